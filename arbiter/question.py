@@ -1,0 +1,220 @@
+"""What a protocol says, as frozen values: the question, its facts, the seats, the rules.
+
+A protocol bundle is read and checked by `arbiter.protocols.loader`; past that door only these values travel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from arbiter.model import MemberId, RiskClass, RuleEffect
+
+QUESTION = "question"
+"""The `asks` of a seat that answers the protocol's question rather than a facet."""
+
+
+class FactKind(StrEnum):
+    """The type of a fact's value."""
+
+    NUMBER = "number"
+    CODE = "code"
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitConversion:
+    """Accepts `unit` (UCUM) and turns it into the fact's own unit: value * factor + offset."""
+
+    unit: str
+    factor: Decimal
+    offset: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class FactSpec:
+    """What a fact must look like.
+
+    `unit` is a UCUM code for numbers and None otherwise; `low` and `high` bound what is physically plausible,
+    inclusive, in `unit`; `decimals` is the greatest number of decimal places; `codes` are (code, title) pairs.
+    `greatest_age` is counted back from the case's intake; None for facts that do not age.
+    """
+
+    name: str
+    title: str
+    kind: FactKind
+    unit: str | None
+    conversions: tuple[UnitConversion, ...]
+    low: Decimal | None
+    high: Decimal | None
+    decimals: int
+    codes: tuple[tuple[str, str], ...]
+    greatest_age: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One answer to the question or to a facet."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A condition (CEL over facts) under which no member is asked; one that cannot be evaluated also escalates."""
+
+    id: str
+    when: str
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """How long each wait may last, for one risk class."""
+
+    panel: timedelta
+    facts: timedelta
+    review: timedelta
+    release: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The closed question a protocol answers."""
+
+    text: str
+    options: tuple[Option, ...]
+    facts: tuple[FactSpec, ...]
+    timers: tuple[tuple[RiskClass, Timers], ...]
+    exclusions: tuple[Exclusion, ...]
+
+    def spec(self, name: str) -> FactSpec | None:
+        """Return the specification of the fact of that name, or None."""
+        return next((spec for spec in self.facts if spec.name == name), None)
+
+    def option_ids(self) -> tuple[str, ...]:
+        """Return the options' ids in the question's order."""
+        return tuple(option.id for option in self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A typed sub-question, such as a sepsis risk; answered by some seats, used by policy and people."""
+
+    id: str
+    text: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A member's place on the panel.
+
+    `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` here); `implementation` names it
+    there. `family` names what errs together. `weight` is used by the weighted strategy.
+    """
+
+    member: MemberId
+    title: str
+    asks: str
+    backend: str
+    implementation: str
+    family: str
+    weight: Decimal
+    required: bool
+    veto: tuple[str, ...]
+
+
+class Strategy(StrEnum):
+    """How votes become one option."""
+
+    MAJORITY = "majority"
+    WEIGHTED = "weighted"
+    UNANIMOUS = "unanimous"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjudication:
+    """The protocol's settings for weighing opinions.
+
+    `threshold` is the share of weight the leading option must exceed (weighted strategy);
+    `greatest_between` and `greatest_within` bound normalised disagreement, 0 to 1; `family_correlation` is the
+    prior error correlation of two members of one family, 0 to 1. `asks_for_facts` lets an abstention for missing
+    facts ask the hospital system before a human.
+    """
+
+    strategy: Strategy
+    automatic: bool
+    threshold: Decimal
+    least_valid: int
+    least_families: int
+    least_effective: Decimal
+    greatest_between: Decimal
+    greatest_within: Decimal
+    family_correlation: Decimal
+    asks_for_facts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A rule's own test: facts, facets and risk class in short form, and whether the rule must hit."""
+
+    title: str
+    facts: tuple[tuple[str, str | bool | Decimal], ...]
+    facets: tuple[tuple[str, str], ...]
+    risk_class: RiskClass
+    hits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the decision table: a CEL condition, an effect, and who answers for it."""
+
+    id: str
+    when: str
+    effect: RuleEffect
+    options: tuple[str, ...]
+    rationale: str
+    owner: str
+    tests: tuple[RuleTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """A whole bundle. `content_hash` is the SHA-256 (hex) over its data files; `policy_hash` over its rules' source."""
+
+    id: str
+    version: str
+    title: str
+    question: Question
+    facets: tuple[Facet, ...]
+    seats: tuple[Seat, ...]
+    adjudication: Adjudication
+    rules: tuple[Rule, ...]
+    duty_group: str
+    content_hash: str
+    policy_hash: str
+
+    def seat(self, member: MemberId) -> Seat | None:
+        """Return the seat of that member, or None."""
+        return next((seat for seat in self.seats if seat.member == member), None)
+
+    def options_for(self, asks: str) -> tuple[Option, ...]:
+        """Return the options of the question or of the facet named.
+
+        Raises:
+            KeyError: when `asks` names neither.
+        """
+        if asks == QUESTION:
+            return self.question.options
+        for facet in self.facets:
+            if facet.id == asks:
+                return facet.options
+        raise KeyError(asks)
+
+    def timers(self, risk_class: RiskClass) -> Timers:
+        """Return the waits allowed for a risk class (every class is present in a checked protocol)."""
+        return dict(self.question.timers)[risk_class]
