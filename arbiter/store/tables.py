@@ -1,0 +1,218 @@
+"""Every table, with named constraints. Migrations are checked against this metadata.
+
+No column holds a patient's data in the clear: subjects and encounters are keyed HMACs, content is in
+`sealed_document`, encrypted under a key per case.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+_INSTANT = DateTime(timezone=True)
+
+# --- who --------------------------------------------------------------------------------------------------------
+
+site = Table("site", metadata, Column("id", Text, primary_key=True), Column("name", Text, nullable=False))
+
+client = Table(
+    "client",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("sites", ARRAY(Text), nullable=False),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("disabled_at", _INSTANT),
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("login", Text, nullable=False, unique=True),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("sites", ARRAY(Text), nullable=False),
+    Column("failed_logins", Integer, nullable=False, server_default=text("0")),
+    Column("locked_until", _INSTANT),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("disabled_at", _INSTANT),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("csrf_token", Text, nullable=False),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("seen_at", _INSTANT, nullable=False),
+    Column("expires_at", _INSTANT, nullable=False, index=True),
+)
+
+# --- what is decided --------------------------------------------------------------------------------------------
+
+protocol_bundle = Table(
+    "protocol_bundle",
+    metadata,
+    Column("content_hash", Text, primary_key=True),
+    Column("protocol_id", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("files", JSONB, nullable=False),
+    Column("first_used_at", _INSTANT, nullable=False),
+)
+
+subject = Table(
+    "subject",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("index_mac", LargeBinary, nullable=False, unique=True),
+    Column("created_at", _INSTANT, nullable=False),
+)
+
+case_file = Table(
+    "case_file",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("site_id", Text, ForeignKey("site.id"), nullable=False),
+    Column("client_id", Text, ForeignKey("client.id"), nullable=False),
+    Column("subject_id", Text, ForeignKey("subject.id"), nullable=False, index=True),
+    Column("encounter_mac", LargeBinary),
+    Column("question_mac", LargeBinary, nullable=False),
+    Column("protocol_id", Text, nullable=False),
+    Column("protocol_hash", Text, ForeignKey("protocol_bundle.content_hash"), nullable=False),
+    Column("risk_class", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("prev", LargeBinary, nullable=False),
+    Column("wake_at", _INSTANT),
+    Column("decided_entry_id", BigInteger),
+    Column("decided_seq", Integer),
+    Column("reviewer_id", Text),
+    Column("job_id", BigInteger),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("changed_at", _INSTANT, nullable=False),
+    CheckConstraint("seq >= 0 AND version >= 1", name="counts"),
+    CheckConstraint("octet_length(prev) = 32", name="prev_is_a_hash"),
+    Index("ix_case_file_listing", "created_at", "id"),
+    Index("ix_case_file_phase", "phase", "created_at"),
+    Index("ix_case_file_wake_at", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+    Index(
+        "ix_case_file_decided",
+        "decided_entry_id",
+        postgresql_where=text("phase = 'decided'"),
+    ),
+    Index("ix_case_file_repeat", "subject_id", "question_mac", "created_at"),
+)
+
+case_key = Table(
+    "case_key",
+    metadata,
+    Column("case_id", Text, ForeignKey("case_file.id"), primary_key=True),
+    Column("kek_id", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+sealed_document = Table(
+    "sealed_document",
+    metadata,
+    Column("case_id", Text, ForeignKey("case_file.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("ciphertext", LargeBinary, nullable=False),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("client_id", Text, ForeignKey("client.id"), primary_key=True),
+    Column("key_mac", LargeBinary, primary_key=True),
+    Column("body_mac", LargeBinary, nullable=False),
+    Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
+    Column("created_at", _INSTANT, nullable=False, index=True),
+)
+
+# --- the log: insert-only but for `pending` -----------------------------------------------------------------------
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("case_id", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("case_id", "seq"),
+    CheckConstraint("octet_length(body) < 65536", name="fits_a_bundle"),
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    Column("entry_id", BigInteger, nullable=False),
+    Column("queued_at", _INSTANT, nullable=False, server_default=text("now()")),
+)
+
+leaf = Table(
+    "leaf",
+    metadata,
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry_id", BigInteger, nullable=False, unique=True),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(hash) = 32", name="hash_is_sha256"),
+)
+
+tree_node = Table(
+    "tree_node",
+    metadata,
+    Column("level", SmallInteger, primary_key=True),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(hash) = 32", name="hash_is_sha256"),
+)
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("sealed_at", _INSTANT, nullable=False),
+)
+
+INSERT_ONLY = (entry, leaf, tree_node, checkpoint, protocol_bundle, sealed_document)
+"""Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
+
+Erasure destroys a case's key, never a row of `sealed_document`.
+"""
