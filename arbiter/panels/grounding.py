@@ -1,0 +1,103 @@
+"""Judges what a member returned: a sample counts only when it names an offered option and cites the case truthfully.
+
+Guarantees: a cited value that the case does not hold, a fact or option nobody offered, or text beyond its limit makes
+the whole sample invalid; nothing is repaired. The reasons given here are fixed words, never a member's or a patient's.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from arbiter.model import Evidence, Fact, FactValue
+from arbiter.panels.member import Asked, Sample
+
+RATIONALE_LIMIT: Final = 4_000
+FINDING_LIMIT: Final = 500
+VALUE_LIMIT: Final = 64
+LIST_LIMIT: Final = 64
+
+# Plain notation only: an exponent could name a number with a billion digits in four characters.
+_NUMBER = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,12})?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def fact_text(value: FactValue) -> str:
+    """Return a fact's value as the text in which evidence cites it: `37.5`, `true`, `alert`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return value
+
+
+def fault_of(sample: Sample, asked: Asked) -> str | None:
+    """Return why the sample does not count, in fixed words, or None when it does.
+
+    An abstention needs no citation but may not cite falsely; a vote must cite at least one fact.
+    """
+    return _malformed(sample) or _misplaced(sample, asked) or _ungrounded(sample, asked)
+
+
+def _malformed(sample: Sample) -> str | None:
+    """Check types and limits first: a member from outside may hand over anything."""
+    if not isinstance(sample, Sample):
+        return "not a sample"
+    if sample.option is not None and not isinstance(sample.option, str):
+        return "option is not text"
+    if not isinstance(sample.evidence, tuple) or not isinstance(sample.missing, tuple):
+        return "evidence or missing is not a list"
+    if len(sample.evidence) > LIST_LIMIT or len(sample.missing) > LIST_LIMIT:
+        return "too many citations or missing facts"
+    if not _is_text(sample.rationale, RATIONALE_LIMIT):
+        return "rationale is not plain text within its limit"
+    if not all(isinstance(name, str) for name in sample.missing):
+        return "a missing fact's name is not text"
+    if not all(_is_evidence(item) for item in sample.evidence):
+        return "a citation is not plain text within its limits"
+    return None
+
+
+def _is_evidence(item: object) -> bool:
+    return (
+        isinstance(item, Evidence)
+        and _is_text(item.fact, VALUE_LIMIT)
+        and _is_text(item.value, VALUE_LIMIT)
+        and _is_text(item.finding, FINDING_LIMIT)
+        and (item.points is None or (isinstance(item.points, int) and not isinstance(item.points, bool)))
+    )
+
+
+def _is_text(text: object, limit: int) -> bool:
+    return isinstance(text, str) and len(text) <= limit and _CONTROL.search(text) is None
+
+
+def _misplaced(sample: Sample, asked: Asked) -> str | None:
+    if sample.option is not None and sample.option not in {option.id for option in asked.options}:
+        return "names an option that was not offered"
+    known = {spec.name for spec in asked.specs}
+    if not known.issuperset(sample.missing):
+        return "misses a fact that the question does not have"
+    if len(set(sample.missing)) != len(sample.missing):
+        return "misses a fact twice"
+    return None
+
+
+def _ungrounded(sample: Sample, asked: Asked) -> str | None:
+    if sample.option is not None and not sample.evidence:
+        return "ungrounded: votes and cites nothing"
+    for item in sample.evidence:
+        fact = asked.facts.get(item.fact)
+        if fact is None:
+            return "ungrounded: cites a fact that the case does not hold"
+        if not _agrees(item.value, fact):
+            return "ungrounded: a cited value is not the case's"
+    return None
+
+
+def _agrees(cited: str, fact: Fact) -> bool:
+    """Numbers agree by value (`37` and `37.0`), everything else by letter."""
+    if isinstance(fact.value, Decimal):
+        return _NUMBER.fullmatch(cited) is not None and Decimal(cited) == fact.value
+    return cited == fact_text(fact.value)

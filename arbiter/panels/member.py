@@ -1,0 +1,80 @@
+"""What a seat asks and what may sit in it: a published score, a model behind vLLM, an Arbiter at another hospital.
+
+Guarantees: a member is handed everything it may know in one frozen value and nothing else, so it cannot see another
+member's answer; what it returns is raw and believed by nobody until `arbiter.panels.grounding` has judged it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from arbiter.model import Evidence, FactSet, MemberIdentity
+from arbiter.question import FactSpec, Option
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One seat's question, with all that its member may look at.
+
+    `asks` is `arbiter.question.QUESTION` or a facet's id, `text` its wording. `taken_at` is the instant from which the
+    ages of facts are counted: the intake of this version of the case, not the time of asking, so that a repeated ask
+    sees the same ages. `deadline` is when an answer stops counting. `seed` is this seat's own, for members that
+    sample. All instants are aware UTC.
+    """
+
+    asks: str
+    text: str
+    options: tuple[Option, ...]
+    specs: tuple[FactSpec, ...]
+    facts: FactSet
+    facts_hash: str
+    taken_at: datetime
+    deadline: datetime
+    seed: int
+
+    def too_old(self) -> frozenset[str]:
+        """Return the names of facts older at `taken_at` than the question allows."""
+        ages = {spec.name: spec.greatest_age for spec in self.specs}
+        old = set()
+        for fact in self.facts:
+            greatest = ages.get(fact.name)
+            if greatest is not None and self.taken_at - fact.observed_at > greatest:
+                old.add(fact.name)
+        return frozenset(old)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One drawn answer: an option's id, or None to abstain, with the facts it cites and those it lacked."""
+
+    option: str | None
+    evidence: tuple[Evidence, ...]
+    missing: tuple[str, ...]
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """All samples a member drew, and the number of further draws that could not be read as an answer at all."""
+
+    samples: tuple[Sample, ...]
+    unreadable: int = 0
+
+
+class Member(Protocol):
+    """Anything that answers a seat's question.
+
+    A member that computes its answer must be quick and must not sleep or block: it runs on the event loop. One that
+    waits (HTTP, another process) awaits, and may be cancelled at its deadline.
+    """
+
+    @property
+    def identity(self) -> MemberIdentity:
+        """What exactly answers; another identity is another member without a record."""
+        ...
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Return the member's answer; raise only when it is out of order, which counts as `down`."""
+        ...

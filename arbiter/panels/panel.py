@@ -1,0 +1,197 @@
+"""Asks a whole panel at once and blind, and turns whatever comes back into opinions as it comes.
+
+Guarantees: every member asked yields exactly one opinion; its state says what truly happened (valid, abstained,
+invalid, timed out, down) and the states are never merged; an answer after the deadline counts as none; one member's
+failure, silence or malice changes nothing for the others. A member that blocks the event loop cannot be stopped here:
+such a one belongs behind HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from arbiter.model import FactSet, MemberId, MemberStatus, Opinion
+from arbiter.panels.grounding import fault_of
+from arbiter.panels.member import Answer, Asked, Member, Sample
+from arbiter.ports import Clock
+from arbiter.question import QUESTION, Protocol, Seat
+
+SAMPLES_LIMIT: Final = 64
+
+
+def address(
+    protocol: Protocol, facts: FactSet, facts_hash: str, taken_at: datetime, deadline: datetime, seed: int
+) -> dict[MemberId, Asked]:
+    """Return what each seat of the protocol is asked.
+
+    Each seat gets a seed of its own, derived from `seed` and the member's id, so that adding a seat changes no other
+    member's draws.
+    """
+    return {
+        seat.member: Asked(
+            asks=seat.asks,
+            text=_text(protocol, seat),
+            options=protocol.options_for(seat.asks),
+            specs=protocol.question.facts,
+            facts=facts,
+            facts_hash=facts_hash,
+            taken_at=taken_at,
+            deadline=deadline,
+            seed=_seed(seed, seat.member),
+        )
+        for seat in protocol.seats
+    }
+
+
+def _text(protocol: Protocol, seat: Seat) -> str:
+    if seat.asks == QUESTION:
+        return protocol.question.text
+    return next(facet.text for facet in protocol.facets if facet.id == seat.asks)
+
+
+def _seed(seed: int, member: MemberId) -> int:
+    digest = hashlib.sha256(f"{seed}/{member}".encode()).digest()
+    # 31 bits: what every model server takes as a seed.
+    return int.from_bytes(digest[:4]) >> 1
+
+
+async def ask_panel(
+    members: Mapping[MemberId, Member], asked: Mapping[MemberId, Asked], clock: Clock
+) -> AsyncIterator[Opinion]:
+    """Ask every member in `asked` at the same time and yield each opinion as soon as it is there.
+
+    A member that `asked` names and `members` lacks is a fault of the caller's.
+
+    Raises:
+        KeyError: when a member asked has no seat in `members`.
+    """
+    seated = [(name, members[name], asked[name]) for name in asked]
+    tasks = [asyncio.create_task(ask_member(name, member, put, clock)) for name, member, put in seated]
+    try:
+        for done in asyncio.as_completed(tasks):
+            yield await done
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
+    """Ask one member and return its opinion; never raises for anything the member does."""
+    asked_at = clock.now()
+    remaining = (asked.deadline - asked_at).total_seconds()
+    if remaining <= 0:
+        return _without(MemberStatus.TIMED_OUT, "asked after its deadline", name, member, asked, asked_at, asked_at)
+    answering = asyncio.create_task(_answer(member, asked))
+    try:
+        # wait() and not wait_for(): it returns at the deadline even when the member swallows its cancellation.
+        done, _ = await asyncio.wait({answering}, timeout=remaining)
+    finally:
+        answering.cancel()
+    at = clock.now()
+    if not done or at > asked.deadline:
+        answering.add_done_callback(_forget)
+        return _without(MemberStatus.TIMED_OUT, "no answer by its deadline", name, member, asked, asked_at, at)
+    fault = asyncio.CancelledError() if answering.cancelled() else answering.exception()
+    if fault is not None:
+        # The class alone: an exception's text may quote the case.
+        cause = f"failed with {type(fault).__name__}"
+        return _without(MemberStatus.DOWN, cause, name, member, asked, asked_at, at)
+    return _judge(answering.result(), name, member, asked, asked_at, at)
+
+
+async def _answer(member: Member, asked: Asked) -> Answer:
+    """Await the member inside the task, so that one that raises before its first await is caught like any other."""
+    return await member.answer(asked)
+
+
+def _forget(task: asyncio.Future[Answer]) -> None:
+    """Collect a late member's exception so that nothing is logged about it; its opinion has been given."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _judge(
+    answer: Answer, name: MemberId, member: Member, asked: Asked, asked_at: datetime, answered_at: datetime
+) -> Opinion:
+    """Return the opinion in an answer: valid when at least half of all samples vote and are sound."""
+    unsound = _unreadable(answer)
+    if unsound is not None:
+        return _without(MemberStatus.INVALID, unsound, name, member, asked, asked_at, answered_at)
+    faults = [fault_of(sample, asked) for sample in answer.samples]
+    sound = [sample for sample, fault in zip(answer.samples, faults, strict=True) if fault is None]
+    votes = Counter(sample.option for sample in sound if sample.option is not None)
+    drawn = len(answer.samples) + answer.unreadable
+    voted = votes.total()
+    if 2 * voted >= drawn:
+        status, spoken = MemberStatus.VALID, _spokesman(sound, votes)
+    elif 2 * len(sound) >= drawn:
+        status, spoken = MemberStatus.ABSTAINED, next(sample for sample in sound if sample.option is None)
+    else:
+        cause = next((fault for fault in faults if fault is not None), "answers that cannot be read")
+        return _without(
+            MemberStatus.INVALID, f"refused: {cause}", name, member, asked, asked_at, answered_at, samples=drawn
+        )
+    return Opinion(
+        member=name,
+        asks=asked.asks,
+        status=status,
+        facts_hash=asked.facts_hash,
+        votes=tuple(sorted(votes.items())) if status is MemberStatus.VALID else (),
+        samples=drawn,
+        evidence=spoken.evidence,
+        missing=tuple(sorted({fact for sample in sound for fact in sample.missing})),
+        rationale=spoken.rationale,
+        identity=member.identity,
+        asked_at=asked_at,
+        answered_at=answered_at,
+    )
+
+
+def _unreadable(answer: object) -> str | None:
+    """Return why an answer as a whole cannot be read, or None. Types are checked: a member is not ours to trust."""
+    if not isinstance(answer, Answer):
+        return "refused: not an answer"
+    if not isinstance(answer.samples, tuple) or not isinstance(answer.unreadable, int) or answer.unreadable < 0:
+        return "refused: not an answer"
+    drawn = len(answer.samples) + answer.unreadable
+    if not 1 <= drawn <= SAMPLES_LIMIT:
+        return f"refused: expected 1 to {SAMPLES_LIMIT} samples"
+    return None
+
+
+def _spokesman(sound: list[Sample], votes: Counter[str]) -> Sample:
+    """Return the first sample that votes with the most; of options level with each other, the first by name."""
+    leader = min(votes, key=lambda option: (-votes[option], option))
+    return next(sample for sample in sound if sample.option == leader)
+
+
+def _without(
+    status: MemberStatus,
+    cause: str,
+    name: MemberId,
+    member: Member,
+    asked: Asked,
+    asked_at: datetime,
+    answered_at: datetime,
+    samples: int = 0,
+) -> Opinion:
+    """Return the opinion of a member that gave none that counts, with the cause in fixed words."""
+    return Opinion(
+        member=name,
+        asks=asked.asks,
+        status=status,
+        facts_hash=asked.facts_hash,
+        votes=(),
+        samples=samples,
+        evidence=(),
+        missing=(),
+        rationale=cause,
+        identity=member.identity,
+        asked_at=asked_at,
+        answered_at=answered_at,
+    )

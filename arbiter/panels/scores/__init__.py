@@ -1,0 +1,1 @@
+"""Published clinical scores as pure functions: one module a score, its table as data, its source in the docstring."""

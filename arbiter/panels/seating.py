@@ -1,0 +1,83 @@
+"""Puts members into a protocol's seats, and refuses a seat whose member could misread the protocol's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from arbiter.errors import ConfigurationError
+from arbiter.model import MemberId
+from arbiter.panels.member import Member
+from arbiter.panels.score_member import ScoreMember
+from arbiter.panels.scores import cart, mews, news2, qsofa, sirs
+from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score
+from arbiter.question import FactKind, FactSpec, Protocol, Seat
+
+SCORES: Final[Mapping[str, Score]] = MappingProxyType(
+    {score.name: score for score in (news2.SCORE, mews.SCORE, cart.SCORE, qsofa.SCORE, sirs.SCORE)}
+)
+
+
+def seat_members(protocol: Protocol) -> dict[MemberId, Member]:
+    """Return a member for every seat of the protocol.
+
+    Raises:
+        ConfigurationError: when a seat names an unknown backend or implementation, or a member that needs a fact the
+            question lacks or has in another kind, unit or set of codes, or that may name an option nobody offers.
+    """
+    return {seat.member: _member(seat, protocol) for seat in protocol.seats}
+
+
+def _member(seat: Seat, protocol: Protocol) -> Member:
+    match seat.backend:
+        case "score":
+            score = SCORES.get(seat.implementation)
+            if score is None:
+                raise ConfigurationError(
+                    f"seat {seat.member}: expected one of the scores {', '.join(sorted(SCORES))}, "
+                    f"{seat.implementation!r} came"
+                )
+            _check(score, seat, protocol)
+            return ScoreMember(score)
+        case _:
+            raise ConfigurationError(f"seat {seat.member}: expected the backend 'score', {seat.backend!r} came")
+
+
+def _check(score: Score, seat: Seat, protocol: Protocol) -> None:
+    offered = {option.id for option in protocol.options_for(seat.asks)}
+    if not offered.issuperset(score.options):
+        raise ConfigurationError(
+            f"seat {seat.member}: {score.name} answers {', '.join(score.options)}, {seat.asks} does not offer them all"
+        )
+    for name in score.needs:
+        if protocol.question.spec(name) is None:
+            raise ConfigurationError(f"seat {seat.member}: {score.name} needs the fact {name}, the question lacks it")
+    for row in score.rows:
+        spec = protocol.question.spec(row.fact)
+        if spec is not None and not _reads(row, spec):
+            raise ConfigurationError(
+                f"seat {seat.member}: {score.name} cannot read the fact {row.fact} as the question has it: "
+                f"expected {_wanted(row)}"
+            )
+
+
+def _reads(row: AnyRow, spec: FactSpec) -> bool:
+    match row:
+        case Row():
+            return spec.kind is FactKind.NUMBER and spec.unit == row.unit
+        case CodeRow():
+            known = {code for code, _ in row.codes}
+            return spec.kind is FactKind.CODE and known.issuperset(code for code, _ in spec.codes)
+        case FlagRow():
+            return spec.kind is FactKind.FLAG
+
+
+def _wanted(row: AnyRow) -> str:
+    match row:
+        case Row():
+            return f"a number in {row.unit}"
+        case CodeRow():
+            return f"codes among {', '.join(code for code, _ in row.codes)}"
+        case FlagRow():
+            return "a flag"
