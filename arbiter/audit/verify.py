@@ -1,0 +1,276 @@
+"""Verifies a whole log from its rows: every entry, every case's chain, every checkpoint, to the last leaf.
+
+Shares no state and no tree code with the sealer: leaf hashes are computed anew from the entries' bytes, and the roots
+by a stack of its own. What is stored is believed only where it equals what was computed. Reads its input once, in
+order; memory grows with the number of cases (about 300 bytes each), not of entries.
+
+For a log that is being written, read the kept checkpoint first and then rows and checkpoints from one snapshot:
+numbering and signing commit together, so rows beyond the newest checkpoint are an insertion and not a delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+
+from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.entry import Entry, Link, check_link
+from arbiter.audit.note import VerifierKey
+from arbiter.errors import VerificationError
+
+MAX_FINDINGS = 50
+
+Row = tuple[int, bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class LogReport:
+    """Evidence that a log checks out: what was read and under which checkpoint it stands.
+
+    `closed_cases` counts cases with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
+    the checkpoint kept outside the database, if one was given.
+    """
+
+    entries: int
+    cases: int
+    closed_cases: int
+    checkpoints: int
+    root: bytes
+    newest: Checkpoint | None
+    kept: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong: the log index it concerns (None for a checkpoint's own fault) and a sentence that names it."""
+
+    index: int | None
+    detail: str
+
+
+class LogRefusedError(VerificationError):
+    """The log does not check out. The message is the first finding; `findings` are all, up to `MAX_FINDINGS`."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        more = f" (and {len(findings) - 1} more findings)" if len(findings) > 1 else ""
+        super().__init__(findings[0].detail + more)
+        self.findings = tuple(findings)
+
+
+def verify_log(
+    batches: Iterable[Iterable[Row]],
+    checkpoints: Iterable[bytes],
+    verifiers: Sequence[VerifierKey],
+    *,
+    kept: bytes | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LogReport:
+    """Check a whole log and return the evidence.
+
+    `batches` hold rows (index, entry bytes, stored leaf hash) from index 0 on; `checkpoints` are the stored notes,
+    sizes ascending, read as the rows reach them; `kept` is the note kept outside the database; `progress` hears the
+    number of entries read after each batch. Raises `LogRefusedError` naming the first place that fails: a flipped,
+    missing, inserted, swapped or repeated row, a missing tail, a broken or repeated link of a case's chain, a bad
+    signature, or a checkpoint that contradicts the rows (a fork).
+    """
+    verification = _Verification(verifiers)
+    with suppress(_StoppedError):
+        verification.read(batches, checkpoints, kept, progress)
+    return verification.report()
+
+
+class _StoppedError(Exception):
+    """Enough findings: reading on would add nothing."""
+
+
+class _Verification:
+    """One pass over a log. Findings gather in reading order, so the first is the earliest place."""
+
+    def __init__(self, verifiers: Sequence[VerifierKey]) -> None:
+        self._verifiers = verifiers
+        self._findings: list[Finding] = []
+        self._tree = _Tree()
+        self._links: dict[str, Link] = {}
+        self._closed: set[str] = set()
+        self._origin: str | None = None
+        self._checkpoints: Iterator[Checkpoint] = iter(())
+        self._opened = 0
+        self._next: Checkpoint | None = None
+        self._newest: Checkpoint | None = None
+        self._kept: Checkpoint | None = None
+        # Up to this size the rows are proved by a matching root.
+        self._covered = 0
+        self._diverged = False
+
+    def read(
+        self,
+        batches: Iterable[Iterable[Row]],
+        checkpoints: Iterable[bytes],
+        kept: bytes | None,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self._kept = self._open(kept, "kept checkpoint") if kept is not None else None
+        self._checkpoints = self._ascending(checkpoints)
+        self._next = next(self._checkpoints, None)
+        awaited = self._compare_roots()
+        for batch in batches:
+            for index, entry, stored in batch:
+                self._row(index, entry, stored)
+                if self._tree.size == awaited:
+                    awaited = self._compare_roots()
+            if progress is not None:
+                progress(self._tree.size)
+        self._tail()
+
+    def report(self) -> LogReport:
+        if self._findings:
+            raise LogRefusedError(self._findings)
+        return LogReport(
+            entries=self._tree.size,
+            cases=len(self._links),
+            closed_cases=len(self._closed),
+            checkpoints=self._opened,
+            root=self._tree.root(),
+            newest=self._newest,
+            kept=self._kept,
+        )
+
+    def _row(self, index: int, data: bytes, stored: bytes) -> None:
+        expected = self._tree.size
+        if index > expected:
+            self._found(expected, f"entries {_span(expected, index)} are missing: came entry {index}")
+        elif index < expected:
+            self._found(
+                index, f"entry {index} came where entry {expected} was expected: repeated or out of order"
+            )
+        leaf = sha256(b"\x00" + data).digest()
+        if leaf != stored:
+            self._found(index, f"entry {index}: its bytes do not hash to the stored leaf hash")
+        self._chain(index, data, leaf)
+        self._tree.push(leaf)
+
+    def _chain(self, index: int, data: bytes, leaf: bytes) -> None:
+        try:
+            entry = Entry.from_bytes(data)
+        except VerificationError as error:
+            self._found(index, f"entry {index}: {error}")
+            return
+        try:
+            check_link(entry, self._links.get(entry.case))
+        except VerificationError as error:
+            self._found(index, f"entry {index}: {error}")
+        if entry.count is not None:
+            self._closed.add(entry.case)
+        self._links[entry.case] = Link(entry.seq, leaf.hex())
+
+    def _compare_roots(self) -> int | None:
+        """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
+        size = self._tree.size
+        if self._kept is not None and self._kept.size == size:
+            self._compare(self._kept, "kept checkpoint")
+        while self._next is not None and self._next.size == size:
+            self._compare(self._next, "checkpoint")
+            self._newest = self._next
+            self._next = next(self._checkpoints, None)
+        return min(
+            (c.size for c in (self._kept, self._next) if c is not None and c.size > size), default=None
+        )
+
+    def _compare(self, checkpoint: Checkpoint, what: str) -> None:
+        if checkpoint.root == self._tree.root():
+            self._covered = checkpoint.size
+            self._diverged = False
+        elif not self._diverged:
+            # Every later root differs too, as long as the rows do; one finding says it.
+            self._diverged = True
+            where = (
+                f"entries {_span(self._covered, checkpoint.size)} are not those that were signed"
+                if checkpoint.size > self._covered
+                else "two signed checkpoints of one size differ"
+            )
+            self._found(
+                self._covered, f"{what} of size {checkpoint.size} contradicts the log (a fork): {where}"
+            )
+
+    def _tail(self) -> None:
+        size = self._tree.size
+        awaited = [("checkpoint", c) for c in (self._next, *self._checkpoints) if c is not None]
+        newest = awaited[-1][1] if awaited else self._newest
+        if self._kept is not None and self._kept.size > size:
+            awaited.append(("kept checkpoint", self._kept))
+        if awaited:
+            what, furthest = max(awaited, key=lambda item: item[1].size)
+            self._found(
+                size,
+                f"the log ends at size {size}, the {what} has size {furthest.size}: "
+                f"entries {_span(size, furthest.size)} are missing",
+            )
+        signed = newest.size if newest is not None else 0
+        if signed < size:
+            self._found(signed, f"entries {_span(signed, size)} stand under no checkpoint")
+        if self._kept is not None and self._kept.size > signed:
+            self._found(signed, f"the kept checkpoint of size {self._kept.size} is newer than any stored one")
+
+    def _ascending(self, notes: Iterable[bytes]) -> Iterator[Checkpoint]:
+        """Yield the stored checkpoints that open, refusing a descent; ones that do not open are findings."""
+        last = 0
+        for number, note in enumerate(notes):
+            checkpoint = self._open(note, f"stored checkpoint {number}")
+            if checkpoint is None:
+                continue
+            self._opened += 1
+            if checkpoint.size < last:
+                self._found(
+                    None, f"stored checkpoint {number} of size {checkpoint.size} follows one of size {last}"
+                )
+                continue
+            last = checkpoint.size
+            yield checkpoint
+
+    def _open(self, note: bytes, what: str) -> Checkpoint | None:
+        try:
+            checkpoint = open_checkpoint(note, self._verifiers).checkpoint
+        except VerificationError as error:
+            self._found(None, f"{what}: {error}")
+            return None
+        if self._origin is None:
+            self._origin = checkpoint.origin
+        if checkpoint.origin != self._origin:
+            self._found(None, f"{what} is of origin {checkpoint.origin}, another is of {self._origin}")
+            return None
+        return checkpoint
+
+    def _found(self, index: int | None, detail: str) -> None:
+        self._findings.append(Finding(index, detail))
+        if len(self._findings) >= MAX_FINDINGS:
+            raise _StoppedError
+
+
+class _Tree:
+    """RFC 6962's tree as a stack of perfect subtrees, grown one leaf at a time."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._stack: list[bytes] = []
+
+    def push(self, leaf: bytes) -> None:
+        node, carry = leaf, self.size
+        while carry & 1:
+            node = sha256(b"\x01" + self._stack.pop() + node).digest()
+            carry >>= 1
+        self._stack.append(node)
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._stack:
+            return sha256(b"").digest()
+        root = self._stack[-1]
+        for left in self._stack[-2::-1]:
+            root = sha256(b"\x01" + left + root).digest()
+        return root
+
+
+def _span(start: int, end: int) -> str:
+    return f"{start}" if end == start + 1 else f"{start} to {end - 1}"
