@@ -108,7 +108,6 @@ case_file = Table(
     Column("client_id", Text, ForeignKey("client.id"), nullable=False),
     Column("subject_id", Text, ForeignKey("subject.id"), nullable=False, index=True),
     Column("encounter_mac", LargeBinary),
-    Column("question_mac", LargeBinary, nullable=False),
     Column("protocol_id", Text, nullable=False),
     Column("protocol_hash", Text, ForeignKey("protocol_bundle.content_hash"), nullable=False),
     Column("risk_class", Text, nullable=False),
@@ -118,7 +117,6 @@ case_file = Table(
     Column("seq", Integer, nullable=False),
     Column("prev", LargeBinary, nullable=False),
     Column("wake_at", _INSTANT),
-    Column("decided_entry_id", BigInteger),
     Column("decided_seq", Integer),
     Column("reviewer_id", Text),
     Column("job_id", BigInteger),
@@ -131,10 +129,9 @@ case_file = Table(
     Index("ix_case_file_wake_at", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
     Index(
         "ix_case_file_decided",
-        "decided_entry_id",
+        "id",
         postgresql_where=text("phase = 'decided'"),
     ),
-    Index("ix_case_file_repeat", "subject_id", "question_mac", "created_at"),
 )
 
 case_key = Table(

@@ -1,0 +1,71 @@
+"""The reducer's state as JSON and back; strict, so that a damaged row stops the case rather than bends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from arbiter.lifecycle import CaseState, Claim, DecidedBy, Phase
+from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
+from arbiter.question import Timers
+
+_TIMERS = ("panel", "facts", "review", "release")
+
+
+def state_document(state: CaseState) -> dict[str, Any]:
+    """Return the state as JSON values."""
+    return {
+        "phase": state.phase.value,
+        "risk_class": state.risk_class.value,
+        "timers": {name: getattr(state.timers, name).total_seconds() for name in _TIMERS},
+        "due_at": _instant(state.due_at),
+        "facts_version": state.facts_version,
+        "seats": list(state.seats),
+        "answered": [[member, status.value] for member, status in state.answered],
+        "human_required": state.human_required,
+        "shows_panel_first": state.shows_panel_first,
+        "overdue": state.overdue,
+        "claim": None
+        if state.claim is None
+        else {"reviewer": state.claim.reviewer, "until": _instant(state.claim.until)},
+        "decided_by": None if state.decided_by is None else state.decided_by.value,
+        "successor": state.successor,
+    }
+
+
+def state_from(document: Mapping[str, Any]) -> CaseState:
+    """Return the state a document holds.
+
+    Raises:
+        KeyError, ValueError, TypeError: when the document is not one that `state_document` made.
+    """
+    timers = document["timers"]
+    claim = document["claim"]
+    decided_by = document["decided_by"]
+    successor = document["successor"]
+    return CaseState(
+        phase=Phase(document["phase"]),
+        risk_class=RiskClass(document["risk_class"]),
+        timers=Timers(**{name: timedelta(seconds=timers[name]) for name in _TIMERS}),
+        due_at=_parse(document["due_at"]),
+        facts_version=document["facts_version"],
+        seats=tuple(MemberId(member) for member in document["seats"]),
+        answered=tuple((MemberId(member), MemberStatus(status)) for member, status in document["answered"]),
+        human_required=document["human_required"],
+        shows_panel_first=document["shows_panel_first"],
+        overdue=document["overdue"],
+        claim=None
+        if claim is None
+        else Claim(ActorId(claim["reviewer"]), datetime.fromisoformat(claim["until"])),
+        decided_by=None if decided_by is None else DecidedBy(decided_by),
+        successor=None if successor is None else CaseId(successor),
+    )
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
+def _parse(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)

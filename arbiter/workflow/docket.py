@@ -1,0 +1,170 @@
+"""A case in hand: moved by the reducer, its entries chained and its documents sealed, then written as one step.
+
+`advance` is the only road from an event to the database: every entry the reducer names is written with exactly the
+documents it must commit to, or nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from arbiter import __version__
+from arbiter.audit.entry import FIRST_PREV, Entry, commit
+from arbiter.audit.merkle import leaf_hash
+from arbiter.errors import StaleStateError
+from arbiter.lifecycle import CLOSING, DOCUMENTS, CaseState, Effect, EntryType, Event, step
+from arbiter.model import ActorId, CaseId
+from arbiter.store.cases import CaseRow, StepWrite, save_steps
+from arbiter.store.transaction import Transaction
+from arbiter.store.vault import CaseKey
+from arbiter.workflow.house import House
+
+ARBITER = ActorId("arbiter")
+"""The actor of steps that no person, client or member takes."""
+
+SALT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Docket:
+    """A case's head as loaded (`version` 0: not there yet) and what has been added since."""
+
+    case: CaseId
+    state: CaseState | None
+    version: int
+    seq: int
+    prev: str
+    versions: tuple[tuple[str, str], ...]
+    job: int | None = None
+    decided_seq: int | None = None
+    entries: tuple[tuple[int, bytes], ...] = ()
+    documents: tuple[tuple[int, str, bytes], ...] = ()
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def standing(self) -> CaseState:
+        """The state of a case that exists."""
+        if self.state is None:
+            raise StaleStateError(f"case {self.case} has no state yet")
+        return self.state
+
+    def write(self) -> StepWrite:
+        """Return what the store must write."""
+        return StepWrite(
+            case=self.case,
+            from_version=self.version,
+            state=self.standing,
+            seq=self.seq,
+            prev=bytes.fromhex(self.prev),
+            entries=self.entries,
+            documents=self.documents,
+            decided_seq=self.decided_seq,
+            job=self.job,
+        )
+
+    def written(self) -> Docket:
+        """Return the docket as it stands once `write` is committed."""
+        return replace(self, version=self.version + 1, entries=(), documents=(), effects=())
+
+
+def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str) -> Docket:
+    """Return the docket of a case that nobody has submitted yet."""
+    return Docket(case, None, 0, -1, FIRST_PREV, versions_of(protocol_hash, policy_hash))
+
+
+def docket_of(row: CaseRow, policy_hash: str) -> Docket:
+    """Return the docket of a stored case."""
+    return Docket(
+        case=row.id,
+        state=row.state,
+        version=row.version,
+        seq=row.seq,
+        prev=row.prev.hex(),
+        versions=versions_of(row.protocol_hash, policy_hash),
+        job=row.job,
+        decided_seq=row.decided_seq,
+    )
+
+
+def versions_of(protocol_hash: str, policy_hash: str) -> tuple[tuple[str, str], ...]:
+    """Return what an entry says about the versions in force, sorted by name."""
+    return (("code", __version__), ("policy", policy_hash), ("protocol", protocol_hash))
+
+
+def advance(
+    house: House,
+    docket: Docket,
+    event: Event,
+    *,
+    actor: ActorId,
+    now: datetime,
+    key: CaseKey | None = None,
+    documents: Mapping[str, bytes] | None = None,
+) -> Docket:
+    """Make one move on the docket; nothing is written yet.
+
+    Raises:
+        IllegalMoveError: when the reducer refuses.
+        KeyError: when a document that an entry must commit to is absent; ValueError: when one is left over.
+    """
+    outcome = step(docket.state, event, now)
+    unused = dict(documents or {})
+    for entry_type in outcome.entries:
+        contents = {name: unused.pop(name) for name in sorted(DOCUMENTS.get(entry_type, ()))}
+        docket = _append(house, docket, entry_type, contents, actor, now, key)
+    if unused:
+        raise ValueError(f"no entry of this move commits to {sorted(unused)}")
+    return replace(docket, state=outcome.state, effects=docket.effects + outcome.effects)
+
+
+def _append(
+    house: House,
+    docket: Docket,
+    entry_type: EntryType,
+    contents: Mapping[str, bytes],
+    actor: ActorId,
+    now: datetime,
+    key: CaseKey | None,
+) -> Docket:
+    seq = docket.seq + 1
+    commits: list[tuple[str, str]] = []
+    sealed: list[tuple[int, str, bytes]] = []
+    for name, content in contents.items():
+        if key is None:
+            raise ValueError(f"{entry_type} commits to {name}, and no key was given to seal it")
+        salt = house.chance.token(SALT_BYTES)
+        commits.append((name, commit(name, salt, content)))
+        sealed.append((seq, name, house.vault.seal(key, seq, name, salt, content)))
+    body = Entry(
+        type=entry_type.value,
+        case=docket.case,
+        seq=seq,
+        prev=docket.prev,
+        at=now,
+        actor=actor,
+        trace=house.trace_id(),
+        versions=docket.versions,
+        commits=tuple(commits),
+        count=seq + 1 if entry_type in CLOSING else None,
+    ).to_bytes()
+    return replace(
+        docket,
+        seq=seq,
+        prev=leaf_hash(body).hex(),
+        entries=(*docket.entries, (seq, body)),
+        documents=(*docket.documents, *sealed),
+        decided_seq=seq if entry_type is EntryType.DECIDED else docket.decided_seq,
+    )
+
+
+async def write_step(transaction: Transaction, docket: Docket, now: datetime) -> Docket:
+    """Write one docket's step.
+
+    Raises:
+        StaleStateError: when somebody else moved the case first; the caller's transaction must not be committed.
+    """
+    if docket.case not in await save_steps(transaction, [docket.write()], now):
+        raise StaleStateError(f"case {docket.case} was moved by somebody else")
+    return docket.written()

@@ -1,0 +1,37 @@
+"""The parts that every use case works with, put together once by `arbiter.wiring`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from arbiter.audit.note import VerifierKey
+from arbiter.ports import Chance, Clock
+from arbiter.settings import Settings
+from arbiter.store.identities import Identities
+from arbiter.store.transaction import Store
+from arbiter.store.vault import Vault
+from arbiter.workflow.bell import Bell
+from arbiter.workflow.errands import Errands
+from arbiter.workflow.queue import SafetyNet
+from arbiter.workflow.sealing import Sealer
+from arbiter.workflow.shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A running Arbiter, without its doors."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    chance: Chance
+    vault: Vault
+    identities: Identities
+    shelf: Shelf
+    sealer: Sealer
+    bell: Bell
+    errands: Errands
+    safety_net: SafetyNet
+    verifiers: tuple[VerifierKey, ...]
+    trace_id: Callable[[], str]

@@ -1,0 +1,171 @@
+"""Seals the log and releases what a committed checkpoint covers.
+
+One round: hold the log, number all that is pending, extend the tree, read everything just numbered again and hash it
+with code that shares nothing with the writer, sign in memory, commit. Only then is the checkpoint kept outside, and
+only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
+Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
+from arbiter.audit.merkle import EMPTY_ROOT, Frontier
+from arbiter.errors import VerificationError
+from arbiter.ports import Clock, Signer
+from arbiter.store.log import (
+    StoredCheckpoint,
+    StoredLeaf,
+    add_checkpoint,
+    add_nodes,
+    hold_log,
+    load_leaves,
+    load_newest_checkpoint,
+    load_nodes,
+    number_pending,
+)
+from arbiter.store.transaction import DatabaseError, Store, Transaction
+from arbiter.workflow.kept import KeptCheckpoint
+
+log = logging.getLogger(__name__)
+
+ROUND_LIMIT = 20_000
+"""Entries one round takes at most: bounds its transaction and its memory."""
+
+IDLE_SECONDS = 0.2
+"""How long an entry that nobody waits for stays pending at most, beside the round itself."""
+
+SYNC_SECONDS = 1.0
+AFTER_FAILURE_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class _Tree:
+    """The frontier this process last saw, so that the usual round reads no old nodes."""
+
+    frontier: Frontier
+    root: bytes
+
+
+class Sealer:
+    """Seals on request and, when nobody asks, every `IDLE_SECONDS`. One a process; any number of processes."""
+
+    def __init__(self, store: Store, signer: Signer, clock: Clock, kept: KeptCheckpoint) -> None:
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+        self._kept = kept
+        self._tree = _Tree(Frontier(), EMPTY_ROOT)
+        self._wanted = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._after_seal: Callable[[], Awaitable[None]] | None = None
+
+    def then(self, after_seal: Callable[[], Awaitable[None]]) -> None:
+        """Call this after each round, sealed or not: it releases what is covered."""
+        self._after_seal = after_seal
+
+    def request(self) -> asyncio.Future[None]:
+        """Ask for a round that begins after this call; the future completes when its decisions are released."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._wanted.set()
+        return waiter
+
+    async def run(self) -> None:
+        """Seal until cancelled. A failed round is logged and tried again; its waiters go on waiting."""
+        syncing = asyncio.create_task(self._sync_kept())
+        try:
+            while True:
+                try:
+                    await asyncio.wait_for(self._wanted.wait(), IDLE_SECONDS)
+                except TimeoutError:
+                    pass
+                self._wanted.clear()
+                waiting, self._waiting = self._waiting, []
+                try:
+                    await self.round()
+                except (DatabaseError, OSError, VerificationError):
+                    log.exception("a sealing round failed")
+                    self._waiting = waiting + self._waiting
+                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
+                    self._wanted.set()
+                    continue
+                for waiter in waiting:
+                    if not waiter.done():
+                        waiter.set_result(None)
+        finally:
+            syncing.cancel()
+            self._kept.sync()
+
+    async def round(self) -> int:
+        """Seal all that is pending and release what is covered; return how many entries were sealed."""
+        total = 0
+        while True:
+            sealed = await self._seal()
+            total += sealed
+            if sealed < ROUND_LIMIT:
+                break
+        if self._after_seal is not None:
+            await self._after_seal()
+        return total
+
+    async def _seal(self) -> int:
+        async with self._store.begin() as transaction:
+            await hold_log(transaction)
+            frontier = await self._load_frontier(transaction)
+            count = await number_pending(transaction, frontier.size, ROUND_LIMIT)
+            if count == 0:
+                return 0
+            leaves = await load_leaves(transaction, frontier.size, count)
+            _check_numbering(leaves, frontier.size, count)
+            extension = frontier.extend([leaf.hash for leaf in leaves])
+            root = extension.frontier.root()
+            body = Checkpoint(self._signer.name, extension.frontier.size, root)
+            note = sign_checkpoint(body, [self._signer]).decode("utf-8")
+            await add_nodes(transaction, extension.nodes)
+            await add_checkpoint(transaction, StoredCheckpoint(body.size, root, note, self._clock.now()))
+        # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
+        self._kept.write(note)
+        self._tree = _Tree(extension.frontier, root)
+        return count
+
+    async def _load_frontier(self, transaction: Transaction) -> Frontier:
+        newest = await load_newest_checkpoint(transaction)
+        if newest is None:
+            return Frontier()
+        if newest.size == self._tree.frontier.size and newest.root == self._tree.root:
+            return self._tree.frontier
+        wanted: list[tuple[int, int]] = []
+
+        def note_wanted(level: int, index: int) -> bytes:
+            wanted.append((level, index))
+            return bytes(32)
+
+        Frontier.load(newest.size, note_wanted)
+        frontier = Frontier.load(newest.size, await load_nodes(transaction, wanted))
+        if frontier.root() != newest.root:
+            raise VerificationError(
+                f"the stored tree of {newest.size} leaves does not have the root of its checkpoint; nothing is sealed"
+            )
+        return frontier
+
+    async def _sync_kept(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            self._kept.sync()
+
+
+def _check_numbering(leaves: Sequence[StoredLeaf], start: int, count: int) -> None:
+    """Refuse to sign unless what was written is gapless and each hash is that of its entry's bytes."""
+    if len(leaves) != count:
+        raise VerificationError(f"numbered {count} entries from {start} on, found {len(leaves)} again")
+    for expected, leaf in enumerate(leaves, start):
+        if leaf.index != expected:
+            raise VerificationError(f"expected leaf {expected}, found {leaf.index}")
+        if sha256(b"\x00" + leaf.body).digest() != leaf.hash:
+            raise VerificationError(f"the stored hash of leaf {leaf.index} is not that of its entry")

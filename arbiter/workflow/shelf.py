@@ -1,0 +1,80 @@
+"""The protocols in force and those that older cases were decided under, compiled and ready to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from arbiter.errors import ConfigurationError, NotFoundError
+from arbiter.model import MemberId
+from arbiter.panels.member import Member
+from arbiter.panels.seating import seat_members
+from arbiter.policy import CompiledPolicy, compile_policy
+from arbiter.protocols.loader import Bundle, load_bundle
+from arbiter.question import Protocol
+from arbiter.store.protocols import load_bundle_files
+from arbiter.store.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A protocol with its compiled policy and its seated members."""
+
+    bundle: Bundle
+    policy: CompiledPolicy
+    members: Mapping[MemberId, Member]
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol's frozen values."""
+        return self.bundle.protocol
+
+
+def shelve(bundle: Bundle) -> Shelved:
+    """Compile a bundle's policy and seat its members.
+
+    Raises:
+        InvalidProtocolError: when a condition does not compile; ConfigurationError: when a seat has no member.
+    """
+    return Shelved(bundle, compile_policy(bundle.protocol), seat_members(bundle.protocol))
+
+
+@dataclass(slots=True)
+class Shelf:
+    """`current` holds one version a protocol id; older versions come from the database by content hash."""
+
+    current: Mapping[str, Shelved]
+    _by_hash: dict[str, Shelved] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_hash.update({shelved.protocol.content_hash: shelved for shelved in self.current.values()})
+
+    def in_force(self, protocol: str) -> Shelved:
+        """Return the version of a protocol that new cases are taken under.
+
+        Raises:
+            NotFoundError: when there is no such protocol.
+        """
+        if protocol not in self.current:
+            raise NotFoundError(f"no protocol of that id is in force; there are {', '.join(sorted(self.current))}")
+        return self.current[protocol]
+
+    def known(self, content_hash: str) -> Shelved | None:
+        """Return the version with that hash if it is at hand."""
+        return self._by_hash.get(content_hash)
+
+    async def fetch(self, transaction: Transaction, content_hash: str) -> Shelved:
+        """Return the version with that hash, from the database if need be.
+
+        Raises:
+            ConfigurationError: when the stored files are gone or no longer make the protocol of that hash.
+        """
+        at_hand = self._by_hash.get(content_hash)
+        if at_hand is not None:
+            return at_hand
+        files = await load_bundle_files(transaction, content_hash)
+        shelved = shelve(load_bundle(files))
+        if shelved.protocol.content_hash != content_hash:
+            raise ConfigurationError(f"the stored protocol {content_hash} has another hash now")
+        self._by_hash[content_hash] = shelved
+        return shelved
