@@ -1,0 +1,134 @@
+"""What each role may do: one table that the code asks and the documentation prints.
+
+Duties are separated by `CONFLICTS`: pairs of permissions that no single client or account may hold, whatever
+roles they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from arbiter.errors import RefusedError
+
+
+class Permission(StrEnum):
+    """One thing that can be allowed."""
+
+    CASES_SUBMIT = "cases:submit"
+    CASES_READ = "cases:read"
+    CASES_AMEND = "cases:amend"
+    CASES_CANCEL = "cases:cancel"
+    CASES_CONTEST = "cases:contest"
+    CASES_RETRACT = "cases:retract"
+    PROTOCOLS_READ = "protocols:read"
+    REVIEW_WORK = "review:work"
+    REVIEW_ARBITRATE = "review:arbitrate"
+    POLICY_AUTHOR = "policy:author"
+    POLICY_APPROVE = "policy:approve"
+    AUDIT_READ = "audit:read"
+    ADMIN_CLIENTS = "admin:clients"
+    ADMIN_ACCOUNTS = "admin:accounts"
+
+
+class Role(StrEnum):
+    """A duty in the house."""
+
+    INTEGRATION_CLIENT = "integration-client"
+    REVIEWER = "reviewer"
+    SENIOR_ARBITER = "senior-arbiter"
+    POLICY_AUTHOR = "policy-author"
+    POLICY_APPROVER = "policy-approver"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+P = Permission
+
+ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.INTEGRATION_CLIENT: frozenset(
+            {
+                P.CASES_SUBMIT,
+                P.CASES_READ,
+                P.CASES_AMEND,
+                P.CASES_CANCEL,
+                P.CASES_CONTEST,
+                P.CASES_RETRACT,
+                P.PROTOCOLS_READ,
+            }
+        ),
+        # No cases:read: a reviewer sees content through a claim, and the panel only after committing an opinion.
+        Role.REVIEWER: frozenset({P.REVIEW_WORK, P.PROTOCOLS_READ}),
+        Role.SENIOR_ARBITER: frozenset({P.REVIEW_WORK, P.REVIEW_ARBITRATE, P.PROTOCOLS_READ}),
+        Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
+        Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
+        Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
+        Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.PROTOCOLS_READ}),
+    }
+)
+
+CLIENT_ROLES = frozenset({Role.INTEGRATION_CLIENT, Role.AUDITOR, Role.ADMINISTRATOR})
+"""Roles a machine may hold; the others are a person's judgement."""
+
+ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT}
+"""Roles a person may hold."""
+
+_CASE_CONTENT = frozenset(
+    {
+        P.CASES_SUBMIT,
+        P.CASES_READ,
+        P.CASES_AMEND,
+        P.CASES_CANCEL,
+        P.CASES_CONTEST,
+        P.CASES_RETRACT,
+        P.REVIEW_WORK,
+        P.REVIEW_ARBITRATE,
+        P.AUDIT_READ,
+    }
+)
+
+CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
+    {
+        frozenset({P.POLICY_AUTHOR, P.POLICY_APPROVE}),
+        frozenset({P.REVIEW_WORK, P.CASES_READ}),
+        *(
+            frozenset({admin, content})
+            for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS)
+            for content in _CASE_CONTENT
+        ),
+    }
+)
+"""Whoever writes a policy does not approve it; a blind reviewer cannot read the panel; administrators see no content."""
+
+
+def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
+    """Return everything these roles allow together."""
+    return frozenset().union(*(ROLES[role] for role in roles))
+
+
+def check_roles(roles: frozenset[Role], allowed: frozenset[Role]) -> frozenset[Permission]:
+    """Return what the roles allow; raise RefusedError for none, one not `allowed` here, or duties that must be apart."""
+    if not roles:
+        raise RefusedError("at least one role is needed")
+    if misplaced := sorted(roles - allowed):
+        raise RefusedError(f"expected roles among {', '.join(sorted(allowed))}; came {', '.join(misplaced)}")
+    permissions = permissions_of(roles)
+    for pair in sorted(sorted(pair) for pair in CONFLICTS):
+        if permissions.issuperset(pair):
+            raise RefusedError(f"nobody holds both {pair[0]} and {pair[1]}")
+    return permissions
+
+
+def markdown_table() -> str:
+    """Return the table of roles and permissions as Markdown, one row a permission."""
+    header = "| permission | " + " | ".join(Role) + " |"
+    rule = "|---|" + ":-:|" * len(Role)
+    rows = [
+        f"| `{permission}` | "
+        + " | ".join("yes" if permission in ROLES[role] else "" for role in Role)
+        + " |"
+        for permission in Permission
+    ]
+    return "\n".join((header, rule, *rows)) + "\n"

@@ -1,0 +1,93 @@
+"""Everything an operator can set, read once at start-up from `ARBITER_*` variables.
+
+A variable this release does not know is refused, because a misspelt setting would otherwise silently keep its default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from arbiter.errors import ConfigurationError
+
+PREFIX = "ARBITER_"
+
+
+class Mode(StrEnum):
+    """What the installation is for; demonstration data and calibrations are refused in production."""
+
+    DEMONSTRATION = "demonstration"
+    PRODUCTION = "production"
+
+
+def _postgresql(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        raise ValueError("expected a URL that begins with postgresql://")
+    return f"postgresql+psycopg://{rest}"
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
+
+
+class Settings(BaseSettings):
+    """The installation's settings; each field is the variable `ARBITER_<NAME>`.
+
+    `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
+    without them the embedded PostgreSQL under `data` is used. `origin` overrides the log's name kept with the keys.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    data: Path = Path(".arbiter")
+    mode: Mode = Mode.PRODUCTION
+    database_url: DatabaseUrl | None = Field(default=None, repr=False)
+    database_owner_url: DatabaseUrl | None = Field(default=None, repr=False)
+    database_pool_size: int = Field(default=20, ge=1, le=150)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8400, ge=1, le=65535)
+    origin: str | None = None
+    workers: bool = True
+    secure_cookies: bool = True
+
+    @model_validator(mode="after")
+    def _owner_needs_a_server(self) -> Settings:
+        if self.database_owner_url is not None and self.database_url is None:
+            raise ValueError(f"{PREFIX}DATABASE_OWNER_URL is set without {PREFIX}DATABASE_URL")
+        return self
+
+
+def read_settings() -> Settings:
+    """Read the process's environment; raise ConfigurationError naming every variable that is unknown or unfit."""
+    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    unknown = [
+        name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known
+    ]
+    if unknown:
+        raise ConfigurationError("; ".join(_unknown(name, known) for name in unknown))
+    try:
+        return Settings()
+    except ValidationError as error:
+        # The values stay out of the message: a database URL holds a password.
+        faults = [_fault(tuple(fault["loc"]), fault["msg"]) for fault in error.errors()]
+        raise ConfigurationError("; ".join(faults)) from None
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
+    return f"unknown setting {name}: did you mean {nearest[0]}?"
+
+
+def _fault(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    name = str(location[0])
+    variable = name if name.upper().startswith(PREFIX) else f"{PREFIX}{name}"
+    return f"{variable.upper()}: {text[:1].lower()}{text[1:]}"
