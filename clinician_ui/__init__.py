@@ -1,0 +1,1 @@
+"""The reviewer's pages: server-rendered, readable without JavaScript, silent about the panel until it may be seen."""
