@@ -1,0 +1,146 @@
+"""People: an account each, proven by a password kept as argon2id.
+
+Every failed log-in costs one hashing, whether the login exists, is locked or disabled, and says the same: neither
+the time nor the answer tells which logins exist. Ten failures lock an account for fifteen minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import re
+import unicodedata
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from arbiter.errors import RefusedError, UnauthenticatedError
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import ACCOUNT_ROLES, Role, check_roles, permissions_of
+from arbiter.identity.sites import check_name, check_sites
+from arbiter.model import ActorId
+from arbiter.ports import Chance, Clock
+from arbiter.store.identities import AccountRow, Identities
+
+MOST_FAILURES = 10
+LOCK_FOR = timedelta(minutes=15)
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 256
+
+_T = TypeVar("_T")
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
+_HASHER = PasswordHasher()
+# Two at a time, 64 MiB each: a flood of log-ins must not take the machine's memory or its other threads.
+_HASHING = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
+
+
+async def create_account(
+    identities: Identities,
+    clock: Clock,
+    chance: Chance,
+    login: str,
+    display_name: str,
+    password: str,
+    roles: Iterable[Role],
+    sites: Iterable[str],
+) -> Principal:
+    """Create an account; raise RefusedError for an unfit login, password, role or site, ConflictError for a taken login.
+
+    A password has 12 to 256 characters and is not the login; anything more leads to weaker ones (NIST SP 800-63B).
+    """
+    login = login.strip().lower()
+    if not _LOGIN.fullmatch(login):
+        raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
+    text = _password(password)
+    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
+        raise RefusedError(
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, came {len(text)}"
+        )
+    if text.lower() == login:
+        raise RefusedError("the password is the login")
+    role_set = frozenset(roles)
+    check_roles(role_set, ACCOUNT_ROLES)
+    site_set = await check_sites(identities, sites)
+    row = AccountRow(
+        id="a" + base64.b32encode(chance.token(10)).decode().lower(),
+        login=login,
+        display_name=check_name(display_name, "person"),
+        password_hash=await _in_thread(functools.partial(_HASHER.hash, text, salt=chance.token(16))),
+        roles=tuple(sorted(role_set)),
+        sites=tuple(sorted(site_set)),
+        created_at=clock.now(),
+        disabled_at=None,
+    )
+    await identities.add_account(row)
+    return account_principal(row)
+
+
+async def authenticate(identities: Identities, clock: Clock, login: str, password: str) -> Principal:
+    """Return the account that login and password prove; raise UnauthenticatedError otherwise, after the same time."""
+    # Cut rather than refused, so that this takes no less time either; no stored password is that long.
+    text = _password(password[: LONGEST_PASSWORD + 1])
+    login = login.strip().lower()
+    row = None
+    if _LOGIN.fullmatch(login):
+        row = await identities.begin_login(login, clock.now(), MOST_FAILURES, LOCK_FOR)
+    proven = await _in_thread(functools.partial(_verify, row.password_hash if row else None, text))
+    if row is None or not proven:
+        raise UnauthenticatedError(_REFUSAL)
+    renewed = None
+    if _HASHER.check_needs_rehash(row.password_hash):
+        renewed = await _in_thread(functools.partial(_HASHER.hash, text))
+    await identities.end_login(row.id, renewed)
+    return account_principal(row)
+
+
+async def list_accounts(identities: Identities) -> tuple[AccountRow, ...]:
+    """Return every account, by login."""
+    return await identities.accounts()
+
+
+async def disable_account(identities: Identities, clock: Clock, account_id: str) -> None:
+    """End the account and its sessions at once; raise NotFoundError when there is no such active account."""
+    await identities.disable_account(account_id, clock.now())
+
+
+def account_principal(row: AccountRow) -> Principal:
+    """Return what an account may do."""
+    roles = frozenset(Role(role) for role in row.roles)
+    return Principal(
+        id=ActorId(row.id),
+        kind="account",
+        name=row.display_name,
+        roles=roles,
+        scopes=frozenset(),
+        permissions=permissions_of(roles),
+        sites=frozenset(row.sites),
+    )
+
+
+_REFUSAL = "login or password is wrong, or the account is locked"
+
+
+def _password(password: str) -> bytes:
+    # The same password typed on another keyboard may arrive composed otherwise (NIST SP 800-63B 5.1.1.2).
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _verify(stored: str | None, text: bytes) -> bool:
+    try:
+        return _HASHER.verify(stored or _nobody(), text)
+    except VerifyMismatchError:
+        return False
+
+
+@functools.cache
+def _nobody() -> str:
+    return _HASHER.hash("the password of nobody")
+
+
+async def _in_thread(work: functools.partial[_T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_HASHING, work)

@@ -1,0 +1,109 @@
+"""Hospital systems: registered once, then proven at every request by the token they hold.
+
+A token is `arb_<client id>_<secret>`; the secret is 32 random bytes in base64url. Only its SHA-256 is stored. A fast
+hash is right here: nobody can guess 256 random bits, so there is nothing for a slow hash to slow down, and every
+request pays for the check.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+
+from arbiter.errors import RefusedError, UnauthenticatedError
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import CLIENT_ROLES, Permission, Role, check_roles, permissions_of
+from arbiter.identity.sites import check_name, check_sites
+from arbiter.model import ActorId
+from arbiter.ports import Chance, Clock
+from arbiter.store.identities import ClientRow, Identities
+
+_SECRET_BYTES = 32
+_TOKEN = re.compile(r"arb_(c[a-z2-7]{16})_([A-Za-z0-9_-]{43})")
+
+
+async def register_client(
+    identities: Identities,
+    clock: Clock,
+    chance: Chance,
+    name: str,
+    roles: Iterable[Role],
+    sites: Iterable[str],
+    scopes: Iterable[str] | None = None,
+) -> tuple[Principal, str]:
+    """Register a client and return it with its token, which is shown this once and never stored.
+
+    `scopes` are permissions to which its roles are narrowed. Raises RefusedError for roles a machine may not hold,
+    duties that must be apart, unknown sites, or a scope its roles do not allow.
+    """
+    role_set = frozenset(roles)
+    permissions = check_roles(role_set, CLIENT_ROLES)
+    scope_set = frozenset(scopes or ())
+    if excess := sorted(scope_set - permissions):
+        raise RefusedError(f"scopes beyond the client's roles: {', '.join(excess)}")
+    site_set = await check_sites(identities, sites)
+    client_id = "c" + base64.b32encode(chance.token(10)).decode().lower()
+    secret = base64.urlsafe_b64encode(chance.token(_SECRET_BYTES)).decode().rstrip("=")
+    row = ClientRow(
+        id=client_id,
+        name=check_name(name, "client"),
+        secret_hash=_hash(secret),
+        roles=tuple(sorted(role_set)),
+        scopes=tuple(sorted(scope_set)),
+        sites=tuple(sorted(site_set)),
+        created_at=clock.now(),
+        disabled_at=None,
+    )
+    await identities.add_client(row)
+    return _principal(row), f"arb_{client_id}_{secret}"
+
+
+async def authenticate_client(identities: Identities, clock: Clock, token: str) -> Principal:
+    """Return the client that holds this token; raise UnauthenticatedError for any other.
+
+    One query by primary key, or none when the same client was read within `CLIENT_MEMORY` (2 seconds): that long a
+    client disabled in another process may still be let in.
+    """
+    parts = _TOKEN.fullmatch(token)
+    if parts is None:
+        raise UnauthenticatedError("the token is not one of ours")
+    row = await identities.client(parts[1], clock.now())
+    # Compared even when there is no such client, so that the time taken tells nothing about ids.
+    expected = row.secret_hash if row is not None else bytes(hashlib.sha256().digest_size)
+    proven = hmac.compare_digest(_hash(parts[2]), expected)
+    if row is None or not proven or row.disabled_at is not None:
+        raise UnauthenticatedError("the token is unknown or no longer valid")
+    return _principal(row)
+
+
+async def list_clients(identities: Identities) -> tuple[ClientRow, ...]:
+    """Return every client ever registered, oldest first."""
+    return await identities.clients()
+
+
+async def disable_client(identities: Identities, clock: Clock, client_id: str) -> None:
+    """Refuse the client's token from now on; raise NotFoundError when there is no such active client."""
+    await identities.disable_client(client_id, clock.now())
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _principal(row: ClientRow) -> Principal:
+    roles = frozenset(Role(role) for role in row.roles)
+    permissions = permissions_of(roles)
+    if row.scopes:
+        permissions &= frozenset(Permission(scope) for scope in row.scopes)
+    return Principal(
+        id=ActorId(row.id),
+        kind="client",
+        name=row.name,
+        roles=roles,
+        scopes=frozenset(row.scopes),
+        permissions=permissions,
+        sites=frozenset(row.sites),
+    )

@@ -1,0 +1,290 @@
+"""Rows of clients, accounts, sessions and sites. What they mean is decided in `arbiter.identity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Insert, Row, bindparam, case, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from arbiter.errors import ConflictError, NotFoundError
+from arbiter.store.tables import account, client, session, site
+
+CLIENT_MEMORY = timedelta(seconds=2)
+"""How long a client's row is believed without asking again: a disabled client is refused everywhere after this."""
+
+_MOST_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A registered hospital system; `secret_hash` is SHA-256 of its secret."""
+
+    id: str
+    name: str
+    secret_hash: bytes = field(repr=False)
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    sites: tuple[str, ...]
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """A person's account; `password_hash` is an argon2id string."""
+
+    id: str
+    login: str
+    display_name: str
+    password_hash: str = field(repr=False)
+    roles: tuple[str, ...]
+    sites: tuple[str, ...]
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A browser's session; `token_hash` is SHA-256 of the cookie's token."""
+
+    token_hash: bytes = field(repr=False)
+    account_id: str
+    csrf_token: str = field(repr=False)
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+_CLIENT_BY_ID = select(client).where(client.c.id == bindparam("id"))
+_ACCOUNT_COLUMNS = [column for column in account.c if column.name not in {"failed_logins", "locked_until"}]
+_SESSION_WITH_ACCOUNT = (
+    select(
+        session,
+        *(column.label(f"account_{column.name}") for column in _ACCOUNT_COLUMNS if column.name != "id"),
+    )
+    .join_from(session, account)
+    .where(session.c.token_hash == bindparam("token_hash"))
+)
+
+
+class Identities:
+    """Reads and writes who may speak; every method is one transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._remembered: dict[str, tuple[ClientRow, datetime]] = {}
+
+    async def add_site(self, site_id: str, name: str) -> None:
+        """Add a site; raise ConflictError when the id is taken."""
+        await self._insert(insert(site).values(id=site_id, name=name), f"site {site_id} exists already")
+
+    async def sites(self) -> tuple[tuple[str, str], ...]:
+        """Return every site as (id, name), by id."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(site.c.id, site.c.name).order_by(site.c.id))
+            return tuple((row.id, row.name) for row in rows)
+
+    async def unknown_sites(self, site_ids: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the ids that name no site."""
+        known = {site_id for site_id, _ in await self.sites()}
+        return tuple(sorted(set(site_ids) - known))
+
+    async def add_client(self, row: ClientRow) -> None:
+        """Add a client; raise ConflictError when the id is taken."""
+        values = {
+            "id": row.id,
+            "name": row.name,
+            "secret_hash": row.secret_hash,
+            "roles": list(row.roles),
+            "scopes": list(row.scopes),
+            "sites": list(row.sites),
+            "created_at": row.created_at,
+        }
+        await self._insert(insert(client).values(values), f"client {row.id} exists already")
+
+    async def client(self, client_id: str, now: datetime) -> ClientRow | None:
+        """Return the client, from memory when it was read less than `CLIENT_MEMORY` ago."""
+        remembered = self._remembered.get(client_id)
+        if remembered is not None and timedelta(0) <= now - remembered[1] < CLIENT_MEMORY:
+            return remembered[0]
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(_CLIENT_BY_ID, {"id": client_id})).one_or_none()
+        # Absence is not remembered: strangers would otherwise fill the memory with invented ids.
+        self._remembered.pop(client_id, None)
+        if found is None:
+            return None
+        row = _client_row(found)
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[client_id] = (row, now)
+        return row
+
+    async def clients(self) -> tuple[ClientRow, ...]:
+        """Return every client, oldest first."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(client).order_by(client.c.created_at, client.c.id))
+            return tuple(_client_row(row) for row in rows)
+
+    async def disable_client(self, client_id: str, now: datetime) -> None:
+        """Refuse the client from now on; raise NotFoundError when there is none or it is disabled already."""
+        statement = update(client).where(client.c.id == client_id, client.c.disabled_at.is_(None))
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(statement.values(disabled_at=now))
+        self._remembered.pop(client_id, None)
+        if changed.rowcount != 1:
+            raise NotFoundError(f"no active client {client_id}")
+
+    async def add_account(self, row: AccountRow) -> None:
+        """Add an account; raise ConflictError when the login is taken."""
+        values = {
+            "id": row.id,
+            "login": row.login,
+            "display_name": row.display_name,
+            "password_hash": row.password_hash,
+            "roles": list(row.roles),
+            "sites": list(row.sites),
+            "created_at": row.created_at,
+        }
+        await self._insert(insert(account).values(values), f"login {row.login} exists already")
+
+    async def begin_login(
+        self, login: str, now: datetime, most_failures: int, lock_for: timedelta
+    ) -> AccountRow | None:
+        """Count an attempt as failed before it is checked, and return the account if it may be tried at all.
+
+        None for an unknown login, a disabled or a locked account. Counting first means that parallel guesses cannot
+        outrun the lock. `end_login` clears the count; the attempt that fills it locks the account.
+        """
+        fills = account.c.failed_logins + 1 >= most_failures
+        statement = (
+            update(account)
+            .where(account.c.login == login, account.c.disabled_at.is_(None))
+            .where(account.c.locked_until.is_(None) | (account.c.locked_until <= now))
+            .values(
+                failed_logins=case((fills, 0), else_=account.c.failed_logins + 1),
+                locked_until=case((fills, now + lock_for), else_=None),
+            )
+            .returning(*_ACCOUNT_COLUMNS)
+        )
+        async with self._engine.begin() as connection:
+            found = (await connection.execute(statement)).one_or_none()
+        return None if found is None else _account_row(found)
+
+    async def end_login(self, account_id: str, new_hash: str | None) -> None:
+        """Clear the failures of a proven account, and keep its password under newer parameters if given."""
+        values: dict[str, object] = {"failed_logins": 0, "locked_until": None}
+        if new_hash is not None:
+            values["password_hash"] = new_hash
+        async with self._engine.begin() as connection:
+            await connection.execute(update(account).where(account.c.id == account_id).values(values))
+
+    async def accounts(self) -> tuple[AccountRow, ...]:
+        """Return every account, by login."""
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(select(*_ACCOUNT_COLUMNS).order_by(account.c.login))
+            return tuple(_account_row(row) for row in rows)
+
+    async def disable_account(self, account_id: str, now: datetime) -> None:
+        """End the account and all its sessions; raise NotFoundError when there is none or it is disabled already."""
+        statement = update(account).where(account.c.id == account_id, account.c.disabled_at.is_(None))
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(statement.values(disabled_at=now))
+            await connection.execute(delete(session).where(session.c.account_id == account_id))
+        if changed.rowcount != 1:
+            raise NotFoundError(f"no active account {account_id}")
+
+    async def add_session(self, row: SessionRow, idle_since: datetime) -> None:
+        """Add a session, and forget those that ended by themselves before or were idle since `idle_since`."""
+        values = {
+            "token_hash": row.token_hash,
+            "account_id": row.account_id,
+            "csrf_token": row.csrf_token,
+            "created_at": row.created_at,
+            "seen_at": row.seen_at,
+            "expires_at": row.expires_at,
+        }
+        over = (session.c.expires_at <= row.created_at) | (session.c.seen_at <= idle_since)
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(session).where(over))
+            await connection.execute(insert(session).values(values))
+
+    async def session(self, token_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
+        """Return the session and its account, or None."""
+        async with self._engine.connect() as connection:
+            found = (
+                await connection.execute(_SESSION_WITH_ACCOUNT, {"token_hash": token_hash})
+            ).one_or_none()
+        return None if found is None else (_session_row(found), _account_of_session(found))
+
+    async def touch_session(self, token_hash: bytes, now: datetime) -> None:
+        """Note that the session was used."""
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                update(session).where(session.c.token_hash == token_hash).values(seen_at=now)
+            )
+
+    async def remove_session(self, token_hash: bytes) -> None:
+        """Forget the session; nothing happens when there is none."""
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(session).where(session.c.token_hash == token_hash))
+
+    async def _insert(self, statement: Insert, taken: str) -> None:
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(statement)
+        except IntegrityError:
+            raise ConflictError(taken) from None
+
+
+def _client_row(row: Row[tuple[object, ...]]) -> ClientRow:
+    return ClientRow(
+        id=row.id,
+        name=row.name,
+        secret_hash=bytes(row.secret_hash),
+        roles=tuple(row.roles),
+        scopes=tuple(row.scopes),
+        sites=tuple(row.sites),
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _account_row(row: Row[tuple[object, ...]]) -> AccountRow:
+    return AccountRow(
+        id=row.id,
+        login=row.login,
+        display_name=row.display_name,
+        password_hash=row.password_hash,
+        roles=tuple(row.roles),
+        sites=tuple(row.sites),
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+    )
+
+
+def _session_row(row: Row[tuple[object, ...]]) -> SessionRow:
+    return SessionRow(
+        token_hash=bytes(row.token_hash),
+        account_id=row.account_id,
+        csrf_token=row.csrf_token,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _account_of_session(row: Row[tuple[object, ...]]) -> AccountRow:
+    return AccountRow(
+        id=row.account_id,
+        login=row.account_login,
+        display_name=row.account_display_name,
+        password_hash=row.account_password_hash,
+        roles=tuple(row.account_roles),
+        sites=tuple(row.account_sites),
+        created_at=row.account_created_at,
+        disabled_at=row.account_disabled_at,
+    )
