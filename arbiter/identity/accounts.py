@@ -56,12 +56,12 @@ async def create_account(
     login = login.strip().lower()
     if not _LOGIN.fullmatch(login):
         raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
-    text = _password(password)
-    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise RefusedError(
-            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, came {len(text)}"
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, came {len(password)}"
         )
-    if text.lower() == login:
+    text = _password(password)
+    if password.strip().lower() == login:
         raise RefusedError("the password is the login")
     role_set = frozenset(roles)
     check_roles(role_set, ACCOUNT_ROLES)
