@@ -7,6 +7,7 @@ the whole sample invalid; nothing is repaired. The reasons given here are fixed 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -40,33 +41,35 @@ def fault_of(sample: Sample, asked: Asked) -> str | None:
     return _malformed(sample) or _misplaced(sample, asked) or _ungrounded(sample, asked)
 
 
-def _malformed(sample: Sample) -> str | None:
+def _malformed(sample: object) -> str | None:
     """Check types and limits first: a member from outside may hand over anything."""
     if not isinstance(sample, Sample):
         return "not a sample"
-    if sample.option is not None and not isinstance(sample.option, str):
-        return "option is not text"
-    if not isinstance(sample.evidence, tuple) or not isinstance(sample.missing, tuple):
-        return "evidence or missing is not a list"
-    if len(sample.evidence) > LIST_LIMIT or len(sample.missing) > LIST_LIMIT:
-        return "too many citations or missing facts"
-    if not _is_text(sample.rationale, RATIONALE_LIMIT):
-        return "rationale is not plain text within its limit"
-    if not all(isinstance(name, str) for name in sample.missing):
-        return "a missing fact's name is not text"
-    if not all(_is_evidence(item) for item in sample.evidence):
-        return "a citation is not plain text within its limits"
-    return None
+    checks = (
+        (sample.option is None or _is_text(sample.option, VALUE_LIMIT), "option is not a short text"),
+        (_is_list_of(_is_evidence, sample.evidence), "citations are not plain texts within their limits"),
+        (_is_list_of(_is_name, sample.missing), "missing facts are not plain names within their limits"),
+        (_is_text(sample.rationale, RATIONALE_LIMIT), "rationale is not plain text within its limit"),
+    )
+    return next((cause for holds, cause in checks if not holds), None)
+
+
+def _is_list_of(test: Callable[[object], bool], items: object) -> bool:
+    return isinstance(items, tuple) and len(items) <= LIST_LIMIT and all(test(item) for item in items)
 
 
 def _is_evidence(item: object) -> bool:
     return (
         isinstance(item, Evidence)
-        and _is_text(item.fact, VALUE_LIMIT)
+        and _is_name(item.fact)
         and _is_text(item.value, VALUE_LIMIT)
         and _is_text(item.finding, FINDING_LIMIT)
-        and (item.points is None or (isinstance(item.points, int) and not isinstance(item.points, bool)))
+        and (item.points is None or type(item.points) is int)
     )
+
+
+def _is_name(item: object) -> bool:
+    return _is_text(item, VALUE_LIMIT)
 
 
 def _is_text(text: object, limit: int) -> bool:

@@ -12,10 +12,11 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from arbiter.model import FactSet, MemberId, MemberStatus, Opinion
+from arbiter.model import FactSet, MemberId, MemberIdentity, MemberStatus, Opinion
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Answer, Asked, Member, Sample
 from arbiter.ports import Clock
@@ -82,26 +83,25 @@ async def ask_panel(
 
 async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
     """Ask one member and return its opinion; never raises for anything the member does."""
-    asked_at = clock.now()
-    remaining = (asked.deadline - asked_at).total_seconds()
+    turn = _Turn(name, member.identity, asked, clock.now())
+    remaining = (asked.deadline - turn.asked_at).total_seconds()
     if remaining <= 0:
-        return _without(MemberStatus.TIMED_OUT, "asked after its deadline", name, member, asked, asked_at, asked_at)
+        return turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at)
     answering = asyncio.create_task(_answer(member, asked))
     try:
         # wait() and not wait_for(): it returns at the deadline even when the member swallows its cancellation.
         done, _ = await asyncio.wait({answering}, timeout=remaining)
     finally:
         answering.cancel()
-    at = clock.now()
-    if not done or at > asked.deadline:
+    answered_at = clock.now()
+    if not done or answered_at > asked.deadline:
         answering.add_done_callback(_forget)
-        return _without(MemberStatus.TIMED_OUT, "no answer by its deadline", name, member, asked, asked_at, at)
+        return turn.without(MemberStatus.TIMED_OUT, "no answer by its deadline", answered_at)
     fault = asyncio.CancelledError() if answering.cancelled() else answering.exception()
     if fault is not None:
         # The class alone: an exception's text may quote the case.
-        cause = f"failed with {type(fault).__name__}"
-        return _without(MemberStatus.DOWN, cause, name, member, asked, asked_at, at)
-    return _judge(answering.result(), name, member, asked, asked_at, at)
+        return turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", answered_at)
+    return turn.judge(answering.result(), answered_at)
 
 
 async def _answer(member: Member, asked: Asked) -> Answer:
@@ -115,83 +115,77 @@ def _forget(task: asyncio.Future[Answer]) -> None:
         task.exception()
 
 
-def _judge(
-    answer: Answer, name: MemberId, member: Member, asked: Asked, asked_at: datetime, answered_at: datetime
-) -> Opinion:
-    """Return the opinion in an answer: valid when at least half of all samples vote and are sound."""
-    unsound = _unreadable(answer)
-    if unsound is not None:
-        return _without(MemberStatus.INVALID, unsound, name, member, asked, asked_at, answered_at)
-    faults = [fault_of(sample, asked) for sample in answer.samples]
-    sound = [sample for sample, fault in zip(answer.samples, faults, strict=True) if fault is None]
-    votes = Counter(sample.option for sample in sound if sample.option is not None)
-    drawn = len(answer.samples) + answer.unreadable
-    voted = votes.total()
-    if 2 * voted >= drawn:
-        status, spoken = MemberStatus.VALID, _spokesman(sound, votes)
-    elif 2 * len(sound) >= drawn:
-        status, spoken = MemberStatus.ABSTAINED, next(sample for sample in sound if sample.option is None)
-    else:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One member's turn: who was asked what and when. Every opinion is made here."""
+
+    name: MemberId
+    identity: MemberIdentity
+    asked: Asked
+    asked_at: datetime
+
+    def judge(self, answer: Answer, answered_at: datetime) -> Opinion:
+        """Return the opinion in an answer: valid when at least half of all samples vote and are sound."""
+        drawn = _drawn(answer)
+        if drawn is None:
+            return self.without(
+                MemberStatus.INVALID, f"refused: expected 1 to {SAMPLES_LIMIT} samples", answered_at
+            )
+        faults = [fault_of(sample, self.asked) for sample in answer.samples]
+        sound = [sample for sample, fault in zip(answer.samples, faults, strict=True) if fault is None]
+        votes = Counter(sample.option for sample in sound if sample.option is not None)
+        if 2 * votes.total() >= drawn:
+            return self._opinion(
+                MemberStatus.VALID, answered_at, drawn, _spokesman(sound, votes), sound, votes
+            )
+        if 2 * len(sound) >= drawn:
+            silent = next(sample for sample in sound if sample.option is None)
+            return self._opinion(MemberStatus.ABSTAINED, answered_at, drawn, silent, sound, Counter())
         cause = next((fault for fault in faults if fault is not None), "answers that cannot be read")
-        return _without(
-            MemberStatus.INVALID, f"refused: {cause}", name, member, asked, asked_at, answered_at, samples=drawn
+        return self.without(MemberStatus.INVALID, f"refused: {cause}", answered_at, drawn)
+
+    def without(self, status: MemberStatus, cause: str, answered_at: datetime, drawn: int = 0) -> Opinion:
+        """Return the opinion of a member that gave none that counts, with the cause in fixed words."""
+        return self._opinion(status, answered_at, drawn, Sample(None, (), (), cause), [], Counter())
+
+    def _opinion(
+        self,
+        status: MemberStatus,
+        answered_at: datetime,
+        drawn: int,
+        spoken: Sample,
+        sound: list[Sample],
+        votes: Counter[str],
+    ) -> Opinion:
+        return Opinion(
+            member=self.name,
+            asks=self.asked.asks,
+            status=status,
+            facts_hash=self.asked.facts_hash,
+            votes=tuple(sorted(votes.items())),
+            samples=drawn,
+            evidence=spoken.evidence,
+            missing=tuple(sorted({fact for sample in sound for fact in sample.missing})),
+            rationale=spoken.rationale,
+            identity=self.identity,
+            asked_at=self.asked_at,
+            answered_at=answered_at,
         )
-    return Opinion(
-        member=name,
-        asks=asked.asks,
-        status=status,
-        facts_hash=asked.facts_hash,
-        votes=tuple(sorted(votes.items())) if status is MemberStatus.VALID else (),
-        samples=drawn,
-        evidence=spoken.evidence,
-        missing=tuple(sorted({fact for sample in sound for fact in sample.missing})),
-        rationale=spoken.rationale,
-        identity=member.identity,
-        asked_at=asked_at,
-        answered_at=answered_at,
-    )
 
 
-def _unreadable(answer: object) -> str | None:
-    """Return why an answer as a whole cannot be read, or None. Types are checked: a member is not ours to trust."""
+def _drawn(answer: object) -> int | None:
+    """Return how many samples were drawn, or None when this is no answer or has too many or no samples."""
     if not isinstance(answer, Answer):
-        return "refused: not an answer"
-    if not isinstance(answer.samples, tuple) or not isinstance(answer.unreadable, int) or answer.unreadable < 0:
-        return "refused: not an answer"
-    drawn = len(answer.samples) + answer.unreadable
-    if not 1 <= drawn <= SAMPLES_LIMIT:
-        return f"refused: expected 1 to {SAMPLES_LIMIT} samples"
-    return None
+        return None
+    samples: object = answer.samples
+    unreadable: object = answer.unreadable
+    if not isinstance(samples, tuple) or not isinstance(unreadable, int) or unreadable < 0:
+        return None
+    drawn = len(samples) + unreadable
+    return drawn if 1 <= drawn <= SAMPLES_LIMIT else None
 
 
 def _spokesman(sound: list[Sample], votes: Counter[str]) -> Sample:
     """Return the first sample that votes with the most; of options level with each other, the first by name."""
     leader = min(votes, key=lambda option: (-votes[option], option))
     return next(sample for sample in sound if sample.option == leader)
-
-
-def _without(
-    status: MemberStatus,
-    cause: str,
-    name: MemberId,
-    member: Member,
-    asked: Asked,
-    asked_at: datetime,
-    answered_at: datetime,
-    samples: int = 0,
-) -> Opinion:
-    """Return the opinion of a member that gave none that counts, with the cause in fixed words."""
-    return Opinion(
-        member=name,
-        asks=asked.asks,
-        status=status,
-        facts_hash=asked.facts_hash,
-        votes=(),
-        samples=samples,
-        evidence=(),
-        missing=(),
-        rationale=cause,
-        identity=member.identity,
-        asked_at=asked_at,
-        answered_at=answered_at,
-    )

@@ -41,7 +41,9 @@ def _member(seat: Seat, protocol: Protocol) -> Member:
             _check(score, seat, protocol)
             return ScoreMember(score)
         case _:
-            raise ConfigurationError(f"seat {seat.member}: expected the backend 'score', {seat.backend!r} came")
+            raise ConfigurationError(
+                f"seat {seat.member}: expected the backend 'score', {seat.backend!r} came"
+            )
 
 
 def _check(score: Score, seat: Seat, protocol: Protocol) -> None:
@@ -52,7 +54,9 @@ def _check(score: Score, seat: Seat, protocol: Protocol) -> None:
         )
     for name in score.needs:
         if protocol.question.spec(name) is None:
-            raise ConfigurationError(f"seat {seat.member}: {score.name} needs the fact {name}, the question lacks it")
+            raise ConfigurationError(
+                f"seat {seat.member}: {score.name} needs the fact {name}, the question lacks it"
+            )
     for row in score.rows:
         spec = protocol.question.spec(row.fact)
         if spec is not None and not _reads(row, spec):

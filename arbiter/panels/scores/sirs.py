@@ -41,7 +41,9 @@ TEMPERATURE: Final = Row(
     "temperature", "temperature", "Cel", (below(1, "36"), band(0, "36", "38"), above(1, "38"))
 )
 HEART_RATE: Final = Row("heart_rate", "heart rate", "/min", (band(0, None, "90"), above(1, "90")))
-RESPIRATION: Final = Row("respiratory_rate", "respiratory rate", "/min", (band(0, None, "20"), above(1, "20")))
+RESPIRATION: Final = Row(
+    "respiratory_rate", "respiratory rate", "/min", (band(0, None, "20"), above(1, "20"))
+)
 PACO2: Final = Row("paco2", "PaCO2", "mm[Hg]", (below(1, "32"), band(0, "32")))
 WHITE_CELLS: Final = Row(
     "white_cell_count", "white cell count", "10*9/L", (below(1, "4"), band(0, "4", "12"), above(1, "12"))

@@ -1,0 +1,238 @@
+"""What needs two places of a bundle to be judged: references, uniqueness, bounds, coverage.
+
+Each check takes the parsed file and a `Finder` that turns a path into a line; it reports and goes on, so that one
+run tells everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from arbiter.errors import Problem
+from arbiter.model import FactValue, RiskClass, RuleEffect
+from arbiter.protocols.positions import Path, Positions
+from arbiter.protocols.schema import (
+    AdjudicationPart,
+    FactPart,
+    PolicyFile,
+    ProtocolFile,
+    RulePart,
+    RuleTestPart,
+    SeatPart,
+)
+from arbiter.question import QUESTION, FactKind
+
+
+@dataclass(slots=True)
+class Finder:
+    """Collects problems of one file, each with its place."""
+
+    positions: Positions
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, path: Path, code: str, detail: str) -> None:
+        """Note a problem with the value at `path`."""
+        self.problems.append(Problem(self.positions.at(path), code, detail))
+
+    def unique(self, path: Path, key: str, names: Iterable[str]) -> None:
+        """Note every name after the first that came before in the list at `path`."""
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if name in seen:
+                self.report((*path, index, key), "duplicate", f"expected {name!r} once, it came again")
+            seen.add(name)
+
+
+def check_protocol(protocol: ProtocolFile, finder: Finder) -> None:
+    """Check `protocol.yaml` in itself."""
+    _check_facts(protocol.question.facts, finder)
+    _check_options(protocol, finder)
+    exclusions = protocol.question.exclusions
+    finder.unique(("question", "exclusions"), "id", (exclusion.id for exclusion in exclusions))
+    for risk_class in RiskClass:
+        if risk_class not in protocol.question.timers:
+            finder.report(
+                ("question", "timers"), "missing", f"expected timers for {risk_class.value!r}, there are none"
+            )
+    _check_seats(protocol, finder)
+    _check_adjudication(protocol.adjudication, protocol.panel, finder)
+
+
+def _check_options(protocol: ProtocolFile, finder: Finder) -> None:
+    finder.unique(("question", "options"), "id", (option.id for option in protocol.question.options))
+    finder.unique(("facets",), "id", (facet.id for facet in protocol.facets))
+    for index, facet in enumerate(protocol.facets):
+        finder.unique(("facets", index, "options"), "id", (option.id for option in facet.options))
+        if facet.id == QUESTION:
+            finder.report(
+                ("facets", index, "id"), "value", f"expected another id, {QUESTION!r} is the question's"
+            )
+        if all(seat.asks != facet.id for seat in protocol.panel):
+            finder.report(
+                ("facets", index), "reference", f"expected a seat that answers {facet.id!r}, none does"
+            )
+
+
+def _check_facts(facts: list[FactPart], finder: Finder) -> None:
+    finder.unique(("question", "facts"), "name", (fact.name for fact in facts))
+    for index, fact in enumerate(facts):
+        path: Path = ("question", "facts", index)
+        for key in _keys_out_of_place(fact):
+            finder.report(
+                (*path, key), "unknown-key", f"expected no {key!r} for a fact of kind {fact.kind.value!r}"
+            )
+        match fact.kind:
+            case FactKind.NUMBER:
+                _check_number(fact, path, finder)
+            case FactKind.CODE:
+                if not fact.codes:
+                    finder.report(path, "missing", "expected the key 'codes' with at least one code")
+                finder.unique((*path, "codes"), "code", (code.code for code in fact.codes or ()))
+            case FactKind.FLAG:
+                pass
+
+
+def _keys_out_of_place(fact: FactPart) -> Iterator[str]:
+    numeric = ("unit", "conversions", "low", "high", "decimals")
+    unfit = {
+        FactKind.NUMBER: ("codes",),
+        FactKind.CODE: numeric,
+        FactKind.FLAG: (*numeric, "codes"),
+    }[fact.kind]
+    return (key for key in unfit if key in fact.model_fields_set)
+
+
+def _check_number(fact: FactPart, path: Path, finder: Finder) -> None:
+    for key in ("unit", "low", "high", "decimals"):
+        if getattr(fact, key) is None:
+            finder.report(path, "missing", f"expected the key {key!r} for a number, it is not there")
+    if fact.low is not None and fact.high is not None and fact.low >= fact.high:
+        finder.report((*path, "high"), "value", f"expected a number above low ({fact.low}), {fact.high} came")
+    taken = {fact.unit}
+    for index, conversion in enumerate(fact.conversions or ()):
+        place = (*path, "conversions", index)
+        if conversion.unit in taken:
+            finder.report(
+                (*place, "unit"), "duplicate", f"expected each unit once, {conversion.unit!r} came again"
+            )
+        taken.add(conversion.unit)
+        if conversion.factor == 0:
+            finder.report((*place, "factor"), "value", "expected a factor other than zero")
+
+
+def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
+    finder.unique(("panel",), "member", (seat.member for seat in protocol.panel))
+    offered = {QUESTION: {option.id for option in protocol.question.options}}
+    offered |= {facet.id: {option.id for option in facet.options} for facet in protocol.facets}
+    for index, seat in enumerate(protocol.panel):
+        if seat.asks not in offered:
+            known = ", ".join(sorted(offered))
+            finder.report(
+                ("panel", index, "asks"), "reference", f"expected one of {known}, {seat.asks!r} came"
+            )
+            continue
+        finder.unique(("panel", index), "veto", seat.veto)
+        for at, option in enumerate(seat.veto):
+            if option not in offered[seat.asks]:
+                finder.report(
+                    ("panel", index, "veto", at),
+                    "reference",
+                    f"expected an option of {seat.asks!r}, {option!r} came",
+                )
+        if seat.asks != QUESTION and (seat.veto or seat.required):
+            key = "veto" if seat.veto else "required"
+            finder.report(
+                ("panel", index, key), "value", f"expected {key!r} only on a seat that answers the question"
+            )
+    if all(seat.asks != QUESTION for seat in protocol.panel):
+        finder.report(("panel",), "reference", "expected a seat that answers the question, none does")
+
+
+def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:
+    voting = [seat for seat in panel if seat.asks == QUESTION]
+    families = {seat.family for seat in voting}
+    limits: tuple[tuple[str, Decimal | int, int, str], ...] = (
+        ("least_valid", settings.least_valid, len(voting), "voting seats"),
+        ("least_families", settings.least_families, len(families), "families of voting seats"),
+        ("least_effective", settings.least_effective, len(voting), "voting seats"),
+    )
+    for key, value, limit, what in limits:
+        if value > limit:
+            finder.report(
+                ("adjudication", key), "value", f"expected at most the {limit} {what}, {value} came"
+            )
+
+
+def check_policy(policy: PolicyFile, protocol: ProtocolFile, finder: Finder) -> None:
+    """Check `policy.yaml` against a protocol that is sound in itself."""
+    finder.unique(("rules",), "id", (rule.id for rule in policy.rules))
+    for index, rule in enumerate(policy.rules):
+        path: Path = ("rules", index)
+        _check_effect(rule, path, protocol, finder)
+        finder.unique((*path, "tests"), "title", (test.title for test in rule.tests))
+        for at, test in enumerate(rule.tests):
+            _check_test(test, (*path, "tests", at), protocol, finder)
+        for outcome, words in ((True, "in which it hits"), (False, "in which it does not hit")):
+            if all(test.hits is not outcome for test in rule.tests):
+                finder.report(
+                    (*path, "tests"), "missing", f"expected a test of {rule.id!r} {words}, there is none"
+                )
+
+
+def _check_effect(rule: RulePart, path: Path, protocol: ProtocolFile, finder: Finder) -> None:
+    known = {option.id for option in protocol.question.options}
+    for at, option in enumerate(rule.options):
+        if option not in known:
+            finder.report(
+                (*path, "options", at), "reference", f"expected an option of the question, {option!r} came"
+            )
+        if option in rule.options[:at]:
+            finder.report((*path, "options", at), "duplicate", f"expected {option!r} once, it came again")
+    takes_options = rule.effect in {RuleEffect.REQUIRE, RuleEffect.FORBID}
+    if takes_options and not rule.options:
+        finder.report(path, "missing", f"expected the key 'options' for the effect {rule.effect.value!r}")
+    if not takes_options and rule.options:
+        finder.report(
+            (*path, "options"), "unknown-key", f"expected no options for the effect {rule.effect.value!r}"
+        )
+    if rule.effect is RuleEffect.FORBID and known and known.issubset(rule.options):
+        finder.report((*path, "options"), "value", "expected at least one option left, all are forbidden")
+
+
+def _check_test(test: RuleTestPart, path: Path, protocol: ProtocolFile, finder: Finder) -> None:
+    specs = {fact.name: fact for fact in protocol.question.facts}
+    for name, value in test.facts.items():
+        fault = (
+            f"expected a fact of the question, {name!r} came"
+            if name not in specs
+            else unfit(value, specs[name])
+        )
+        if fault is not None:
+            finder.report((*path, "facts", name), "reference" if name not in specs else "value", fault)
+    facets = {facet.id: {option.id for option in facet.options} for facet in protocol.facets}
+    for facet, option in test.facets.items():
+        if facet not in facets:
+            finder.report(
+                (*path, "facets", facet), "reference", f"expected a facet of the protocol, {facet!r} came"
+            )
+        elif option not in facets[facet]:
+            finder.report(
+                (*path, "facets", facet), "reference", f"expected an option of {facet!r}, {option!r} came"
+            )
+
+
+def unfit(value: FactValue, fact: FactPart) -> str | None:
+    """Return why a value in the fact's own unit does not fit the fact, or None."""
+    match fact.kind:
+        case FactKind.FLAG:
+            return None if isinstance(value, bool) else f"expected true or false for {fact.name!r}"
+        case FactKind.CODE:
+            codes = [code.code for code in fact.codes or ()]
+            return None if value in codes else f"expected one of {', '.join(codes)} for {fact.name!r}"
+        case FactKind.NUMBER:
+            if isinstance(value, bool) or not isinstance(value, Decimal):
+                return f"expected a number for {fact.name!r}"
+            low, high = fact.low or Decimal(0), fact.high or Decimal(0)
+            return None if low <= value <= high else f"expected {low} to {high} for {fact.name!r}"

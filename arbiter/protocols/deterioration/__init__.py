@@ -1,0 +1,1 @@
+"""The shipped protocol `deterioration`: does this inpatient need urgent review?"""

@@ -1,0 +1,142 @@
+"""Reads `examples.jsonl`: one labelled case a line, checked against the question, every fault with its line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, NoReturn
+
+from pydantic import ValidationError
+
+from arbiter.errors import Problem
+from arbiter.protocols.bundle import EXAMPLES_FILE, ExampleFact, LabelledCase
+from arbiter.protocols.positions import decode
+from arbiter.protocols.schema import ExamplePart, explain
+from arbiter.question import Question
+
+EXAMPLES_LIMIT: Final = 10_000
+LINE_LIMIT: Final = 16_384
+_NUMBER_LIMIT: Final = 30
+
+
+def read_examples(
+    source: bytes, question: Question | None, problems: list[Problem]
+) -> tuple[LabelledCase, ...]:
+    """Return the labelled cases, noting each problem as `examples.jsonl:line:column`.
+
+    `question` is None when the protocol itself is malformed; what depends on it is then not checked.
+    """
+    text = decode(EXAMPLES_FILE, source, problems)
+    cases: list[LabelledCase] = []
+    seen: set[str] = set()
+    lines = (text or "").split("\n")
+    if len(lines) > EXAMPLES_LIMIT:
+        problems.append(Problem(f"{EXAMPLES_FILE}:1:1", "limit", f"expected at most {EXAMPLES_LIMIT} lines"))
+        return ()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        case = _case(line, number, problems)
+        if case is None:
+            continue
+        if case.id in seen:
+            _note(problems, number, 1, "duplicate", f"expected the id {case.id!r} once, it came again")
+        seen.add(case.id)
+        cases.append(case)
+        if question is not None:
+            for detail in _misfits(case, question):
+                _note(problems, number, 1, "reference", f"{case.id}: {detail}")
+    return tuple(cases)
+
+
+def _note(problems: list[Problem], line: int, column: int, code: str, detail: str) -> None:
+    problems.append(Problem(f"{EXAMPLES_FILE}:{line}:{column}", code, detail))
+
+
+def _case(line: str, number: int, problems: list[Problem]) -> LabelledCase | None:
+    if len(line) > LINE_LIMIT:
+        _note(problems, number, 1, "limit", f"expected at most {LINE_LIMIT} characters in a line")
+        return None
+    try:
+        plain = json.loads(
+            line,
+            parse_float=_number,
+            parse_int=_integer,
+            parse_constant=_constant,
+            object_pairs_hook=_object,
+        )
+        part = ExamplePart.model_validate(plain)
+    except json.JSONDecodeError as fault:
+        _note(problems, number, fault.colno, "syntax", f"expected JSON: {fault.msg.lower()}")
+        return None
+    except _JsonError as fault:
+        _note(problems, number, 1, "syntax", str(fault))
+        return None
+    except RecursionError:
+        _note(problems, number, 1, "syntax", "expected an object, something nested too deeply came")
+        return None
+    except ValidationError as fault:
+        for error in fault.errors(include_url=False):
+            code, detail = explain(error)
+            place = "/".join(str(step) for step in error["loc"])
+            _note(problems, number, 1, code, f"{place}: {detail}" if place else detail)
+        return None
+    return LabelledCase(
+        id=part.id,
+        title=part.title,
+        risk_class=part.risk_class,
+        facts=tuple(
+            ExampleFact(name, fact.value, fact.unit, fact.age_minutes)
+            for name, fact in sorted(part.facts.items())
+        ),
+        label=part.label,
+        provenance=part.provenance,
+        expect=part.expect,
+        covers=tuple(part.covers),
+    )
+
+
+class _JsonError(ValueError):
+    """JSON that the standard reader would let pass."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _JsonError(f"expected the key {key!r} once, it came again")
+        found[key] = value
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise _JsonError(f"expected a finite number, {name} came")
+
+
+def _number(text: str) -> Decimal:
+    if len(text) > _NUMBER_LIMIT:
+        raise _JsonError(f"expected a number of at most {_NUMBER_LIMIT} characters")
+    return Decimal(text)
+
+
+def _integer(text: str) -> int:
+    if len(text) > _NUMBER_LIMIT:
+        raise _JsonError(f"expected a number of at most {_NUMBER_LIMIT} characters")
+    return int(text)
+
+
+def _misfits(case: LabelledCase, question: Question) -> list[str]:
+    """Return what about the case does not fit the question; values are intake's to judge."""
+    options = question.option_ids()
+    expected = {"escalated", "asks-facts", *(f"decided:{option}" for option in options)}
+    found = [
+        f"expected a fact of the question, {fact.name!r} came"
+        for fact in case.facts
+        if question.spec(fact.name) is None
+    ]
+    if case.label not in options:
+        found.append(f"expected the label to be one of {', '.join(options)}, {case.label!r} came")
+    if case.expect is not None and case.expect not in expected:
+        found.append(f"expected 'expect' to be one of {', '.join(sorted(expected))}, {case.expect!r} came")
+    return found

@@ -1,0 +1,149 @@
+"""Loads a protocol bundle: bytes in, a frozen and checked `Protocol` out, or every problem with its file and line.
+
+Guarantees: nothing outside the three known files is read; a bundle with any problem yields no protocol; the content
+hash covers `protocol.yaml` and `policy.yaml`, byte for byte, and nothing else. `examples.jsonl` is left out on purpose:
+examples are tests and demonstration, no decision depends on them, and adding one must not make a new protocol. CEL is
+checked by `arbiter.policy`, which reports JSON pointers that `Bundle.locate` turns into lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files as package_files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
+from arbiter.protocols.bundle import EXAMPLES_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
+from arbiter.protocols.checks import Finder, check_policy, check_protocol
+from arbiter.protocols.examples import read_examples
+from arbiter.protocols.freeze import freeze, freeze_question
+from arbiter.protocols.positions import YamlFile, read_yaml
+from arbiter.protocols.schema import PolicyFile, ProtocolFile, explain
+
+SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
+    {PROTOCOL_FILE: 256 * 1024, POLICY_FILE: 256 * 1024, EXAMPLES_FILE: 4 * 1024 * 1024}
+)
+REQUIRED_FILES: Final = (PROTOCOL_FILE, POLICY_FILE)
+
+_SHIPPED: Final = "arbiter.protocols"
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def load_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """Return the checked bundle made of the files' bytes by name; pure.
+
+    Raises:
+        InvalidProtocolError: with every problem found, each pointer `file:line:column`.
+    """
+    problems = _misfit_files(files)
+    if problems:
+        raise InvalidProtocolError("the bundle's files cannot be read", tuple(problems))
+    protocol_yaml = read_yaml(PROTOCOL_FILE, files[PROTOCOL_FILE])
+    policy_yaml = read_yaml(POLICY_FILE, files[POLICY_FILE])
+    protocol_part = _structure(ProtocolFile, protocol_yaml)
+    policy_part = _structure(PolicyFile, policy_yaml)
+    if protocol_part is not None:
+        finder = Finder(protocol_yaml.positions, protocol_yaml.problems)
+        check_protocol(protocol_part, finder)
+        if policy_part is not None:
+            check_policy(policy_part, protocol_part, Finder(policy_yaml.positions, policy_yaml.problems))
+    sound = protocol_part is not None and not protocol_yaml.problems
+    question = freeze_question(protocol_part.question) if protocol_part is not None and sound else None
+    problems = [*protocol_yaml.problems, *policy_yaml.problems]
+    examples = read_examples(files.get(EXAMPLES_FILE, b""), question, problems)
+    if problems or protocol_part is None or policy_part is None:
+        raise InvalidProtocolError(f"the bundle has {len(problems)} problems", tuple(problems))
+    protocol = freeze(protocol_part, policy_part, content_hash(files), _sha256(files[POLICY_FILE]))
+    kept = {name: bytes(files[name]) for name in SIZE_LIMITS if name in files}
+    positions = {PROTOCOL_FILE: protocol_yaml.positions, POLICY_FILE: policy_yaml.positions}
+    return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions))
+
+
+def content_hash(files: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 (hex) over the sorted list of [file name, SHA-256 of its bytes] as canonical JSON."""
+    listed = sorted([name, _sha256(files[name])] for name in REQUIRED_FILES)
+    return _sha256(json.dumps(listed, separators=(",", ":")).encode("ascii"))
+
+
+def read_bundle(path: Path) -> Bundle:
+    """Return the checked bundle in a directory, reading only the known files.
+
+    Raises:
+        InvalidProtocolError: with every problem found.
+        NotFoundError: when there is no such directory.
+    """
+    if not path.is_dir():
+        raise NotFoundError("expected a bundle's directory, there is none")
+    return load_bundle(_read(path))
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the names of the bundles that come with Arbiter, sorted."""
+    root = package_files(_SHIPPED)
+    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / PROTOCOL_FILE).is_file()))
+
+
+def read_shipped(name: str) -> Bundle:
+    """Return a bundle that comes with Arbiter.
+
+    Raises:
+        NotFoundError: when no bundle of that name is shipped.
+    """
+    if name not in shipped():
+        raise NotFoundError(f"expected one of the shipped protocols {', '.join(shipped())}")
+    return load_bundle(_read(package_files(_SHIPPED) / name))
+
+
+def _read(folder: Path | Traversable) -> dict[str, bytes]:
+    """Read at most one byte past each known file's limit, so that a huge file is refused and not held."""
+    found: dict[str, bytes] = {}
+    for name, limit in SIZE_LIMITS.items():
+        entry = folder / name
+        if entry.is_file():
+            with entry.open("rb") as stream:
+                found[name] = stream.read(limit + 1)
+    return found
+
+
+def _misfit_files(files: Mapping[str, bytes]) -> list[Problem]:
+    problems = [
+        Problem(f"{name}:1:1", "missing", "expected the file, it is not there")
+        for name in REQUIRED_FILES
+        if name not in files
+    ]
+    for name, source in sorted(files.items()):
+        if name not in SIZE_LIMITS:
+            problems.append(Problem(f"{name}:1:1", "unknown-file", f"expected only {', '.join(SIZE_LIMITS)}"))
+        elif len(source) > SIZE_LIMITS[name]:
+            detail = f"expected at most {SIZE_LIMITS[name]} bytes"
+            problems.append(Problem(f"{name}:1:1", "limit", detail))
+    return problems
+
+
+def _structure(model: type[_Model], read: YamlFile) -> _Model | None:
+    """Return the file as its model, or None with the problems noted. What reading already noted is not said twice."""
+    if read.value is None and read.problems:
+        return None
+    noted = {problem.pointer for problem in read.problems}
+    try:
+        return model.model_validate(read.value)
+    except ValidationError as fault:
+        for error in fault.errors(include_url=False):
+            code, detail = explain(error)
+            path = tuple(step for step in error["loc"] if step != "[key]")
+            on_key = code == "unknown-key" or "[key]" in error["loc"]
+            place = read.positions.at_key(path) if on_key else read.positions.at(path)
+            if place not in noted:
+                read.problems.append(Problem(place, code, detail))
+        return None
+
+
+def _sha256(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()
