@@ -11,6 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+from arbiter.documents import decimal_text
 from arbiter.model import Evidence, Fact, FactValue
 from arbiter.panels.member import Asked, Sample
 
@@ -25,11 +26,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 
 
 def fact_text(value: FactValue) -> str:
-    """Return a fact's value as the text in which evidence cites it: `37.5`, `true`, `alert`."""
+    """Return a fact's value as the text in which evidence cites it, `37.5`, `true`, `alert`."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return format(value, "f")
+        return decimal_text(value)
     return value
 
 
