@@ -1,0 +1,175 @@
+"""Opens the database: the embedded one or a server's, ready and at this release's version, or refuses to.
+
+The application connects as a role that may only add to the log. The schema belongs to another role, used while
+migrating and never while serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+import psycopg
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from arbiter.errors import ConfigurationError
+from arbiter.settings import Settings
+from arbiter.store import migrate
+from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.tables import INSERT_ONLY
+
+APPLICATION_ROLE = "arbiter_app"
+OWNER_ROLE = "arbiter_owner"
+DATABASE = "arbiter"
+
+STATEMENT_TIMEOUT_SECONDS = 30
+LOCK_TIMEOUT_SECONDS = 5
+IDLE_IN_TRANSACTION_SECONDS = 60
+POOL_WAIT_SECONDS = 10
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS = " ".join(
+    f"-c {name}={value}"
+    for name, value in (
+        ("statement_timeout", f"{STATEMENT_TIMEOUT_SECONDS}s"),
+        ("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s"),
+        ("idle_in_transaction_session_timeout", f"{IDLE_IN_TRANSACTION_SECONDS}s"),
+        ("timezone", "UTC"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database that is ready. `owner_url` is known for the embedded one, or when the settings name it."""
+
+    app_url: str = field(repr=False)
+    owner_url: str | None = field(repr=False)
+    embedded: EmbeddedPostgres | None
+
+    @property
+    def conninfo(self) -> str:
+        """The application's connection as a libpq string, for drivers without SQLAlchemy."""
+        return conninfo(self.app_url)
+
+    def close(self) -> None:
+        """Let go of the embedded server, which stops when nobody else uses it. Connections must be closed before."""
+        if self.embedded is not None:
+            self.embedded.stop()
+
+
+def open_engine(url: str, pool_size: int) -> AsyncEngine:
+    """Return an engine with at most `pool_size` connections; who finds none free waits 10 seconds, then fails.
+
+    Each connection runs in UTC with a statement timeout (30 s), a lock timeout (5 s) and a limit on idling inside a
+    transaction (60 s). A connection that breaks is not probed for beforehand, because that costs every transaction a
+    round trip: the transaction that meets it fails, and all others of its age are replaced.
+    """
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        connect_args={
+            "options": _OPTIONS,
+            "application_name": "arbiter",
+            "connect_timeout": POOL_WAIT_SECONDS,
+        },
+    )
+
+
+def conninfo(url: str) -> str:
+    """Return a SQLAlchemy URL of ours as a libpq connection string with the same timeouts."""
+    parts = make_url(url)
+    return psycopg.conninfo.make_conninfo(
+        parts.set(drivername="postgresql").render_as_string(hide_password=False),
+        options=_OPTIONS,
+        application_name="arbiter",
+    )
+
+
+async def prepare_database(settings: Settings) -> Database:
+    """Return the database that the settings name, ready for use.
+
+    The embedded one is started, made and migrated. A server must be at this release's version already, and its
+    application role must be unable to change the log: raises ConfigurationError with advice otherwise.
+    """
+    if settings.database_url is not None:
+        url, owner_url = settings.database_url, settings.database_owner_url
+        await asyncio.to_thread(_check_server, url)
+        return Database(url, owner_url, None)
+    return await asyncio.to_thread(_prepare_embedded, EmbeddedPostgres(settings.data))
+
+
+async def keep_running(database: Database, every_seconds: float = 1.0) -> None:
+    """Start the embedded server again whenever it has died; runs until cancelled, returns at once for a server."""
+    embedded = database.embedded
+    while embedded is not None:
+        await asyncio.sleep(every_seconds)
+        if embedded.postmaster_pid() is None:
+            _log.warning("the embedded database has died and is started again")
+            try:
+                await asyncio.to_thread(embedded.start)
+            except ConfigurationError:
+                _log.exception("the embedded database does not start")
+
+
+def make_roles(server: EmbeddedPostgres, database: str) -> None:
+    """Make the owner's and the application's role and the database on an embedded server, as far as they are missing."""
+    address = conninfo(server.superuser_url)
+    with psycopg.connect(address, autocommit=True) as connection:
+        # Two processes may come here at once, and CREATE has no IF NOT EXISTS for these.
+        connection.execute("SELECT pg_advisory_lock(hashtext('arbiter roles'))")
+        roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
+        for role in (OWNER_ROLE, APPLICATION_ROLE):
+            if role not in roles:
+                connection.execute(
+                    psycopg.sql.SQL("CREATE ROLE {} LOGIN").format(psycopg.sql.Identifier(role))
+                )
+        databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+        if database not in databases:
+            name, owner = psycopg.sql.Identifier(database), psycopg.sql.Identifier(OWNER_ROLE)
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+        for statement in ("REVOKE ALL ON DATABASE {} FROM PUBLIC", "GRANT CONNECT ON DATABASE {} TO {}"):
+            sql = psycopg.sql.SQL(statement)
+            names = (psycopg.sql.Identifier(database), psycopg.sql.Identifier(APPLICATION_ROLE))
+            connection.execute(sql.format(*names))
+
+
+def _prepare_embedded(server: EmbeddedPostgres) -> Database:
+    server.start()
+    try:
+        make_roles(server, DATABASE)
+        owner_url = server.url(OWNER_ROLE, DATABASE)
+        migrate.upgrade(owner_url)
+    except BaseException:
+        server.stop()
+        raise
+    return Database(server.url(APPLICATION_ROLE, DATABASE), owner_url, server)
+
+
+def _check_server(url: str) -> None:
+    found, needed = migrate.current(url), migrate.head()
+    if found != needed:
+        raise ConfigurationError(
+            f"the database is at version {found or 'none'} and this release needs {needed}: run `arbiter migrate`"
+        )
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            for table in INSERT_ONLY:
+                asked = text("SELECT has_table_privilege(:name, 'UPDATE, DELETE, TRUNCATE')")
+                if connection.scalar(asked, {"name": table.name}):
+                    raise ConfigurationError(
+                        f"the database role may change {table.name}, which is append-only: "
+                        f"ARBITER_DATABASE_URL must name {APPLICATION_ROLE} or a member of it"
+                    )
+    except DBAPIError as error:
+        raise ConfigurationError(f"the database refused: {str(error.orig).strip()}") from error
+    finally:
+        engine.dispose()
