@@ -1,0 +1,55 @@
+"""A request's body, read once: its media type, its size, its JSON, its form, in that order."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel
+
+from arbiter.api.schemas import CaseIn, FactIn, read
+from arbiter.api.strict_json import check_media_type, parse, read_body
+from arbiter.model import CaseId, RiskClass
+from arbiter.protocols.intake import RawFact
+from arbiter.workflow.intake import SubjectRef, Submission
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+async def read_request(request: Request, model: type[_Model]) -> tuple[_Model, bytes]:
+    """Return the body as `model`, and its exact bytes.
+
+    Raises:
+        RefusedError: in one of the forms that `arbiter.api.problems` answers with a 4xx.
+    """
+    headers = request.headers
+    check_media_type(headers.getlist("content-type"), headers.getlist("content-encoding"))
+    body = await read_body(request.receive, headers.get("content-length"))
+    return read(model, parse(body)), body
+
+
+def raw_facts(facts: dict[str, FactIn]) -> dict[str, RawFact]:
+    """Return the facts as they came, for the question to judge."""
+    return {
+        name: RawFact(
+            value=fact.value,
+            unit=fact.unit,
+            observed_at=fact.observed_at,
+            status=fact.status,
+            source=fact.source,
+        )
+        for name, fact in facts.items()
+    }
+
+
+def submission(case: CaseIn) -> Submission:
+    """Return what the use case takes in."""
+    return Submission(
+        protocol=case.protocol,
+        site=case.site,
+        subject=SubjectRef(case.subject.system, case.subject.value),
+        encounter=case.encounter,
+        risk_class=RiskClass(case.risk_class),
+        facts=raw_facts(case.facts),
+        supersedes=None if case.supersedes is None else CaseId(case.supersedes),
+    )

@@ -1,0 +1,235 @@
+"""Cases over REST: handed in, watched, read, amended, withdrawn and contested.
+
+Handlers read the request, call one use case and write the reply; whatever is refused is raised and becomes a problem.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from arbiter.api.bodies import raw_facts, read_request, submission
+from arbiter.api.documentation import body_of, replies
+from arbiter.api.events import stream_steps
+from arbiter.api.headers import content_digests, idempotency_key, matches_etag, wait_seconds
+from arbiter.api.problems import BadRequestError
+from arbiter.api.replies import (
+    bytes_reply,
+    case_etag,
+    case_out,
+    content_out,
+    decision_out,
+    json_reply,
+)
+from arbiter.api.schemas import (
+    CaseIn,
+    CaseOut,
+    CasePageOut,
+    ContentOut,
+    DecisionOut,
+    FactsIn,
+    ReasonIn,
+    RiskText,
+)
+from arbiter.api.security import house_of, requires
+from arbiter.errors import Problem, RefusedError
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
+from arbiter.lifecycle import Phase
+from arbiter.model import CaseId, RiskClass
+from arbiter.workflow import closing, intake, reading
+from arbiter.workflow.house import House
+from arbiter.workflow.reading import SETTLED
+from arbiter.workflow.views import CaseView
+
+router = APIRouter(prefix="/v1/cases", tags=["cases"])
+
+RETRY_AFTER_SECONDS = 1
+
+CaseParam = Annotated[str, Path(alias="case", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Submitter = Annotated[Principal, requires(Permission.CASES_SUBMIT)]
+Reader = Annotated[Principal, requires(Permission.CASES_READ)]
+Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
+Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
+Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
+Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=replies({201: {"model": CaseOut}, 202: {"model": CaseOut}}, 400, 409, 413, 415, 422),
+    openapi_extra=body_of(CaseIn, "Idempotency-Key", "Prefer"),
+)
+async def submit_case(request: Request, principal: Submitter) -> Response:
+    """Hand in a case.
+
+    `Prefer: wait=N` waits up to N seconds (60 at most) for the case to settle: then 201, else 202 and a place to ask
+    again. The same Idempotency-Key with the same body answers with the same case; with another body it is refused.
+    """
+    house = house_of(request)
+    key = idempotency_key(request)
+    case, body = await read_request(request, CaseIn)
+    submitted = await intake.submit(house, principal, submission(case), key, body)
+    headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}
+    view = await _awaited(house, principal, submitted.case, wait_seconds(request), headers)
+    return _standing(view, HTTPStatus.CREATED, headers)
+
+
+async def _awaited(
+    house: House, principal: Principal, case: CaseId, seconds: int | None, headers: dict[str, str]
+) -> CaseView:
+    if seconds is None:
+        return await reading.view_case(house, principal, case)
+    headers["Preference-Applied"] = f"wait={seconds}"
+    return await reading.wait_until_settled(house, principal, case, float(seconds))
+
+
+def _standing(view: CaseView, settled_status: int, headers: dict[str, str]) -> Response:
+    headers["Location"] = f"/v1/cases/{view.id}"
+    if view.phase in SETTLED:
+        return json_reply(case_out(view), settled_status, headers)
+    headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return json_reply(case_out(view), HTTPStatus.ACCEPTED, headers)
+
+
+@router.get("", responses=replies({200: {"model": CasePageOut}}, 400))
+async def list_cases(
+    request: Request,
+    principal: Reader,
+    phase: Phase | None = None,
+    protocol: Annotated[str | None, Query(max_length=64)] = None,
+    risk_class: RiskText | None = None,
+    site: Annotated[str | None, Query(max_length=64)] = None,
+    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page."""
+    try:
+        page = await reading.list_cases(
+            house_of(request),
+            principal,
+            phase=phase,
+            protocol=protocol,
+            risk_class=None if risk_class is None else RiskClass(risk_class),
+            site=site,
+            cursor=cursor,
+            limit=limit,
+        )
+    except RefusedError as error:
+        problem = Problem("query:cursor", "unknown-cursor", "expected a cursor that a page of this list gave")
+        raise BadRequestError("a parameter does not fit", (problem,)) from error
+    headers = {}
+    if page.next_cursor is not None:
+        filters = {"phase": phase, "protocol": protocol, "risk_class": risk_class, "site": site}
+        query = {name: value for name, value in filters.items() if value is not None}
+        query |= {"limit": str(limit), "cursor": page.next_cursor}
+        headers["Link"] = f'</v1/cases?{urlencode(query)}>; rel="next"'
+    return json_reply(
+        CasePageOut(cases=tuple(case_out(view) for view in page.cases), next_cursor=page.next_cursor),
+        headers=headers,
+    )
+
+
+@router.get(
+    "/{case}",
+    responses=replies({200: {"model": CaseOut}, 304: {"description": "Not changed"}}, 404),
+    openapi_extra=body_of(None, "Prefer"),
+)
+async def view_case(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Tell where a case stands, without content; made to be polled, with `If-None-Match` or `Prefer: wait=N`."""
+    headers: dict[str, str] = {}
+    view = await _awaited(house_of(request), principal, CaseId(case), wait_seconds(request), headers)
+    headers["ETag"] = case_etag(view)
+    if matches_etag(request, headers["ETag"]):
+        return Response(None, HTTPStatus.NOT_MODIFIED, headers)
+    return json_reply(case_out(view), headers=headers)
+
+
+@router.get("/{case}/content", responses=replies({200: {"model": ContentOut}}, 404, 409))
+async def read_content(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Read a case with its facts; the reading becomes an entry of the log."""
+    return json_reply(content_out(await reading.read_content(house_of(request), principal, CaseId(case))))
+
+
+@router.get("/{case}/decision", responses=replies({200: {"model": DecisionOut}}, 404, 409))
+async def read_decision(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Read the released decision; 409 while there is none. The reading becomes an entry of the log."""
+    return json_reply(decision_out(await reading.decision(house_of(request), principal, CaseId(case))))
+
+
+@router.get(
+    "/{case}/certificate",
+    responses=replies({200: {"description": "arbiter/certificate/v1"}}, 404, 409),
+)
+async def read_certificate(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Read the latest sealed certificate: canonical JSON, byte for byte what the log commits to."""
+    content = await reading.certificate(house_of(request), principal, CaseId(case))
+    return bytes_reply(content, "application/json", content_digests(content), request)
+
+
+@router.get("/{case}/receipt", responses=replies({200: {"description": "arbiter/receipt/v1"}}, 404, 409))
+async def read_receipt(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Read the receipt of that certificate: what a third party needs to verify it without this service."""
+    content = await reading.receipt(house_of(request), principal, CaseId(case))
+    return bytes_reply(content, "application/json", content_digests(content), request)
+
+
+@router.get(
+    "/{case}/events",
+    responses=replies({200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}, 404, 503),
+    openapi_extra=body_of(None, "Last-Event-ID"),
+)
+async def follow_case(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Follow a case by server-sent events: one an entry, numbered, resumable by `Last-Event-ID`; 204 when it is over."""
+    return await stream_steps(request, house_of(request), principal, CaseId(case))
+
+
+@router.post(
+    "/{case}/facts",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=replies({200: {"model": CaseOut}, 202: {"model": CaseOut}}, 404, 409, 413, 415, 422),
+    openapi_extra=body_of(FactsIn, "Prefer"),
+)
+async def amend_facts(request: Request, principal: Amender, case: CaseParam) -> Response:
+    """Send facts that replace or join those of the case; every member is asked again."""
+    house = house_of(request)
+    amendment, _ = await read_request(request, FactsIn)
+    view = await intake.amend(house, principal, CaseId(case), raw_facts(amendment.facts))
+    headers: dict[str, str] = {}
+    if (seconds := wait_seconds(request)) is not None:
+        view = await _awaited(house, principal, CaseId(case), seconds, headers)
+    return _standing(view, HTTPStatus.OK, headers)
+
+
+_CLOSING_REPLIES = replies({200: {"model": CaseOut}}, 404, 409, 413, 415, 422)
+
+
+@router.post("/{case}/cancel", responses=_CLOSING_REPLIES, openapi_extra=body_of(ReasonIn))
+async def cancel_case(request: Request, principal: Canceller, case: CaseParam) -> Response:
+    """Say that no decision is needed any more."""
+    reason, _ = await read_request(request, ReasonIn)
+    return json_reply(
+        case_out(await closing.cancel(house_of(request), principal, CaseId(case), reason.reason))
+    )
+
+
+@router.post("/{case}/contest", responses=_CLOSING_REPLIES, openapi_extra=body_of(ReasonIn))
+async def contest_case(request: Request, principal: Contester, case: CaseParam) -> Response:
+    """Dispute a released decision: a clinician looks at it anew."""
+    reason, _ = await read_request(request, ReasonIn)
+    return json_reply(
+        case_out(await closing.contest(house_of(request), principal, CaseId(case), reason.reason))
+    )
+
+
+@router.post("/{case}/retract", responses=_CLOSING_REPLIES, openapi_extra=body_of(ReasonIn))
+async def retract_case(request: Request, principal: Retracter, case: CaseParam) -> Response:
+    """Say that the case was entered in error."""
+    reason, _ = await read_request(request, ReasonIn)
+    return json_reply(
+        case_out(await closing.retract(house_of(request), principal, CaseId(case), reason.reason))
+    )
