@@ -1,0 +1,154 @@
+"""One real PostgreSQL for a test session, one fresh migrated database for each test that asks for it.
+
+The server is the embedded one in a folder of its own, so several test processes run side by side. It runs without
+fsync: nothing here survives the machine, and tests of durability start a server of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from arbiter.store import migrate
+from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo, make_roles, open_engine
+from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.identities import Identities
+from arbiter.store.keys import Keyring
+from arbiter.store.vault import Vault
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+_TEMPLATE = "arbiter_template"
+_WITHOUT_DURABILITY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
+}
+
+
+class SettableClock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def set(self, now: datetime) -> None:
+        self._now = now
+
+    def advance(self, by: timedelta) -> None:
+        self._now += by
+
+
+class SeededChance:
+    """The same bytes in every run."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = random.Random(seed)
+
+    def token(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+
+def keyring_of(chance: SeededChance, origin: str = "log.hospital.example/arbiter") -> Keyring:
+    """Keys without files."""
+    return Keyring(origin, chance.token(32), {"kek-1": chance.token(32)}, "kek-1", chance.token(32))
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def chance() -> SeededChance:
+    return SeededChance()
+
+
+@pytest.fixture
+def keyring(chance: SeededChance) -> Keyring:
+    return keyring_of(chance)
+
+
+@pytest.fixture
+def vault(keyring: Keyring, chance: SeededChance) -> Vault:
+    return Vault(keyring, chance)
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A folder for servers: short enough for a socket's path, and one that the database's own user may pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="arbiter-test-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def server(short_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The session's server with its template: roles made, migrations applied."""
+    started = EmbeddedPostgres(short_folder / "session", _WITHOUT_DURABILITY)
+    started.start()
+    try:
+        make_roles(started, _TEMPLATE)
+        migrate.upgrade(started.url(OWNER_ROLE, _TEMPLATE))
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def _administrator(server: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as connection:
+        yield connection
+
+
+_numbers = itertools.count(1)
+
+
+def _new_name() -> str:
+    return f"test_{os.getpid()}_{next(_numbers)}"
+
+
+@pytest.fixture
+def empty_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A database in which no migration has run; the roles exist."""
+    name = _new_name()
+    make_roles(server, name)
+    yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
+    _administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+def database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database of the test's own: `app_url` is the application's role, `owner_url` the schema's owner."""
+    name = _new_name()
+    statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+    _administrator.execute(statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE)))
+    yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
+    _administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture
+async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
+    """The application's engine on the test's own database."""
+    opened = open_engine(database.app_url, pool_size=10)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+def identities(engine: AsyncEngine) -> Identities:
+    return Identities(engine)
