@@ -1,0 +1,1 @@
+"""The panel against its publications and against hostile members."""
