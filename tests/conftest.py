@@ -6,6 +6,7 @@ fsync: nothing here survives the machine, and tests of durability start a server
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import random
@@ -131,14 +132,27 @@ def empty_database(server: EmbeddedPostgres, _administrator: psycopg.Connection)
     _administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
+@contextlib.contextmanager
+def _migrated(server: EmbeddedPostgres, administrator: psycopg.Connection) -> Iterator[Database]:
+    name = _new_name()
+    statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+    administrator.execute(statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE)))
+    yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
+    administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
 @pytest.fixture
 def database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
     """A migrated database of the test's own: `app_url` is the application's role, `owner_url` the schema's owner."""
-    name = _new_name()
-    statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
-    _administrator.execute(statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE)))
-    yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
-    _administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+    with _migrated(server, _administrator) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def module_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database that a module's tests share: for those that leave nothing behind, or keep apart."""
+    with _migrated(server, _administrator) as made:
+        yield made
 
 
 @pytest.fixture

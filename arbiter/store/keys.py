@@ -167,12 +167,14 @@ def _read(path: Path) -> str:
         raise ConfigurationError(f"{path} is missing: {_ADVICE}") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(f"{path} is not a regular file")
         _check_private(path, status, allowed=0o600)
-        content = file.read(_LONGEST_FILE + 1)
+        content = os.read(descriptor, _LONGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > _LONGEST_FILE or not content.endswith(b"\n"):
         raise ConfigurationError(f"{path} is malformed: expected one line of at most {_LONGEST_FILE} bytes")
     try:
