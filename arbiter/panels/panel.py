@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -63,7 +63,7 @@ def _seed(seed: int, member: MemberId) -> int:
 
 async def ask_panel(
     members: Mapping[MemberId, Member], asked: Mapping[MemberId, Asked], clock: Clock
-) -> AsyncIterator[Opinion]:
+) -> AsyncGenerator[Opinion, None]:
     """Ask every member in `asked` at the same time and yield each opinion as soon as it is there.
 
     A member that `asked` names and `members` lacks is a fault of the caller's.

@@ -1,0 +1,90 @@
+"""Seats that name what does not exist, or whose member would misread the protocol's facts."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from arbiter.errors import ConfigurationError
+from arbiter.panels.seating import seat_members
+from arbiter.question import FactKind, FactSpec, Option, Protocol
+from tests.panels.asking import protocol
+
+
+def with_seat(**changed: str) -> Protocol:
+    first, *rest = protocol().seats
+    return replace(protocol(), seats=(replace(first, **changed), *rest))  # type: ignore[arg-type]
+
+
+def with_spec(name: str, **changed: object) -> Protocol:
+    question = protocol().question
+    specs = tuple(replace(spec, **changed) if spec.name == name else spec for spec in question.facts)  # type: ignore[arg-type]
+    return replace(protocol(), question=replace(question, facts=specs))
+
+
+def test_every_seat_of_the_shipped_protocol_gets_its_member() -> None:
+    members = seat_members(protocol())
+    assert [(str(name), member.identity.name) for name, member in members.items()] == [
+        ("news2", "news2"),
+        ("mews", "mews"),
+        ("cart", "cart"),
+        ("qsofa", "qsofa"),
+        ("sirs", "sirs"),
+    ]
+    assert len({member.identity.digest for member in members.values()}) == 5
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="backend 'score', 'oracle' came"):
+        seat_members(with_seat(backend="oracle"))
+
+
+def test_an_unknown_score_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'news3' came"):
+        seat_members(with_seat(implementation="news3"))
+
+
+def test_a_score_that_answers_another_question_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="does not offer them all"):
+        seat_members(with_seat(implementation="qsofa"))
+
+
+def test_a_question_without_an_option_of_the_score_is_refused() -> None:
+    options = (Option("urgent-review", "Urgent"), Option("discharge", "Discharge"))
+    changed = replace(protocol(), question=replace(protocol().question, options=options))
+    with pytest.raises(ConfigurationError, match="does not offer them all"):
+        seat_members(changed)
+
+
+def test_a_question_without_a_needed_fact_is_refused() -> None:
+    question = protocol().question
+    specs = tuple(spec for spec in question.facts if spec.name != "temperature")
+    with pytest.raises(ConfigurationError, match="needs the fact temperature"):
+        seat_members(replace(protocol(), question=replace(question, facts=specs)))
+
+
+def test_a_temperature_in_fahrenheit_is_refused_and_not_scored_as_celsius() -> None:
+    with pytest.raises(ConfigurationError, match="a number in Cel"):
+        seat_members(with_spec("temperature", unit="[degF]"))
+
+
+def test_a_flag_where_a_number_belongs_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cannot read the fact heart_rate"):
+        seat_members(with_spec("heart_rate", kind=FactKind.FLAG, unit=None))
+
+
+def test_a_code_that_a_score_does_not_know_is_refused_before_any_case_comes() -> None:
+    codes = (("alert", "Alert"), ("sedated", "Sedated"))
+    with pytest.raises(ConfigurationError, match="cannot read the fact consciousness"):
+        seat_members(with_spec("consciousness", codes=codes))
+
+
+def test_a_fact_that_a_score_only_wants_is_checked_as_well() -> None:
+    with pytest.raises(ConfigurationError, match="paco2"):
+        seat_members(with_spec("paco2", unit="kPa"))
+
+
+def test_a_fact_no_score_reads_may_be_anything() -> None:
+    spec = FactSpec("mood", "Mood", FactKind.NUMBER, "1", (), Decimal(0), Decimal(9), 0, (), None)
+    question = protocol().question
+    seat_members(replace(protocol(), question=replace(question, facts=(*question.facts, spec))))
