@@ -76,7 +76,19 @@ class CaseIn(_Strict):
                     "subject": {"system": "https://example.org/mrn", "value": "0000001"},
                     "encounter": "E-1",
                     "risk_class": "urgent",
-                    "facts": {"respiratory_rate": _EXAMPLE_FACT},
+                    "facts": {
+                        "respiratory_rate": _EXAMPLE_FACT,
+                        "consciousness": {
+                            "value": "alert",
+                            "observed_at": "2026-11-22T09:00:00+00:00",
+                            "source": "ward-nurse",
+                        },
+                        "supplemental_oxygen": {
+                            "value": False,
+                            "observed_at": "2026-11-22T09:00:00+00:00",
+                            "source": "ward-nurse",
+                        },
+                    },
                 }
             ]
         }

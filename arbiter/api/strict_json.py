@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from arbiter.errors import Problem, RefusedError
@@ -72,7 +72,10 @@ def _integer(token: str) -> int | _Refused:
 def _fraction(token: str) -> Decimal | _Refused:
     if len(token) > NUMBER_LIMIT_CHARACTERS:
         return _TOO_LONG
-    value = Decimal(token)
+    try:
+        value = Decimal(token)
+    except InvalidOperation:
+        return _TOO_EXTREME
     exponent = int(value.as_tuple().exponent)  # finite: NaN and infinities never come here
     if abs(exponent) > EXPONENT_LIMIT or abs(value.adjusted()) > EXPONENT_LIMIT:
         return _TOO_EXTREME

@@ -1,0 +1,157 @@
+"""A real house on a database of the test's own, and clients that speak to its door."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from arbiter.api.app import create_app
+from arbiter.identity.clients import register_client
+from arbiter.identity.roles import Role
+from arbiter.identity.sites import add_site
+from arbiter.settings import Settings
+from arbiter.store.database import Database
+from arbiter.store.keys import init_keys
+from arbiter.wiring import Ports, open_house, run_house
+from arbiter.workflow.house import House
+from tests.conftest import NOON, SeededChance, SettableClock
+
+ORIGIN = "log.hospital.example/arbiter"
+
+
+@pytest.fixture
+async def house(
+    database: Database, tmp_path: Path, clock: SettableClock, chance: SeededChance
+) -> AsyncIterator[House]:
+    init_keys(tmp_path / "data", ORIGIN, chance)
+    settings = Settings(data=tmp_path / "data", database_url=database.app_url, workers=False)
+    async with open_house(settings, Ports(clock, chance)) as opened, run_house(opened):
+        await add_site(opened.identities, "st-elsewhere", "St Elsewhere")
+        await add_site(opened.identities, "far-away", "Far Away Infirmary")
+        yield opened
+
+
+@pytest.fixture
+def app(house: House) -> FastAPI:
+    return create_app(house)
+
+
+async def token_of(
+    house: House,
+    roles: Iterable[Role] = (Role.INTEGRATION_CLIENT,),
+    sites: Iterable[str] = ("st-elsewhere",),
+    scopes: Iterable[str] = (),
+) -> str:
+    _, token = await register_client(
+        house.identities, house.clock, house.chance, "A system", roles, sites, tuple(scopes)
+    )
+    return token
+
+
+@dataclass
+class Caller:
+    """A hospital system at the door."""
+
+    http: httpx.AsyncClient
+    token: str
+    posts: int = 0
+
+    def headers(self, **more: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} | {
+            name.replace("_", "-"): value for name, value in more.items()
+        }
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.http.get(path, headers=self.headers(**headers))
+
+    async def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        return await self.http.post(path, json=body, headers=self.headers(**headers))
+
+    async def submit(self, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
+        self.posts += 1
+        return await self.post("/v1/cases", body, Idempotency_Key=key or f"key-{self.posts}", **headers)
+
+    async def submit_bytes(self, body: bytes, **headers: str) -> httpx.Response:
+        self.posts += 1
+        sent = self.headers(Content_Type="application/json", Idempotency_Key=f"key-{self.posts}") | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return await self.http.post("/v1/cases", content=body, headers=sent)
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+    async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def caller(house: House, http: httpx.AsyncClient) -> Caller:
+    return Caller(http, await token_of(house))
+
+
+@pytest.fixture
+async def stranger(house: House, http: httpx.AsyncClient) -> Caller:
+    """A client of another site."""
+    return Caller(http, await token_of(house, sites=("far-away",)))
+
+
+def fact(value: Any, unit: str | None = None, minutes_old: float = 25) -> dict[str, Any]:
+    made = {
+        "value": value,
+        "observed_at": (NOON - timedelta(minutes=minutes_old)).isoformat(),
+        "source": "ward-monitor",
+    }
+    return made if unit is None else made | {"unit": unit}
+
+
+_STABLE = {
+    "protocol": "deterioration",
+    "site": "st-elsewhere",
+    "subject": {"system": "https://hospital.example/mrn", "value": "M-4711"},
+    "encounter": "E-12",
+    "risk_class": "urgent",
+    "facts": {
+        "respiratory_rate": fact(16, "/min"),
+        "spo2": fact(97, "%"),
+        "supplemental_oxygen": fact(value=False),
+        "systolic_bp": fact(128, "mm[Hg]"),
+        "diastolic_bp": fact(76, "mm[Hg]"),
+        "heart_rate": fact(74, "/min"),
+        "consciousness": fact("alert"),
+        "temperature": fact(36.8, "Cel"),
+        "age": fact(78, "a"),
+        "white_cell_count": fact(7.4, "10*9/L"),
+        "immature_neutrophils": fact(2, "%"),
+        "pregnant": fact(value=False),
+        "treatment_limitation": fact("none"),
+    },
+}
+
+
+def stable_case() -> dict[str, Any]:
+    """A patient whom every score calls stable: the panel decides alone."""
+    return copy.deepcopy(_STABLE)
+
+
+def excluded_case() -> dict[str, Any]:
+    """A pregnant patient: no member is asked, a clinician decides."""
+    case = stable_case()
+    case["facts"]["pregnant"] = fact(value=True)
+    return case
+
+
+def incomplete_case() -> dict[str, Any]:
+    """A required score lacks an input: the hospital system is asked for facts."""
+    case = stable_case()
+    del case["facts"]["temperature"]
+    return case
