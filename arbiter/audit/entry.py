@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import pairwise
 
 from arbiter.audit.canonical import MAX_INTEGER, canonical_bytes, parse_canonical
 from arbiter.audit.merkle import leaf_hash
@@ -64,7 +63,6 @@ _GRAMMAR = re.compile(
     ).removesuffix(",")
     + r"\}"
 )
-_PAIR = re.compile(r'"([^"]*)":"([^"]*)"')
 _NAME = re.compile(_WORD)
 # Ten names, and six values that are strings.
 _QUOTES = 2 * (10 + 6)
@@ -99,7 +97,8 @@ class Entry:
         if self.at.utcoffset() != _NO_OFFSET:
             raise ValueError("at must be aware and in UTC")
         for pairs, field in ((self.versions, "versions"), (self.commits, "commits")):
-            if any(a[0] >= b[0] for a, b in pairwise(pairs)):
+            names = [name for name, _ in pairs]
+            if names != sorted(set(names)):
                 raise ValueError(f"{field} must be sorted by name and unique")
 
     def to_bytes(self) -> bytes:
@@ -136,8 +135,8 @@ class Entry:
                 at=datetime.fromisoformat(at),
                 actor=actor,
                 trace=trace,
-                versions=tuple(_PAIR.findall(versions)),
-                commits=tuple(_PAIR.findall(commits)),
+                versions=_pairs(versions),
+                commits=_pairs(commits),
                 count=None if count is None else int(count),
                 v=int(version),
             )
@@ -221,6 +220,12 @@ def _instant(at: datetime) -> str:
 
 def _spelt(pairs: Pairs) -> str:
     return ",".join([f'"{name}":"{value}"' for name, value in pairs])
+
+
+def _pairs(spelt: str) -> Pairs:
+    """Undo `_spelt`; the grammar has already kept quotes out of names and values."""
+    pairs = [pair.partition('":"') for pair in spelt[1:-1].split('","')] if spelt else []
+    return tuple([(name, value) for name, _, value in pairs])
 
 
 def _misfit(data: bytes) -> str:

@@ -1,7 +1,8 @@
 """The Merkle tree of RFC 6962 section 2 and RFC 9162 section 2.1: roots, growth, proofs and their verification.
 
 A perfect subtree is named `(level, index)`: it covers the leaves `index * 2**level` up to `(index + 1) * 2**level`.
-Provers read such nodes through a callable, wherever they are kept; verifiers read nothing but their arguments.
+Provers read such nodes through a callable, wherever they are kept, and `*_parts` say beforehand which; verifiers read
+nothing but their arguments.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from arbiter.errors import VerificationError
 HASH_SIZE = 32
 EMPTY_ROOT = sha256(b"").digest()
 
+Part: TypeAlias = tuple[int, int]
 NodeLookup: TypeAlias = Callable[[int, int], bytes]
 
 
@@ -55,7 +57,7 @@ class Frontier:
     @classmethod
     def load(cls, size: int, node: NodeLookup) -> Frontier:
         """Return the frontier of the tree of `size` leaves whose nodes `node` tells."""
-        return cls(size, tuple(node(level, index) for level, index in _perfect_parts(0, size)))
+        return cls(size, tuple(node(level, index) for level, index in frontier_parts(size)))
 
     def root(self) -> bytes:
         """Return the tree's root hash; of the empty tree SHA-256("")."""
@@ -99,18 +101,23 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return Frontier().extend(leaves).frontier.root()
 
 
-def prove_inclusion(index: int, size: int, node: NodeLookup) -> tuple[bytes, ...]:
-    """Return the audit path of leaf `index` in the tree of `size` leaves, leaf's sibling first (RFC 9162 2.1.3.1).
+def frontier_parts(size: int) -> tuple[Part, ...]:
+    """Return the perfect subtrees whose hashes make up `Frontier.stack`, largest first."""
+    return tuple(_perfect_parts(0, size))
+
+
+def inclusion_parts(index: int, size: int) -> tuple[tuple[Part, ...], ...]:
+    """Return, for each hash of the audit path of leaf `index`, the perfect subtrees it is folded from.
 
     Raises `ValueError` when there is no such leaf.
     """
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of size {size}")
-    return tuple(_path(0, index, size, node))
+    return tuple(_path(0, index, size))
 
 
-def prove_consistency(old_size: int, new_size: int, node: NodeLookup) -> tuple[bytes, ...]:
-    """Return the proof that the tree of `new_size` leaves extends that of `old_size` (RFC 9162 2.1.4.1).
+def consistency_parts(old_size: int, new_size: int) -> tuple[tuple[Part, ...], ...]:
+    """Return, for each hash of the consistency proof, the perfect subtrees it is folded from.
 
     Raises `ValueError` unless 0 < old_size <= new_size; equal sizes have the empty proof.
     """
@@ -121,8 +128,24 @@ def prove_consistency(old_size: int, new_size: int, node: NodeLookup) -> tuple[b
     level = (old_size & -old_size).bit_length() - 1
     index = (old_size >> level) - 1
     # A verifier already holds the old root, so it is left out when it is itself this perfect subtree.
-    seed = () if index == 0 else (node(level, index),)
-    return (*seed, *_path(level, index, new_size, node))
+    seed = () if index == 0 else (((level, index),),)
+    return (*seed, *_path(level, index, new_size))
+
+
+def prove_inclusion(index: int, size: int, node: NodeLookup) -> tuple[bytes, ...]:
+    """Return the audit path of leaf `index` in the tree of `size` leaves, leaf's sibling first (RFC 9162 2.1.3.1).
+
+    Raises `ValueError` as `inclusion_parts`.
+    """
+    return tuple(_fold([node(*part) for part in parts]) for parts in inclusion_parts(index, size))
+
+
+def prove_consistency(old_size: int, new_size: int, node: NodeLookup) -> tuple[bytes, ...]:
+    """Return the proof that the tree of `new_size` leaves extends that of `old_size` (RFC 9162 2.1.4.1).
+
+    Raises `ValueError` as `consistency_parts`.
+    """
+    return tuple(_fold([node(*part) for part in parts]) for parts in consistency_parts(old_size, new_size))
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
@@ -188,20 +211,22 @@ def _climb(fn: int, sn: int, proof: Sequence[bytes], place: str) -> Iterator[tup
         raise VerificationError(f"{place} is too short")
 
 
-def _path(level: int, index: int, size: int, node: NodeLookup) -> Iterator[bytes]:
-    """Yield the siblings from the perfect subtree `(level, index)` up to the root of `size` leaves."""
+def _path(level: int, index: int, size: int) -> Iterator[tuple[Part, ...]]:
+    """Yield the siblings from the perfect subtree `(level, index)` up to the root of `size` leaves, each as its parts.
+
+    Only a sibling on the ragged right edge has more than one part.
+    """
     while 1 << level < size:
         sibling = index ^ 1
         start, end = sibling << level, (sibling + 1) << level
         if end <= size:
-            yield node(level, sibling)
+            yield ((level, sibling),)
         elif start < size:
-            # Only the right edge is ragged; its subtree is folded from the perfect parts it consists of.
-            yield _fold([node(*part) for part in _perfect_parts(start, size)])
+            yield tuple(_perfect_parts(start, size))
         level, index = level + 1, index >> 1
 
 
-def _perfect_parts(start: int, end: int) -> Iterator[tuple[int, int]]:
+def _perfect_parts(start: int, end: int) -> Iterator[Part]:
     """Yield the perfect subtrees that cover leaves `start` to `end`, largest first; `start` must be aligned."""
     for level in _levels(end - start):
         yield level, start >> level

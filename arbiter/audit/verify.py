@@ -2,7 +2,7 @@
 
 Shares no state and no tree code with the sealer: leaf hashes are computed anew from the entries' bytes, and the roots
 by a stack of its own. What is stored is believed only where it equals what was computed. Reads its input once, in
-order; memory grows with the number of cases (about 300 bytes each), not of entries.
+order; memory grows with the number of cases (about 400 bytes each), not of entries.
 
 For a log that is being written, read the kept checkpoint first and then rows and checkpoints from one snapshot:
 numbering and signing commit together, so rows beyond the newest checkpoint are an insertion and not a delay.
@@ -22,7 +22,7 @@ from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
 
-Row = tuple[int, bytes, bytes]
+Row = tuple[int, bytes | None, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,64 +67,73 @@ def verify_log(
     kept: bytes | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogReport:
-    """Check a whole log and return the evidence.
+    """Check a whole log and return the evidence: `LogVerifier` over `batches`, in order.
 
-    `batches` hold rows (index, entry bytes, stored leaf hash) from index 0 on; `checkpoints` are the stored notes,
-    sizes ascending, read as the rows reach them; `kept` is the note kept outside the database; `progress` hears the
-    number of entries read after each batch. Raises `LogRefusedError` naming the first place that fails: a flipped,
-    missing, inserted, swapped or repeated row, a missing tail, a broken or repeated link of a case's chain, a bad
-    signature, or a checkpoint that contradicts the rows (a fork).
+    `progress` hears the number of entries read after each batch. Raises `LogRefusedError`.
     """
-    verification = _Verification(verifiers)
-    with suppress(_StoppedError):
-        verification.read(batches, checkpoints, kept, progress)
-    return verification.report()
+    verifier = LogVerifier(checkpoints, verifiers, kept=kept)
+    for batch in batches:
+        verifier.feed(batch)
+        if progress is not None:
+            progress(verifier.entries)
+    return verifier.finish()
 
 
 class _StoppedError(Exception):
     """Enough findings: reading on would add nothing."""
 
 
-class _Verification:
-    """One pass over a log. Findings gather in reading order, so the first is the earliest place."""
+class LogVerifier:
+    """One pass over a log, fed a batch of rows at a time so that the reader may be asynchronous.
 
-    def __init__(self, verifiers: Sequence[VerifierKey]) -> None:
+    Rows are (index, entry bytes or None where the entry is gone, stored leaf hash), from index 0 on. `checkpoints` are
+    the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database.
+    `finish` raises `LogRefusedError` naming the first place that fails: a flipped, missing, inserted, swapped or
+    repeated row, a missing tail, a broken or repeated link of a case's chain, a bad signature, or a checkpoint that
+    contradicts the rows (a fork). Findings gather in reading order.
+    """
+
+    def __init__(
+        self, checkpoints: Iterable[bytes], verifiers: Sequence[VerifierKey], *, kept: bytes | None = None
+    ) -> None:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
         self._tree = _Tree()
         self._links: dict[str, Link] = {}
         self._closed: set[str] = set()
         self._origin: str | None = None
-        self._checkpoints: Iterator[Checkpoint] = iter(())
         self._opened = 0
-        self._next: Checkpoint | None = None
         self._newest: Checkpoint | None = None
-        self._kept: Checkpoint | None = None
         # Up to this size the rows are proved by a matching root.
         self._covered = 0
         self._diverged = False
-
-    def read(
-        self,
-        batches: Iterable[Iterable[Row]],
-        checkpoints: Iterable[bytes],
-        kept: bytes | None,
-        progress: Callable[[int], None] | None,
-    ) -> None:
-        self._kept = self._open(kept, "kept checkpoint") if kept is not None else None
         self._checkpoints = self._ascending(checkpoints)
-        self._next = next(self._checkpoints, None)
-        awaited = self._compare_roots()
-        for batch in batches:
-            for index, entry, stored in batch:
-                self._row(index, entry, stored)
-                if self._tree.size == awaited:
-                    awaited = self._compare_roots()
-            if progress is not None:
-                progress(self._tree.size)
-        self._tail()
+        self._kept: Checkpoint | None = None
+        self._next: Checkpoint | None = None
+        self._awaited: int | None = None
+        with suppress(_StoppedError):
+            self._kept = self._open(kept, "kept checkpoint") if kept is not None else None
+            self._next = next(self._checkpoints, None)
+            self._awaited = self._compare_roots()
 
-    def report(self) -> LogReport:
+    @property
+    def entries(self) -> int:
+        """The number of rows read."""
+        return self._tree.size
+
+    def feed(self, rows: Iterable[Row]) -> None:
+        """Check the rows that follow; what is wrong with them is told by `finish`."""
+        with suppress(_StoppedError):
+            for index, entry, stored in rows if len(self._findings) < MAX_FINDINGS else ():
+                self._row(index, entry, stored)
+                if self._tree.size == self._awaited:
+                    self._awaited = self._compare_roots()
+
+    def finish(self) -> LogReport:
+        """Check that nothing is missing behind the last row and return the evidence, or raise."""
+        if len(self._findings) < MAX_FINDINGS:
+            with suppress(_StoppedError):
+                self._tail()
         if self._findings:
             raise LogRefusedError(self._findings)
         return LogReport(
@@ -137,14 +146,18 @@ class _Verification:
             kept=self._kept,
         )
 
-    def _row(self, index: int, data: bytes, stored: bytes) -> None:
+    def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
         expected = self._tree.size
         if index > expected:
-            self._found(expected, f"entries {_span(expected, index)} are missing: came entry {index}")
+            self._found(expected, f"{_span(expected, index)} missing: came entry {index}")
         elif index < expected:
             self._found(
                 index, f"entry {index} came where entry {expected} was expected: repeated or out of order"
             )
+        if data is None:
+            self._found(index, f"entry {index} is gone: its leaf stands alone")
+            self._tree.push(stored)
+            return
         leaf = sha256(b"\x00" + data).digest()
         if leaf != stored:
             self._found(index, f"entry {index}: its bytes do not hash to the stored leaf hash")
@@ -186,7 +199,7 @@ class _Verification:
             # Every later root differs too, as long as the rows do; one finding says it.
             self._diverged = True
             where = (
-                f"entries {_span(self._covered, checkpoint.size)} are not those that were signed"
+                f"{_span(self._covered, checkpoint.size)} not as signed"
                 if checkpoint.size > self._covered
                 else "two signed checkpoints of one size differ"
             )
@@ -205,11 +218,11 @@ class _Verification:
             self._found(
                 size,
                 f"the log ends at size {size}, the {what} has size {furthest.size}: "
-                f"entries {_span(size, furthest.size)} are missing",
+                f"{_span(size, furthest.size)} missing",
             )
         signed = newest.size if newest is not None else 0
         if signed < size:
-            self._found(signed, f"entries {_span(signed, size)} stand under no checkpoint")
+            self._found(signed, f"{_span(signed, size)} under no checkpoint")
         if self._kept is not None and self._kept.size > signed:
             self._found(signed, f"the kept checkpoint of size {self._kept.size} is newer than any stored one")
 
@@ -273,4 +286,4 @@ class _Tree:
 
 
 def _span(start: int, end: int) -> str:
-    return f"{start}" if end == start + 1 else f"{start} to {end - 1}"
+    return f"entry {start}" if end == start + 1 else f"entries {start} to {end - 1}"

@@ -1,0 +1,1 @@
+"""Arbiter's tests, a folder a layer."""

@@ -1,0 +1,1 @@
+"""Tests of the audit log's formats and mathematics."""
