@@ -581,7 +581,7 @@ def _expire(state: CaseState, now: datetime) -> Step:
     if state.phase is P.ESCALATED:
         return Step(replace(state, overdue=True), (E.OVERDUE,), (NotifyDutyGroup(), TellRequester()))
     if state.phase is P.DECIDED:
-        # Nothing unsealed may stay pending for ever: withdrawn, and a human decides.
+        # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
         withdrawn = replace(_with_humans(state, now), decided_by=None)
         return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester()))
     return _escalate(state, now, (DropSafetyNet(),))
@@ -615,7 +615,7 @@ def _review(
                 phase=P.DECIDED,
                 decided_by=DecidedBy.REVIEWER,
                 claim=None,
-                due_at=now + state.timers.release,
+                due_at=None,
             )
             return Step(decided, (E.DECIDED,), (SealAndRelease(),))
         case _:

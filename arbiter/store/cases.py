@@ -167,7 +167,9 @@ async def insert_case(connection: AsyncConnection, new: NewCase, now: datetime) 
     )
 
 
-async def save_steps(connection: AsyncConnection, steps: Sequence[StepWrite], now: datetime) -> frozenset[CaseId]:
+async def save_steps(
+    connection: AsyncConnection, steps: Sequence[StepWrite], now: datetime
+) -> frozenset[CaseId]:
     """Move the heads that still stand where their step began and write what those steps say.
 
     Returns the cases moved; one that is absent was moved by somebody else first, and nothing of its step was kept.
@@ -247,12 +249,12 @@ async def load_entries(
 ) -> tuple[tuple[int, bytes, int | None], ...]:
     """Return a case's entries after `after` as (seq, bytes, leaf index or None while pending), oldest first."""
     rows = await connection.execute(
-        select(entry.c.seq, entry.c.body, leaf.c.index)
+        select(entry.c.seq, entry.c.body, leaf.c.index.label("place"))
         .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
         .where(entry.c.case_id == case, entry.c.seq > after)
         .order_by(entry.c.seq)
     )
-    return tuple((row.seq, row.body, row.index) for row in rows)
+    return tuple((row.seq, row.body, row.place) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

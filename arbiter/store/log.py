@@ -66,13 +66,13 @@ async def number_pending(connection: AsyncConnection, size: int, limit: int) -> 
 async def load_leaves(connection: AsyncConnection, start: int, limit: int) -> tuple[StoredLeaf, ...]:
     """Return leaves with their entries' bytes from index `start` on, in order."""
     rows = await connection.execute(
-        select(leaf.c.index, leaf.c.hash, entry.c.body)
+        select(leaf.c.index.label("place"), leaf.c.hash, entry.c.body)
         .join(entry, entry.c.id == leaf.c.entry_id)
         .where(leaf.c.index >= start)
         .order_by(leaf.c.index)
         .limit(limit)
     )
-    return tuple(StoredLeaf(row.index, row.hash, row.body) for row in rows)
+    return tuple(StoredLeaf(row.place, row.hash, row.body) for row in rows)
 
 
 async def stream_leaves(
@@ -83,7 +83,7 @@ async def stream_leaves(
     while True:
         rows = (
             await connection.execute(
-                select(leaf.c.index, entry.c.body, leaf.c.hash)
+                select(leaf.c.index.label("place"), entry.c.body, leaf.c.hash)
                 .outerjoin(entry, entry.c.id == leaf.c.entry_id)
                 .where(leaf.c.index >= start)
                 .order_by(leaf.c.index)
@@ -92,8 +92,8 @@ async def stream_leaves(
         ).all()
         if not rows:
             return
-        yield tuple((row.index, row.body, row.hash) for row in rows)
-        start = rows[-1].index + 1
+        yield tuple((row.place, row.body, row.hash) for row in rows)
+        start = rows[-1].place + 1
 
 
 async def add_nodes(connection: AsyncConnection, nodes: Sequence[Node]) -> None:
@@ -145,12 +145,12 @@ async def load_nodes(connection: AsyncConnection, wanted: Iterable[tuple[int, in
     for base in {base for base, _, _ in spans.values()}:
         indices = sorted({i for at, start, end in spans.values() if at == base for i in range(start, end)})
         if base == 0:
-            query = select(leaf.c.index, leaf.c.hash).where(leaf.c.index.in_(indices))
+            query = select(leaf.c.index.label("place"), leaf.c.hash).where(leaf.c.index.in_(indices))
         else:
-            query = select(tree_node.c.index, tree_node.c.hash).where(
+            query = select(tree_node.c.index.label("place"), tree_node.c.hash).where(
                 tree_node.c.level == base, tree_node.c.index.in_(indices)
             )
-        stored.update({(base, row.index): row.hash for row in await connection.execute(query)})
+        stored.update({(base, row.place): row.hash for row in await connection.execute(query)})
 
     def lookup(level: int, index: int) -> bytes:
         base, start, end = spans[level, index]

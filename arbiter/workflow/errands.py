@@ -24,8 +24,11 @@ class Errands:
         """Run `work` for the case; its failure is logged and left to the safety net."""
         self._running[case] = asyncio.create_task(self._run(case, work))
 
-    def __contains__(self, case: CaseId) -> bool:
-        return case in self._running
+    async def settled(self, case: CaseId) -> None:
+        """Return once this process is not working on the case."""
+        running = self._running.get(case)
+        if running is not None:
+            await asyncio.wait([running])
 
     async def finish(self, seconds: float) -> None:
         """Wait for what is running, at most that long, then cancel the rest."""

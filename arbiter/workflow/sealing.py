@@ -63,9 +63,9 @@ class Sealer:
         self._tree = _Tree(Frontier(), EMPTY_ROOT)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
-        self._after_seal: Callable[[], Awaitable[None]] | None = None
+        self._after_seal: Callable[[], Awaitable[object]] | None = None
 
-    def then(self, after_seal: Callable[[], Awaitable[None]]) -> None:
+    def then(self, after_seal: Callable[[], Awaitable[object]]) -> None:
         """Call this after each round, sealed or not: it releases what is covered."""
         self._after_seal = after_seal
 

@@ -10,7 +10,8 @@ from arbiter.model import MemberId
 from arbiter.panels.member import Member
 from arbiter.panels.seating import seat_members
 from arbiter.policy import CompiledPolicy, compile_policy
-from arbiter.protocols.loader import Bundle, load_bundle
+from arbiter.protocols.bundle import Bundle
+from arbiter.protocols.loader import load_bundle
 from arbiter.question import Protocol
 from arbiter.store.protocols import load_bundle_files
 from arbiter.store.transaction import Transaction
@@ -56,7 +57,9 @@ class Shelf:
             NotFoundError: when there is no such protocol.
         """
         if protocol not in self.current:
-            raise NotFoundError(f"no protocol of that id is in force; there are {', '.join(sorted(self.current))}")
+            raise NotFoundError(
+                f"no protocol of that id is in force; there are {', '.join(sorted(self.current))}"
+            )
         return self.current[protocol]
 
     def known(self, content_hash: str) -> Shelved | None:

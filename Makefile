@@ -1,0 +1,74 @@
+# Everything a newcomer, an operator's build and the continuous integration run. Each target makes what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Locked versions with hashes; nothing is resolved while installing.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+
+ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/build/*) clinician_ui/package.json clinician_ui/package-lock.json
+CODE := arbiter clinician_ui migrations tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types contracts drift bench lock build assets clean
+
+help: ## print what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put the example cases through it
+	@$(BIN)/arbiter demo
+
+test: $(VENV)/.dev assets ## run every test
+	@$(BIN)/python -m pytest
+
+check: format lint types contracts drift test ## what continuous integration runs
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff format --check $(CODE)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check $(CODE)
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+contracts: $(VENV)/.dev
+	@$(BIN)/lint-imports --no-cache
+
+drift: $(VENV)/.dev ## compare the migrations with the tables the code expects
+	@$(BIN)/python -m pytest -q tests/store/test_migrations.py
+
+bench: $(VENV)/.dev ## measure latency and throughput here, with this disk's fsync beside them
+	@$(BIN)/python -m benchmarks.cases
+
+lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
+	@$(BIN)/$(LOCK) pyproject.toml -o requirements/runtime.txt
+	@$(BIN)/$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
+	@echo 'hatchling>=1.27' | $(BIN)/$(LOCK) --no-annotate - -o requirements/build.txt
+
+build: $(VENV)/.dev assets ## build the wheel and the source distribution
+	@$(BIN)/python -m build --no-isolation --outdir dist .
+
+assets: clinician_ui/static/.built
+
+clinician_ui/static/.built: $(ASSET_SOURCES)
+	@cd clinician_ui && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Arbiter needs Python 3.11 or newer; name one with PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml | $(VENV)/bin/python
+	@echo "installing the locked packages into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/runtime.txt
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+clean: ## remove what the other targets made, but not your data
+	@rm -rf $(VENV) clinician_ui/node_modules clinician_ui/static dist build

@@ -1,0 +1,172 @@
+"""The composition root: settings in, a running house out. Nothing else builds the parts.
+
+`open_house` starts or finds the database, reads the keys, refuses a database that lies behind the kept checkpoint, and
+puts the use cases' parts together. `run_house` adds the work that never ends: sealing, deadlines, the safety net.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.clock import SystemChance, SystemClock
+from arbiter.errors import ConfigurationError
+from arbiter.ports import Chance, Clock
+from arbiter.protocols.loader import read_shipped, shipped
+from arbiter.settings import Settings
+from arbiter.store.database import Database, keep_running, open_engine, prepare_database
+from arbiter.store.identities import Identities
+from arbiter.store.keys import Keyring, read_keys
+from arbiter.store.log import load_newest_checkpoint
+from arbiter.store.protocols import keep_bundle
+from arbiter.store.transaction import Store
+from arbiter.store.vault import Vault
+from arbiter.telemetry import trace_id
+from arbiter.workflow.bell import Bell
+from arbiter.workflow.deadlines import sweep
+from arbiter.workflow.deliberation import take_up
+from arbiter.workflow.errands import Errands
+from arbiter.workflow.house import House
+from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.queue import SafetyNet
+from arbiter.workflow.releasing import release_sealed
+from arbiter.workflow.sealing import Sealer
+from arbiter.workflow.shelf import Shelf, shelve
+
+FINISH_SECONDS = 10.0
+"""How long a stopping process lets the cases in its hands go on; the rest is the safety net's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Time and chance; tests bring their own."""
+
+    clock: Clock
+    chance: Chance
+    trace_id: Callable[[], str] = trace_id
+
+
+REAL = Ports(SystemClock(), SystemChance())
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, ports: Ports = REAL) -> AsyncIterator[House]:
+    """Yield a house whose use cases work; nothing is sealed or swept unless `run_house` surrounds the work too.
+
+    Raises:
+        ConfigurationError: when keys, database or log are not fit to work with.
+    """
+    keyring = read_keys(settings.data)
+    if settings.origin is not None and settings.origin != keyring.origin:
+        raise ConfigurationError(
+            f"ARBITER_ORIGIN is {settings.origin}, the log's key is that of {keyring.origin}"
+        )
+    database = await prepare_database(settings)
+    watching = asyncio.create_task(keep_running(database))
+    try:
+        async with open_house_on(settings, database, keyring, ports) as house:
+            yield house
+    finally:
+        await _stop([watching])
+        await asyncio.to_thread(database.close)
+
+
+@asynccontextmanager
+async def open_house_on(
+    settings: Settings, database: Database, keyring: Keyring, ports: Ports
+) -> AsyncIterator[House]:
+    """Yield a house on a database that is ready, with keys that are read."""
+    engine = open_engine(database.app_url, settings.database_pool_size)
+    safety_net = SafetyNet(database.conninfo)
+    try:
+        signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
+        store = Store(engine)
+        kept = KeptCheckpoint(settings.data)
+        house = House(
+            settings=settings,
+            store=store,
+            clock=ports.clock,
+            chance=ports.chance,
+            vault=Vault(keyring, ports.chance),
+            identities=Identities(engine),
+            shelf=Shelf({name: shelve(read_shipped(name)) for name in shipped()}),
+            sealer=Sealer(store, signer, ports.clock, kept),
+            bell=Bell(),
+            errands=Errands(),
+            safety_net=safety_net,
+            verifiers=(VerifierKey.parse(signer.verifier_key),),
+            trace_id=ports.trace_id,
+        )
+        await _check_not_behind(house, kept)
+        await _keep_protocols(house)
+        house.sealer.then(lambda: release_sealed(house))
+        yield house
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def run_house(house: House) -> AsyncIterator[None]:
+    """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand."""
+    sealing = asyncio.create_task(house.sealer.run())
+    others = [asyncio.create_task(sweep(house))]
+    if house.settings.workers:
+        others.append(
+            asyncio.create_task(house.safety_net.work(lambda case, last: take_up(house, case, last)))
+        )
+    try:
+        yield
+    finally:
+        await _stop(others)
+        await house.errands.finish(FINISH_SECONDS)
+        if not sealing.done():
+            await asyncio.wait({house.sealer.request(), sealing}, timeout=FINISH_SECONDS)
+        await _stop([sealing])
+
+
+async def _stop(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _check_not_behind(house: House, kept: KeptCheckpoint) -> None:
+    """Refuse a database that has lost what was sealed: the kept checkpoint is a lower bound."""
+    lower_bound = kept.read(house.verifiers)
+    async with house.store.read() as transaction:
+        newest = await load_newest_checkpoint(transaction)
+    if lower_bound is None:
+        if newest is not None:
+            raise ConfigurationError(
+                f"the database holds a log of {newest.size} entries and {kept.path} is missing; restore that file: it is "
+                "what a rolled-back database is told by"
+            )
+        return
+    if newest is None or newest.size < lower_bound.size:
+        size = 0 if newest is None else newest.size
+        raise ConfigurationError(
+            f"the database's log has {size} sealed entries, the kept checkpoint {kept.path} has {lower_bound.size}: "
+            "the database was rolled back or is another one; restore a newer copy"
+        )
+    if newest.size == lower_bound.size and newest.root != lower_bound.root:
+        raise ConfigurationError(
+            f"the database's log and the kept checkpoint {kept.path} have {newest.size} entries and different roots: "
+            "one of them was forged; keep both and find out which"
+        )
+
+
+async def _keep_protocols(house: House) -> None:
+    async with house.store.begin() as transaction:
+        for shelved in house.shelf.current.values():
+            protocol = shelved.protocol
+            await keep_bundle(
+                transaction,
+                protocol.content_hash,
+                protocol.id,
+                protocol.version,
+                shelved.bundle.files,
+                house.clock.now(),
+            )

@@ -1,0 +1,76 @@
+"""Ends waits that are over: leases, panels, facts, reviews, releases. Time-outs escalate; none ever approves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from arbiter.errors import ArbiterError, IllegalMoveError, StaleStateError
+from arbiter.lifecycle import Expire, Phase
+from arbiter.model import CaseId, Reason, ReasonCode
+from arbiter.store.cases import load_due
+from arbiter.store.transaction import DatabaseError
+from arbiter.workflow.certifying import escalation_certificate
+from arbiter.workflow.docket import ARBITER, advance
+from arbiter.workflow.dossier import Dossier, load_dossier
+from arbiter.workflow.house import House
+from arbiter.workflow.saving import save
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 0.5
+BATCH = 100
+
+_LATE = {
+    Phase.RECEIVED: Reason(ReasonCode.DEADLINE, "the panel was not asked in time"),
+    Phase.DELIBERATING: Reason(ReasonCode.DEADLINE, "the panel did not conclude in time"),
+    Phase.AWAITING_FACTS: Reason(ReasonCode.DEADLINE, "the facts asked for did not come in time"),
+    Phase.DECIDED: Reason(ReasonCode.WITHDRAWN, "no checkpoint covered the panel's decision in time"),
+}
+
+
+async def sweep(house: House) -> None:
+    """Sweep until cancelled."""
+    while True:
+        try:
+            await expire_due(house)
+        except (DatabaseError, OSError):
+            log.exception("a sweep of deadlines failed")
+        await asyncio.sleep(SWEEP_SECONDS)
+
+
+async def expire_due(house: House) -> int:
+    """End every wait that is over; return how many were."""
+    async with house.store.read() as transaction:
+        due = await load_due(transaction, house.clock.now(), BATCH)
+    expired = 0
+    for row in due:
+        try:
+            expired += await _expire(house, row.id)
+        except ArbiterError:
+            # One damaged case must not keep the others waiting; it stays due and is tried again.
+            log.exception("the deadline of case %s could not be acted on", row.id)
+    return expired
+
+
+async def _expire(house: House, case: CaseId) -> bool:
+    now = house.clock.now()
+    async with house.store.read() as transaction:
+        dossier = await load_dossier(house, transaction, case)
+    late = _LATE.get(dossier.row.state.phase)
+    documents = {} if late is None else {"certificate": _certificate(dossier, late, now)}
+    try:
+        docket = advance(
+            house, dossier.docket, Expire(), actor=ARBITER, now=now, key=dossier.key, documents=documents
+        )
+        await save(house, docket, now)
+    except (IllegalMoveError, StaleStateError):
+        return False
+    return True
+
+
+def _certificate(dossier: Dossier, late: Reason, now: datetime) -> bytes:
+    return escalation_certificate(
+        dossier.docket, dossier.shelved, dossier.taken_facts(), dossier.opinions(), (late,), now
+    )

@@ -1,0 +1,191 @@
+"""The panel's part of a case's way: ask whoever has not answered, keep each opinion as it comes, conclude.
+
+Any process may do this for any case at any time: opinions and conclusions move the head by compare-and-set, so what
+two of them do at once happens once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+
+from arbiter.documents import encode, facts_hash, opinion_document
+from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
+from arbiter.lifecycle import Answer, Conclude, Park, Phase
+from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
+from arbiter.panels.panel import address, ask_panel
+from arbiter.store.vault import CaseKey
+from arbiter.workflow.certifying import adjudicate, escalation_certificate
+from arbiter.workflow.docket import ARBITER, Docket, advance
+from arbiter.workflow.dossier import Dossier, TakenFacts, load_dossier
+from arbiter.workflow.house import House
+from arbiter.workflow.saving import save
+from arbiter.workflow.shelf import Shelved
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A case in deliberation with all that concluding it needs."""
+
+    docket: Docket
+    key: CaseKey
+    shelved: Shelved
+    taken: TakenFacts
+    opinions: tuple[Opinion, ...]
+
+
+async def deliberate(house: House, hand: InHand) -> None:
+    """Bring a case from the asking to its conclusion, or stop when somebody else has moved it on."""
+    waiting = hand.docket.standing.unanswered
+    if not waiting:
+        await _record(house, hand, ())
+        return
+    protocol = hand.shelved.protocol
+    until = hand.taken.taken_at + hand.docket.standing.timers.panel
+    asked = address(
+        protocol, hand.taken.facts, facts_hash(hand.taken.facts), hand.taken.taken_at, until, _seed(hand)
+    )
+    stream = ask_panel(hand.shelved.members, {member: asked[member] for member in waiting}, house.clock)
+    async for opinions in _as_they_come(stream):
+        still = await _record(house, hand, opinions)
+        if still is None:
+            return
+        hand = still
+
+
+async def take_up(house: House, case: CaseId, last_attempt: bool) -> None:
+    """Take up a case whose process died: the safety net's job, and the one place that catches everything.
+
+    On the last attempt a failure parks the case with a human.
+    """
+    try:
+        await house.errands.settled(case)
+        hand = await _reload(house, case)
+        if hand is not None:
+            await deliberate(house, hand)
+    except Exception as error:
+        log.warning("taking up case %s failed: %s", case, type(error).__name__)
+        if not last_attempt:
+            raise
+        await park(house, case)
+
+
+async def park(house: House, case: CaseId) -> None:
+    """Hand a case that cannot be worked on to a human."""
+    now = house.clock.now()
+    async with house.store.read() as transaction:
+        dossier = await load_dossier(house, transaction, case)
+    reasons = (Reason(ReasonCode.FAULT, "the work on this case failed more often than it may"),)
+    certificate = escalation_certificate(
+        dossier.docket, dossier.shelved, dossier.taken_facts(), dossier.opinions(), reasons, now
+    )
+    try:
+        docket = advance(
+            house,
+            dossier.docket,
+            Park(),
+            actor=ARBITER,
+            now=now,
+            key=dossier.key,
+            documents={"certificate": certificate},
+        )
+    except IllegalMoveError:
+        return
+    await save(house, docket, now)
+
+
+async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> InHand | None:
+    """Keep opinions, and conclude in the same step when they are the last.
+
+    Returns the case as it then stands, or None when it is no longer this deliberation's to move.
+    """
+    while True:
+        now = house.clock.now()
+        docket = hand.docket
+        fresh = [opinion for opinion in opinions if opinion.member in docket.standing.unanswered]
+        for opinion in fresh:
+            docket = advance(
+                house,
+                docket,
+                Answer(opinion.member, opinion.status, docket.standing.facts_version),
+                actor=ActorId(f"member:{opinion.member}"),
+                now=now,
+                key=hand.key,
+                documents={"opinion": encode(opinion_document(opinion))},
+            )
+        heard = (*hand.opinions, *fresh)
+        done = not docket.standing.unanswered
+        if done:
+            judged = adjudicate(docket, hand.shelved, hand.taken, heard, now)
+            docket = advance(
+                house,
+                docket,
+                Conclude(judged.verdict.kind, judged.outcome.shows_panel_first),
+                actor=ARBITER,
+                now=now,
+                key=hand.key,
+                documents={"certificate": judged.certificate},
+            )
+        elif not fresh:
+            return hand
+        try:
+            saved = await save(house, docket, now)
+        except StaleStateError:
+            again = await _reload(house, hand.docket.case)
+            if again is None or again.taken != hand.taken:
+                return None
+            hand = again
+            continue
+        return None if done else replace(hand, docket=saved, opinions=heard)
+
+
+async def _reload(house: House, case: CaseId) -> InHand | None:
+    """Return the case as it stands if it is in deliberation, else None."""
+    async with house.store.read() as transaction:
+        try:
+            dossier: Dossier = await load_dossier(house, transaction, case)
+        except NotFoundError:
+            return None
+    if dossier.row.state.phase is not Phase.DELIBERATING:
+        return None
+    return InHand(dossier.docket, dossier.key, dossier.shelved, dossier.taken_facts(), dossier.opinions())
+
+
+async def _as_they_come(stream: AsyncIterator[Opinion]) -> AsyncIterator[tuple[Opinion, ...]]:
+    """Yield opinions in batches: those that are there together are kept in one step."""
+    arrived: asyncio.Queue[Opinion | None] = asyncio.Queue()
+
+    async def collect() -> None:
+        try:
+            async for opinion in stream:
+                arrived.put_nowait(opinion)
+        finally:
+            arrived.put_nowait(None)
+
+    collecting = asyncio.create_task(collect())
+    try:
+        ended = False
+        while not ended:
+            batch = [await arrived.get()]
+            # One turn of the loop lets members that answered in the same turn be kept together.
+            await asyncio.sleep(0)
+            while not arrived.empty():
+                batch.append(arrived.get_nowait())
+            ended = batch[-1] is None
+            opinions = tuple(opinion for opinion in batch if opinion is not None)
+            if opinions:
+                yield opinions
+        await collecting
+    finally:
+        collecting.cancel()
+
+
+def _seed(hand: InHand) -> int:
+    """Return the seed of a case's draws: the same whoever asks, another for each version of the facts."""
+    text = f"{hand.docket.case}/{hand.taken.facts.version}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])

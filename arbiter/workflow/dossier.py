@@ -1,0 +1,116 @@
+"""A case with its content opened: the head, the key, and every document its entries commit to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arbiter.documents import decode, encode, facts_document, facts_from, instant_text, opinion_from
+from arbiter.errors import NotFoundError, VerificationError
+from arbiter.identity.principals import Principal
+from arbiter.model import CaseId, FactSet, Opinion
+from arbiter.store.cases import CaseRow, load_case, load_documents
+from arbiter.store.transaction import Transaction
+from arbiter.store.vault import CaseKey
+from arbiter.workflow.docket import Docket, docket_of
+from arbiter.workflow.house import House
+from arbiter.workflow.shelf import Shelved
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A sealed document, opened: the entry that commits to it, its name, salt and content."""
+
+    seq: int
+    name: str
+    salt: bytes
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TakenFacts:
+    """The facts of one version with the instant they were taken in, from which their ages count."""
+
+    facts: FactSet
+    taken_at: datetime
+
+    def encode(self) -> bytes:
+        """Return the document `facts`."""
+        return encode({"taken_at": instant_text(self.taken_at), "facts": facts_document(self.facts)})
+
+    @classmethod
+    def decode(cls, content: bytes) -> TakenFacts:
+        """Return what a document `facts` holds."""
+        document = decode(content)
+        return cls(facts_from(document["facts"]), datetime.fromisoformat(document["taken_at"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Everything kept about one case, oldest document first."""
+
+    row: CaseRow
+    shelved: Shelved
+    docket: Docket
+    key: CaseKey
+    documents: tuple[Document, ...]
+
+    def latest(self, name: str) -> Document:
+        """Return the newest document of that name.
+
+        Raises:
+            NotFoundError: when the case has none.
+        """
+        for document in reversed(self.documents):
+            if document.name == name:
+                return document
+        raise NotFoundError(f"case {self.row.id} has no {name} yet")
+
+    def taken_facts(self) -> TakenFacts:
+        """Return the present facts."""
+        taken = TakenFacts.decode(self.latest("facts").content)
+        if taken.facts.version != self.row.state.facts_version:
+            raise VerificationError(f"case {self.row.id} holds facts of another version than its state says")
+        return taken
+
+    def opinions(self) -> tuple[Opinion, ...]:
+        """Return the opinions given about the present facts, in the order they came."""
+        since = self.latest("facts").seq
+        return tuple(
+            opinion_from(decode(document.content))
+            for document in self.documents
+            if document.name == "opinion" and document.seq > since
+        )
+
+    def request(self) -> dict[str, Any]:
+        """Return the document `request`: who the case is about, as the requester named them."""
+        return decode(self.latest("request").content)
+
+
+async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> Dossier:
+    """Return a case with its content opened.
+
+    Raises:
+        NotFoundError: when there is no such case; VerificationError: when a document does not open.
+    """
+    row = await load_case(transaction, case)
+    shelved = await house.shelf.fetch(transaction, row.protocol_hash)
+    key = house.vault.open_key(row.id, row.kek_id, row.wrapped_key)
+    opened = tuple(
+        Document(seq, name, *house.vault.open(key, seq, name, ciphertext))
+        for seq, name, ciphertext in await load_documents(transaction, case)
+    )
+    return Dossier(row, shelved, docket_of(row, shelved.protocol.policy_hash), key, opened)
+
+
+async def load_seen_case(transaction: Transaction, principal: Principal, case: CaseId) -> CaseRow:
+    """Return a case's head if this principal may know of it.
+
+    Raises:
+        NotFoundError: when there is no such case, or it belongs to a site the principal does not act for.
+    """
+    row = await load_case(transaction, case)
+    if not principal.may_see(row.site):
+        raise NotFoundError(f"no case {case}")
+    return row

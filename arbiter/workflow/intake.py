@@ -1,0 +1,294 @@
+"""The door's use cases: a case comes in, or new facts for one that is open."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from arbiter.documents import encode
+from arbiter.errors import (
+    ConflictError,
+    InvalidCaseError,
+    KeyReusedError,
+    NotFoundError,
+    Problem,
+    StillRunningError,
+)
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
+from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Submit, Supersede
+from arbiter.model import CaseId, FactSet, Reason, RiskClass
+from arbiter.policy import exclusions
+from arbiter.protocols.intake import RawFact, take_facts
+from arbiter.store.cases import NewCase, claim_idempotency_key, insert_case
+from arbiter.store.transaction import Transaction, UniquenessError
+from arbiter.store.vault import CaseKey
+from arbiter.workflow.certifying import escalation_certificate
+from arbiter.workflow.deliberation import InHand, deliberate
+from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
+from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
+from arbiter.workflow.house import House
+from arbiter.workflow.saving import hang_safety_net, perform
+from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.views import CaseView, view_of
+
+KEY_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRef:
+    """The patient: an identifier and the system that issued it."""
+
+    system: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A case as a hospital system hands it in; facts are checked against the protocol's question here."""
+
+    protocol: str
+    site: str
+    subject: SubjectRef
+    encounter: str | None
+    risk_class: RiskClass
+    facts: Mapping[str, RawFact]
+    supersedes: CaseId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The case, and whether this request had been made before."""
+
+    case: CaseId
+    repeated: bool
+
+
+async def submit(
+    house: House, principal: Principal, submission: Submission, idempotency_key: str, body: bytes
+) -> Submitted:
+    """Take a case in and begin to work on it.
+
+    `body` is the request's exact bytes, fingerprinted to tell a repeat from a reuse of its key.
+
+    Raises:
+        ForbiddenError, InvalidCaseError: nothing is kept.
+        KeyReusedError: the key came before with another body; StillRunningError: the first request is not done.
+    """
+    principal.require(Permission.CASES_SUBMIT)
+    now = house.clock.now()
+    shelved = _protocol_for(house, principal, submission)
+    taken = TakenFacts(take_facts(shelved.protocol.question, submission.facts, now), now)
+    key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
+    body_mac = house.vault.mac("idempotency-body", body)
+    case = CaseId("c_" + _token(house.chance.token(15)))
+    key = house.vault.new_key(case)
+    docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
+    try:
+        async with house.store.begin() as transaction:
+            free, repeat = await claim_idempotency_key(transaction, principal.id, key_mac)
+            if repeat is not None:
+                return _repeated(repeat.case, repeat.body_mac, body_mac)
+            if not free:
+                raise StillRunningError("the first request with this idempotency key has not finished")
+            superseded = await _supersede(house, transaction, principal, submission.supersedes, case, now)
+            docket = await hang_safety_net(house, transaction, docket, now)
+            await insert_case(
+                transaction,
+                _new_case(house, principal, submission, docket, key, key_mac, body_mac, shelved),
+                now,
+            )
+    except UniquenessError:
+        # The first request committed between our look and our insert.
+        return await _repeat_of_winner(house, principal, key_mac, body_mac)
+    if superseded is not None:
+        perform(house, superseded.case, superseded.effects)
+    _begin_work(house, docket, key, shelved, taken)
+    return Submitted(case, repeated=False)
+
+
+async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
+    """Replace or add facts of an open case; everyone is asked again.
+
+    Raises:
+        NotFoundError, InvalidCaseError, ConflictError: nothing is changed.
+    """
+    principal.require(Permission.CASES_AMEND)
+    now = house.clock.now()
+    async with house.store.begin() as transaction:
+        await load_seen_case(transaction, principal, case)
+        dossier = await load_dossier(house, transaction, case)
+        if not facts:
+            raise InvalidCaseError(
+                "an amendment names at least one fact",
+                (Problem("/facts", "empty", "expected facts, none came"),),
+            )
+        before = dossier.taken_facts().facts
+        fresh = take_facts(dossier.shelved.protocol.question, facts, now)
+        taken = TakenFacts(_merged(before, fresh), now)
+        docket = advance(
+            house,
+            dossier.docket,
+            Amend(),
+            actor=principal.id,
+            now=now,
+            key=dossier.key,
+            documents={"facts": taken.encode()},
+        )
+        docket = _ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
+        docket = await hang_safety_net(house, transaction, docket, now)
+        await write_step(transaction, docket, now)
+    _begin_work(house, docket, dossier.key, dossier.shelved, taken)
+    return view_of(
+        replace(dossier.row, state=docket.standing, seq=docket.seq, changed_at=now), dossier.shelved
+    )
+
+
+def fresh_docket_of(case: CaseId, shelved: Shelved) -> Docket:
+    """Return the docket of a new case under a protocol."""
+    return fresh_docket(case, shelved.protocol.content_hash, shelved.protocol.policy_hash)
+
+
+def _protocol_for(house: House, principal: Principal, submission: Submission) -> Shelved:
+    problems = []
+    if not principal.may_see(submission.site):
+        problems.append(
+            Problem("/site", "unknown-site", f"client {principal.id} does not act for such a site")
+        )
+    shelved = None
+    try:
+        shelved = house.shelf.in_force(submission.protocol)
+    except NotFoundError as error:
+        problems.append(Problem("/protocol", "unknown-protocol", str(error)))
+    if problems or shelved is None:
+        raise InvalidCaseError("the case does not fit any question asked here", tuple(problems))
+    return shelved
+
+
+def _open(
+    house: House,
+    principal: Principal,
+    docket: Docket,
+    submission: Submission,
+    taken: TakenFacts,
+    key: CaseKey,
+    shelved: Shelved,
+) -> Docket:
+    request = {
+        "subject": {"system": submission.subject.system, "value": submission.subject.value},
+        "encounter": submission.encounter or "",
+        "site": submission.site,
+        "protocol": submission.protocol,
+        "risk_class": submission.risk_class.value,
+        "supersedes": submission.supersedes or "",
+    }
+    timers = shelved.protocol.timers(submission.risk_class)
+    docket = advance(
+        house,
+        docket,
+        Submit(submission.risk_class, timers),
+        actor=principal.id,
+        now=taken.taken_at,
+        key=key,
+        documents={"request": encode(request), "facts": taken.encode()},
+    )
+    return _ask_or_exclude(house, docket, taken, key, shelved, taken.taken_at)
+
+
+def _ask_or_exclude(
+    house: House, docket: Docket, taken: TakenFacts, key: CaseKey, shelved: Shelved, now: datetime
+) -> Docket:
+    reasons: tuple[Reason, ...] = exclusions(shelved.policy, taken.facts)
+    if not reasons:
+        seats = tuple(seat.member for seat in shelved.protocol.seats)
+        return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
+    certificate = escalation_certificate(docket, shelved, taken, (), reasons, now)
+    return advance(
+        house, docket, Exclude(), actor=ARBITER, now=now, key=key, documents={"certificate": certificate}
+    )
+
+
+def _begin_work(house: House, docket: Docket, key: CaseKey, shelved: Shelved, taken: TakenFacts) -> None:
+    perform(house, docket.case, docket.effects)
+    if any(isinstance(effect, AskPanel) for effect in docket.effects):
+        hand = InHand(docket.written(), key, shelved, taken, ())
+        house.errands.start(docket.case, deliberate(house, hand))
+
+
+def _merged(before: FactSet, fresh: FactSet) -> FactSet:
+    by_name = {fact.name: fact for fact in (*before, *fresh)}
+    return FactSet(before.version + 1, tuple(by_name[name] for name in sorted(by_name)))
+
+
+def _new_case(
+    house: House,
+    principal: Principal,
+    submission: Submission,
+    docket: Docket,
+    key: CaseKey,
+    key_mac: bytes,
+    body_mac: bytes,
+    shelved: Shelved,
+) -> NewCase:
+    subject = (submission.subject.system.encode(), submission.subject.value.encode())
+    encounter = submission.encounter
+    return NewCase(
+        step=docket.write(),
+        site=submission.site,
+        client=principal.id,
+        subject="s_" + _token(house.vault.mac("subject-id", *subject)[:15]),
+        subject_mac=house.vault.mac("subject", *subject),
+        encounter_mac=None if encounter is None else house.vault.mac("encounter", encounter.encode()),
+        protocol_id=shelved.protocol.id,
+        protocol_hash=shelved.protocol.content_hash,
+        kek_id=key.kek_id,
+        wrapped_key=key.wrapped,
+        idempotency_mac=key_mac,
+        body_mac=body_mac,
+    )
+
+
+async def _supersede(
+    house: House,
+    transaction: Transaction,
+    principal: Principal,
+    old: CaseId | None,
+    new: CaseId,
+    now: datetime,
+) -> Docket | None:
+    """Close the case that the new one replaces, in the same transaction."""
+    if old is None:
+        return None
+    try:
+        await load_seen_case(transaction, principal, old)
+        dossier = await load_dossier(house, transaction, old)
+        docket = advance(house, dossier.docket, Supersede(new), actor=principal.id, now=now)
+    except (NotFoundError, ConflictError) as error:
+        problem = Problem("/supersedes", "not-supersedable", str(error))
+        raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
+    docket = await hang_safety_net(house, transaction, docket, now)
+    await write_step(transaction, docket, now)
+    return docket
+
+
+async def _repeat_of_winner(house: House, principal: Principal, key_mac: bytes, body_mac: bytes) -> Submitted:
+    async with house.store.begin() as transaction:
+        _, repeat = await claim_idempotency_key(transaction, principal.id, key_mac)
+    if repeat is None:
+        raise StillRunningError("the first request with this idempotency key has not finished")
+    return _repeated(repeat.case, repeat.body_mac, body_mac)
+
+
+def _repeated(case: CaseId, first: bytes, again: bytes) -> Submitted:
+    if not hmac.compare_digest(first, again):
+        raise KeyReusedError(
+            "this idempotency key came before with another body; use a new key for a new request"
+        )
+    return Submitted(case, repeated=True)
+
+
+def _token(raw: bytes) -> str:
+    return base64.b32encode(raw).decode("ascii").rstrip("=").lower()

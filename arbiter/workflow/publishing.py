@@ -1,0 +1,77 @@
+"""The log's public part, the protocols in force, and whether the house is fit to work. Nobody has to say who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from arbiter.audit.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, tile_from_nodes, tile_width
+from arbiter.errors import NotFoundError
+from arbiter.question import Protocol
+from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
+from arbiter.store.transaction import DatabaseError
+from arbiter.workflow.house import House
+
+PENDING_ALARM = timedelta(seconds=10)
+"""Tamper evidence begins at sealing: entries pending longer than this mean that nobody seals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the house can take cases, and each check as (name, passed, in words)."""
+
+    ok: bool
+    checks: tuple[tuple[str, bool, str], ...]
+
+
+async def checkpoint(house: House) -> str:
+    """Return the newest checkpoint's signed note. Raises NotFoundError before the first seal."""
+    async with house.store.read() as transaction:
+        newest = await load_newest_checkpoint(transaction)
+    if newest is None:
+        raise NotFoundError("nothing has been sealed yet")
+    return newest.note
+
+
+async def tile(house: House, level: int, index: int, width: int | None) -> bytes:
+    """Return a hash tile's content; `width` None means a full tile.
+
+    Raises:
+        NotFoundError: when the newest checkpoint does not cover the tile.
+    """
+    wanted = TILE_WIDTH if width is None else width
+    async with house.store.read() as transaction:
+        newest = await load_newest_checkpoint(transaction)
+        if newest is None or tile_width(level, index, newest.size) < wanted:
+            raise NotFoundError(f"no tile {index} of width {wanted} on level {level} yet")
+        start = index * TILE_WIDTH
+        nodes = await load_nodes(transaction, [(TILE_HEIGHT * level, start + i) for i in range(wanted)])
+    return tile_from_nodes(Tile(level, index, wanted), nodes)
+
+
+def verifier_keys(house: House) -> tuple[str, ...]:
+    """Return the log's public keys as signed-note verifier keys."""
+    return tuple(key.encode() for key in house.verifiers)
+
+
+def protocols(house: House) -> tuple[Protocol, ...]:
+    """Return the protocols that new cases can be taken under, by id."""
+    return tuple(house.shelf.current[name].protocol for name in sorted(house.shelf.current))
+
+
+async def ready(house: House) -> Readiness:
+    """Check what taking a case needs: the database, a log that is being sealed, a protocol."""
+    checks: list[tuple[str, bool, str]] = []
+    try:
+        async with house.store.read() as transaction:
+            count, since = await count_pending(transaction)
+    except (DatabaseError, OSError):
+        checks.append(("database", False, "does not answer"))
+    else:
+        checks.append(("database", True, "answers"))
+        late = since is not None and house.clock.now() - since > PENDING_ALARM
+        checks.append(
+            ("log", not late, f"{count} entries pending" + (", the oldest too long" if late else ""))
+        )
+    checks.append(("protocols", bool(house.shelf.current), f"{len(house.shelf.current)} in force"))
+    return Readiness(all(passed for _, passed, _ in checks), tuple(checks))

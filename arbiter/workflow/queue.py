@@ -1,0 +1,100 @@
+"""The safety net under every case in deliberation: a job that takes it up again should its process die.
+
+The process that takes a case in works on it at once; the job waits some seconds and is dropped in the transaction that
+concludes the case. Jobs are procrastinate's, in the same database and on the business transaction's own connection, so
+that a rollback drops the job as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+
+from arbiter.model import CaseId, RiskClass
+from arbiter.store.transaction import Transaction, driver_connection
+
+GRACE = timedelta(seconds=5)
+"""How long the process that took a case in has it to itself."""
+
+ATTEMPTS = 3
+RETRY_SECONDS = 2
+POLL_SECONDS = 0.1
+HEARTBEAT_SECONDS = 2.0
+STALE_SECONDS = 8.0
+SWEEP_SECONDS = 5.0
+CONCURRENCY = 64
+CONNECTIONS = 4
+QUEUE = "cases"
+
+_PRIORITY = {RiskClass.ROUTINE: 0, RiskClass.URGENT: 10, RiskClass.EMERGENCY: 20}
+
+TakeUp = Callable[[CaseId, bool], Awaitable[None]]
+"""Works on a case; the flag says that this is the last attempt, after which the case must be with a human."""
+
+
+class SafetyNet:
+    """The job queue as the use cases see it."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._app = App(
+            connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=CONNECTIONS, open=False)
+        )
+        self._take_up: TakeUp | None = None
+        # Bare retries: what an attempt failed with is logged where it failed.
+        self._task = self._app.task(
+            name="take-up",
+            queue=QUEUE,
+            pass_context=True,
+            retry=RetryStrategy(max_attempts=ATTEMPTS, wait=RETRY_SECONDS),
+        )(self._run)
+
+    async def leave(
+        self, transaction: Transaction, case: CaseId, risk_class: RiskClass, now: datetime
+    ) -> int:
+        """Leave a job for the case in this transaction and return its id."""
+        return await self._task.configure(
+            schedule_at=now + GRACE,
+            priority=_PRIORITY[risk_class],
+            connection=await driver_connection(transaction),
+        ).defer_async(case=case)
+
+    async def drop(self, transaction: Transaction, job: int) -> None:
+        """Drop a job in this transaction unless a worker has begun it; that one will find nothing to do."""
+        await self._app.job_manager.cancel_job_by_id_async(
+            job, delete_job=True, connection=await driver_connection(transaction)
+        )
+
+    async def work(self, take_up: TakeUp) -> None:
+        """Take up what is left over, until cancelled."""
+        self._take_up = take_up
+        async with self._app.open_async():
+            sweeping = asyncio.create_task(self._sweep())
+            try:
+                await self._app.run_worker_async(
+                    queues=[QUEUE],
+                    concurrency=CONCURRENCY,
+                    listen_notify=False,
+                    fetch_job_polling_interval=POLL_SECONDS,
+                    abort_job_polling_interval=SWEEP_SECONDS,
+                    install_signal_handlers=False,
+                    delete_jobs="successful",
+                    update_heartbeat_interval=HEARTBEAT_SECONDS,
+                    stalled_worker_timeout=STALE_SECONDS,
+                )
+            finally:
+                sweeping.cancel()
+
+    async def _run(self, context: JobContext, case: str) -> None:
+        assert self._take_up is not None
+        await self._take_up(CaseId(case), context.job.attempts + 1 >= ATTEMPTS)
+
+    async def _sweep(self) -> None:
+        """Hand on the jobs of workers that died: procrastinate keeps them `doing` until somebody does."""
+        manager = self._app.job_manager
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALE_SECONDS):
+                await manager.retry_job(job)

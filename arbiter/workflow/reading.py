@@ -1,0 +1,243 @@
+"""Looking at cases: status freely, content only with an entry that says who looked."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from arbiter.audit.entry import Entry
+from arbiter.audit.merkle import NodeLookup, prove_inclusion
+from arbiter.audit.proof import TlogProof
+from arbiter.audit.receipt import Opening, Receipt
+from arbiter.documents import decode
+from arbiter.errors import ConflictError, Problem, RefusedError
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
+from arbiter.lifecycle import ENDS, DecidedBy, Phase
+from arbiter.model import CaseId, RiskClass
+from arbiter.store.cases import CaseRow, Wanted, load_entries
+from arbiter.store.cases import list_cases as list_rows
+from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
+from arbiter.store.transaction import Transaction
+from arbiter.workflow.acting import read_dossier
+from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
+from arbiter.workflow.dossier import Document, Dossier, load_seen_case
+from arbiter.workflow.house import House
+from arbiter.workflow.views import CaseContent, CasePage, CaseStep, CaseView, DecisionView, view_of
+
+SETTLED = frozenset(Phase) - {Phase.RECEIVED, Phase.DELIBERATING, Phase.DECIDED}
+"""Phases in which a waiting caller is answered: decided and visible, or somebody else's turn."""
+
+
+async def view_case(house: House, principal: Principal, case: CaseId) -> CaseView:
+    """Return a case's status; safe to poll."""
+    principal.require(Permission.CASES_READ)
+    async with house.store.read() as transaction:
+        row = await load_seen_case(transaction, principal, case)
+        return view_of(row, await house.shelf.fetch(transaction, row.protocol_hash))
+
+
+async def list_cases(
+    house: House,
+    principal: Principal,
+    *,
+    phase: Phase | None = None,
+    protocol: str | None = None,
+    risk_class: RiskClass | None = None,
+    site: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> CasePage:
+    """Return a page of the cases this principal may know of, newest first.
+
+    Raises:
+        RefusedError: when the cursor is none that a page gave.
+    """
+    principal.require(Permission.CASES_READ)
+    sites = principal.sites if site is None else principal.sites & {site}
+    wanted = Wanted(
+        sites=sites,
+        phases=None if phase is None else (phase,),
+        protocol=protocol,
+        risk_class=risk_class,
+        before=None if cursor is None else _parse_cursor(cursor),
+    )
+    async with house.store.read() as transaction:
+        rows = await list_rows(transaction, wanted, limit + 1)
+        views = [
+            view_of(row, await house.shelf.fetch(transaction, row.protocol_hash)) for row in rows[:limit]
+        ]
+    return CasePage(tuple(views), _cursor(rows[limit - 1]) if len(rows) > limit else None)
+
+
+async def read_content(house: House, principal: Principal, case: CaseId) -> CaseContent:
+    """Return what a case holds about its patient."""
+    principal.require(Permission.CASES_READ)
+    dossier = await read_dossier(house, principal, case)
+    request = dossier.request()
+    return CaseContent(
+        view=view_of(dossier.row, dossier.shelved),
+        facts=dossier.taken_facts().facts,
+        encounter=request["encounter"] or None,
+        subject_system=request["subject"]["system"],
+        subject_value=request["subject"]["value"],
+    )
+
+
+async def decision(house: House, principal: Principal, case: CaseId) -> DecisionView:
+    """Return a released decision.
+
+    Raises:
+        ConflictError: while there is none, or when it was withdrawn, superseded or entered in error.
+    """
+    principal.require(Permission.CASES_READ)
+    await _require_released(house, principal, case)
+    return decision_of(await read_dossier(house, principal, case))
+
+
+async def certificate(house: House, principal: Principal, case: CaseId) -> bytes:
+    """Return the newest certificate (of a decision, an escalation or a wish for facts), once sealed, as canonical JSON.
+
+    Raises:
+        ConflictError: when the case has none that a checkpoint covers yet.
+    """
+    principal.require(Permission.CASES_READ)
+    return (await _sealed_certificate(house, principal, case))[0].content
+
+
+async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
+    """Return the receipt of the newest certificate's entry: the entry, its proof, and the certificate opened."""
+    principal.require(Permission.CASES_READ)
+    document, body, index = await _sealed_certificate(house, principal, case)
+    async with house.store.read() as transaction:
+        newest = await load_newest_checkpoint(transaction)
+        assert newest is not None
+        proof = await prove_entry(transaction, index, newest)
+    return Receipt(body, proof, (Opening(document.name, document.salt, document.content),)).encode()
+
+
+async def prove_entry(transaction: Transaction, index: int, newest: StoredCheckpoint) -> TlogProof:
+    """Return the proof that a leaf stands under a checkpoint."""
+    wanted: list[tuple[int, int]] = []
+
+    def note_wanted(level: int, at: int) -> bytes:
+        wanted.append((level, at))
+        return bytes(32)
+
+    prove_inclusion(index, newest.size, note_wanted)
+    nodes: NodeLookup = await load_nodes(transaction, wanted)
+    return TlogProof(index, prove_inclusion(index, newest.size, nodes), newest.note.encode("utf-8"))
+
+
+async def wait_until_settled(house: House, principal: Principal, case: CaseId, seconds: float) -> CaseView:
+    """Return a case's status as soon as it is no longer in the house's own hands, or after that many seconds."""
+    principal.require(Permission.CASES_READ)
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + seconds
+    while True:
+        waiter = house.bell.expect(case)
+        try:
+            view = await view_case(house, principal, case)
+            remaining = ends_at - loop.time()
+            if view.phase in SETTLED or remaining <= 0:
+                return view
+            await house.bell.wait(case, waiter, min(remaining, LOOK_AGAIN_SECONDS))
+        finally:
+            house.bell.forget(case, waiter)
+
+
+async def follow(
+    house: House, principal: Principal, case: CaseId, after: int = -1
+) -> AsyncIterator[CaseStep]:
+    """Yield a case's sealed steps after entry `after` as they come; end when the case has ended and all are told."""
+    principal.require(Permission.CASES_READ)
+    while True:
+        waiter = house.bell.expect(case)
+        try:
+            async with house.store.read() as transaction:
+                row = await load_seen_case(transaction, principal, case)
+                entries = await load_entries(transaction, case, after)
+            for seq, body, index in entries:
+                if index is None:
+                    break
+                after = seq
+                entry = Entry.from_bytes(body)
+                yield CaseStep(seq, entry.type, entry.at)
+            if row.state.phase in ENDS and after == row.seq:
+                return
+            await house.bell.wait(case, waiter, LOOK_AGAIN_SECONDS / 2)
+        finally:
+            house.bell.forget(case, waiter)
+
+
+def decision_of(dossier: Dossier) -> DecisionView:
+    """Return the decision a released case's dossier holds."""
+    document = next(
+        document
+        for document in reversed(dossier.documents)
+        if document.name == "certificate" and document.seq == dossier.row.decided_seq
+    )
+    content = decode(document.content)
+    option = str(content["verdict"]["option"])
+    titles = {option.id: option.title for option in dossier.shelved.protocol.question.options}
+    decided_by = dossier.row.state.decided_by
+    assert decided_by is not None
+    return DecisionView(
+        case=dossier.row.id,
+        option=option,
+        title=titles[option],
+        decided_by=DecidedBy(decided_by),
+        decided_at=datetime.fromisoformat(content["decided_at"]),
+        certificate_sha256=hashlib.sha256(document.content).hexdigest(),
+        plain=str(content["plain"]),
+    )
+
+
+async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
+    async with house.store.read() as transaction:
+        row = await load_seen_case(transaction, principal, case)
+    if row.state.phase is not Phase.RELEASED:
+        raise ConflictError(f"case {case} is {row.state.phase}; a decision can be read once it is released")
+
+
+async def _sealed_certificate(
+    house: House, principal: Principal, case: CaseId
+) -> tuple[Document, bytes, int]:
+    """Return the newest sealed certificate with its entry's bytes and leaf index, after noting the read."""
+    async with house.store.read() as transaction:
+        row = await load_seen_case(transaction, principal, case)
+        entries = {seq: (body, index) for seq, body, index in await load_entries(transaction, case)}
+    if row.state.phase is Phase.DECIDED:
+        raise ConflictError(
+            f"case {case} is {row.state.phase}; its certificate can be read once it is released"
+        )
+    dossier = await read_dossier(house, principal, case)
+    for document in reversed(dossier.documents):
+        if document.name != "certificate" or document.seq not in entries:
+            continue
+        body, index = entries[document.seq]
+        if index is None:
+            raise ConflictError(f"the certificate of case {case} is being sealed; ask again in a moment")
+        return document, body, index
+    raise ConflictError(f"case {case} is {row.state.phase}; it has no certificate yet")
+
+
+def _cursor(row: CaseRow) -> str:
+    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, CaseId]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        at, case = text.split(" ")
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError(at)
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        problem = Problem("/cursor", "unknown-cursor", "expected a cursor that a page of this list gave")
+        raise RefusedError("the cursor is not one of this list's", (problem,)) from error
+    return instant, CaseId(case)

@@ -1,0 +1,353 @@
+"""A clinician's part: claim, judge alone, commit, see the panel, keep or change, sign.
+
+The order is the reducer's and is enforced here, not in a page: until the reviewer's own opinion is committed to the
+log, nothing returned by this module holds a word of the panel, of the reason of escalation, or of who else looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from arbiter.documents import decimal_text, decode, encode
+from arbiter.errors import IllegalMoveError, Problem, RefusedError
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
+from arbiter.lifecycle import (
+    WITH_HUMANS,
+    CommitOpinion,
+    HandBack,
+    Phase,
+    Read,
+    Renew,
+    Reveal,
+    Sign,
+    TakeUp,
+)
+from arbiter.model import CaseId, Fact, RiskClass
+from arbiter.question import FactSpec, Option
+from arbiter.store.cases import Wanted, list_cases
+from arbiter.workflow.acting import act
+from arbiter.workflow.certifying import Signature, signed_certificate
+from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
+from arbiter.workflow.house import House
+from arbiter.workflow.reading import decision_of
+from arbiter.workflow.views import CaseView, DecisionView, view_of
+
+LEASE = timedelta(minutes=15)
+LIST_LIMIT = 200
+NOTE_LIMIT = 4000
+
+_RISK_ORDER = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """A case on the work list: nothing about its patient, nothing about why it is there."""
+
+    case: CaseId
+    title: str
+    question: str
+    risk_class: RiskClass
+    site: str
+    waiting_since: datetime
+    due_at: datetime | None
+    overdue: bool
+    phase: Phase
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlindFact:
+    """A fact as the reviewer sees it; `stale` says that it was older than its greatest age when it was taken in."""
+
+    name: str
+    title: str
+    value: str
+    unit: str | None
+    observed_at: datetime
+    age_minutes: int
+    stale: bool
+    status: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlindCase:
+    """A case without its panel. `missing` are titles of facts that the question knows and the case lacks."""
+
+    view: CaseView
+    title: str
+    question: str
+    options: tuple[Option, ...]
+    facts: tuple[BlindFact, ...]
+    missing: tuple[str, ...]
+    subject_system: str
+    subject_value: str
+    encounter: str | None
+    claim_until: datetime | None
+    shows_panel_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOpinion:
+    """What the reviewer thinks before seeing the panel: option, confidence in percent, fact names, free text."""
+
+    option: str
+    confidence: int
+    rests_on: tuple[str, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevealedCase:
+    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed."""
+
+    blind: BlindCase
+    own: OwnOpinion | None
+    certificate: Mapping[str, Any]
+
+
+async def work_list(house: House, principal: Principal) -> tuple[WorkItem, ...]:
+    """Return the cases that wait for a clinician and those this reviewer holds: emergencies first, then by deadline."""
+    principal.require(Permission.REVIEW_WORK)
+    phases = tuple(sorted(WITH_HUMANS))
+    async with house.store.read() as transaction:
+        rows = await list_cases(transaction, Wanted(sites=principal.sites, phases=phases), LIST_LIMIT)
+        items = []
+        for row in rows:
+            protocol = (await house.shelf.fetch(transaction, row.protocol_hash)).protocol
+            state = row.state
+            items.append(
+                WorkItem(
+                    case=row.id,
+                    title=protocol.title,
+                    question=protocol.question.text,
+                    risk_class=state.risk_class,
+                    site=row.site,
+                    waiting_since=row.created_at,
+                    due_at=state.due_at,
+                    overdue=state.overdue,
+                    phase=state.phase,
+                    mine=state.claim is not None and state.claim.reviewer == principal.id,
+                )
+            )
+    return tuple(sorted(items, key=_by_urgency))
+
+
+async def claim(house: House, principal: Principal, case: CaseId) -> None:
+    """Take a case on for `LEASE`. Raises ConflictError when somebody else holds it."""
+    principal.require(Permission.REVIEW_WORK)
+    await act(house, principal, case, lambda _dossier, now: (TakeUp(principal.id, now + LEASE), {}))
+
+
+async def renew(house: House, principal: Principal, case: CaseId) -> None:
+    """Hold on to a claimed case for another `LEASE`."""
+    principal.require(Permission.REVIEW_WORK)
+    await act(house, principal, case, lambda _dossier, now: (Renew(principal.id, now + LEASE), {}))
+
+
+async def hand_back(house: House, principal: Principal, case: CaseId) -> None:
+    """Give a claimed case back to the duty group."""
+    principal.require(Permission.REVIEW_WORK)
+    await act(house, principal, case, lambda _dossier, _now: (HandBack(principal.id), {}))
+
+
+async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCase:
+    """Return a claimed case without its panel; each look is an entry."""
+    principal.require(Permission.REVIEW_WORK)
+
+    def look(dossier: Dossier, now: datetime) -> tuple[Read, dict[str, bytes]]:
+        _require_claim(dossier, principal, now)
+        return Read(), {}
+
+    acted = await act(house, principal, case, look)
+    return _blind(acted.before, acted.at)
+
+
+async def commit_opinion(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> None:
+    """Fix the reviewer's own opinion in the log.
+
+    Raises:
+        RefusedError: when the opinion names an option or fact the case does not have; ConflictError: out of turn.
+    """
+    principal.require(Permission.REVIEW_WORK)
+
+    def commit(dossier: Dossier, _now: datetime) -> tuple[CommitOpinion, dict[str, bytes]]:
+        _check_opinion(dossier, own)
+        document = {
+            "reviewer": principal.id,
+            "option": own.option,
+            "confidence": own.confidence,
+            "rests_on": sorted(own.rests_on),
+            "note": own.note,
+        }
+        return CommitOpinion(principal.id), {"review": encode(document)}
+
+    await act(house, principal, case, commit)
+
+
+async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
+    """Show the panel: the first time a move of the case, then a read.
+
+    Raises:
+        IllegalMoveError: before the reviewer's own opinion is committed, unless policy shows the panel first.
+    """
+    principal.require(Permission.REVIEW_WORK)
+
+    def show(dossier: Dossier, now: datetime) -> tuple[Reveal | Read, dict[str, bytes]]:
+        if dossier.row.state.phase is Phase.REVEALED:
+            _require_claim(dossier, principal, now)
+            return Read(), {}
+        return Reveal(principal.id), {}
+
+    acted = await act(house, principal, case, show)
+    dossier = acted.before
+    return RevealedCase(
+        blind=_blind(dossier, acted.at),
+        own=_own_opinion(dossier, principal),
+        certificate=decode(dossier.latest("certificate").content),
+    )
+
+
+async def sign(house: House, principal: Principal, case: CaseId, option: str, reason: str) -> None:
+    """Decide and sign. The caller has just proven again who is signing.
+
+    Raises:
+        RefusedError: for an option the question does not have, or a changed or first opinion without a reason;
+        ConflictError: out of turn.
+    """
+    principal.require(Permission.REVIEW_WORK)
+
+    def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
+        own = _own_opinion(dossier, principal)
+        _check_signature(dossier, own, option, reason)
+        signature = Signature(
+            signer=principal.id,
+            signer_name=principal.name,
+            signed_at=now,
+            option=option,
+            own_option=None if own is None else own.option,
+            reason=reason,
+        )
+        return Sign(principal.id), {"certificate": signed_certificate(dossier, signature)}
+
+    await act(house, principal, case, decide)
+
+
+async def signed_case(house: House, principal: Principal, case: CaseId) -> DecisionView | None:
+    """Return the decision this reviewer signed, or None until its checkpoint has released it.
+
+    Raises:
+        IllegalMoveError: when this reviewer did not sign the case's present decision.
+    """
+    principal.require(Permission.REVIEW_WORK)
+    async with house.store.read() as transaction:
+        await load_seen_case(transaction, principal, case)
+        dossier = await load_dossier(house, transaction, case)
+    signature = decode(dossier.latest("certificate").content).get("signature")
+    if dossier.row.decided_seq is None or not signature or signature["signer"] != principal.id:
+        raise IllegalMoveError(f"reviewer {principal.id} has not signed case {case}")
+    return decision_of(dossier) if dossier.row.state.phase is Phase.RELEASED else None
+
+
+def _by_urgency(item: WorkItem) -> tuple[int, float, str]:
+    due = float("inf") if item.due_at is None else item.due_at.timestamp()
+    return _RISK_ORDER[item.risk_class], due, item.case
+
+
+def _require_claim(dossier: Dossier, principal: Principal, now: datetime) -> None:
+    held = dossier.row.state.claim
+    if held is None or held.reviewer != principal.id or now >= held.until:
+        raise IllegalMoveError(f"reviewer {principal.id} does not hold case {dossier.row.id}")
+
+
+def _blind(dossier: Dossier, now: datetime) -> BlindCase:
+    question = dossier.shelved.protocol.question
+    taken = dossier.taken_facts()
+    request = dossier.request()
+    state = dossier.row.state
+    return BlindCase(
+        view=view_of(dossier.row, dossier.shelved),
+        title=dossier.shelved.protocol.title,
+        question=question.text,
+        options=question.options,
+        facts=tuple(
+            _blind_fact(spec, fact, taken.taken_at, now)
+            for spec in question.facts
+            if (fact := taken.facts.get(spec.name)) is not None
+        ),
+        missing=tuple(spec.title for spec in question.facts if taken.facts.get(spec.name) is None),
+        subject_system=request["subject"]["system"],
+        subject_value=request["subject"]["value"],
+        encounter=request["encounter"] or None,
+        claim_until=None if state.claim is None else state.claim.until,
+        shows_panel_first=state.shows_panel_first,
+    )
+
+
+def _blind_fact(spec: FactSpec, fact: Fact, taken_at: datetime, now: datetime) -> BlindFact:
+    if isinstance(fact.value, bool):
+        value = "yes" if fact.value else "no"
+    elif isinstance(fact.value, str):
+        value = dict(spec.codes).get(fact.value, fact.value)
+    else:
+        value = decimal_text(fact.value)
+    too_old = spec.greatest_age is not None and taken_at - fact.observed_at > spec.greatest_age
+    return BlindFact(
+        name=fact.name,
+        title=spec.title,
+        value=value,
+        unit=fact.unit,
+        observed_at=fact.observed_at,
+        age_minutes=max(0, int((now - fact.observed_at).total_seconds() // 60)),
+        stale=too_old,
+        status=fact.status.value,
+        source=fact.source,
+    )
+
+
+def _own_opinion(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
+    """Return the opinion this reviewer committed under the present claim and facts, if there is one."""
+    if dossier.row.state.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
+        return None
+    since = dossier.latest("facts").seq
+    for document in reversed(dossier.documents):
+        if document.name == "review" and document.seq > since:
+            content = decode(document.content)
+            if content["reviewer"] == principal.id:
+                return OwnOpinion(
+                    content["option"], content["confidence"], tuple(content["rests_on"]), content["note"]
+                )
+    return None
+
+
+def _check_opinion(dossier: Dossier, own: OwnOpinion) -> None:
+    problems = []
+    if own.option not in dossier.shelved.protocol.question.option_ids():
+        problems.append(Problem("/option", "unknown-option", "expected one of the question's options"))
+    if not 0 <= own.confidence <= 100:
+        problems.append(Problem("/confidence", "out-of-range", "expected a percentage from 0 to 100"))
+    facts = dossier.taken_facts().facts
+    if any(facts.get(name) is None for name in own.rests_on):
+        problems.append(Problem("/rests_on", "unknown-fact", "expected names of facts that the case holds"))
+    if len(own.note) > NOTE_LIMIT:
+        problems.append(Problem("/note", "too-long", f"expected at most {NOTE_LIMIT} characters"))
+    if problems:
+        raise RefusedError("the opinion does not fit the case", tuple(problems))
+
+
+def _check_signature(dossier: Dossier, own: OwnOpinion | None, option: str, reason: str) -> None:
+    problems = []
+    if option not in dossier.shelved.protocol.question.option_ids():
+        problems.append(Problem("/option", "unknown-option", "expected one of the question's options"))
+    if (own is None or own.option != option) and not reason.strip():
+        problems.append(
+            Problem("/reason", "missing", "expected a reason: the decision is not the opinion committed")
+        )
+    if len(reason) > NOTE_LIMIT:
+        problems.append(Problem("/reason", "too-long", f"expected at most {NOTE_LIMIT} characters"))
+    if problems:
+        raise RefusedError("the signature does not fit the case", tuple(problems))

@@ -1,0 +1,68 @@
+"""Saves a step and performs its effects: one transaction for state, entries, documents and jobs, the world afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from arbiter.lifecycle import (
+    AskPanel,
+    DropSafetyNet,
+    Effect,
+    NotifyDutyGroup,
+    ScheduleSafetyNet,
+    SealAndRelease,
+    TellRequester,
+)
+from arbiter.model import CaseId
+from arbiter.store.transaction import Transaction
+from arbiter.workflow.docket import Docket, write_step
+from arbiter.workflow.house import House
+
+log = logging.getLogger(__name__)
+
+
+async def save(house: House, docket: Docket, now: datetime) -> Docket:
+    """Write the docket's step in a transaction of its own, then perform its effects.
+
+    Raises:
+        StaleStateError: when somebody else moved the case first; nothing was written.
+    """
+    async with house.store.begin() as transaction:
+        docket = await hang_safety_net(house, transaction, docket, now)
+        saved = await write_step(transaction, docket, now)
+    perform(house, docket.case, docket.effects)
+    return saved
+
+
+async def hang_safety_net(house: House, transaction: Transaction, docket: Docket, now: datetime) -> Docket:
+    """Leave or drop the case's job as the step's effects say; of several the last counts."""
+    wanted = [effect for effect in docket.effects if isinstance(effect, ScheduleSafetyNet | DropSafetyNet)]
+    if not wanted:
+        return docket
+    if docket.job is not None:
+        await house.safety_net.drop(transaction, docket.job)
+    if isinstance(wanted[-1], DropSafetyNet):
+        return replace(docket, job=None)
+    job = await house.safety_net.leave(transaction, docket.case, docket.standing.risk_class, now)
+    return replace(docket, job=job)
+
+
+def perform(house: House, case: CaseId, effects: Iterable[Effect]) -> None:
+    """Do what a committed step asks of the world. Asking the panel is the caller's: it holds the case."""
+    for effect in effects:
+        match effect:
+            case SealAndRelease():
+                house.sealer.request()
+            case TellRequester():
+                house.bell.ring(case)
+            case NotifyDutyGroup():
+                # The work list shows the case from here on; the log line is for whoever watches the service.
+                log.info("case %s waits for a clinician", case)
+            case AskPanel() | ScheduleSafetyNet() | DropSafetyNet():
+                pass
+            case _:
+                assert_never(effect)

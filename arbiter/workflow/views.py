@@ -1,0 +1,99 @@
+"""What the use cases hand to the doors: frozen, and without a patient's content unless the name says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from arbiter.lifecycle import DecidedBy, Phase
+from arbiter.model import CaseId, FactSet, RiskClass
+from arbiter.store.cases import CaseRow
+from arbiter.workflow.shelf import Shelved
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries."""
+
+    id: CaseId
+    protocol: str
+    protocol_version: str
+    protocol_hash: str
+    site: str
+    requester: str
+    risk_class: RiskClass
+    phase: Phase
+    facts_version: int
+    created_at: datetime
+    changed_at: datetime
+    due_at: datetime | None
+    overdue: bool
+    decided_by: DecidedBy | None
+    successor: CaseId | None
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class CasePage:
+    """A page of cases, newest first, and the cursor of the next page."""
+
+    cases: tuple[CaseView, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseContent:
+    """A case's status with what it holds about the patient."""
+
+    view: CaseView
+    facts: FactSet
+    encounter: str | None
+    subject_system: str
+    subject_value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """A released decision; the certificate says the rest."""
+
+    case: CaseId
+    option: str
+    title: str
+    decided_by: DecidedBy
+    decided_at: datetime
+    certificate_sha256: str
+    plain: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStep:
+    """One sealed entry of a case, as a follower sees it."""
+
+    seq: int
+    type: str
+    at: datetime
+
+
+def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
+    """Return a stored case's status."""
+    state = row.state
+    # A decision that no checkpoint covers yet is nobody's to see.
+    settled = state.phase is not Phase.DECIDED
+    return CaseView(
+        id=row.id,
+        protocol=row.protocol_id,
+        protocol_version=shelved.protocol.version,
+        protocol_hash=row.protocol_hash,
+        site=row.site,
+        requester=row.client,
+        risk_class=state.risk_class,
+        phase=state.phase,
+        facts_version=state.facts_version,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+        due_at=state.due_at,
+        overdue=state.overdue,
+        decided_by=state.decided_by if settled else None,
+        successor=state.successor,
+        entries=row.seq + 1,
+    )
