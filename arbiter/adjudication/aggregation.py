@@ -1,0 +1,138 @@
+"""Turns members' samples into one distribution: what each said, how much each counts, and what leads.
+
+Samples are counted as they fell, unsmoothed. Members of one family err together, so each counts for
+1 / sum_i max(rho_ij, 0), with rho = 1 with itself, the protocol's family correlation within a family, and 0 across
+families; the sum of these is the effective number of members (arXiv 2506.07962).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final, assert_never
+
+from arbiter.adjudication.bench import Bench, Heard
+from arbiter.question import Strategy
+
+NEAR: Final = 1e-6
+"""Closer to a threshold than this, or to each other, two numbers are not told apart: a human decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The valid voting members put together.
+
+    `distributions` and `weights` follow `voices`, `shares` the question's options; weights and shares sum to 1.
+    `effective` is exact. `votes` counts members by the one option they lead with, in the question's order.
+    """
+
+    voices: tuple[Heard, ...]
+    distributions: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
+    shares: tuple[float, ...]
+    votes: tuple[int, ...]
+    effective: Fraction
+
+
+def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
+    """Return the tally of the members that answered the question validly, in the order of their seats."""
+    voices = tuple(voice for voice in heard if voice.votes_on_question and voice.is_valid)
+    options = bench.option_ids()
+    distributions = tuple(distribution(voice, options) for voice in voices)
+    independent = independence([voice.seat.family for voice in voices], bench.adjudication.family_correlation)
+    weights = _normalised(_weights(bench, voices, independent))
+    return Tally(
+        voices=voices,
+        distributions=distributions,
+        weights=weights,
+        shares=mixture(weights, distributions, len(options)),
+        votes=tuple(sum(voice.leaders == (option,) for voice in voices) for option in options),
+        effective=sum(independent, Fraction(0)),
+    )
+
+
+def distribution(voice: Heard, options: Sequence[str]) -> tuple[float, ...]:
+    """Return the share of the member's valid samples that each option got."""
+    votes = dict(voice.votes)
+    samples = sum(votes.values())
+    return tuple(votes.get(option, 0) / samples for option in options)
+
+
+def independence(families: Sequence[str], correlation: Decimal) -> tuple[Fraction, ...]:
+    """Return, for each member by its family, 1 / (1 + correlation * the others of its family), exactly."""
+    within = max(Fraction(correlation), Fraction(0))
+    sizes = Counter(families)
+    return tuple(1 / (1 + within * (sizes[family] - 1)) for family in families)
+
+
+def _weights(bench: Bench, voices: Sequence[Heard], independent: Sequence[Fraction]) -> list[Fraction]:
+    """A seat's own weight counts only where the strategy weighs."""
+    if bench.adjudication.strategy is not Strategy.WEIGHTED:
+        return list(independent)
+    return [Fraction(voice.seat.weight) * own for voice, own in zip(voices, independent, strict=True)]
+
+
+def _normalised(weights: Sequence[Fraction]) -> tuple[float, ...]:
+    whole = sum(weights, Fraction(0))
+    return tuple(float(weight / whole) for weight in weights)
+
+
+def mixture(
+    weights: Sequence[float], distributions: Sequence[Sequence[float]], options: int
+) -> tuple[float, ...]:
+    """Return the weighted mean of the distributions, option by option; all zero when there are none."""
+    return tuple(
+        math.fsum(weight * shares[at] for weight, shares in zip(weights, distributions, strict=True))
+        for at in range(options)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """What leads under the strategy, and why that is not enough, if it is not.
+
+    `near` says that the lead is too close to the threshold to be told from it.
+    """
+
+    option: str | None
+    shortfall: str | None
+    near: bool = False
+
+
+def lead(bench: Bench, counted: Tally) -> Lead:
+    """Return what the panel leans to, and whether the protocol's strategy takes that as its answer."""
+    strategy = bench.adjudication.strategy
+    match strategy:
+        case Strategy.WEIGHTED:
+            return _lead_by_weight(bench, counted)
+        case Strategy.MAJORITY:
+            needed = len(counted.voices) // 2 + 1
+        case Strategy.UNANIMOUS:
+            needed = len(counted.voices)
+        case _:
+            assert_never(strategy)
+    most = max(counted.votes)
+    leaders = [
+        option for option, votes in zip(bench.option_ids(), counted.votes, strict=True) if votes == most
+    ]
+    if most == 0 or len(leaders) > 1:
+        return Lead(None, "no option has most votes")
+    said = f"{leaders[0]} has {most} of {len(counted.voices)} votes, at least {needed} needed"
+    return Lead(leaders[0], None if most >= needed else said)
+
+
+def _lead_by_weight(bench: Bench, counted: Tally) -> Lead:
+    options = bench.option_ids()
+    ranked = sorted(range(len(options)), key=lambda at: -counted.shares[at])
+    first, second = (counted.shares[at] for at in ranked[:2])
+    if first - second <= NEAR:
+        return Lead(None, "no option has most of the weight")
+    option, threshold = options[ranked[0]], float(bench.adjudication.threshold)
+    said = f"{option} has {first:.6f} of the weight, more than {threshold:.6f} needed"
+    if abs(first - threshold) <= NEAR:
+        return Lead(option, said, near=True)
+    return Lead(option, None if first > threshold else said)

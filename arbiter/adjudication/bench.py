@@ -1,0 +1,179 @@
+"""What a panel's answers are weighed against, and the door at which answers that must not be weighed are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from arbiter.errors import UndecidableError
+from arbiter.model import MemberId, MemberStatus, Opinion, RiskClass
+from arbiter.question import QUESTION, Adjudication, Facet, Option, Protocol, Seat
+
+_NONE: Final = Decimal(0)
+_ALL: Final = Decimal(1)
+_LEAST_WEIGHT: Final = Decimal("0.000001")
+_GREATEST_WEIGHT: Final = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The parts of a protocol, and the case's own, that deciding depends on.
+
+    `facts_hash` is the hash of the facts every opinion must be about. `human_required` is set once a clinician has
+    been involved or asked for; from then on no panel decides alone.
+    """
+
+    options: tuple[Option, ...]
+    facets: tuple[Facet, ...]
+    seats: tuple[Seat, ...]
+    adjudication: Adjudication
+    facts_hash: str
+    risk_class: RiskClass
+    human_required: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2:
+            raise UndecidableError(f"expected at least two options, got {len(self.options)}")
+        for seat in self.seats:
+            _require(f"seat {seat.member}: weight", seat.weight, _LEAST_WEIGHT, _GREATEST_WEIGHT)
+        settings = self.adjudication
+        _require("threshold", settings.threshold, _NONE, _ALL)
+        _require("greatest_between", settings.greatest_between, _NONE, _ALL)
+        _require("greatest_within", settings.greatest_within, _NONE, _ALL)
+        _require("family_correlation", settings.family_correlation, _NONE, _ALL)
+        _require("least_effective", settings.least_effective, _NONE, Decimal(len(self.seats)))
+
+    @classmethod
+    def of(
+        cls, protocol: Protocol, facts_hash: str, risk_class: RiskClass, human_required: bool = False
+    ) -> Bench:
+        """Return the bench of one case under a protocol."""
+        return cls(
+            options=protocol.question.options,
+            facets=protocol.facets,
+            seats=protocol.seats,
+            adjudication=protocol.adjudication,
+            facts_hash=facts_hash,
+            risk_class=risk_class,
+            human_required=human_required,
+        )
+
+    def option_ids(self, asks: str = QUESTION) -> tuple[str, ...]:
+        """Return the ids of the options of the question, or of the facet named, in their order."""
+        if asks == QUESTION:
+            return tuple(option.id for option in self.options)
+        facet = next((facet for facet in self.facets if facet.id == asks), None)
+        if facet is None:
+            raise UndecidableError(f"expected the question or a facet of the protocol, got {asks}")
+        return tuple(option.id for option in facet.options)
+
+
+def _require(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
+    # NaN would compare false with everything, and so pass for within any bound.
+    if not (value.is_finite() and low <= value <= high):
+        raise UndecidableError(f"{name}: expected a number from {low} to {high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one seat said, reduced to what deciding weighs; `status` is None where nothing came.
+
+    `votes` are empty unless the answer was valid: the samples of a member that abstained or failed do not vote.
+    """
+
+    seat: Seat
+    status: MemberStatus | None
+    votes: tuple[tuple[str, int], ...]
+    missing: tuple[str, ...]
+
+    @property
+    def votes_on_question(self) -> bool:
+        """True for a seat that answers the question rather than a facet."""
+        return self.seat.asks == QUESTION
+
+    @property
+    def is_valid(self) -> bool:
+        """True when the member gave a valid answer."""
+        return self.status is MemberStatus.VALID
+
+    @property
+    def is_missing(self) -> bool:
+        """True when nobody knows what the member would have said; one that abstained has said so."""
+        return self.status not in {MemberStatus.VALID, MemberStatus.ABSTAINED}
+
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """The options with most samples: one, or several that share the lead; none without a valid answer."""
+        most = max((count for _, count in self.votes), default=0)
+        return tuple(option for option, count in self.votes if count == most)
+
+
+def hear(bench: Bench, opinions: Sequence[Opinion]) -> tuple[Heard, ...]:
+    """Return what each seat said, in the order of the seats, whatever the order of the opinions.
+
+    Raises:
+        UndecidableError: when an opinion is about other facts, comes from no seat or twice, answers something other
+            than its seat was asked, or votes in a way that no valid answer can.
+    """
+    counts = Counter(opinion.member for opinion in opinions)
+    seats = {seat.member: seat for seat in bench.seats}
+    for opinion in opinions:
+        _check(bench, opinion, seats.get(opinion.member), counts[opinion.member])
+    by_member = {opinion.member: opinion for opinion in opinions}
+    return tuple(_heard(seat, by_member.get(seat.member)) for seat in bench.seats)
+
+
+def _check(bench: Bench, opinion: Opinion, seat: Seat | None, times: int) -> None:
+    member: MemberId = opinion.member
+    if seat is None:
+        raise UndecidableError(f"opinion of {member}: expected a member of the panel")
+    if times > 1:
+        raise UndecidableError(f"opinion of {member}: expected one, got {times}")
+    if opinion.facts_hash != bench.facts_hash:
+        raise UndecidableError(
+            f"opinion of {member}: expected one about the present facts, it is about others"
+        )
+    if opinion.asks != seat.asks:
+        raise UndecidableError(
+            f"opinion of {member}: expected an answer to {seat.asks}, got one to {opinion.asks}"
+        )
+    if opinion.status is not MemberStatus.VALID:
+        return
+    options = [option for option, _ in opinion.votes]
+    if not set(options) <= set(bench.option_ids(seat.asks)) or len(set(options)) != len(options):
+        raise UndecidableError(f"opinion of {member}: expected votes for options of {seat.asks}, each once")
+    if any(count < 1 for _, count in opinion.votes) or not 0 < opinion.valid_samples <= opinion.samples:
+        raise UndecidableError(f"opinion of {member}: expected from one vote to as many as samples")
+
+
+def _heard(seat: Seat, opinion: Opinion | None) -> Heard:
+    if opinion is None:
+        return Heard(seat, None, (), ())
+    votes = opinion.votes if opinion.status is MemberStatus.VALID else ()
+    return Heard(seat, opinion.status, tuple(sorted(votes)), tuple(sorted(set(opinion.missing))))
+
+
+def facets_heard(bench: Bench, heard: Sequence[Heard]) -> dict[str, str]:
+    """Return each facet's answer, as `facets_from` does, from what was heard."""
+    answers: dict[str, str] = {}
+    for facet in bench.facets:
+        said = {option for voice in heard if voice.seat.asks == facet.id for option in voice.leaders}
+        gravest = next((option.id for option in facet.options if option.id in said), None)
+        if gravest is not None:
+            answers[facet.id] = gravest
+    return answers
+
+
+def facets_from(bench: Bench, opinions: Sequence[Opinion]) -> dict[str, str]:
+    """Return each facet's answer for policy: the gravest that any member with a valid answer gives.
+
+    A facet lists its options gravest first, so among members that disagree the one listed first is the safe one. A
+    facet without a valid answer is absent, and a rule that reads it must say what then holds.
+
+    Raises:
+        UndecidableError: as `hear`.
+    """
+    return facets_heard(bench, hear(bench, opinions))

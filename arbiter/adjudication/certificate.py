@@ -1,0 +1,238 @@
+"""The certificate: everything a decision or an escalation rests on, in one document that a person can follow.
+
+Format `arbiter/certificate/v1`: strings, integers, booleans, arrays and objects only, absent values as absent keys, so
+that its canonical bytes can be hashed into the log and recomputed years later. It cites the values that members saw:
+patient data, sealed like the rest of the case and released to the requester alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from arbiter.adjudication.bench import Bench, Heard, facets_heard, hear
+from arbiter.adjudication.words import (
+    option_title,
+    panel_sentences,
+    policy_sentences,
+    quoted,
+    sentence,
+    verdict_sentences,
+)
+from arbiter.documents import (
+    decimal_text,
+    facts_hash,
+    instant_text,
+    opinion_document,
+    outcome_document,
+    verdict_document,
+)
+from arbiter.lifecycle import DecidedBy
+from arbiter.model import (
+    ActorId,
+    CaseId,
+    FactSet,
+    MemberStatus,
+    Opinion,
+    PolicyOutcome,
+    RiskClass,
+    Verdict,
+    VerdictKind,
+)
+from arbiter.question import Protocol, Seat
+
+FORMAT: Final = "arbiter/certificate/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A reviewer's signed decision.
+
+    `reviewer` is an opaque id; `meaning` says what the signature stands for. `own_option` is what the reviewer
+    committed before the panel was shown, None where policy showed the panel first. `reason_hash` is the SHA-256 (hex) of
+    the reason given, None where none was.
+    """
+
+    reviewer: ActorId
+    option: str
+    own_option: str | None
+    meaning: str
+    reason_hash: str | None
+    signed_at: datetime
+
+
+def certificate(
+    *,
+    case: CaseId,
+    protocol: Protocol,
+    code_version: str,
+    facts: FactSet,
+    risk_class: RiskClass,
+    opinions: Sequence[Opinion],
+    outcome: PolicyOutcome | None,
+    verdict: Verdict,
+    concluded_at: datetime,
+    human_required: bool = False,
+    signature: Signature | None = None,
+) -> dict[str, Any]:
+    """Return the certificate of a decision, an escalation or a wait for facts.
+
+    Args:
+        case: the case's opaque id.
+        protocol: the protocol the case was taken under.
+        code_version: the version of the code that decided.
+        facts: the facts that were judged.
+        risk_class: the case's.
+        opinions: all opinions about these facts, in any order; none where nobody was asked.
+        outcome: the policy's word, None where it was not asked.
+        verdict: what adjudication, or the workflow in its place, said.
+        concluded_at: aware; when the verdict fell.
+        human_required: whether a clinician had been involved or asked for.
+        signature: the reviewer's, once there is one.
+
+    Raises:
+        UndecidableError: when an opinion is not about these facts or from no seat of the panel.
+    """
+    bench = Bench.of(protocol, facts_hash(facts), risk_class, human_required)
+    heard = hear(bench, opinions)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "case": case,
+        "protocol": {"id": protocol.id, "version": protocol.version, "hash": protocol.content_hash},
+        "code_version": code_version,
+        "question": protocol.question.text,
+        "options": [{"id": option.id, "title": option.title} for option in protocol.question.options],
+        "facts": {"version": facts.version, "hash": bench.facts_hash},
+        "risk_class": risk_class.value,
+        "human_required": human_required,
+        "concluded_at": instant_text(concluded_at),
+        "opinions": _opinions(bench, opinions, verdict),
+        "facets": facets_heard(bench, heard),
+        "settings": _settings(protocol),
+        "verdict": _verdict(verdict),
+        "plain": _plain(protocol, heard, outcome, verdict, signature),
+    }
+    if outcome is not None:
+        document["policy"] = outcome_document(outcome)
+    decision = _decision(protocol, verdict, signature)
+    if decision is not None:
+        document["decision"] = decision
+    return document
+
+
+def _opinions(bench: Bench, opinions: Sequence[Opinion], verdict: Verdict) -> list[dict[str, Any]]:
+    """Give each seat's answer in the order of the seats; a seat that was not heard stands as such."""
+    by_member = {opinion.member: opinion for opinion in opinions}
+    numbers = dict(verdict.numbers)
+    return [
+        _opinion(seat, by_member.get(seat.member), numbers.get(f"weight.{seat.member}"))
+        for seat in bench.seats
+    ]
+
+
+def _opinion(seat: Seat, opinion: Opinion | None, weight: str | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "member": seat.member,
+        "title": seat.title,
+        "asks": seat.asks,
+        "family": seat.family,
+        "required": seat.required,
+        "veto": list(seat.veto),
+        "status": "not-heard",
+    }
+    if weight is not None:
+        document["weight"] = weight
+    if opinion is not None:
+        document |= opinion_document(opinion)
+        leading = opinion.leading_option() if opinion.status is MemberStatus.VALID else None
+        if leading is not None:
+            document["leading"] = leading
+    return document
+
+
+def _settings(protocol: Protocol) -> dict[str, Any]:
+    settings = protocol.adjudication
+    return {
+        "strategy": settings.strategy.value,
+        "automatic": settings.automatic,
+        "threshold": decimal_text(settings.threshold),
+        "least_valid": settings.least_valid,
+        "least_families": settings.least_families,
+        "least_effective": decimal_text(settings.least_effective),
+        "greatest_between": decimal_text(settings.greatest_between),
+        "greatest_within": decimal_text(settings.greatest_within),
+        "family_correlation": decimal_text(settings.family_correlation),
+        "asks_for_facts": settings.asks_for_facts,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    document = verdict_document(verdict)
+    for given, reason in zip(document["reasons"], verdict.reasons, strict=True):
+        given["sentence"] = sentence(reason)
+    return document
+
+
+def _decision(protocol: Protocol, verdict: Verdict, signature: Signature | None) -> dict[str, Any] | None:
+    """A signature decides; without one only the panel's own verdict does."""
+    if signature is None:
+        if verdict.kind is not VerdictKind.DECIDE or verdict.option is None:
+            return None
+        return {
+            "option": verdict.option,
+            "title": option_title(protocol, verdict.option),
+            "by": DecidedBy.PANEL.value,
+        }
+    signed: dict[str, Any] = {
+        "reviewer": signature.reviewer,
+        "meaning": signature.meaning,
+        "own_opinion": _fate(signature),
+        "signed_at": instant_text(signature.signed_at),
+    }
+    if signature.own_option is not None:
+        signed["own_option"] = signature.own_option
+    if signature.reason_hash is not None:
+        signed["reason_hash"] = signature.reason_hash
+    return {
+        "option": signature.option,
+        "title": option_title(protocol, signature.option),
+        "by": DecidedBy.REVIEWER.value,
+        "signature": signed,
+    }
+
+
+def _fate(signature: Signature) -> str:
+    if signature.own_option is None:
+        return "not-committed"
+    return "kept" if signature.own_option == signature.option else "changed"
+
+
+def _plain(
+    protocol: Protocol,
+    heard: Sequence[Heard],
+    outcome: PolicyOutcome | None,
+    verdict: Verdict,
+    signature: Signature | None,
+) -> str:
+    """Return the paragraph that a clinician reads first."""
+    asked = any(voice.status is not None for voice in heard)
+    said = [f"The question: {protocol.question.text}"]
+    said += panel_sentences(protocol, heard) if asked else ["No member of the panel was asked."]
+    said += policy_sentences(protocol, outcome) if outcome is not None else []
+    said += verdict_sentences(protocol, verdict)
+    if signature is not None:
+        said.append(_signature_sentence(protocol, signature))
+    return " ".join(said)
+
+
+def _signature_sentence(protocol: Protocol, signature: Signature) -> str:
+    title = quoted(option_title(protocol, signature.option))
+    fate = _fate(signature)
+    if fate == "not-committed":
+        return f"A clinician saw the panel first, as policy allows here, and signed: {title}."
+    if fate == "kept":
+        return f"A clinician judged alone first, kept that judgement after seeing the panel, and signed: {title}."
+    own = quoted(option_title(protocol, signature.own_option))
+    return f"A clinician judged alone first: {own}; then, having seen the panel, gave a reason and signed: {title}."

@@ -1,0 +1,149 @@
+"""Says in plain English, by template and never by a model, what happened to a case and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from arbiter.adjudication.bench import Heard
+from arbiter.adjudication.quorum import what_became
+from arbiter.model import PolicyOutcome, Reason, ReasonCode, RuleEffect, Verdict, VerdictKind
+from arbiter.question import QUESTION, Protocol
+
+SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
+    {
+        ReasonCode.EXCLUDED: "The question is not meant for this patient, so no member was asked",
+        ReasonCode.EXCLUSION_UNKNOWN: "Nobody can rule out that the question is not meant for this patient",
+        ReasonCode.NEVER_AUTOMATIC: "This protocol is never decided without a clinician",
+        ReasonCode.HUMAN_REQUIRED: "A clinician has been involved or asked for, so the panel no longer decides alone",
+        ReasonCode.REQUIRED_MEMBER: "A member whose answer is needed gave none",
+        ReasonCode.TOO_FEW_VALID: "Too few members gave a valid answer",
+        ReasonCode.TOO_FEW_FAMILIES: "The answers come from too few families of members",
+        ReasonCode.TOO_FEW_EFFECTIVE: "The members that answered are too alike to count for enough",
+        ReasonCode.MISSING_COULD_CHANGE: "The answer of a member that is missing could change the outcome",
+        ReasonCode.VETO: "A member that may not be outvoted disagrees",
+        ReasonCode.DISAGREEMENT_BETWEEN: "The members disagree with one another more than is allowed",
+        ReasonCode.DISAGREEMENT_WITHIN: "Members are in two minds themselves more than is allowed",
+        ReasonCode.NO_MAJORITY: "No option has the support that the protocol asks for",
+        ReasonCode.NEAR_THRESHOLD: "A measure is too close to its limit to be told from it",
+        ReasonCode.POLICY_DENIES: "The hospital's policy asks for a clinician",
+        ReasonCode.POLICY_SILENT: "No rule of the hospital's policy permits a decision without a clinician",
+        ReasonCode.POLICY_FAILED: "A rule of the hospital's policy could not be evaluated",
+        ReasonCode.POLICY_EXCLUDES_OPTION: "The hospital's policy does not leave this answer open",
+        ReasonCode.FACTS_MISSING: "Facts are missing that would let the panel answer",
+        ReasonCode.DEADLINE: "The time allowed was over",
+        ReasonCode.CONTESTED: "The decision has been contested",
+        ReasonCode.WITHDRAWN: "The decision was withdrawn before anybody saw it",
+        ReasonCode.FAULT: "The work on the case failed",
+    }
+)
+
+_COUNTS: Final = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+
+
+def sentence(reason: Reason) -> str:
+    """Return a reason as one sentence, with the numbers or names behind it."""
+    detail = reason.detail.strip().rstrip(".")
+    return f"{SENTENCES[reason.code]}: {detail}." if detail else f"{SENTENCES[reason.code]}."
+
+
+def panel_sentences(protocol: Protocol, heard: Sequence[Heard]) -> list[str]:
+    """Return how many members voted, what each said, what became of the others, and what the facets came to."""
+    voting = [voice for voice in heard if voice.seat.asks == QUESTION]
+    valid = [voice for voice in voting if voice.is_valid]
+    members = "member" if len(voting) == 1 else "members"
+    said = [f"{_count(len(valid))} of {_count(len(voting)).lower()} voting {members} gave a valid answer."]
+    said += _groups(protocol, voting, QUESTION)
+    for facet in protocol.facets:
+        said += _groups(protocol, [voice for voice in heard if voice.seat.asks == facet.id], facet.id)
+    return said
+
+
+def _groups(protocol: Protocol, voices: Sequence[Heard], asks: str) -> list[str]:
+    """Say together what members said alike; the options in their order, then the silent one by one."""
+    about = "" if asks == QUESTION else f" on {asks}"
+    said: list[str] = []
+    for option in protocol.options_for(asks):
+        titles = [voice.seat.title for voice in voices if voice.leaders == (option.id,)]
+        if titles:
+            said.append(f"{_listed(titles)} said{about}: {quoted(option.title)}.")
+    said += [f"{voice.seat.title} was divided{about}." for voice in voices if len(voice.leaders) > 1]
+    said += [f"{voice.seat.title} {what_became(voice)}{about}." for voice in voices if not voice.is_valid]
+    return said
+
+
+def policy_sentences(protocol: Protocol, outcome: PolicyOutcome) -> list[str]:
+    """Return what the hospital's policy permits, denies and leaves open, each rule with its rationale."""
+    said = [
+        f"Rule {hit.rule} {_EFFECTS[hit.effect]}{_options(protocol, hit.options)}: {_ended(hit.rationale)}"
+        for hit in outcome.hits
+    ]
+    said += [
+        f"Rule {failure.rule} could not be evaluated: {_ended(failure.cause)}" for failure in outcome.failures
+    ]
+    return said or ["No rule of the hospital's policy applied."]
+
+
+_EFFECTS: Final[Mapping[RuleEffect, str]] = MappingProxyType(
+    {
+        RuleEffect.PERMIT: "permits a decision without a clinician",
+        RuleEffect.DENY: "asks for a clinician",
+        RuleEffect.REQUIRE: "leaves open only",
+        RuleEffect.FORBID: "rules out",
+        RuleEffect.SHOW_PANEL_FIRST: "lets the reviewer see the panel first",
+    }
+)
+
+
+def verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
+    """Return what adjudication said: the answer, or every reason why a human gives it."""
+    match verdict.kind:
+        case VerdictKind.DECIDE:
+            return [f"The panel decided: {quoted(option_title(protocol, verdict.option))}."]
+        case VerdictKind.ESCALATE:
+            opening = "The panel did not decide; a clinician does."
+        case VerdictKind.ASK_FACTS:
+            titles = [_fact_title(protocol, name) for name in verdict.wanted]
+            opening = (
+                f"The panel waits for {_listed(titles)}; should they not come in time, a clinician decides."
+            )
+    leaning = (
+        []
+        if verdict.leading is None
+        else [f"It leant to: {quoted(option_title(protocol, verdict.leading))}."]
+    )
+    return [opening, *leaning, *(sentence(reason) for reason in verdict.reasons)]
+
+
+def option_title(protocol: Protocol, option: str | None) -> str:
+    """Return the title of an option of the question, or its id when the question lacks it."""
+    titles = {known.id: known.title for known in protocol.question.options}
+    return titles.get(option or "", option or "nothing")
+
+
+def _fact_title(protocol: Protocol, name: str) -> str:
+    spec = protocol.question.spec(name)
+    return name if spec is None else spec.title
+
+
+def _options(protocol: Protocol, options: Iterable[str]) -> str:
+    titles = [quoted(option_title(protocol, option)) for option in options]
+    return f" {_listed(titles)}" if titles else ""
+
+
+def _count(number: int) -> str:
+    return _COUNTS[number] if number < len(_COUNTS) else str(number)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def quoted(title: str) -> str:
+    """Return a title in typographic quotation marks, so that it stands out from the sentence around it."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{title}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _ended(text: str) -> str:
+    return text.strip().rstrip(".") + "."
