@@ -22,7 +22,15 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.store import migrate
-from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo, make_roles, open_engine
+from arbiter.store.database import (
+    APPLICATION_ROLE,
+    OWNER_ROLE,
+    Database,
+    conninfo,
+    limit_database,
+    make_roles,
+    open_engine,
+)
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring
@@ -137,6 +145,8 @@ def _migrated(server: EmbeddedPostgres, administrator: psycopg.Connection) -> It
     name = _new_name()
     statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
     administrator.execute(statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE)))
+    # A template's grants are not copied with it.
+    limit_database(administrator, name)
     yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
     administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 

@@ -11,6 +11,8 @@ import logging
 from dataclasses import dataclass, field
 
 import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -86,7 +88,7 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
 def conninfo(url: str) -> str:
     """Return a SQLAlchemy URL of ours as a libpq connection string with the same timeouts."""
     parts = make_url(url)
-    return psycopg.conninfo.make_conninfo(
+    return make_conninfo(
         parts.set(drivername="postgresql").render_as_string(hide_password=False),
         options=_OPTIONS,
         application_name="arbiter",
@@ -121,24 +123,25 @@ async def keep_running(database: Database, every_seconds: float = 1.0) -> None:
 
 def make_roles(server: EmbeddedPostgres, database: str) -> None:
     """Make the owner's and the application's role and the database on an embedded server, as far as they are missing."""
-    address = conninfo(server.superuser_url)
-    with psycopg.connect(address, autocommit=True) as connection:
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as connection:
         # Two processes may come here at once, and CREATE has no IF NOT EXISTS for these.
         connection.execute("SELECT pg_advisory_lock(hashtext('arbiter roles'))")
         roles = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
         for role in (OWNER_ROLE, APPLICATION_ROLE):
             if role not in roles:
-                connection.execute(
-                    psycopg.sql.SQL("CREATE ROLE {} LOGIN").format(psycopg.sql.Identifier(role))
-                )
+                connection.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(role)))
         databases = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
         if database not in databases:
-            name, owner = psycopg.sql.Identifier(database), psycopg.sql.Identifier(OWNER_ROLE)
-            connection.execute(psycopg.sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
-        for statement in ("REVOKE ALL ON DATABASE {} FROM PUBLIC", "GRANT CONNECT ON DATABASE {} TO {}"):
-            sql = psycopg.sql.SQL(statement)
-            names = (psycopg.sql.Identifier(database), psycopg.sql.Identifier(APPLICATION_ROLE))
-            connection.execute(sql.format(*names))
+            statement = SQL("CREATE DATABASE {} OWNER {}")
+            connection.execute(statement.format(Identifier(database), Identifier(OWNER_ROLE)))
+        limit_database(connection, database)
+
+
+def limit_database(connection: psycopg.Connection, database: str) -> None:
+    """Let nobody but the owner and the application into the database, and the application make nothing in it."""
+    connection.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(Identifier(database)))
+    grant = SQL("GRANT CONNECT ON DATABASE {} TO {}")
+    connection.execute(grant.format(Identifier(database), Identifier(APPLICATION_ROLE)))
 
 
 def _prepare_embedded(server: EmbeddedPostgres) -> Database:

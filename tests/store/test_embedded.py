@@ -1,0 +1,397 @@
+"""The embedded server: survives kills of any process, is shared, stops with its last user, and lets nobody else in."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from arbiter.errors import ConfigurationError
+from arbiter.settings import Settings
+from arbiter.store import migrate
+from arbiter.store.database import DATABASE, conninfo, keep_running, prepare_database
+from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres, _programs, kill_postmaster
+
+# These test durability, so fsync stays on; only the time to make the folder is saved.
+SMALL = {"shared_buffers": "16MB"}
+
+
+@pytest.fixture(scope="module")
+def made(short_folder: Path) -> Path:
+    """A data folder with a server that was made and stopped, to be copied."""
+    server = EmbeddedPostgres(short_folder / "made", SMALL)
+    server.start()
+    with connected(server) as connection:
+        connection.execute("CREATE TABLE kept (id int)")
+    server.stop()
+    return short_folder / "made"
+
+
+@pytest.fixture
+def data(made: Path, short_folder: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    folder = short_folder / f"e{abs(hash(request.node.nodeid)) % 10**8}"
+    # Owners and modes too: the server refuses a folder that is not its own.
+    subprocess.run(["cp", "-a", str(made), str(folder)], check=True)
+    yield folder
+    leftover = EmbeddedPostgres(folder, SMALL)
+    kill_postmaster(leftover)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(data: Path) -> Iterator[EmbeddedPostgres]:
+    opened = EmbeddedPostgres(data, SMALL)
+    opened.start()
+    yield opened
+    opened.stop()
+
+
+def connected(server: EmbeddedPostgres) -> psycopg.Connection:
+    return psycopg.connect(conninfo(server.superuser_url), autocommit=True)
+
+
+def add(server: EmbeddedPostgres, number: int) -> None:
+    with connected(server) as connection:
+        connection.execute("INSERT INTO kept VALUES (%s)", [number])
+
+
+def kept(server: EmbeddedPostgres) -> list[int]:
+    with connected(server) as connection:
+        return [row[0] for row in connection.execute("SELECT id FROM kept ORDER BY id")]
+
+
+def run_until_killed(data: Path) -> subprocess.Popen[str]:
+    """Another process that uses the server and waits."""
+    code = (
+        "import sys, time; from pathlib import Path; from arbiter.store.embedded import EmbeddedPostgres\n"
+        "server = EmbeddedPostgres(Path(sys.argv[1])); server.start(); print('ready', flush=True)\n"
+        "sys.stdin.readline(); server.stop()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def end(process: subprocess.Popen[str], *, kill: bool = False) -> None:
+    if kill:
+        process.kill()
+    process.communicate("\n", timeout=30)
+
+
+def test_starting_again_does_nothing(server: EmbeddedPostgres) -> None:
+    before = server.postmaster_pid()
+    server.start()
+    EmbeddedPostgres(server.folder.parent).start()
+    assert server.postmaster_pid() == before
+
+
+def test_data_outlives_a_stop(data: Path) -> None:
+    server = EmbeddedPostgres(data, SMALL)
+    server.start()
+    add(server, 1)
+    server.stop()
+    assert server.postmaster_pid() is None
+    server.stop()
+    server.start()
+    assert kept(server) == [1]
+    server.stop()
+
+
+def test_data_outlives_a_kill_of_the_postmaster(server: EmbeddedPostgres) -> None:
+    for round_number in range(3):
+        add(server, round_number)
+        kill_postmaster(server)
+        server.start()
+        assert kept(server) == list(range(round_number + 1))
+
+
+def test_a_kill_with_a_busy_backend_is_waited_for(server: EmbeddedPostgres) -> None:
+    """The orphaned backend still holds the shared memory; a second server beside it would destroy the data."""
+    add(server, 1)
+    with ThreadPoolExecutor(1) as pool, connected(server) as busy:
+        running = pool.submit(busy.execute, "SELECT sum(i) FROM generate_series(1, 8000000) AS i")
+        time.sleep(0.2)
+        kill_postmaster(server)
+        assert not running.done()
+        server.start()
+        assert running.done()
+    assert kept(server) == [1]
+
+
+def test_a_pid_file_that_names_a_stranger_does_not_stop_the_start(data: Path) -> None:
+    """After a crash in a container the same small process ids come again, and belong to something else."""
+    server = EmbeddedPostgres(data, SMALL)
+    server.start()
+    add(server, 1)
+    lines = (server.folder / "postmaster.pid").read_text().splitlines()
+    kill_postmaster(server)
+    stranger = subprocess.Popen(["sleep", "60"], user=(server.folder.stat().st_uid))
+    try:
+        for path in (server.folder / "postmaster.pid", server.folder / ".s.PGSQL.5432.lock"):
+            path.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        assert server.postmaster_pid() is None
+        server.start()
+        assert kept(server) == [1]
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+        server.stop()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "garbage\n", "0\n", "-1\n"])
+def test_a_damaged_pid_file_does_not_stop_the_start(data: Path, content: str) -> None:
+    server = EmbeddedPostgres(data, SMALL)
+    path = server.folder / "postmaster.pid"
+    path.write_text(content)
+    server.start()
+    assert kept(server) == []
+    server.stop()
+
+
+def test_a_half_made_folder_is_made_anew(short_folder: Path) -> None:
+    data = short_folder / "half"
+    (data / "postgres.partial" / "base").mkdir(parents=True)
+    (data / "postgres.partial" / "PG_VERSION").write_text("18\n")
+    server = EmbeddedPostgres(data, {**SMALL, "fsync": "off"})
+    server.start()
+    assert server.answers()
+    assert not (data / "postgres.partial").exists()
+    server.stop()
+
+
+def test_the_server_stays_while_another_process_uses_it(server: EmbeddedPostgres) -> None:
+    other = run_until_killed(server.folder.parent)
+    pid = server.postmaster_pid()
+    server.stop()
+    assert server.postmaster_pid() == pid
+    end(other)
+    assert server.postmaster_pid() is None
+
+
+def test_a_killed_process_does_not_count_as_a_user(server: EmbeddedPostgres) -> None:
+    other = run_until_killed(server.folder.parent)
+    end(other, kill=True)
+    assert server.answers()
+    server.stop()
+    assert server.postmaster_pid() is None
+
+
+def test_a_server_left_by_a_killed_process_is_found(data: Path) -> None:
+    end(run_until_killed(data), kill=True)
+    server = EmbeddedPostgres(data, SMALL)
+    left = server.postmaster_pid()
+    assert left is not None
+    server.start()
+    assert server.postmaster_pid() == left
+    server.stop()
+    assert server.postmaster_pid() is None
+
+
+def test_a_server_outlives_ctrl_c_in_the_terminal(data: Path) -> None:
+    """The postmaster is no member of our process group, so the terminal's signal is for us alone to handle."""
+    server = EmbeddedPostgres(data, SMALL)
+    server.start()
+    pid = server.postmaster_pid()
+    assert pid is not None
+    assert os.getpgid(pid) != os.getpgid(0)
+    server.stop()
+
+
+def test_processes_that_start_at_once_share_one_server(data: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        others = list(pool.map(run_until_killed, [data] * 3))
+    assert EmbeddedPostgres(data, SMALL).answers()
+    for other in others:
+        end(other)
+    assert EmbeddedPostgres(data, SMALL).postmaster_pid() is None
+
+
+def test_nobody_else_may_reach_the_socket_or_the_files(server: EmbeddedPostgres) -> None:
+    """Local connections are trusted, so the folder's mode is the access control."""
+    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+    with connected(server) as connection:
+        shown = {
+            name: row[0]
+            for name in (
+                "listen_addresses",
+                "fsync",
+                "full_page_writes",
+                "synchronous_commit",
+                "data_checksums",
+            )
+            for row in connection.execute(f"SHOW {name}".encode())
+        }
+    assert shown == {
+        "listen_addresses": "",
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "data_checksums": "on",
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
+def test_another_user_of_the_machine_cannot_connect(server: EmbeddedPostgres) -> None:
+    stranger = subprocess.run(
+        [_programs() / "psql", conninfo(server.superuser_url)],
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stranger.returncode != 0
+    assert "Permission denied" in stranger.stderr
+
+
+def test_a_data_folder_too_deep_for_a_socket_works(made: Path, short_folder: Path) -> None:
+    deep = short_folder / ("deep" + "x" * 60) / ("er" + "y" * 60)
+    deep.parent.mkdir(mode=0o755)
+    subprocess.run(["cp", "-a", str(made), str(deep)], check=True)
+    server = EmbeddedPostgres(deep, SMALL)
+    assert server.socket_folder != server.folder
+    server.start()
+    try:
+        assert kept(server) == []
+        assert stat.S_IMODE(server.socket_folder.stat().st_mode) == 0o700
+    finally:
+        server.stop()
+        shutil.rmtree(server.socket_folder)
+
+
+def test_a_socket_folder_that_somebody_else_made_first_is_refused(made: Path, short_folder: Path) -> None:
+    deep = short_folder / ("trap" + "x" * 60) / ("er" + "y" * 60)
+    deep.parent.mkdir(mode=0o755)
+    subprocess.run(["cp", "-a", str(made), str(deep)], check=True)
+    server = EmbeddedPostgres(deep, SMALL)
+    server.socket_folder.mkdir(mode=0o777)
+    server.socket_folder.chmod(0o777)
+    try:
+        with pytest.raises(ConfigurationError, match="not a private folder"):
+            server.start()
+    finally:
+        server.stop()
+        server.socket_folder.rmdir()
+
+
+def test_a_server_that_cannot_start_says_why(data: Path) -> None:
+    server = EmbeddedPostgres(data, {**SMALL, "no_such_setting": "1"})
+    with pytest.raises(ConfigurationError, match="no_such_setting"):
+        server.start()
+    server.stop()
+
+
+def test_settings_of_the_environment_do_not_lead_astray(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, wrong in {
+        "PGDATA": "/nowhere",
+        "PGPORT": "1",
+        "PGHOST": "/nowhere",
+        "PGUSER": "nobody",
+    }.items():
+        monkeypatch.setenv(name, wrong)
+    server = EmbeddedPostgres(data, SMALL)
+    server.start()
+    assert kept(server) == []
+    server.stop()
+
+
+# --- the database on it ------------------------------------------------------------------------------------------
+
+
+async def test_a_prepared_database_is_migrated_and_found_again(data: Path) -> None:
+    first = await prepare_database(Settings(data=data))
+    second = await prepare_database(Settings(data=data))
+    assert first.app_url == second.app_url
+    assert first.owner_url is not None
+    assert migrate.drift(first.owner_url) == []
+    with psycopg.connect(first.conninfo) as connection:
+        assert connection.execute("SELECT current_user, current_database()").fetchone() == (
+            "arbiter_app",
+            DATABASE,
+        )
+        assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("30s",)
+    second.close()
+    assert first.embedded is not None
+    assert first.embedded.answers()
+    first.close()
+    assert first.embedded.postmaster_pid() is None
+
+
+def _prepare(data: Path) -> None:
+    asyncio.run(prepare_database(Settings(data=data)))
+
+
+def test_processes_that_prepare_at_once_do_not_clash(data: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_prepare, args=(data,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+async def test_a_server_that_died_under_us_comes_back(data: Path) -> None:
+    database = await prepare_database(Settings(data=data))
+    assert database.embedded is not None
+    before = database.embedded.postmaster_pid()
+    watching = asyncio.create_task(keep_running(database, every_seconds=0.05))
+    kill_postmaster(database.embedded)
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if database.embedded.postmaster_pid() not in {None, before} and database.embedded.answers():
+            break
+    assert database.embedded.answers()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    database.close()
+
+
+# --- roles on a bare server ----------------------------------------------------------------------------------------
+
+
+def test_migrating_makes_the_applications_role_when_it_may(server: EmbeddedPostgres) -> None:
+    with connected(server) as connection:
+        connection.execute("CREATE DATABASE bare")
+    migrate.upgrade(server.url(SUPERUSER, "bare"))
+    with connected(server) as connection:
+        row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'arbiter_app'").fetchone()
+    assert row == (False,)
+
+
+def test_migrating_says_which_role_is_missing_when_it_may_not_make_it(server: EmbeddedPostgres) -> None:
+    with connected(server) as connection:
+        connection.execute("CREATE ROLE plain LOGIN")
+        connection.execute("CREATE DATABASE bare OWNER plain")
+    with pytest.raises(ConfigurationError, match="the role arbiter_app is missing"):
+        migrate.upgrade(server.url("plain", "bare"))
+    assert migrate.current(server.url("plain", "bare")) is None
+
+
+def test_a_signal_to_another_pid_is_never_sent(data: Path) -> None:
+    """`kill_postmaster` on a stopped server must not hit whoever has the number now."""
+    server = EmbeddedPostgres(data, SMALL)
+    stranger = subprocess.Popen(["sleep", "60"])
+    (server.folder / "postmaster.pid").write_text(f"{stranger.pid}\n")
+    kill_postmaster(server)
+    assert stranger.poll() is None
+    stranger.send_signal(signal.SIGTERM)
+    stranger.wait()
