@@ -3,43 +3,68 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Iterable
+import itertools
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
+import pytest_asyncio
 from fastapi import FastAPI
+from psycopg.sql import SQL, Identifier
 
 from arbiter.api.app import create_app
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.settings import Settings
-from arbiter.store.database import Database
+from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
+from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.keys import init_keys
 from arbiter.wiring import Ports, open_house, run_house
 from arbiter.workflow.house import House
-from tests.conftest import NOON, SeededChance, SettableClock
+from tests.conftest import _TEMPLATE, NOON, SeededChance, SettableClock, _new_name
 
 ORIGIN = "log.hospital.example/arbiter"
 
 
-@pytest.fixture
-async def house(
-    database: Database, tmp_path: Path, clock: SettableClock, chance: SeededChance
-) -> AsyncIterator[House]:
-    init_keys(tmp_path / "data", ORIGIN, chance)
-    settings = Settings(data=tmp_path / "data", database_url=database.app_url, workers=False)
-    async with open_house(settings, Ports(clock, chance)) as opened, run_house(opened):
+@pytest.fixture(scope="module")
+def module_clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture(scope="module")
+def module_database(server: EmbeddedPostgres) -> Iterator[Database]:
+    """A migrated database for a module's tests: a house takes longer to furnish than most requests to answer."""
+    name = f"{_new_name()}_api"
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
+        statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+        administrator.execute(
+            statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE))
+        )
+        yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
+        administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def settings(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    data = tmp_path_factory.mktemp("api") / "data"
+    init_keys(data, ORIGIN, SeededChance())
+    return Settings(data=data, database_url=module_database.app_url, workers=False)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(settings: Settings, module_clock: SettableClock) -> AsyncIterator[House]:
+    async with open_house(settings, Ports(module_clock, SeededChance(1))) as opened, run_house(opened):
         await add_site(opened.identities, "st-elsewhere", "St Elsewhere")
         await add_site(opened.identities, "far-away", "Far Away Infirmary")
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def app(house: House) -> FastAPI:
     return create_app(house)
 
@@ -56,13 +81,19 @@ async def token_of(
     return token
 
 
+_keys = itertools.count(1)
+
+
+def new_key() -> str:
+    return f"key-{next(_keys)}"
+
+
 @dataclass
 class Caller:
     """A hospital system at the door."""
 
     http: httpx.AsyncClient
     token: str
-    posts: int = 0
 
     def headers(self, **more: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} | {
@@ -76,30 +107,28 @@ class Caller:
         return await self.http.post(path, json=body, headers=self.headers(**headers))
 
     async def submit(self, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
-        self.posts += 1
-        return await self.post("/v1/cases", body, Idempotency_Key=key or f"key-{self.posts}", **headers)
+        return await self.post("/v1/cases", body, Idempotency_Key=key or new_key(), **headers)
 
     async def submit_bytes(self, body: bytes, **headers: str) -> httpx.Response:
-        self.posts += 1
-        sent = self.headers(Content_Type="application/json", Idempotency_Key=f"key-{self.posts}") | {
+        sent = self.headers(Content_Type="application/json", Idempotency_Key=new_key()) | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
         return await self.http.post("/v1/cases", content=body, headers=sent)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+    transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as opened:
         yield opened
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def caller(house: House, http: httpx.AsyncClient) -> Caller:
     return Caller(http, await token_of(house))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stranger(house: House, http: httpx.AsyncClient) -> Caller:
     """A client of another site."""
     return Caller(http, await token_of(house, sites=("far-away",)))
