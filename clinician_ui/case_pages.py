@@ -1,0 +1,215 @@
+"""One case on its way through a reviewer's hands: opinion, panel, signature.
+
+Which page a case shows depends on its phase alone, and the phase on what the workflow has recorded: no address and no
+form leads past a step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, UnauthenticatedError
+from arbiter.lifecycle import Phase
+from arbiter.model import CaseId
+from arbiter.workflow import review
+from clinician_ui.desk import Desk, beside, see
+from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
+from clinician_ui.panel_words import panel_page
+from clinician_ui.presenters import case_page, done_page, moment, work_row, zone_name
+from clinician_ui.session import Visitor
+
+SEAL_WAIT_SECONDS = 2.0
+SEAL_LOOK_SECONDS = 0.1
+
+_WRONG_PASSWORD = (Mistake("password", "The password is wrong, or your account is locked for now"),)
+_NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
+
+
+class CasePages:
+    """`/cases/{case}` and what is done there."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._house = desk.house
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return this part's routes."""
+        return (
+            Route("/cases/{case}", self.show, methods=["GET"]),
+            Route("/cases/{case}/done", self.done, methods=["GET"]),
+            Route("/cases/{case}/opinion", self.commit, methods=["POST"]),
+            Route("/cases/{case}/reveal", self.reveal, methods=["POST"]),
+            Route("/cases/{case}/sign", self.sign, methods=["POST"]),
+            Route("/cases/{case}/renew", self.renew, methods=["POST"]),
+            Route("/cases/{case}/hand-back", self.hand_back, methods=["POST"]),
+        )
+
+    # --- looking -------------------------------------------------------------------------------------------------
+
+    async def show(self, request: Request) -> Response:
+        """Show a case as its phase allows."""
+        visitor = await self._desk.door.visitor(request)
+        case = _case(request)
+        item = await self._item(visitor, case)
+        if item is None:
+            await review.signed_case(self._house, visitor.principal, case)
+            return see(f"/cases/{case}/done")
+        if item.mine:
+            return await self._show_mine(visitor, case, item.phase, Draft(), ())
+        if item.phase is Phase.ESCALATED:
+            return self._desk.page("case_waiting", visitor, row=work_row(item, self._house.clock.now()))
+        raise ConflictError(f"case {case} is held by somebody else")
+
+    async def done(self, request: Request) -> Response:
+        """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""
+        visitor = await self._desk.door.visitor(request)
+        case = _case(request)
+        decision = await review.signed_case(self._house, visitor.principal, case)
+        for _ in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
+            if decision is not None:
+                break
+            await asyncio.sleep(SEAL_LOOK_SECONDS)
+            decision = await review.signed_case(self._house, visitor.principal, case)
+        done = None if decision is None else done_page(decision, self._house.clock.now())
+        return self._desk.page("done", visitor, case=case, done=done)
+
+    # --- doing ---------------------------------------------------------------------------------------------------
+
+    async def commit(self, request: Request) -> Response:
+        """Lock the reviewer's opinion; sent again, it leads to the opinion that is locked already."""
+        visitor, fields = await self._desk.form(request)
+        case = _case(request)
+        checked = check_opinion(fields)
+        if (form := checked.values) is None:
+            return await self._blind(visitor, case, draft_of(fields), checked.mistakes)
+        own = review.OwnOpinion(form.option, form.confidence, form.rests_on, form.note)
+        try:
+            await review.commit_opinion(self._house, visitor.principal, case, own)
+        except ConflictError:
+            await self._unless_past(visitor, case, {Phase.OPINION_COMMITTED, Phase.REVEALED})
+        return see(f"/cases/{case}")
+
+    async def reveal(self, request: Request) -> Response:
+        """Show the panel from now on."""
+        visitor, _ = await self._desk.form(request)
+        case = _case(request)
+        await review.reveal(self._house, visitor.principal, case)
+        return see(f"/cases/{case}")
+
+    async def sign(self, request: Request) -> Response:
+        """Decide and sign, after the password has proven once more who signs."""
+        visitor, fields = await self._desk.form(request)
+        case = _case(request)
+        checked = check_signature(fields)
+        if (form := checked.values) is None:
+            return await self._revealed(visitor, case, draft_of(fields), checked.mistakes)
+        try:
+            await self._desk.door.prove_again(visitor.principal, form.password)
+            await review.sign(self._house, visitor.principal, case, form.option, form.reason)
+        except UnauthenticatedError:
+            return await self._revealed(visitor, case, draft_of(fields), _WRONG_PASSWORD)
+        except RefusedError as error:
+            if any(problem.pointer != "/reason" for problem in error.problems):
+                raise
+            return await self._revealed(visitor, case, draft_of(fields), _NEEDS_REASON)
+        except ConflictError:
+            # Sent twice: whoever has signed is led to what was signed.
+            await review.signed_case(self._house, visitor.principal, case)
+        return see(f"/cases/{case}/done")
+
+    async def renew(self, request: Request) -> Response:
+        """Hold the case for longer and show what had been typed again."""
+        visitor, fields = await self._desk.form(request)
+        case = _case(request)
+        await review.renew(self._house, visitor.principal, case)
+        item = await self._item(visitor, case)
+        if item is None or not item.mine or item.phase is Phase.OPINION_COMMITTED:
+            return see(f"/cases/{case}")
+        return await self._show_mine(visitor, case, item.phase, draft_of(fields), ())
+
+    async def hand_back(self, request: Request) -> Response:
+        """Give the case back; a case no longer held is back already."""
+        visitor, _ = await self._desk.form(request)
+        case = _case(request)
+        try:
+            await review.hand_back(self._house, visitor.principal, case)
+        except ConflictError:
+            item = await self._item(visitor, case)
+            if item is not None and item.mine:
+                raise
+        return see("/work")
+
+    # --- pages ---------------------------------------------------------------------------------------------------
+
+    async def _item(self, visitor: Visitor, case: CaseId) -> review.WorkItem | None:
+        items = await review.work_list(self._house, visitor.principal)
+        return next((item for item in items if item.case == case), None)
+
+    async def _unless_past(self, visitor: Visitor, case: CaseId, phases: set[Phase]) -> None:
+        """Raise the conflict being handled unless this reviewer's case is in one of these phases already."""
+        item = await self._item(visitor, case)
+        if item is None or not item.mine or item.phase not in phases:
+            raise IllegalMoveError(f"case {case} is not this reviewer's to move so")
+
+    async def _show_mine(
+        self, visitor: Visitor, case: CaseId, phase: Phase, draft: Draft, mistakes: tuple[Mistake, ...]
+    ) -> Response:
+        match phase:
+            case Phase.CLAIMED:
+                return await self._blind(visitor, case, draft, mistakes)
+            case Phase.OPINION_COMMITTED:
+                blind = await review.open_case(self._house, visitor.principal, case)
+                page = case_page(blind, self._house.clock.now())
+                return self._desk.page("case_locked", visitor, page=page)
+            case Phase.REVEALED:
+                return await self._revealed(visitor, case, draft, mistakes)
+            case _:
+                raise ConflictError(f"case {case} is {phase}")
+
+    async def _blind(
+        self, visitor: Visitor, case: CaseId, draft: Draft, mistakes: tuple[Mistake, ...]
+    ) -> Response:
+        blind = await review.open_case(self._house, visitor.principal, case)
+        if blind.view.phase is not Phase.CLAIMED:
+            return see(f"/cases/{case}")
+        return self._desk.page(
+            "case_blind",
+            visitor,
+            422 if mistakes else 200,
+            page=case_page(blind, self._house.clock.now()),
+            draft=draft,
+            mistakes=mistakes,
+            errors=beside(mistakes),
+        )
+
+    async def _revealed(
+        self, visitor: Visitor, case: CaseId, draft: Draft, mistakes: tuple[Mistake, ...]
+    ) -> Response:
+        item = await self._item(visitor, case)
+        # A form must not reveal: only a case that is revealed already is read here.
+        if item is None or not item.mine or item.phase is not Phase.REVEALED:
+            raise ConflictError(f"the panel of case {case} is not shown to this reviewer")
+        revealed = await review.reveal(self._house, visitor.principal, case)
+        now = self._house.clock.now()
+        page = case_page(revealed.blind, now)
+        return self._desk.page(
+            "case_revealed",
+            visitor,
+            422 if mistakes else 200,
+            page=page,
+            panel=panel_page(revealed, page),
+            signed_at=moment(now, now),
+            zone=zone_name(now),
+            draft=draft,
+            mistakes=mistakes,
+            errors=beside(mistakes),
+        )
+
+
+def _case(request: Request) -> CaseId:
+    return CaseId(request.path_params["case"])

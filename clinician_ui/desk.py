@@ -1,0 +1,100 @@
+"""What every route needs: the house, the door, the templates, and the pages that say what went wrong."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from arbiter.errors import ArbiterError
+from arbiter.workflow.house import House
+from clinician_ui.forms import Fields, Mistake, read_fields
+from clinician_ui.rendering import NO_STORE, Renderer
+from clinician_ui.session import Doorkeeper, Visitor
+
+log = logging.getLogger(__name__)
+
+_ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
+    400: (
+        "This form could not be read",
+        ("Nothing was changed. Go back, reload the page, and send the form again.",),
+    ),
+    403: (
+        "You may not do this",
+        (
+            "Nothing was changed. Either your account does not allow it, or the form was too old to be trusted.",
+            "Go back and reload the page. If it happens again, ask your administrator.",
+        ),
+    ),
+    404: (
+        "Page not found",
+        ("There is no such page, or no such case at your sites. Check that the address is complete.",),
+    ),
+    405: ("This page cannot be used that way", ("Nothing was changed. Start again from the work list.",)),
+    409: (
+        "Someone else holds this case, or it has moved on",
+        (
+            "Nothing was changed.",
+            "A colleague may have claimed it, your time with it may have run out, or it may be closed.",
+            "The work list shows what waits now.",
+        ),
+    ),
+    500: (
+        "Something went wrong on our side",
+        (
+            "What you sent may or may not have been recorded. Look at the work list before you try again.",
+            "If it goes on, follow your local procedure and tell your administrator.",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts the routes share."""
+
+    house: House
+    door: Doorkeeper
+    renderer: Renderer
+
+    async def form(self, request: Request) -> tuple[Visitor, Fields]:
+        """Return who sent this form and its fields, once both are proven.
+
+        Raises:
+            UnauthenticatedError: without a session; ForbiddenError: without its token; RefusedError: when unreadable.
+        """
+        visitor = await self.door.visitor(request)
+        fields = await read_fields(request)
+        self.door.check_form(request, visitor, fields)
+        return visitor, fields
+
+    def page(self, name: str, visitor: Visitor | None, status: int = 200, **values: Any) -> Response:
+        """Return a page with its visitor in the header."""
+        return self.renderer.page(name, status, visitor=visitor, **values)
+
+    async def error_page(self, request: Request, status: int) -> Response:
+        """Return the page of an error; the name in its header is best effort, for it is shown whatever fails."""
+        if status not in _ERRORS:
+            status = 500 if status >= 500 else 400
+        try:
+            visitor = await self.door.visitor(request)
+        except ArbiterError:
+            visitor = None
+        except Exception as error:  # noqa: BLE001 - the error page must come even when the database does not
+            log.warning("no session for an error page: %s", type(error).__name__)
+            visitor = None
+        heading, sentences = _ERRORS[status]
+        return self.page("error", visitor, status, heading=heading, sentences=sentences)
+
+
+def see(path: str) -> Response:
+    """Return the redirect that ends a POST."""
+    return RedirectResponse(path, 303, headers=dict(NO_STORE))
+
+
+def beside(mistakes: tuple[Mistake, ...]) -> dict[str, str]:
+    """Return the mistakes by field, for the messages beside the fields."""
+    return {mistake.field: mistake.message for mistake in mistakes}

@@ -1,0 +1,151 @@
+"""The reviewer's pages as one application, mounted beside the REST door.
+
+Every change is a POST with the session's token and ends in a redirect; a form sent twice changes nothing twice. Errors of
+the house become pages in the same style. What a page shows is decided by the workflow: these routes only ask.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from arbiter.errors import (
+    ArbiterError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnauthenticatedError,
+)
+from arbiter.settings import Mode
+from arbiter.workflow.house import House
+from clinician_ui.assets import Assets, require_built
+from clinician_ui.case_pages import CasePages
+from clinician_ui.desk import Desk
+from clinician_ui.log_in_pages import LogInPages
+from clinician_ui.rendering import SECURITY_HEADERS, Renderer
+from clinician_ui.session import Doorkeeper, log_in_address
+from clinician_ui.work_pages import WorkPages
+
+log = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
+
+_IMMUTABLE = "public, max-age=31536000, immutable"
+
+
+def create_pages(house: House) -> ASGIApp:
+    """Return the pages as an ASGI application to be mounted at `/`.
+
+    Raises:
+        ConfigurationError: when the browser assets are not built.
+    """
+    assets = require_built()
+    renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
+    desk = Desk(house, Doorkeeper(house), renderer)
+    log_in, work, cases = LogInPages(desk), WorkPages(desk), CasePages(desk)
+    application = Starlette(
+        routes=[
+            Route("/", _home),
+            *log_in.routes(),
+            *work.routes(),
+            *cases.routes(),
+            Mount("/static", _static(assets), name="static"),
+        ],
+        exception_handlers=_error_pages(desk),
+    )
+    return _SecurityHeaders(application)
+
+
+async def _home(_request: Request) -> Response:
+    return RedirectResponse("/work", 303)
+
+
+def _static(assets: Assets) -> ASGIApp:
+    return _SetHeaders(StaticFiles(directory=assets.folder), {"Cache-Control": _IMMUTABLE})
+
+
+class _SetHeaders:
+    """Sets headers on every successful response of an application."""
+
+    def __init__(self, application: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._application = application
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._applies(message["status"]):
+                MutableHeaders(scope=message).update(self._headers)
+            await send(message)
+
+        await self._application(scope, receive, sending)
+
+    def _applies(self, status: int) -> bool:
+        return status < 400
+
+
+class _SecurityHeaders(_SetHeaders):
+    """Sets the security headers on every response, error pages and redirects included."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        super().__init__(application, SECURITY_HEADERS)
+
+    def _applies(self, status: int) -> bool:
+        return status > 0
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+def _error_pages(desk: Desk) -> Mapping[type[Exception], Handler]:
+    async def unauthenticated(request: Request, _error: Exception) -> Response:
+        return _to_log_in(request)
+
+    async def house_error(request: Request, error: Exception) -> Response:
+        status = _status_of(error)
+        if status == 500:
+            log.error("%s %s: %s", request.method, type(error).__name__, error)
+        return await desk.error_page(request, status)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        return await desk.error_page(request, status)
+
+    return {
+        UnauthenticatedError: unauthenticated,
+        ArbiterError: house_error,
+        HTTPException: http_error,
+        Exception: http_error,
+    }
+
+
+def _status_of(error: Exception) -> int:
+    match error:
+        case NotFoundError():
+            return 404
+        case ForbiddenError():
+            return 403
+        case ConflictError():
+            return 409
+        case RefusedError():
+            return 400
+        case _:
+            return 500
+
+
+def _to_log_in(request: Request) -> Response:
+    """Send somebody without a session to the log-in page and back afterwards; a refreshing list takes its page along."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"HX-Redirect": "/login", "Cache-Control": "no-store"})
+    path = request.url.path if request.method == "GET" else "/"
+    return RedirectResponse(log_in_address(path), 303, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,74 @@
+"""Templates to responses: one environment, one set of headers.
+
+A page is never kept by a browser or a proxy, runs no script and no style but our own files, and cannot be framed.
+A value that a page needs and did not get stops the page: it never shows as an empty place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoader, PackageLoader
+from starlette.responses import HTMLResponse
+
+from clinician_ui.assets import Assets
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Content-Security-Policy": (
+            "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+        ),
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+    }
+)
+NO_STORE: Mapping[str, str] = MappingProxyType({"Cache-Control": "no-store"})
+
+
+class Absent(ChainableUndefined):
+    """A missing value: the design system's macros may ask about it, nothing may print it."""
+
+    def _refuse(self) -> NoReturn:
+        self._fail_with_undefined_error()
+
+    __str__ = __html__ = _refuse
+
+
+def create_environment(assets: Assets) -> Environment:
+    """Return the templates' environment; it escapes everything that is not marked as markup."""
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(TEMPLATES), PackageLoader("nhsuk_frontend_jinja")]),
+        autoescape=True,
+        undefined=Absent,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["asset"] = assets.address
+    environment.filters["capitalize_first"] = _capitalize_first
+    return environment
+
+
+def _capitalize_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+class Renderer:
+    """Renders the named page with what every page shows: whether this is a demonstration."""
+
+    def __init__(self, assets: Assets, *, demonstration: bool) -> None:
+        self._environment = create_environment(assets)
+        self._environment.globals["demonstration"] = demonstration
+
+    def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return the page `name` (a template without its suffix) as a response that nobody keeps."""
+        content = self._environment.get_template(f"{name}.jinja").render(**values)
+        return HTMLResponse(content, status_code=status, headers=dict(NO_STORE))

@@ -1,0 +1,56 @@
+"""The work list, and claiming from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from arbiter.errors import ConflictError
+from arbiter.model import CaseId
+from arbiter.workflow import review
+from clinician_ui.desk import Desk, see
+from clinician_ui.presenters import work_page
+
+
+class WorkPages:
+    """`/work` and what is done from it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return this part's routes."""
+        return (
+            Route("/work", self.show, methods=["GET"]),
+            Route("/work/list", self.refresh, methods=["GET"]),
+            Route("/work/{case}/claim", self.claim, methods=["POST"]),
+        )
+
+    async def show(self, request: Request) -> Response:
+        """Show the list."""
+        return await self._list(request, "work")
+
+    async def refresh(self, request: Request) -> Response:
+        """Return the list alone, for the open page to take in."""
+        return await self._list(request, "work_list")
+
+    async def claim(self, request: Request) -> Response:
+        """Claim a case and go to it; claiming one's own case again does nothing."""
+        visitor, _ = await self._desk.form(request)
+        case = CaseId(request.path_params["case"])
+        try:
+            await review.claim(self._desk.house, visitor.principal, case)
+        except ConflictError:
+            items = await review.work_list(self._desk.house, visitor.principal)
+            if not any(item.mine and item.case == case for item in items):
+                raise
+        return see(f"/cases/{case}")
+
+    async def _list(self, request: Request, template: str) -> Response:
+        visitor = await self._desk.door.visitor(request)
+        items = await review.work_list(self._desk.house, visitor.principal)
+        page = work_page(items, self._desk.house.clock.now())
+        return self._desk.page(template, visitor, page=page)
