@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -45,6 +45,7 @@ _E = TypeVar("_E", bound=StrEnum)
 _GREATEST_INTEGER = 2**53 - 1
 _GREATEST_DIGITS = 40
 _GREATEST_DEPTH = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?", re.ASCII)
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 
@@ -62,7 +63,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
     Raises:
         RefusedError: for a float, a null, an integer beyond 2**53 - 1, a lone surrogate, or any other type.
     """
-    _check_writable(document, "")
+    _check(document)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8")
 
@@ -87,7 +88,7 @@ def decode(content: bytes) -> dict[str, Any]:
         raise _refusal("", "malformed", "expected well-formed UTF-8 JSON") from error
     if not isinstance(document, dict):
         raise _refusal("", "not-an-object", f"expected an object, got {_kind(document)}")
-    _check_writable(document, "")
+    _check(document)
     return document
 
 
@@ -100,6 +101,34 @@ def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_number(_text: str) -> Any:
     raise _refusal("", "not-an-integer", "expected integers or decimal strings, got another number")
+
+
+def _check(document: object) -> None:
+    """Check first whether all is well, and look for the place only where it is not: the former is the hot path."""
+    if not _is_plain(document, _GREATEST_DEPTH):
+        _check_writable(document, "")
+
+
+def _is_plain(value: Any, levels: int) -> bool:
+    match value:
+        case str():
+            plain = value.isascii() or _SURROGATE.search(value) is None
+        case bool():
+            plain = True
+        case int():
+            plain = abs(value) <= _GREATEST_INTEGER
+        case dict() if levels > 0:
+            plain = all(type(name) is str for name in value) and _are_plain(value, 0)
+            plain = plain and _are_plain(value.values(), levels - 1)
+        case list() if levels > 0:
+            plain = _are_plain(value, levels - 1)
+        case _:
+            plain = False
+    return plain
+
+
+def _are_plain(values: Iterable[Any], levels: int) -> bool:
+    return all(_is_plain(value, levels) for value in values)
 
 
 def _check_writable(value: object, pointer: str, depth: int = 0) -> None:
@@ -131,7 +160,7 @@ def _check_writable(value: object, pointer: str, depth: int = 0) -> None:
 def _check_text(value: object, pointer: str) -> None:
     if not isinstance(value, str):
         raise _refusal(pointer, "not-a-string", f"expected string keys, got {_kind(value)}")
-    if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not value.isascii() and _SURROGATE.search(value):
         raise _refusal(pointer, "lone-surrogate", "expected Unicode scalar values")
 
 

@@ -1,8 +1,8 @@
 """Weighs a panel's opinions under a protocol and the hospital's policy: decides, or says why a human must. Pure."""
 
-from arbiter.adjudication.bench import Bench, facets_from
+from arbiter.adjudication.bench import Bench, Heard, count_valid, facets_heard, hear
 from arbiter.adjudication.certificate import FORMAT, Signature, certificate
-from arbiter.adjudication.deciding import Policy, decide, escalation, valid_members
+from arbiter.adjudication.deciding import Policy, decide, escalation
 from arbiter.adjudication.replay import Evaluate, recompute
 from arbiter.adjudication.words import SENTENCES, sentence
 
@@ -11,13 +11,15 @@ __all__ = [
     "SENTENCES",
     "Bench",
     "Evaluate",
+    "Heard",
     "Policy",
     "Signature",
     "certificate",
+    "count_valid",
     "decide",
     "escalation",
-    "facets_from",
+    "facets_heard",
+    "hear",
     "recompute",
     "sentence",
-    "valid_members",
 ]

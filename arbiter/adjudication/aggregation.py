@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Final, assert_never
 
 from arbiter.adjudication.bench import Bench, Heard
+from arbiter.adjudication.words import option_title, quoted
 from arbiter.question import Strategy
 
 NEAR: Final = 1e-6
@@ -43,7 +44,7 @@ def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
     voices = tuple(voice for voice in heard if voice.votes_on_question and voice.is_valid)
     options = bench.option_ids()
     distributions = tuple(distribution(voice, options) for voice in voices)
-    independent = independence([voice.seat.family for voice in voices], bench.adjudication.family_correlation)
+    independent = independence([voice.seat.family for voice in voices], bench.settings.family_correlation)
     weights = _normalised(_weights(bench, voices, independent))
     return Tally(
         voices=voices,
@@ -71,7 +72,7 @@ def independence(families: Sequence[str], correlation: Decimal) -> tuple[Fractio
 
 def _weights(bench: Bench, voices: Sequence[Heard], independent: Sequence[Fraction]) -> list[Fraction]:
     """A seat's own weight counts only where the strategy weighs."""
-    if bench.adjudication.strategy is not Strategy.WEIGHTED:
+    if bench.settings.strategy is not Strategy.WEIGHTED:
         return list(independent)
     return [Fraction(voice.seat.weight) * own for voice, own in zip(voices, independent, strict=True)]
 
@@ -105,7 +106,7 @@ class Lead:
 
 def lead(bench: Bench, counted: Tally) -> Lead:
     """Return what the panel leans to, and whether the protocol's strategy takes that as its answer."""
-    strategy = bench.adjudication.strategy
+    strategy = bench.settings.strategy
     match strategy:
         case Strategy.WEIGHTED:
             return _lead_by_weight(bench, counted)
@@ -121,7 +122,7 @@ def lead(bench: Bench, counted: Tally) -> Lead:
     ]
     if most == 0 or len(leaders) > 1:
         return Lead(None, "no option has most votes")
-    said = f"{leaders[0]} has {most} of {len(counted.voices)} votes, at least {needed} needed"
+    said = f"{quoted(option_title(bench.protocol, leaders[0]))} has {most} of {len(counted.voices)} votes, at least {needed} needed"
     return Lead(leaders[0], None if most >= needed else said)
 
 
@@ -131,8 +132,9 @@ def _lead_by_weight(bench: Bench, counted: Tally) -> Lead:
     first, second = (counted.shares[at] for at in ranked[:2])
     if first - second <= NEAR:
         return Lead(None, "no option has most of the weight")
-    option, threshold = options[ranked[0]], float(bench.adjudication.threshold)
-    said = f"{option} has {first:.6f} of the weight, more than {threshold:.6f} needed"
+    option, threshold = options[ranked[0]], float(bench.settings.threshold)
+    title = quoted(option_title(bench.protocol, option))
+    said = f"{title} has {first:.6f} of the weight, more than {threshold:.6f} needed"
     if abs(first - threshold) <= NEAR:
         return Lead(option, said, near=True)
     return Lead(option, None if first > threshold else said)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from arbiter.errors import UndecidableError
 from arbiter.model import MemberId, MemberStatus, Opinion, RiskClass
-from arbiter.question import QUESTION, Adjudication, Facet, Option, Protocol, Seat
+from arbiter.question import QUESTION, Adjudication, Protocol, Seat
 
 _NONE: Final = Decimal(0)
 _ALL: Final = Decimal(1)
@@ -20,55 +20,40 @@ _GREATEST_WEIGHT: Final = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The parts of a protocol, and the case's own, that deciding depends on.
+    """What deciding one case depends on besides its opinions and the hospital's policy.
 
     `facts_hash` is the hash of the facts every opinion must be about. `human_required` is set once a clinician has
     been involved or asked for; from then on no panel decides alone.
+
+    Raises:
+        UndecidableError: when a number of the protocol is not one that a decision can rest on.
     """
 
-    options: tuple[Option, ...]
-    facets: tuple[Facet, ...]
-    seats: tuple[Seat, ...]
-    adjudication: Adjudication
+    protocol: Protocol
     facts_hash: str
     risk_class: RiskClass
     human_required: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.options) < 2:
-            raise UndecidableError(f"expected at least two options, got {len(self.options)}")
-        for seat in self.seats:
+        if len(self.protocol.question.options) < 2:
+            raise UndecidableError("expected a question with at least two options")
+        for seat in self.protocol.seats:
             _require(f"seat {seat.member}: weight", seat.weight, _LEAST_WEIGHT, _GREATEST_WEIGHT)
-        settings = self.adjudication
+        settings = self.settings
         _require("threshold", settings.threshold, _NONE, _ALL)
         _require("greatest_between", settings.greatest_between, _NONE, _ALL)
         _require("greatest_within", settings.greatest_within, _NONE, _ALL)
         _require("family_correlation", settings.family_correlation, _NONE, _ALL)
-        _require("least_effective", settings.least_effective, _NONE, Decimal(len(self.seats)))
+        _require("least_effective", settings.least_effective, _NONE, Decimal(len(self.protocol.seats)))
 
-    @classmethod
-    def of(
-        cls, protocol: Protocol, facts_hash: str, risk_class: RiskClass, human_required: bool = False
-    ) -> Bench:
-        """Return the bench of one case under a protocol."""
-        return cls(
-            options=protocol.question.options,
-            facets=protocol.facets,
-            seats=protocol.seats,
-            adjudication=protocol.adjudication,
-            facts_hash=facts_hash,
-            risk_class=risk_class,
-            human_required=human_required,
-        )
+    @property
+    def settings(self) -> Adjudication:
+        """The protocol's settings for weighing opinions."""
+        return self.protocol.adjudication
 
     def option_ids(self, asks: str = QUESTION) -> tuple[str, ...]:
         """Return the ids of the options of the question, or of the facet named, in their order."""
-        if asks == QUESTION:
-            return tuple(option.id for option in self.options)
-        facet = next((facet for facet in self.facets if facet.id == asks), None)
-        if facet is None:
-            raise UndecidableError(f"expected the question or a facet of the protocol, got {asks}")
-        return tuple(option.id for option in facet.options)
+        return tuple(option.id for option in self.protocol.options_for(asks))
 
 
 def _require(name: str, value: Decimal, low: Decimal, high: Decimal) -> None:
@@ -119,11 +104,11 @@ def hear(bench: Bench, opinions: Sequence[Opinion]) -> tuple[Heard, ...]:
             than its seat was asked, or votes in a way that no valid answer can.
     """
     counts = Counter(opinion.member for opinion in opinions)
-    seats = {seat.member: seat for seat in bench.seats}
+    seats = {seat.member: seat for seat in bench.protocol.seats}
     for opinion in opinions:
         _check(bench, opinion, seats.get(opinion.member), counts[opinion.member])
     by_member = {opinion.member: opinion for opinion in opinions}
-    return tuple(_heard(seat, by_member.get(seat.member)) for seat in bench.seats)
+    return tuple(_heard(seat, by_member.get(seat.member)) for seat in bench.protocol.seats)
 
 
 def _check(bench: Bench, opinion: Opinion, seat: Seat | None, times: int) -> None:
@@ -157,9 +142,13 @@ def _heard(seat: Seat, opinion: Opinion | None) -> Heard:
 
 
 def facets_heard(bench: Bench, heard: Sequence[Heard]) -> dict[str, str]:
-    """Return each facet's answer, as `facets_from` does, from what was heard."""
+    """Return each facet's answer for policy: the gravest that any member with a valid answer gives.
+
+    A facet lists its options gravest first, so among members that disagree the one listed first is the safe one. A
+    facet without a valid answer is absent, and a rule that reads it must say what then holds.
+    """
     answers: dict[str, str] = {}
-    for facet in bench.facets:
+    for facet in bench.protocol.facets:
         said = {option for voice in heard if voice.seat.asks == facet.id for option in voice.leaders}
         gravest = next((option.id for option in facet.options if option.id in said), None)
         if gravest is not None:
@@ -167,13 +156,6 @@ def facets_heard(bench: Bench, heard: Sequence[Heard]) -> dict[str, str]:
     return answers
 
 
-def facets_from(bench: Bench, opinions: Sequence[Opinion]) -> dict[str, str]:
-    """Return each facet's answer for policy: the gravest that any member with a valid answer gives.
-
-    A facet lists its options gravest first, so among members that disagree the one listed first is the safe one. A
-    facet without a valid answer is absent, and a rule that reads it must say what then holds.
-
-    Raises:
-        UndecidableError: as `hear`.
-    """
-    return facets_heard(bench, hear(bench, opinions))
+def count_valid(heard: Iterable[Heard]) -> int:
+    """Return how many members answered the question validly: the `members.valid` of a policy."""
+    return sum(voice.is_valid and voice.votes_on_question for voice in heard)

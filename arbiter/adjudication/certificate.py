@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from arbiter.adjudication.bench import Bench, Heard, facets_heard, hear
+from arbiter.adjudication.bench import Bench, facets_heard, hear
 from arbiter.adjudication.words import (
     option_title,
-    panel_sentences,
-    policy_sentences,
     quoted,
     sentence,
-    verdict_sentences,
 )
 from arbiter.documents import (
     decimal_text,
-    facts_hash,
     instant_text,
     opinion_document,
     outcome_document,
@@ -33,15 +29,13 @@ from arbiter.lifecycle import DecidedBy
 from arbiter.model import (
     ActorId,
     CaseId,
-    FactSet,
     MemberStatus,
     Opinion,
     PolicyOutcome,
-    RiskClass,
     Verdict,
     VerdictKind,
 )
-from arbiter.question import Protocol, Seat
+from arbiter.question import Adjudication, Protocol, Seat
 
 FORMAT: Final = "arbiter/certificate/v1"
 
@@ -66,53 +60,54 @@ class Signature:
 def certificate(
     *,
     case: CaseId,
-    protocol: Protocol,
-    code_version: str,
-    facts: FactSet,
-    risk_class: RiskClass,
+    bench: Bench,
+    facts_version: int,
     opinions: Sequence[Opinion],
     outcome: PolicyOutcome | None,
     verdict: Verdict,
+    code_version: str,
     concluded_at: datetime,
-    human_required: bool = False,
     signature: Signature | None = None,
 ) -> dict[str, Any]:
     """Return the certificate of a decision, an escalation or a wait for facts.
 
     Args:
         case: the case's opaque id.
-        protocol: the protocol the case was taken under.
-        code_version: the version of the code that decided.
-        facts: the facts that were judged.
-        risk_class: the case's.
+        bench: the protocol, the hash of the facts that were judged, and the case's risk class.
+        facts_version: the version of these facts, from 1.
         opinions: all opinions about these facts, in any order; none where nobody was asked.
         outcome: the policy's word, None where it was not asked.
         verdict: what adjudication, or the workflow in its place, said.
+        code_version: the version of the code that decided.
         concluded_at: aware; when the verdict fell.
-        human_required: whether a clinician had been involved or asked for.
         signature: the reviewer's, once there is one.
 
     Raises:
         UndecidableError: when an opinion is not about these facts or from no seat of the panel.
     """
-    bench = Bench.of(protocol, facts_hash(facts), risk_class, human_required)
-    heard = hear(bench, opinions)
+    protocol, heard = bench.protocol, hear(bench, opinions)
     document: dict[str, Any] = {
         "format": FORMAT,
         "case": case,
-        "protocol": {"id": protocol.id, "version": protocol.version, "hash": protocol.content_hash},
+        "protocol": {
+            "id": protocol.id,
+            "version": protocol.version,
+            "title": protocol.title,
+            "hash": protocol.content_hash,
+            "policy_hash": protocol.policy_hash,
+        },
         "code_version": code_version,
         "question": protocol.question.text,
         "options": [{"id": option.id, "title": option.title} for option in protocol.question.options],
-        "facts": {"version": facts.version, "hash": bench.facts_hash},
-        "risk_class": risk_class.value,
-        "human_required": human_required,
+        "facts": {"version": facts_version, "hash": bench.facts_hash},
+        "risk_class": bench.risk_class.value,
+        "human_required": bench.human_required,
         "concluded_at": instant_text(concluded_at),
         "opinions": _opinions(bench, opinions, verdict),
         "facets": facets_heard(bench, heard),
-        "settings": _settings(protocol),
+        "settings": _settings(bench.settings),
         "verdict": _verdict(verdict),
-        "plain": _plain(protocol, heard, outcome, verdict, signature),
+        "plain": paragraph(protocol, heard, outcome, verdict, _signature_sentence(protocol, signature)),
     }
     if outcome is not None:
         document["policy"] = outcome_document(outcome)
@@ -128,7 +123,7 @@ def _opinions(bench: Bench, opinions: Sequence[Opinion], verdict: Verdict) -> li
     numbers = dict(verdict.numbers)
     return [
         _opinion(seat, by_member.get(seat.member), numbers.get(f"weight.{seat.member}"))
-        for seat in bench.seats
+        for seat in bench.protocol.seats
     ]
 
 
@@ -152,8 +147,7 @@ def _opinion(seat: Seat, opinion: Opinion | None, weight: str | None) -> dict[st
     return document
 
 
-def _settings(protocol: Protocol) -> dict[str, Any]:
-    settings = protocol.adjudication
+def _settings(settings: Adjudication) -> dict[str, Any]:
     return {
         "strategy": settings.strategy.value,
         "automatic": settings.automatic,
@@ -209,25 +203,9 @@ def _fate(signature: Signature) -> str:
     return "kept" if signature.own_option == signature.option else "changed"
 
 
-def _plain(
-    protocol: Protocol,
-    heard: Sequence[Heard],
-    outcome: PolicyOutcome | None,
-    verdict: Verdict,
-    signature: Signature | None,
-) -> str:
-    """Return the paragraph that a clinician reads first."""
-    asked = any(voice.status is not None for voice in heard)
-    said = [f"The question: {protocol.question.text}"]
-    said += panel_sentences(protocol, heard) if asked else ["No member of the panel was asked."]
-    said += policy_sentences(protocol, outcome) if outcome is not None else []
-    said += verdict_sentences(protocol, verdict)
-    if signature is not None:
-        said.append(_signature_sentence(protocol, signature))
-    return " ".join(said)
-
-
-def _signature_sentence(protocol: Protocol, signature: Signature) -> str:
+def _signature_sentence(protocol: Protocol, signature: Signature | None) -> str:
+    if signature is None:
+        return ""
     title = quoted(option_title(protocol, signature.option))
     fate = _fate(signature)
     if fate == "not-committed":

@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from arbiter.adjudication.aggregation import NEAR, Lead, Tally, lead, tally
-from arbiter.adjudication.bench import Bench, Heard, facets_heard, hear
+from arbiter.adjudication.bench import Bench, Heard, count_valid, facets_heard, hear
 from arbiter.adjudication.disagreement import Disagreement, measure, self_consistency
 from arbiter.adjudication.quorum import (
     MOST_COMPLETIONS,
     completions,
     quorum_reasons,
     veto_reasons,
-    what_became,
 )
+from arbiter.adjudication.words import fact_title, listed, what_became
 from arbiter.errors import UndecidableError
 from arbiter.model import (
     MemberStatus,
@@ -58,22 +58,22 @@ def decide(bench: Bench, opinions: Sequence[Opinion], policy: Policy) -> Verdict
         UndecidableError: when an opinion must not be weighed with the others (see `hear`), or the policy speaks of
             options that the question lacks.
     """
-    heard = hear(bench, opinions)
+    return decide_heard(bench, hear(bench, opinions), policy)
+
+
+def decide_heard(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
+    """Return the verdict on what was heard, one voice a seat in the order of the seats; see `decide`."""
     verdict = _settle(bench, heard, policy)
     wanted = _wanted_facts(bench, heard, policy, verdict)
     if not wanted:
         return verdict
-    reasons = _in_order([*verdict.reasons, Reason(ReasonCode.FACTS_MISSING, ", ".join(wanted))])
+    reasons = _in_order(
+        [
+            *verdict.reasons,
+            Reason(ReasonCode.FACTS_MISSING, listed([fact_title(bench.protocol, name) for name in wanted])),
+        ]
+    )
     return Verdict(VerdictKind.ASK_FACTS, None, verdict.leading, reasons, wanted, verdict.numbers)
-
-
-def valid_members(bench: Bench, opinions: Sequence[Opinion]) -> int:
-    """Return how many members answered the question validly: the `members.valid` of a policy.
-
-    Raises:
-        UndecidableError: as `hear`.
-    """
-    return _count_valid(hear(bench, opinions))
 
 
 def escalation(reasons: Iterable[Reason], before: Verdict | None = None) -> Verdict:
@@ -95,7 +95,7 @@ def _settle(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     missing = [voice for voice in heard if voice.is_missing]
     if not missing:
         return verdict
-    who = "; ".join(f"{voice.seat.member} {what_became(voice)}" for voice in missing)
+    who = "; ".join(f"{voice.seat.title} {what_became(bench.protocol, voice)}" for voice in missing)
     supposed = completions(bench, heard, missing, or_abstains=True)
     if supposed is None:
         who += f"; more than {MOST_COMPLETIONS} ways in which they could have answered"
@@ -115,7 +115,7 @@ def _wanted_facts(bench: Bench, heard: Sequence[Heard], policy: Policy, verdict:
     That is so when every reason is a want of members, some abstained for named facts, and there is an answer of theirs
     with which the whole decision would be made.
     """
-    if verdict.kind is VerdictKind.DECIDE or not bench.adjudication.asks_for_facts:
+    if verdict.kind is VerdictKind.DECIDE or not bench.settings.asks_for_facts:
         return ()
     if any(reason.code not in _QUORUM_ONLY for reason in verdict.reasons):
         return ()
@@ -145,10 +145,10 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     reasons = [
         *_standing_reasons(bench),
         *quorum_reasons(bench, heard, counted),
-        *veto_reasons(heard, leading.option),
+        *veto_reasons(bench, heard, leading.option),
         *_disagreement_reasons(bench, disagreement),
         *(_lead_reasons(leading) if counted.voices else ()),
-        *_policy_reasons(bench, leading.option, policy(facets_heard(bench, heard), _count_valid(heard))),
+        *_policy_reasons(bench, leading.option, policy(facets_heard(bench, heard), count_valid(heard))),
     ]
     kind = VerdictKind.ESCALATE if reasons or leading.option is None else VerdictKind.DECIDE
     return Verdict(
@@ -161,12 +161,8 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     )
 
 
-def _count_valid(heard: Iterable[Heard]) -> int:
-    return sum(voice.is_valid and voice.votes_on_question for voice in heard)
-
-
 def _standing_reasons(bench: Bench) -> Iterable[Reason]:
-    if not bench.adjudication.automatic:
+    if not bench.settings.automatic:
         yield Reason(ReasonCode.NEVER_AUTOMATIC, "")
     if bench.human_required:
         yield Reason(ReasonCode.HUMAN_REQUIRED, "")
@@ -175,7 +171,7 @@ def _standing_reasons(bench: Bench) -> Iterable[Reason]:
 def _disagreement_reasons(bench: Bench, measured: Disagreement | None) -> Iterable[Reason]:
     if measured is None:
         return
-    settings = bench.adjudication
+    settings = bench.settings
     for code, value, bound in (
         (ReasonCode.DISAGREEMENT_BETWEEN, measured.between, settings.greatest_between),
         (ReasonCode.DISAGREEMENT_WITHIN, measured.within, settings.greatest_within),

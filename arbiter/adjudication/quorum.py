@@ -16,6 +16,7 @@ from typing import Final
 
 from arbiter.adjudication.aggregation import NEAR, Tally
 from arbiter.adjudication.bench import Bench, Heard
+from arbiter.adjudication.words import option_title, quoted, what_became
 from arbiter.model import MemberStatus, Reason, ReasonCode
 
 MOST_COMPLETIONS: Final = 256
@@ -25,9 +26,12 @@ LEAST_COMPARED: Final = 2
 
 def quorum_reasons(bench: Bench, heard: Sequence[Heard], counted: Tally) -> list[Reason]:
     """Return why the answers that came are too few, each reason with its numbers or members."""
-    settings = bench.adjudication
+    settings = bench.settings
     reasons = [
-        Reason(ReasonCode.REQUIRED_MEMBER, f"{voice.seat.member} {_role(voice)} and {what_became(voice)}")
+        Reason(
+            ReasonCode.REQUIRED_MEMBER,
+            f"{voice.seat.title} {_role(voice)} and {what_became(bench.protocol, voice)}",
+        )
         for voice in heard
         if (voice.seat.required or voice.seat.veto) and not voice.is_valid
     ]
@@ -59,31 +63,14 @@ def _role(voice: Heard) -> str:
     return "is required" if voice.seat.required else "holds a veto"
 
 
-def what_became(voice: Heard) -> str:
-    """Return in words what became of asking a member."""
-    match voice.status:
-        case None:
-            return "was not heard"
-        case MemberStatus.VALID:
-            return "answered"
-        case MemberStatus.ABSTAINED:
-            return f"abstained for lack of {', '.join(voice.missing)}" if voice.missing else "abstained"
-        case MemberStatus.INVALID:
-            return "gave no usable answer"
-        case MemberStatus.TIMED_OUT:
-            return "did not answer in time"
-        case MemberStatus.DOWN:
-            return "could not be reached"
-
-
-def veto_reasons(heard: Sequence[Heard], leading: str | None) -> list[Reason]:
+def veto_reasons(bench: Bench, heard: Sequence[Heard], leading: str | None) -> list[Reason]:
     """Return each veto that stands against the panel's lean.
 
     A seat's `veto` lists the answers in which it cannot be outvoted: where it gives one of them, the panel decides that
     or nothing.
     """
     return [
-        Reason(ReasonCode.VETO, f"{voice.seat.member} says {option}")
+        Reason(ReasonCode.VETO, f"{voice.seat.title} says {quoted(option_title(bench.protocol, option))}")
         for voice in heard
         for option in voice.leaders
         if option in voice.seat.veto and option != leading

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from arbiter.adjudication.bench import Bench, facets_from
-from arbiter.adjudication.deciding import decide, valid_members
+from arbiter.adjudication.bench import Bench, count_valid, facets_heard, hear
+from arbiter.adjudication.deciding import decide_heard
 from arbiter.documents import facts_hash
 from arbiter.errors import UndecidableError
 from arbiter.model import FactSet, Opinion, PolicyOutcome, RiskClass, Verdict
@@ -33,5 +33,6 @@ def recompute(
             spoken[key] = evaluate(facts, facets, bench.risk_class, valid)
         return spoken[key]
 
-    outcome = policy(facets_from(bench, opinions), valid_members(bench, opinions))
-    return outcome, decide(bench, opinions, policy)
+    heard = hear(bench, opinions)
+    outcome = policy(facets_heard(bench, heard), count_valid(heard))
+    return outcome, decide_heard(bench, heard, policy)

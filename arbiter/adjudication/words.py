@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arbiter.adjudication.bench import Heard
-from arbiter.adjudication.quorum import what_became
-from arbiter.model import PolicyOutcome, Reason, ReasonCode, RuleEffect, Verdict, VerdictKind
+from arbiter.model import MemberStatus, PolicyOutcome, Reason, ReasonCode, RuleEffect, Verdict, VerdictKind
 from arbiter.question import QUESTION, Protocol
 
 SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
@@ -39,7 +38,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
     }
 )
 
-_COUNTS: Final = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+_COUNTS: Final = ("None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
 
 
 def sentence(reason: Reason) -> str:
@@ -48,32 +47,67 @@ def sentence(reason: Reason) -> str:
     return f"{SENTENCES[reason.code]}: {detail}." if detail else f"{SENTENCES[reason.code]}."
 
 
-def panel_sentences(protocol: Protocol, heard: Sequence[Heard]) -> list[str]:
-    """Return how many members voted, what each said, what became of the others, and what the facets came to."""
-    voting = [voice for voice in heard if voice.seat.asks == QUESTION]
-    valid = [voice for voice in voting if voice.is_valid]
-    members = "member" if len(voting) == 1 else "members"
-    said = [f"{_count(len(valid))} of {_count(len(voting)).lower()} voting {members} gave a valid answer."]
-    said += _groups(protocol, voting, QUESTION)
+def paragraph(
+    protocol: Protocol,
+    heard: Sequence[Heard],
+    outcome: PolicyOutcome | None,
+    verdict: Verdict,
+    signed: str,
+) -> str:
+    """Return the paragraph that a clinician reads first: question, answers, policy, verdict, and who signed."""
+    asked = any(voice.status is not None for voice in heard)
+    said = [f"The question: {protocol.question.text}"]
+    said += _panel_sentences(protocol, heard) if asked else ["No member of the panel was asked."]
+    said += _policy_sentences(protocol, outcome) if outcome is not None else []
+    said += _verdict_sentences(protocol, verdict)
+    return " ".join([*said, signed] if signed else said)
+
+
+def _panel_sentences(protocol: Protocol, heard: Sequence[Heard]) -> list[str]:
+    """Say how many members voted, what each said, what became of the others, and the same for each facet."""
+    voting = [voice for voice in heard if voice.votes_on_question]
+    valid = sum(voice.is_valid for voice in voting)
+    of = f"{_count(valid)} of {_count(len(voting)).lower()} voting members gave a valid answer."
+    said = [of, *_groups(protocol, voting, QUESTION)]
     for facet in protocol.facets:
         said += _groups(protocol, [voice for voice in heard if voice.seat.asks == facet.id], facet.id)
     return said
 
 
 def _groups(protocol: Protocol, voices: Sequence[Heard], asks: str) -> list[str]:
-    """Say together what members said alike; the options in their order, then the silent one by one."""
-    about = "" if asks == QUESTION else f" on {asks}"
+    """Say together what members said alike, options in their order, then the divided and the silent one by one."""
+    about = "" if asks == QUESTION else f"On {asks}, "
     said: list[str] = []
     for option in protocol.options_for(asks):
         titles = [voice.seat.title for voice in voices if voice.leaders == (option.id,)]
         if titles:
-            said.append(f"{_listed(titles)} said{about}: {quoted(option.title)}.")
-    said += [f"{voice.seat.title} was divided{about}." for voice in voices if len(voice.leaders) > 1]
-    said += [f"{voice.seat.title} {what_became(voice)}{about}." for voice in voices if not voice.is_valid]
+            said.append(f"{about}{listed(titles)} said: {quoted(option.title)}.")
+    said += [f"{about}{voice.seat.title} was divided." for voice in voices if len(voice.leaders) > 1]
+    said += [
+        f"{about}{voice.seat.title} {what_became(protocol, voice)}." for voice in voices if not voice.is_valid
+    ]
     return said
 
 
-def policy_sentences(protocol: Protocol, outcome: PolicyOutcome) -> list[str]:
+def what_became(protocol: Protocol, voice: Heard) -> str:
+    """Return in words what became of asking a member."""
+    match voice.status:
+        case None:
+            return "was not heard"
+        case MemberStatus.VALID:
+            return "answered"
+        case MemberStatus.ABSTAINED:
+            lacking = [fact_title(protocol, name) for name in voice.missing]
+            return f"abstained, lacking a usable value of {listed(lacking)}" if lacking else "abstained"
+        case MemberStatus.INVALID:
+            return "gave no usable answer"
+        case MemberStatus.TIMED_OUT:
+            return "did not answer in time"
+        case MemberStatus.DOWN:
+            return "could not be reached"
+
+
+def _policy_sentences(protocol: Protocol, outcome: PolicyOutcome) -> list[str]:
     """Return what the hospital's policy permits, denies and leaves open, each rule with its rationale."""
     said = [
         f"Rule {hit.rule} {_EFFECTS[hit.effect]}{_options(protocol, hit.options)}: {_ended(hit.rationale)}"
@@ -96,7 +130,7 @@ _EFFECTS: Final[Mapping[RuleEffect, str]] = MappingProxyType(
 )
 
 
-def verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
+def _verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
     """Return what adjudication said: the answer, or every reason why a human gives it."""
     match verdict.kind:
         case VerdictKind.DECIDE:
@@ -104,9 +138,9 @@ def verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
         case VerdictKind.ESCALATE:
             opening = "The panel did not decide; a clinician does."
         case VerdictKind.ASK_FACTS:
-            titles = [_fact_title(protocol, name) for name in verdict.wanted]
+            titles = [fact_title(protocol, name) for name in verdict.wanted]
             opening = (
-                f"The panel waits for {_listed(titles)}; should they not come in time, a clinician decides."
+                f"The panel waits for {listed(titles)}; should they not come in time, a clinician decides."
             )
     leaning = (
         []
@@ -122,21 +156,23 @@ def option_title(protocol: Protocol, option: str | None) -> str:
     return titles.get(option or "", option or "nothing")
 
 
-def _fact_title(protocol: Protocol, name: str) -> str:
+def fact_title(protocol: Protocol, name: str) -> str:
+    """Return the title of a fact of the question, or its name when the question lacks it."""
     spec = protocol.question.spec(name)
     return name if spec is None else spec.title
 
 
 def _options(protocol: Protocol, options: Iterable[str]) -> str:
     titles = [quoted(option_title(protocol, option)) for option in options]
-    return f" {_listed(titles)}" if titles else ""
+    return f" {listed(titles)}" if titles else ""
 
 
 def _count(number: int) -> str:
     return _COUNTS[number] if number < len(_COUNTS) else str(number)
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Return one or more words as a list in a sentence: `a`, `a and b`, `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
