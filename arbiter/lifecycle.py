@@ -251,6 +251,7 @@ class EntryType(StrEnum):
     CLAIM_ENDED = "claim.ended"
     COMMITTED = "review.committed"
     REVEALED = "panel.revealed"
+    SIGNED = "decision.signed"
     DECIDED = "case.decided"
     WITHDRAWN = "decision.withdrawn"
     RELEASED = "case.released"
@@ -271,6 +272,7 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.AMENDED: frozenset({"facts"}),
     EntryType.ESCALATED: frozenset({"certificate"}),
     EntryType.COMMITTED: frozenset({"review"}),
+    EntryType.SIGNED: frozenset({"signature"}),
     EntryType.DECIDED: frozenset({"certificate"}),
     EntryType.WITHDRAWN: frozenset({"certificate"}),
     EntryType.CANCELLED: frozenset({"reason"}),
@@ -397,7 +399,7 @@ MOVES: tuple[Move, ...] = (
     _move(HandBack, UNDER_REVIEW, {P.ESCALATED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
     _move(CommitOpinion, {P.CLAIMED}, {P.OPINION_COMMITTED}, {E.COMMITTED}, set()),
     _move(Reveal, {P.CLAIMED, P.OPINION_COMMITTED}, {P.REVEALED}, {E.REVEALED}, set()),
-    _move(Sign, {P.REVEALED}, {P.DECIDED}, {E.DECIDED}, {SealAndRelease}),
+    _move(Sign, {P.REVEALED}, {P.DECIDED}, {E.SIGNED, E.DECIDED}, {SealAndRelease}),
     _move(Release, {P.DECIDED}, {P.RELEASED}, {E.RELEASED}, {TellRequester}),
     _move(Cancel, _OPEN, {P.CANCELLED}, {E.CANCELLED, E.CLAIM_ENDED}, {DropSafetyNet, TellRequester}),
     _move(Contest, {P.RELEASED}, {P.ESCALATED}, {E.CONTESTED}, {NotifyDutyGroup, TellRequester}),
@@ -617,7 +619,7 @@ def _review(
                 claim=None,
                 due_at=None,
             )
-            return Step(decided, (E.DECIDED,), (SealAndRelease(),))
+            return Step(decided, (E.SIGNED, E.DECIDED), (SealAndRelease(),))
         case _:
             assert_never(event)
 

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 from arbiter.audit.verify import LogReport, LogVerifier
+from arbiter.documents import decode
+from arbiter.lifecycle import DecidedBy
+from arbiter.model import CaseId, ReasonCode
+from arbiter.policy import exclusions
 from arbiter.store.log import load_checkpoints, stream_leaves
+from arbiter.workflow.certifying import (
+    Circumstances,
+    adjudicate,
+    escalation_certificate,
+    signed_certificate,
+    verdict_in,
+)
+from arbiter.workflow.dossier import Document, Dossier, TakenFacts, load_dossier
 from arbiter.workflow.house import House
 
 BATCH = 5_000
+
+_NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
 
 
 async def verify_log(
@@ -32,3 +49,63 @@ async def verify_log(
             if progress is not None:
                 progress(verifier.entries, total)
     return verifier.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedStep:
+    """One certificate of a case, made again: the entry that commits to it, whether the bytes are the same, in words."""
+
+    seq: int
+    same: bool
+    said: str
+
+
+async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
+    """Make every certificate of a case again from its recorded inputs and compare the bytes.
+
+    Raises:
+        NotFoundError: when there is no such case.
+    """
+    async with house.store.read() as transaction:
+        dossier = await load_dossier(house, transaction, case)
+    return tuple(
+        _replay(dossier, document) for document in dossier.documents if document.name == "certificate"
+    )
+
+
+def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
+    recorded = decode(document.content)
+    again = _certificate_again(_as_of(dossier, document.seq), recorded)
+    verdict = recorded["decision"]["title"] if "decision" in recorded else recorded["verdict"]["kind"]
+    same = again == document.content
+    found = "the same bytes" if same else "OTHER BYTES than recorded"
+    return ReplayedStep(document.seq, same, f"{verdict}: recomputed to {found} ({len(document.content)})")
+
+
+def _as_of(dossier: Dossier, seq: int) -> Dossier:
+    """Return the dossier as it was when entry `seq` was written."""
+    return replace(dossier, documents=tuple(d for d in dossier.documents if d.seq < seq))
+
+
+def _certificate_again(before: Dossier, recorded: Mapping[str, Any]) -> bytes:
+    """Return the certificate that the inputs recorded before it make."""
+    around = Circumstances(
+        case=before.row.id,
+        risk_class=before.row.state.risk_class,
+        human_required=recorded["human_required"],
+        concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
+        code_version=recorded["code_version"],
+    )
+    taken = TakenFacts.decode(before.latest("facts").content)
+    shelved, opinions = before.shelved, before.opinions()
+    if recorded.get("decision", {}).get("by") == DecidedBy.REVIEWER.value:
+        shown = decode(before.latest("certificate").content)
+        return signed_certificate(around, shelved, taken, opinions, shown, before.latest("signature").content)
+    said = verdict_in(recorded)
+    excluded = exclusions(shelved.policy, taken.facts)
+    if excluded:
+        return escalation_certificate(around, shelved, taken, (), excluded)
+    if {reason.code for reason in said.reasons} & _NOT_THE_PANELS:
+        # Clocks and faults are not recomputed: the log says when and why, the certificate must say the same.
+        return escalation_certificate(around, shelved, taken, opinions, said.reasons)
+    return adjudicate(around, shelved, taken, opinions).certificate

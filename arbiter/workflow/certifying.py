@@ -1,72 +1,162 @@
-"""TEMPORARY until adjudication is there."""
+"""Turns recorded inputs into a verdict and its certificate, live and in replay alike.
+
+Whatever a certificate is made from is recorded beside it (facts, opinions, the protocol by hash, a signature), so that
+`arbiter.workflow.auditing.replay_case` can make each again and compare its bytes.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from arbiter.documents import encode, instant_text, opinion_document, verdict_document
-from arbiter.model import ActorId, Opinion, PolicyOutcome, Reason, Verdict, VerdictKind
+from arbiter import __version__
+from arbiter.adjudication import Bench, Signature, certificate, escalation, recompute
+from arbiter.documents import decode, encode, facts_hash, instant_text, outcome_from, verdict_from
+from arbiter.errors import UndecidableError
+from arbiter.model import CaseId, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
 from arbiter.policy import evaluate
 from arbiter.workflow.docket import Docket
-from arbiter.workflow.dossier import Dossier, TakenFacts
+from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.shelf import Shelved
+
+MEANING = "I have judged this case myself and take responsibility for this decision."
+"""What a reviewer's signature stands for; shown where it is asked for, and kept in the certificate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a certificate says beside the panel's part; `code_version` is that of the code that concluded."""
+
+    case: CaseId
+    risk_class: RiskClass
+    human_required: bool
+    concluded_at: datetime
+    code_version: str = __version__
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
+    """A verdict with the policy's word on it, and the certificate of both (canonical JSON)."""
+
     verdict: Verdict
-    outcome: PolicyOutcome
+    outcome: PolicyOutcome | None
     certificate: bytes
 
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    signer: ActorId
-    signer_name: str
-    signed_at: datetime
-    option: str
-    own_option: str | None
-    reason: str
+    @property
+    def shows_panel_first(self) -> bool:
+        """True when policy lets the reviewer see the panel before judging alone."""
+        return self.outcome is not None and self.outcome.shows_panel_first
 
 
-def _cert(verdict: Verdict, opinions: tuple[Opinion, ...], now: datetime, **more: Any) -> bytes:
-    return encode(
-        {
-            "format": "arbiter/certificate/v1",
-            "verdict": verdict_document(verdict),
-            "plain": "temporary",
-            "decided_at": instant_text(now),
-            "opinions": [opinion_document(o) for o in opinions],
-            **more,
-        }
-    )
+def circumstances(docket: Docket, now: datetime) -> Circumstances:
+    """Return the present circumstances of a case."""
+    state = docket.standing
+    return Circumstances(docket.case, state.risk_class, state.human_required, now)
 
 
 def adjudicate(
-    docket: Docket, shelved: Shelved, taken: TakenFacts, opinions: tuple[Opinion, ...], now: datetime
+    around: Circumstances, shelved: Shelved, taken: TakenFacts, opinions: tuple[Opinion, ...]
 ) -> Judged:
-    outcome = evaluate(shelved.policy, taken.facts, {}, docket.standing.risk_class, 3)
-    leads = [o.leading_option() for o in opinions if o.asks == "question"]
-    if len(set(leads)) == 1 and leads[0] is not None and not docket.standing.human_required:
-        verdict = Verdict(VerdictKind.DECIDE, leads[0], leads[0], (), (), ())
-    else:
-        verdict = Verdict(VerdictKind.ESCALATE, None, None, (), (), ())
-    return Judged(verdict, outcome, _cert(verdict, opinions, now))
+    """Weigh what the panel said. What must not be weighed together goes to a human."""
+    protocol = shelved.protocol
+    bench = Bench(protocol, facts_hash(taken.facts), around.risk_class, around.human_required)
+    try:
+        outcome, verdict = recompute(
+            bench,
+            taken.facts,
+            opinions,
+            lambda facts, facets, risk, valid: evaluate(shelved.policy, facts, facets, risk, valid),
+        )
+    except UndecidableError as error:
+        reasons = (Reason(ReasonCode.FAULT, str(error)),)
+        return Judged(escalation(reasons), None, escalation_certificate(around, shelved, taken, (), reasons))
+    return Judged(verdict, outcome, _render(around, shelved, taken, opinions, outcome, verdict))
 
 
 def escalation_certificate(
-    docket: Docket,
+    around: Circumstances,
     shelved: Shelved,
     taken: TakenFacts,
     opinions: tuple[Opinion, ...],
     reasons: tuple[Reason, ...],
-    now: datetime,
 ) -> bytes:
-    return _cert(Verdict(VerdictKind.ESCALATE, None, None, reasons, (), ()), opinions, now)
+    """Return the certificate of a case that goes to a human for the workflow's own reasons."""
+    return _render(around, shelved, taken, opinions, None, escalation(reasons))
 
 
-def signed_certificate(dossier: Dossier, signature: Signature) -> bytes:
-    v = Verdict(VerdictKind.DECIDE, signature.option, None, (), (), ())
-    return _cert(v, dossier.opinions(), signature.signed_at, signature={"signer": signature.signer})
+def signature_document(
+    signer: str, name: str, option: str, own_option: str | None, reason: str, shown: bytes, now: datetime
+) -> bytes:
+    """Return the document `signature`: who signed what, why, and the hash of the certificate they were shown."""
+    document = {
+        "reviewer": signer,
+        "name": name,
+        "option": option,
+        "own_option": own_option or "",
+        "meaning": MEANING,
+        "reason": reason,
+        "shown": hashlib.sha256(shown).hexdigest(),
+        "signed_at": instant_text(now),
+    }
+    return encode(document)
+
+
+def signed_certificate(
+    around: Circumstances,
+    shelved: Shelved,
+    taken: TakenFacts,
+    opinions: tuple[Opinion, ...],
+    shown: Mapping[str, Any],
+    signature: bytes,
+) -> bytes:
+    """Return the certificate of a reviewer's decision: the panel's part as it was shown, and the signature."""
+    signed = decode(signature)
+    reason = signed["reason"]
+    block = Signature(
+        reviewer=signed["reviewer"],
+        option=signed["option"],
+        own_option=signed["own_option"] or None,
+        meaning=signed["meaning"],
+        reason_hash=hashlib.sha256(reason.encode()).hexdigest() if reason else None,
+        signed_at=datetime.fromisoformat(signed["signed_at"]),
+    )
+    outcome = outcome_from(shown["policy"]) if "policy" in shown else None
+    return _render(around, shelved, taken, opinions, outcome, verdict_in(shown), block)
+
+
+def verdict_in(document: Mapping[str, Any]) -> Verdict:
+    """Return the verdict a certificate states, without the sentences made from it."""
+    stated = dict(document["verdict"])
+    stated["reasons"] = [
+        {name: value for name, value in reason.items() if name != "sentence"} for reason in stated["reasons"]
+    ]
+    return verdict_from(stated)
+
+
+def _render(
+    around: Circumstances,
+    shelved: Shelved,
+    taken: TakenFacts,
+    opinions: tuple[Opinion, ...],
+    outcome: PolicyOutcome | None,
+    verdict: Verdict,
+    signature: Signature | None = None,
+) -> bytes:
+    return encode(
+        certificate(
+            case=around.case,
+            protocol=shelved.protocol,
+            code_version=around.code_version,
+            facts=taken.facts,
+            risk_class=around.risk_class,
+            opinions=opinions,
+            outcome=outcome,
+            verdict=verdict,
+            concluded_at=around.concluded_at,
+            human_required=around.human_required,
+            signature=signature,
+        )
+    )

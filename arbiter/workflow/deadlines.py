@@ -11,7 +11,7 @@ from arbiter.lifecycle import Expire, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
 from arbiter.store.transaction import DatabaseError
-from arbiter.workflow.certifying import escalation_certificate
+from arbiter.workflow.certifying import circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
@@ -72,5 +72,9 @@ async def _expire(house: House, case: CaseId) -> bool:
 
 def _certificate(dossier: Dossier, late: Reason, now: datetime) -> bytes:
     return escalation_certificate(
-        dossier.docket, dossier.shelved, dossier.taken_facts(), dossier.opinions(), (late,), now
+        circumstances(dossier.docket, now),
+        dossier.shelved,
+        dossier.taken_facts(),
+        dossier.opinions(),
+        (late,),
     )

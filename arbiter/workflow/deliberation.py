@@ -18,7 +18,7 @@ from arbiter.lifecycle import Answer, Conclude, Park, Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
 from arbiter.panels.panel import address, ask_panel
 from arbiter.store.vault import CaseKey
-from arbiter.workflow.certifying import adjudicate, escalation_certificate
+from arbiter.workflow.certifying import adjudicate, circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, TakenFacts, load_dossier
 from arbiter.workflow.house import House
@@ -82,7 +82,11 @@ async def park(house: House, case: CaseId) -> None:
         dossier = await load_dossier(house, transaction, case)
     reasons = (Reason(ReasonCode.FAULT, "the work on this case failed more often than it may"),)
     certificate = escalation_certificate(
-        dossier.docket, dossier.shelved, dossier.taken_facts(), dossier.opinions(), reasons, now
+        circumstances(dossier.docket, now),
+        dossier.shelved,
+        dossier.taken_facts(),
+        dossier.opinions(),
+        reasons,
     )
     try:
         docket = advance(
@@ -121,11 +125,11 @@ async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> In
         heard = (*hand.opinions, *fresh)
         done = not docket.standing.unanswered
         if done:
-            judged = adjudicate(docket, hand.shelved, hand.taken, heard, now)
+            judged = adjudicate(circumstances(docket, now), hand.shelved, hand.taken, heard)
             docket = advance(
                 house,
                 docket,
-                Conclude(judged.verdict.kind, judged.outcome.shows_panel_first),
+                Conclude(judged.verdict.kind, judged.shows_panel_first),
                 actor=ARBITER,
                 now=now,
                 key=hand.key,

@@ -7,9 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from arbiter.errors import ArbiterError, StaleStateError
 from arbiter.model import CaseId
-from arbiter.store.transaction import DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +19,10 @@ class Errands:
         self._running: dict[CaseId, asyncio.Task[None]] = {}
 
     def start(self, case: CaseId, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work` for the case; its failure is logged and left to the safety net."""
-        self._running[case] = asyncio.create_task(self._run(case, work))
+        """Run `work` for the case; if it fails, that is logged and the safety net takes the case up."""
+        task = asyncio.create_task(work)
+        self._running[case] = task
+        task.add_done_callback(lambda done: self._ended(case, done))
 
     async def settled(self, case: CaseId) -> None:
         """Return once this process is not working on the case."""
@@ -38,12 +38,8 @@ class Errands:
             for task in late:
                 task.cancel()
 
-    async def _run(self, case: CaseId, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except StaleStateError:
-            log.info("case %s was taken up elsewhere", case)
-        except (ArbiterError, DatabaseError, OSError) as error:
-            log.warning("case %s is left to the safety net: %s", case, type(error).__name__)
-        finally:
-            self._running.pop(case, None)
+    def _ended(self, case: CaseId, task: asyncio.Task[None]) -> None:
+        if self._running.get(case) is task:
+            del self._running[case]
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            log.warning("case %s is left to the safety net", case, exc_info=fault)

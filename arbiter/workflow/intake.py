@@ -26,7 +26,7 @@ from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases import NewCase, claim_idempotency_key, insert_case
 from arbiter.store.transaction import Transaction, UniquenessError
 from arbiter.store.vault import CaseKey
-from arbiter.workflow.certifying import escalation_certificate
+from arbiter.workflow.certifying import circumstances, escalation_certificate
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
 from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
@@ -205,7 +205,7 @@ def _ask_or_exclude(
     if not reasons:
         seats = tuple(seat.member for seat in shelved.protocol.seats)
         return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
-    certificate = escalation_certificate(docket, shelved, taken, (), reasons, now)
+    certificate = escalation_certificate(circumstances(docket, now), shelved, taken, (), reasons)
     return advance(
         house, docket, Exclude(), actor=ARBITER, now=now, key=key, documents={"certificate": certificate}
     )

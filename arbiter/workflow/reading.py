@@ -182,18 +182,15 @@ def decision_of(dossier: Dossier) -> DecisionView:
         if document.name == "certificate" and document.seq == dossier.row.decided_seq
     )
     content = decode(document.content)
-    option = str(content["verdict"]["option"])
-    titles = {option.id: option.title for option in dossier.shelved.protocol.question.options}
-    decided_by = dossier.row.state.decided_by
-    assert decided_by is not None
+    decided = content["decision"]
     return DecisionView(
         case=dossier.row.id,
-        option=option,
-        title=titles[option],
-        decided_by=DecidedBy(decided_by),
-        decided_at=datetime.fromisoformat(content["decided_at"]),
+        option=decided["option"],
+        title=decided["title"],
+        decided_by=DecidedBy(decided["by"]),
+        decided_at=datetime.fromisoformat(content["concluded_at"]),
         certificate_sha256=hashlib.sha256(document.content).hexdigest(),
-        plain=str(content["plain"]),
+        plain=content["plain"],
     )
 
 
@@ -231,13 +228,13 @@ def _cursor(row: CaseRow) -> str:
 
 
 def _parse_cursor(cursor: str) -> tuple[datetime, CaseId]:
+    problem = Problem("/cursor", "unknown-cursor", "expected a cursor that a page of this list gave")
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         at, case = text.split(" ")
         instant = datetime.fromisoformat(at)
-        if instant.tzinfo is None:
-            raise ValueError(at)
     except (binascii.Error, UnicodeError, ValueError) as error:
-        problem = Problem("/cursor", "unknown-cursor", "expected a cursor that a page of this list gave")
         raise RefusedError("the cursor is not one of this list's", (problem,)) from error
+    if instant.tzinfo is None:
+        raise RefusedError("the cursor is not one of this list's", (problem,))
     return instant, CaseId(case)

@@ -18,6 +18,7 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import (
     WITH_HUMANS,
     CommitOpinion,
+    DecidedBy,
     HandBack,
     Phase,
     Read,
@@ -30,7 +31,7 @@ from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
 from arbiter.store.cases import Wanted, list_cases
 from arbiter.workflow.acting import act
-from arbiter.workflow.certifying import Signature, signed_certificate
+from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import decision_of
@@ -224,15 +225,19 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
     def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
         own = _own_opinion(dossier, principal)
         _check_signature(dossier, own, option, reason)
-        signature = Signature(
-            signer=principal.id,
-            signer_name=principal.name,
-            signed_at=now,
-            option=option,
-            own_option=None if own is None else own.option,
-            reason=reason,
+        shown = dossier.latest("certificate").content
+        signature = signature_document(
+            principal.id, principal.name, option, None if own is None else own.option, reason, shown, now
         )
-        return Sign(principal.id), {"certificate": signed_certificate(dossier, signature)}
+        certificate = signed_certificate(
+            circumstances(dossier.docket, now),
+            dossier.shelved,
+            dossier.taken_facts(),
+            dossier.opinions(),
+            decode(shown),
+            signature,
+        )
+        return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
     await act(house, principal, case, decide)
 
@@ -247,10 +252,17 @@ async def signed_case(house: House, principal: Principal, case: CaseId) -> Decis
     async with house.store.read() as transaction:
         await load_seen_case(transaction, principal, case)
         dossier = await load_dossier(house, transaction, case)
-    signature = decode(dossier.latest("certificate").content).get("signature")
-    if dossier.row.decided_seq is None or not signature or signature["signer"] != principal.id:
+    signer = signer_of(dossier)
+    if signer != principal.id:
         raise IllegalMoveError(f"reviewer {principal.id} has not signed case {case}")
     return decision_of(dossier) if dossier.row.state.phase is Phase.RELEASED else None
+
+
+def signer_of(dossier: Dossier) -> str | None:
+    """Return who signed the case's present decision; None when the panel decided, or nothing is decided."""
+    if dossier.row.state.decided_by is not DecidedBy.REVIEWER:
+        return None
+    return str(decode(dossier.latest("signature").content)["reviewer"])
 
 
 def _by_urgency(item: WorkItem) -> tuple[int, float, str]:

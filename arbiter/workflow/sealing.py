@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -81,10 +82,8 @@ class Sealer:
         syncing = asyncio.create_task(self._sync_kept())
         try:
             while True:
-                try:
+                with suppress(TimeoutError):
                     await asyncio.wait_for(self._wanted.wait(), IDLE_SECONDS)
-                except TimeoutError:
-                    pass
                 self._wanted.clear()
                 waiting, self._waiting = self._waiting, []
                 try:

@@ -1,0 +1,89 @@
+"""The doors on one HTTP server: REST under `/v1`, the clinicians' pages at `/`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from arbiter.api.app import create_app
+from arbiter.errors import ConfigurationError
+from arbiter.settings import Settings
+from arbiter.workflow.house import House
+from clinician_ui.pages import create_pages
+
+DRAIN_SECONDS = 5
+
+REST_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+
+
+def build_app(house: House) -> ASGIApp:
+    """Return the application with every door."""
+    rest, pages = create_app(house), create_pages(house)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        door = rest if scope["path"].startswith(REST_PATHS) else pages
+        await door(scope, receive, send)
+
+    return application
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they end the process before the house has put its work away."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.Event]:
+    """Serve while the block runs; the event it yields is set by SIGINT and SIGTERM.
+
+    Raises:
+        ConfigurationError: when the address is taken.
+    """
+    config = uvicorn.Config(
+        build_app(house),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = _Server(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(_serve(server))
+    try:
+        await _until_started(server, serving, settings)
+        yield stop
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _serve(server: _Server) -> None:
+    # uvicorn exits the process when it cannot bind; here that is one more error with advice.
+    try:
+        await server.serve()
+    except SystemExit:
+        server.should_exit = True
+
+
+async def _until_started(server: _Server, serving: asyncio.Task[None], settings: Settings) -> None:
+    while not server.started:
+        if serving.done():
+            raise ConfigurationError(
+                f"cannot listen on {settings.host}:{settings.port}; is another Arbiter running there? "
+                "ARBITER_PORT names another port"
+            )
+        await asyncio.sleep(0.01)

@@ -1,0 +1,1 @@
+"""The use cases: load, step, save, perform. One step, one transaction; everything impure that is not a door."""
