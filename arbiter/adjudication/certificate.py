@@ -13,11 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from arbiter.adjudication.bench import Bench, facets_heard, hear
-from arbiter.adjudication.words import (
-    option_title,
-    quoted,
-    sentence,
-)
+from arbiter.adjudication.words import option_title, paragraph, quoted, sentence
 from arbiter.documents import (
     decimal_text,
     instant_text,

@@ -19,7 +19,7 @@ from arbiter.adjudication.quorum import (
     quorum_reasons,
     veto_reasons,
 )
-from arbiter.adjudication.words import fact_title, listed, what_became
+from arbiter.adjudication.words import fact_title, listed, option_title, quoted, what_became
 from arbiter.errors import UndecidableError
 from arbiter.model import (
     MemberStatus,
@@ -204,9 +204,8 @@ def _policy_reasons(bench: Bench, leading: str | None, outcome: PolicyOutcome) -
     if not outcome.permitted:
         yield Reason(ReasonCode.POLICY_EXCLUDES_OPTION, "no option is left")
     elif leading is not None and leading not in outcome.permitted:
-        yield Reason(
-            ReasonCode.POLICY_EXCLUDES_OPTION, f"{leading} is not among {', '.join(outcome.permitted)}"
-        )
+        left = listed([quoted(option_title(bench.protocol, option)) for option in outcome.permitted])
+        yield Reason(ReasonCode.POLICY_EXCLUDES_OPTION, f"only {left} is left")
 
 
 def _in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

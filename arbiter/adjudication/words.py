@@ -82,11 +82,13 @@ def _groups(protocol: Protocol, voices: Sequence[Heard], asks: str) -> list[str]
         titles = [voice.seat.title for voice in voices if voice.leaders == (option.id,)]
         if titles:
             said.append(f"{about}{listed(titles)} said: {quoted(option.title)}.")
-    said += [f"{about}{voice.seat.title} was divided." for voice in voices if len(voice.leaders) > 1]
-    said += [
-        f"{about}{voice.seat.title} {what_became(protocol, voice)}." for voice in voices if not voice.is_valid
-    ]
-    return said
+    fates: dict[str, list[str]] = {}
+    for voice in voices:
+        if not voice.is_valid:
+            fates.setdefault(what_became(protocol, voice), []).append(voice.seat.title)
+        elif len(voice.leaders) > 1:
+            fates.setdefault("could not say which", []).append(voice.seat.title)
+    return said + [f"{about}{listed(titles)} {fate}." for fate, titles in fates.items()]
 
 
 def what_became(protocol: Protocol, voice: Heard) -> str:
