@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from arbiter.errors import Problem
 from arbiter.model import FactValue, RiskClass
 from arbiter.protocols.intake import RawFact
 from arbiter.protocols.positions import Positions
@@ -73,3 +74,12 @@ class Bundle:
             KeyError: when the bundle has no such YAML file.
         """
         return self.positions[file].locate(pointer)
+
+    def placed(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Return problems found elsewhere with `file#/json/pointer` turned into `file:line:column`."""
+        found = []
+        for problem in problems:
+            file, separator, pointer = problem.pointer.partition("#")
+            known = separator == "#" and file in self.positions
+            found.append(replace(problem, pointer=self.locate(file, pointer)) if known else problem)
+        return tuple(found)

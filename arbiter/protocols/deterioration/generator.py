@@ -4,8 +4,8 @@ Every number here is invented; nothing is fitted to patients, and no clinical cl
 the same cases every time. Each line has the shape of `examples.jsonl`, without what the service should make of it.
 
 The latent truth
-  severity s >= 0 is drawn first and never written out. Seven in ten patients are well, s = |N(0, 0.4)|; the others are
-  unwell, s = max(0, N(1.9, 0.8)), with one course: respiratory, septic, cardiac, neurological or hypertensive.
+  severity s >= 0 is drawn first and never written out. Seven in ten patients are well, s = |N(0, 0.35)|; the others are
+  unwell, s = max(0, N(2.1, 0.7)), with one course: respiratory, septic, cardiac, neurological or hypertensive.
   The label is drawn from the severity alone: P(urgent-review) = 1 / (1 + exp(-(s - 1.1) / 0.15)).
   Each vital sign is normal for the patient + what the course adds per unit of s + noise, rounded as it is charted. So
   signs are correlated through s, and no score can be perfect: the label depends on s, the scores see only its traces.
@@ -35,26 +35,26 @@ CASES_LIMIT: Final = 100_000
 # What each course adds to a sign per unit of severity.
 COURSES: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
     {
-        "respiratory": {"respiratory_rate": 6.0, "spo2": -2.8, "heart_rate": 12, "temperature": 0.3},
+        "respiratory": {"respiratory_rate": 6.8, "spo2": -3.2, "heart_rate": 15, "temperature": 0.5},
         "septic": {
-            "respiratory_rate": 4.5,
-            "spo2": -1.2,
-            "heart_rate": 17,
-            "temperature": 0.8,
+            "respiratory_rate": 5.5,
+            "spo2": -1.6,
+            "heart_rate": 20,
+            "temperature": 0.9,
             "systolic_bp": -13,
-            "diastolic_bp": -11,
+            "diastolic_bp": -12,
         },
         "cardiac": {
-            "respiratory_rate": 4.5,
-            "spo2": -2.0,
-            "heart_rate": 18,
+            "respiratory_rate": 5.8,
+            "spo2": -2.5,
+            "heart_rate": 23,
             "systolic_bp": -12,
-            "diastolic_bp": -6,
+            "diastolic_bp": -7,
         },
         "neurological": {"respiratory_rate": -1.0, "heart_rate": -4, "systolic_bp": 12},
         "hypertensive": {
-            "respiratory_rate": 7.0,
-            "spo2": -2.2,
+            "respiratory_rate": 7.5,
+            "spo2": -2.6,
             "heart_rate": 10,
             "systolic_bp": 34,
             "diastolic_bp": 16,
@@ -123,7 +123,7 @@ def _case(random: Random, seed: int, number: int) -> dict[str, Any]:
 
 def _patient(random: Random) -> Patient:
     course = random.choice(sorted(COURSES)) if random.random() < UNWELL else None
-    severity = max(0.0, random.gauss(1.9, 0.8)) if course else abs(random.gauss(0, 0.4))
+    severity = max(0.0, random.gauss(2.1, 0.7)) if course else abs(random.gauss(0, 0.35))
     chance = 1 / (1 + math.exp(-(severity - THRESHOLD) / STEEPNESS))
     return Patient(
         severity=severity,
@@ -194,8 +194,8 @@ def _bloods(random: Random, patient: Patient) -> dict[str, dict[str, Any]]:
     if random.random() < 0.08 + 0.2 * patient.severity:
         tension = max(12.0, random.gauss(40 - 3 * septic + (8 if patient.scale_2 else 0), 4))
         found["paco2"] = {"value": round(tension, 1), "unit": "mm[Hg]", "age_minutes": min(taken, 350)}
-    if random.random() < 0.1 + 0.25 * patient.severity:
-        lactate = max(0.3, random.gauss(1.0 + 0.9 * septic, 0.35))
+    if random.random() < 0.15 + 0.3 * patient.severity:
+        lactate = max(0.3, random.gauss(1.0 + 0.7 * septic, 0.35))
         found["lactate"] = {"value": round(lactate, 1), "unit": "mmol/L", "age_minutes": min(taken, 350)}
     return found
 
