@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from arbiter import __version__, demo as demonstration, serving
+from arbiter import __version__, serving
+from arbiter import demo as demonstration
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
@@ -24,7 +25,6 @@ from arbiter.identity.clients import disable_client, list_clients, register_clie
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
-from arbiter.protocols.checking import check_bundle
 from arbiter.protocols.loader import shipped
 from arbiter.settings import Settings, read_settings
 from arbiter.store import migrate as migrations
@@ -34,6 +34,7 @@ from arbiter.wiring import open_house, run_house
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import NAME as KEPT_NAME
+from arbiter.workflow.protocol_checking import check_bundle
 
 _T = TypeVar("_T")
 
@@ -43,7 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Arbiter puts a panel of clinical models between a hospital's systems and an important decision.",
 )
-keys = typer.Typer(no_args_is_help=True, help="The log's signing key and the keys that keep case content secret.")
+keys = typer.Typer(
+    no_args_is_help=True, help="The log's signing key and the keys that keep case content secret."
+)
 protocol = typer.Typer(no_args_is_help=True, help="Protocol bundles: the question, the panel, the policy.")
 clients = typer.Typer(no_args_is_help=True, help="Hospital systems that may call the REST door.")
 accounts = typer.Typer(no_args_is_help=True, help="People who may log in.")
@@ -157,11 +160,15 @@ def replay(case: str) -> None:
 
 
 @keys.command("init")
-def keys_init(origin: Annotated[str, typer.Argument(help="The log's name, e.g. log.hospital.example/arbiter")]) -> None:
+def keys_init(
+    origin: Annotated[str, typer.Argument(help="The log's name, e.g. log.hospital.example/arbiter")],
+) -> None:
     """Make the keys (files of mode 0600 under ARBITER_DATA/keys); existing ones are never overwritten."""
     settings = read_settings()
     keyring = init_keys(settings.data, origin, SystemChance())
-    out.print(f"made {settings.data / 'keys'} for the log {keyring.origin}; copy the folder to a safe place now")
+    out.print(
+        f"made {settings.data / 'keys'} for the log {keyring.origin}; copy the folder to a safe place now"
+    )
 
 
 @keys.command("show")
@@ -213,7 +220,9 @@ def clients_list() -> None:
     """List registered systems."""
     table = Table("id", "name", "roles", "sites", "disabled")
     for row in _in_house(lambda house: list_clients(house.identities)):
-        table.add_row(row.id, row.name, ", ".join(row.roles), ", ".join(row.sites), str(row.disabled_at or ""))
+        table.add_row(
+            row.id, row.name, ", ".join(row.roles), ", ".join(row.sites), str(row.disabled_at or "")
+        )
     out.print(table)
 
 
@@ -258,7 +267,11 @@ def audit_verify() -> None:
 
             report = await verify_log(house, kept, advance)
         size = 0 if report.newest is None else report.newest.size
-        against = "no kept checkpoint to compare with" if kept is None else "none missing against the kept checkpoint"
+        against = (
+            "no kept checkpoint to compare with"
+            if kept is None
+            else "none missing against the kept checkpoint"
+        )
         return (
             f"verified {report.entries} entries of {report.cases} cases under {report.checkpoints} checkpoints; "
             f"newest covers {size}; {against}"
@@ -279,11 +292,15 @@ def audit_verify_receipt(
         f"{entry.type} of case {entry.case} at {entry.at.isoformat()}: entry {entry.seq}, under a checkpoint of "
         f"{verified.checkpoint.size} entries signed by {verified.checkpoint.origin}"
     )
-    for opening in verified.openings:
-        out.print(f"{opening.name}: {len(opening.content)} bytes, as committed to")
+    for opened, content in verified.contents:
+        out.print(f"{opened}: {len(content)} bytes, as committed to")
 
 
 def _progress() -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
     )

@@ -58,10 +58,7 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = _Server(config)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_on_signals()
     serving = asyncio.create_task(_serve(server))
     try:
         await _until_started(server, serving, settings)
@@ -69,6 +66,14 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
     finally:
         server.should_exit = True
         await serving
+
+
+def stop_on_signals() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _serve(server: _Server) -> None:

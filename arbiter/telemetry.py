@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -58,10 +59,19 @@ class JsonLines(logging.Formatter):
 
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Send this process's log to standard error as JSON lines."""
-    handler = logging.StreamHandler(sys.stderr)
+    _send_to(logging.StreamHandler(sys.stderr), level)
+
+
+def log_to_file(path: Path, level: int = logging.INFO) -> None:
+    """Send this process's log to a file as JSON lines, for when the terminal shows something else."""
+    _send_to(logging.FileHandler(path, encoding="utf-8"), level)
+
+
+def _send_to(handler: logging.Handler, level: int) -> None:
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    # Their lines tell of every request and job, and carry addresses.
+    for noisy in ("httpx", "procrastinate", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -145,18 +145,17 @@ def _render(
     verdict: Verdict,
     signature: Signature | None = None,
 ) -> bytes:
+    bench = Bench(shelved.protocol, facts_hash(taken.facts), around.risk_class, around.human_required)
     return encode(
         certificate(
             case=around.case,
-            protocol=shelved.protocol,
-            code_version=around.code_version,
-            facts=taken.facts,
-            risk_class=around.risk_class,
+            bench=bench,
+            facts_version=taken.facts.version,
             opinions=opinions,
             outcome=outcome,
             verdict=verdict,
+            code_version=around.code_version,
             concluded_at=around.concluded_at,
-            human_required=around.human_required,
             signature=signature,
         )
     )
