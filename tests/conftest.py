@@ -38,6 +38,7 @@ from arbiter.store.vault import Vault
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _TEMPLATE = "arbiter_template"
+_ROOM_BYTES = 2 * 1024**3
 _WITHOUT_DURABILITY = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -100,9 +101,17 @@ def vault(keyring: Keyring, chance: SeededChance) -> Vault:
 @pytest.fixture(scope="session")
 def short_folder() -> Iterator[Path]:
     """A folder for servers: short enough for a socket's path, and one that the database's own user may pass through."""
-    folder = Path(tempfile.mkdtemp(prefix="arbiter-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="arbiter-test-", dir=_roomy_memory()))
     yield folder
     shutil.rmtree(folder)
+
+
+def _roomy_memory() -> str | None:
+    """The machine's memory as a folder, where there is room: copying databases through the disk is the slow part."""
+    memory = "/dev/shm"
+    if os.access(memory, os.W_OK | os.X_OK) and shutil.disk_usage(memory).free > _ROOM_BYTES:
+        return memory
+    return None
 
 
 @pytest.fixture(scope="session")
