@@ -25,6 +25,8 @@ FUTURE_TOLERANCE: Final = timedelta(seconds=60)
 """Clocks of hospital systems differ; an observation may seem this far ahead of intake."""
 
 OLDEST: Final = timedelta(days=366)
+OLDEST_STANDING: Final = timedelta(days=366 * 130)
+"""For facts that do not age; nobody was there to observe anything earlier."""
 FACTS_LIMIT: Final = 256
 SOURCE_LIMIT: Final = 200
 DIGITS_LIMIT: Final = 30
@@ -177,8 +179,10 @@ def _instant(spec: FactSpec, observed_at: datetime, taken_at: datetime) -> Itera
             "future",
             f"expected an instant at most {FUTURE_TOLERANCE.seconds} s after intake",
         )
-    elif spec.greatest_age is not None and age > OLDEST:
-        yield "observed_at", "too-old", f"expected an instant at most {OLDEST.days} days before intake"
+        return
+    oldest = OLDEST_STANDING if spec.greatest_age is None else OLDEST
+    if age > oldest:
+        yield "observed_at", "too-old", f"expected an instant at most {oldest.days} days before intake"
 
 
 def _origin(raw: RawFact) -> Iterator[_Found]:

@@ -301,12 +301,12 @@ def explain(error: ErrorDetails) -> tuple[str, str]:
         wanted = _EXPECTED[kind].format(**context)
         came = kind_of(error["input"]) if kind in _TYPES else _short(error["input"])
         return "type" if kind in _TYPES else "value", f"expected {wanted}, {came} came"
-    return "value", error["msg"].lower()
+    return "value", error["msg"]
 
 
 def _short(value: object) -> str:
     if isinstance(value, str):
         return repr(value) if len(value) <= 40 else f"{len(value)} characters"
     if isinstance(value, list):
-        return f"{len(value)} entries" if value else "none"
+        return str(len(value)) if value else "none"
     return str(value)

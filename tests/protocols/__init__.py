@@ -1,0 +1,1 @@
+"""Bundles, intake and the shipped protocol against malformed input."""
