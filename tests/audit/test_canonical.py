@@ -116,6 +116,11 @@ def test_any_other_spelling_is_refused(data: bytes) -> None:
         parse_canonical(data)
 
 
+def test_a_duplicate_key_is_called_one() -> None:
+    with pytest.raises(VerificationError, match="duplicate key"):
+        parse_canonical(b'{"a":{"b":1,"b":1}}')
+
+
 def test_a_refusal_never_repeats_the_content() -> None:
     with pytest.raises(VerificationError) as caught:
         parse_canonical(b'{"name":"Doe, Jane", "age":1}')

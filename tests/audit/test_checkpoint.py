@@ -92,6 +92,13 @@ def test_a_witness_adds_its_word_and_does_not_replace_the_logs() -> None:
         open_checkpoint(sign_checkpoint(checkpoint, [WITNESS]), [*KEYS, WITNESS_KEY])
 
 
+def test_a_cosignature_under_the_origins_name_is_not_the_logs_signature() -> None:
+    impostor = Ed25519Cosigner(ORIGIN, b"w" * 32, 1_795_316_400)
+    note = sign_checkpoint(Checkpoint(ORIGIN, 7, ROOT), [impostor])
+    with pytest.raises(VerificationError, match="no known key of its origin"):
+        open_checkpoint(note, [*KEYS, VerifierKey.parse(impostor.verifier_key)])
+
+
 def test_a_key_of_one_log_cannot_speak_for_another() -> None:
     other = Ed25519NoteSigner("log.elsewhere.example", b"o" * 32)
     note = sign_checkpoint(Checkpoint(ORIGIN, 7, ROOT), [other])
@@ -131,6 +138,7 @@ def test_a_proof_is_laid_out_as_the_specification_says() -> None:
         b"c2sp.org/tlog-proof@v1",
         b"c2sp.org/tlog-proof@v1\n\nnote",
         b"c2sp.org/tlog-proof@v1\nindex 0\n",
+        b"c2sp.org/tlog-proof@v1\nindex 0",
         b"c2sp.org/tlog-proof@v2\nindex 0\n\nnote",
         b"index 0\n\nnote",
         b"c2sp.org/tlog-proof@v1\nindex\n\nnote",

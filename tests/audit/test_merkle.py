@@ -185,6 +185,22 @@ def test_a_consistency_proof_holds_for_its_sizes_and_roots_alone() -> None:
                     verify_consistency(old_size, old_root, new_size, new_root, proof)
 
 
+def test_a_proof_that_climbs_past_the_root_is_refused_even_to_a_root_made_for_it() -> None:
+    beyond = node_hash(LEAVES[1], LEAVES[0])
+    with pytest.raises(VerificationError, match="too long"):
+        verify_inclusion(LEAVES[0], 0, 1, [LEAVES[1]], beyond)
+    proof = (*prove_consistency(3, 5, NODES), LEAVES[9])
+    with pytest.raises(VerificationError, match="too long"):
+        verify_consistency(3, node_hash(LEAVES[9], ROOTS[3]), 5, node_hash(LEAVES[9], ROOTS[5]), proof)
+
+
+def test_a_byte_moved_from_the_leaf_to_its_sibling_is_refused() -> None:
+    leaf, sibling = LEAVES[:2]
+    assert node_hash(leaf[:31], leaf[31:] + sibling) == ROOTS[2]
+    with pytest.raises(VerificationError, match="32 bytes"):
+        verify_inclusion(leaf[:31], 0, 2, [leaf[31:] + sibling], ROOTS[2])
+
+
 def test_equal_sizes_with_different_roots_are_a_fork() -> None:
     with pytest.raises(VerificationError, match="one size"):
         verify_consistency(7, ROOTS[7], 7, ROOTS[8], ())

@@ -126,6 +126,24 @@ def test_a_changed_cosignature_refuses_the_note(change: Callable[[bytes], bytes]
     assert len(open_note(note, KNOWN).unknown) == 1
 
 
+def test_a_well_signed_time_beyond_the_format_is_refused() -> None:
+    message = b"cosignature/v1\ntime %d\n" % 2**63 + PETER_TEXT.encode()
+    cosigner = Ed25519Cosigner("witness.example/w1", b"w" * 32, 0)
+    key = VerifierKey.parse(cosigner.verifier_key)
+    signature = struct.pack(">Q", 2**63) + Ed25519NoteSigner("x", b"w" * 32).sign(message)
+    note = sign_note(PETER_TEXT, [PETER], kept=[NoteSignature(key.name, key.key_id, signature)])
+    with pytest.raises(VerificationError, match="timestamp"):
+        open_note(note, [key])
+
+
+@pytest.mark.parametrize("control", ["\t", "\r", "\x00", "\x0b", "\x1f"])
+def test_a_well_signed_text_with_a_control_character_is_refused(control: str) -> None:
+    text = f"a{control}b\n"
+    line = NoteSignature("PeterNeumann", KNOWN[0].key_id, PETER.sign(text.encode())).line()
+    with pytest.raises(VerificationError, match="control character"):
+        open_note(f"{text}\n{line}".encode(), KNOWN)
+
+
 def test_sixteen_signatures_are_accepted() -> None:
     signers = [Ed25519NoteSigner(f"key{i}", bytes([i]) * 32) for i in range(16)]
     opened = open_note(sign_note("text\n", signers), [VerifierKey.parse(s.verifier_key) for s in signers])

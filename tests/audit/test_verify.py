@@ -208,6 +208,16 @@ def test_two_signed_checkpoints_of_one_size_are_a_fork() -> None:
     assert "two signed checkpoints of one size differ" in str(refusal(LOG.rows, notes))
 
 
+def test_each_of_two_separate_forks_is_named() -> None:
+    forks = [sign_checkpoint(Checkpoint(ORIGIN, size, b"f" * 32), [SIGNER]) for size in (3, 21)]
+    notes = (LOG.notes[0], forks[0], *LOG.notes[2:4], forks[1], LOG.notes[5])
+    details = [finding.detail for finding in refusal(LOG.rows, notes).findings]
+    assert details == [
+        "checkpoint of size 3 contradicts the log (a fork): entries 1 to 2 not as signed",
+        "checkpoint of size 21 contradicts the log (a fork): entry 20 not as signed",
+    ]
+
+
 def test_descending_checkpoints_are_refused() -> None:
     notes = (LOG.notes[0], LOG.notes[2], LOG.notes[1], *LOG.notes[3:])
     assert "stored checkpoint 2 of size 3 follows one of size 8" in str(refusal(LOG.rows, notes))
