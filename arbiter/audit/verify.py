@@ -99,6 +99,7 @@ class LogVerifier:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
         self._tree = _Tree()
+        self._expected = 0
         self._links: dict[str, Link] = {}
         self._closed: set[str] = set()
         self._origin: str | None = None
@@ -147,7 +148,7 @@ class LogVerifier:
         )
 
     def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
-        expected = self._tree.size
+        expected, self._expected = self._expected, index + 1
         if index > expected:
             self._found(expected, f"{_span(expected, index)} missing: came entry {index}")
         elif index < expected:

@@ -118,6 +118,17 @@ def test_missing_rows_are_named(start: int, count: int) -> None:
     refusal(renumbered(rows))
 
 
+def test_one_missing_row_is_one_gap() -> None:
+    rows = LOG.rows
+    del rows[25]
+    details = [finding.detail for finding in refusal(rows).findings]
+    assert details == [
+        "entry 25 missing: came entry 26",
+        "entry 28: case case-0001, seq 9: seq 8 is missing",
+        "the log ends at size 29, the checkpoint has size 30: entry 29 missing",
+    ]
+
+
 @given(st.integers(1, 30))
 def test_a_cut_tail_is_named(count: int) -> None:
     kept = 30 - count
