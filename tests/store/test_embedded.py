@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -21,7 +22,8 @@ from arbiter.errors import ConfigurationError
 from arbiter.settings import Settings
 from arbiter.store import migrate
 from arbiter.store.database import DATABASE, conninfo, keep_running, prepare_database
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres, _programs, kill_postmaster
+from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres, kill_postmaster
+from arbiter.store.postgres_programs import find_programs
 
 # These test durability, so fsync stays on; only the time to make the folder is saved.
 SMALL = {"shared_buffers": "16MB"}
@@ -250,7 +252,7 @@ def test_nobody_else_may_reach_the_socket_or_the_files(server: EmbeddedPostgres)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
 def test_another_user_of_the_machine_cannot_connect(server: EmbeddedPostgres) -> None:
     stranger = subprocess.run(
-        [_programs() / "psql", conninfo(server.superuser_url)],
+        [find_programs() / "psql", conninfo(server.superuser_url)],
         user=65534,
         group=65534,
         extra_groups=[],
@@ -260,6 +262,49 @@ def test_another_user_of_the_machine_cannot_connect(server: EmbeddedPostgres) ->
     )
     assert stranger.returncode != 0
     assert "Permission denied" in stranger.stderr
+
+
+_AS_ORDINARY_USER = """
+import os, pathlib, sys
+import psycopg
+from arbiter.store.embedded import EmbeddedPostgres
+os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
+server = EmbeddedPostgres(pathlib.Path(sys.argv[1]), {"fsync": "off"})
+server.start()
+os.kill(server.postmaster_pid(), 9)
+server.start()
+assert server.folder.stat().st_uid == os.geteuid()
+server.stop()
+assert server.postmaster_pid() is None
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="elsewhere every test here runs as an ordinary user")
+def test_an_ordinary_user_runs_a_server_of_its_own(short_folder: Path) -> None:
+    user = pwd.getpwnam("nobody").pw_uid
+    data = short_folder / "ordinary"
+    data.mkdir(mode=0o700)
+    os.chown(data, user, user)
+    ran = subprocess.run(
+        [sys.executable, "-c", _AS_ORDINARY_USER, str(data), str(user)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a way for another user")
+def test_the_way_to_the_files_can_be_walked_and_not_looked_into(made: Path, short_folder: Path) -> None:
+    closed = short_folder / "closed"
+    closed.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", str(made), str(closed / "data")], check=True)
+    server = EmbeddedPostgres(closed / "data", SMALL)
+    server.start()
+    server.stop()
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o701
+    assert stat.S_IMODE((closed / "data").stat().st_mode) == 0o701
 
 
 def test_a_data_folder_too_deep_for_a_socket_works(made: Path, short_folder: Path) -> None:

