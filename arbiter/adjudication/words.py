@@ -87,7 +87,7 @@ def _groups(protocol: Protocol, voices: Sequence[Heard], asks: str) -> list[str]
         if not voice.is_valid:
             fates.setdefault(what_became(protocol, voice), []).append(voice.seat.title)
         elif len(voice.leaders) > 1:
-            fates.setdefault("could not say which", []).append(voice.seat.title)
+            fates.setdefault("gave equal support to several answers", []).append(voice.seat.title)
     return said + [f"{about}{listed(titles)} {fate}." for fate, titles in fates.items()]
 
 
@@ -141,9 +141,7 @@ def _verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
             opening = "The panel did not decide; a clinician does."
         case VerdictKind.ASK_FACTS:
             titles = [fact_title(protocol, name) for name in verdict.wanted]
-            opening = (
-                f"The panel waits for {listed(titles)}; should they not come in time, a clinician decides."
-            )
+            opening = f"The panel asks for {listed(titles)}; if nothing comes in time, a clinician decides."
     leaning = (
         []
         if verdict.leading is None

@@ -326,6 +326,9 @@ class _Parser:
             item = self._unary()
             if not isinstance(item, Literal):
                 raise ConditionSyntaxError(token.start + 1, "expected only literals in a list")
+            # CEL takes a list of mixed types for one of any type, and would then compare anything with it.
+            if items and item.kind is not items[0].kind:
+                raise ConditionSyntaxError(token.start + 1, "expected literals of one type in a list")
             items.append(item)
             if self._accept("]"):
                 return Items(tuple(items))
