@@ -17,6 +17,7 @@ from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, Unauth
 from arbiter.lifecycle import Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review
+from arbiter.workflow.certifying import MEANING
 from clinician_ui.desk import Desk, beside, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
 from clinician_ui.panel_words import panel_page
@@ -203,6 +204,7 @@ class CasePages:
             422 if mistakes else 200,
             page=page,
             panel=panel_page(revealed, page),
+            meaning=MEANING,
             signed_at=moment(now, now),
             zone=zone_name(now),
             draft=draft,

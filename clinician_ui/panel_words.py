@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from arbiter.model import MemberStatus, RuleEffect
 from arbiter.question import QUESTION
 from arbiter.workflow.review import OwnOpinion, RevealedCase
-from clinician_ui.certificate_reading import Certificate, Policy, SeatOpinion, read_certificate
+from clinician_ui.certificate_reading import Certificate, Cited, Policy, SeatOpinion, read_certificate
 from clinician_ui.presenters import CasePage, Tag
 
 NOT_HEARD = "not-heard"
+
+_AS_OWN, _UNLIKE_OWN = Tag("As you said", "white"), Tag("Differs from you", "yellow")
+_FLAGS = {"true": "Yes", "false": "No"}
 
 _SILENCE = {
     MemberStatus.ABSTAINED: (Tag("Abstained", "grey"), "Gave no answer of its own accord."),
@@ -40,19 +43,20 @@ class OwnWords:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRow:
-    """A fact a member cites: what it is called, the value it saw, what it made of it."""
+    """A fact a member cites: what it is called, the value it saw, what it made of it; `nothing` marks no points."""
 
     title: str
     value: str
     finding: str
     points: str
+    nothing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MemberCard:
     """One member's answer.
 
-    `stance` is `dissent`, `majority` or `silent`; `beside_own` says how it compares with the reviewer's opinion, empty where
+    `stance` is `dissent`, `majority` or `silent`; `beside_own` says how it compares with the reviewer's opinion, None where
     it cannot be compared.
     """
 
@@ -62,7 +66,7 @@ class MemberCard:
     answer: str
     status: Tag | None
     silence: str
-    beside_own: str
+    beside_own: Tag | None
     votes: str
     evidence: tuple[EvidenceRow, ...]
     missing: tuple[str, ...]
@@ -89,9 +93,10 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class PanelPage:
-    """All that a reviewer sees of the panel."""
+    """All that a reviewer sees of the panel; `asked` is false where no member was asked about these facts."""
 
     own: OwnWords | None
+    asked: bool
     leaning: str
     tally: tuple[str, ...]
     disagreement: tuple[str, ...]
@@ -114,6 +119,7 @@ def panel_page(revealed: RevealedCase, page: CasePage) -> PanelPage:
     own = revealed.own
     return PanelPage(
         own=None if own is None else _own(own, page),
+        asked=any(seat.status != NOT_HEARD for seat in read.opinions),
         leaning=_leaning(read, titles),
         tally=_tally(voting, titles),
         disagreement=_disagreement(read),
@@ -226,9 +232,9 @@ def _card(
         answer = titles.get(seat.leading, words_of(seat.leading))
     else:
         answer = "Divided" if status is None else "No answer"
-    beside = ""
+    beside = None
     if own is not None and seat.leading is not None and seat.asks == QUESTION:
-        beside = "As you said" if seat.leading == own.option else "Differs from you"
+        beside = _AS_OWN if seat.leading == own.option else _UNLIKE_OWN
     return MemberCard(
         title=seat.title,
         family=words_of(seat.family),
@@ -238,20 +244,29 @@ def _card(
         silence=silence,
         beside_own=beside,
         votes=_votes(seat, titles),
-        evidence=tuple(
-            EvidenceRow(
-                title=_fact_title(page, cited.fact),
-                value=cited.value,
-                finding=cited.finding,
-                points=""
-                if cited.points is None
-                else f"{cited.points} point{'' if cited.points == 1 else 's'}",
-            )
-            for cited in seat.evidence
-        ),
+        evidence=tuple(_evidence(cited, page) for cited in seat.evidence),
         missing=tuple(_fact_title(page, name) for name in seat.missing),
         rationale=seat.rationale,
     )
+
+
+def _evidence(cited: Cited, page: CasePage) -> EvidenceRow:
+    return EvidenceRow(
+        title=_fact_title(page, cited.fact),
+        value=_seen_value(cited, page),
+        finding=cited.finding,
+        points="" if cited.points is None else f"{cited.points} point{'' if cited.points == 1 else 's'}",
+        nothing=cited.points == 0,
+    )
+
+
+def _seen_value(cited: Cited, page: CasePage) -> str:
+    """Return the value a member cites, spelt as in the table of facts where it is the same; else as cited."""
+    fact = next((fact for fact in page.facts if fact.name == cited.fact), None)
+    spelt = _FLAGS.get(cited.value, words_of(cited.value))
+    if fact is not None and fact.value in {cited.value, spelt}:
+        return fact.with_unit
+    return cited.value
 
 
 def _votes(seat: SeatOpinion, titles: dict[str, str]) -> str:

@@ -86,12 +86,15 @@ class Doorkeeper:
         self._house = house
         self.cookies = cookies_for(house.settings)
 
-    async def visitor(self, request: Request) -> Visitor:
-        """Return who is looking; raise UnauthenticatedError when nobody is logged in."""
+    async def visitor(self, request: Request, *, acting: bool = True) -> Visitor:
+        """Return who is looking; raise UnauthenticatedError when nobody is logged in.
+
+        `acting` is false where a page asks by itself, which does not count as a use of the session.
+        """
         token = request.cookies.get(self.cookies.session)
         if not token or len(token) > _LONGEST_TOKEN:
             raise UnauthenticatedError("there is no session cookie")
-        session = await resume(self._house.identities, self._house.clock, token)
+        session = await resume(self._house.identities, self._house.clock, token, acting=acting)
         return Visitor(session.principal, session, token)
 
     async def admit(self, login: str, password: str) -> tuple[Principal, str]:

@@ -31,11 +31,11 @@ class WorkPages:
 
     async def show(self, request: Request) -> Response:
         """Show the list."""
-        return await self._list(request, "work")
+        return await self._list(request, "work", acting=True)
 
     async def refresh(self, request: Request) -> Response:
         """Return the list alone, for the open page to take in."""
-        return await self._list(request, "work_list")
+        return await self._list(request, "work_list", acting=False)
 
     async def claim(self, request: Request) -> Response:
         """Claim a case and go to it; claiming one's own case again does nothing."""
@@ -49,8 +49,8 @@ class WorkPages:
                 raise
         return see(f"/cases/{case}")
 
-    async def _list(self, request: Request, template: str) -> Response:
-        visitor = await self._desk.door.visitor(request)
+    async def _list(self, request: Request, template: str, *, acting: bool) -> Response:
+        visitor = await self._desk.door.visitor(request, acting=acting)
         items = await review.work_list(self._desk.house, visitor.principal)
         page = work_page(items, self._desk.house.clock.now())
         return self._desk.page(template, visitor, page=page)

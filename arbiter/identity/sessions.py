@@ -53,8 +53,11 @@ async def open_session(
     return Session(principal, csrf_token, now, row.expires_at), token
 
 
-async def resume(identities: Identities, clock: Clock, token: str) -> Session:
-    """Return the session of this token; raise UnauthenticatedError when unknown, closed, idle for 30 minutes or 12 hours old."""
+async def resume(identities: Identities, clock: Clock, token: str, *, acting: bool = True) -> Session:
+    """Return the session of this token; raise UnauthenticatedError when unknown, closed, idle for 30 minutes or 12 hours old.
+
+    `acting` is false for what a page does by itself: a list that refreshes must not keep a deserted session alive.
+    """
     if not _TOKEN.fullmatch(token):
         raise UnauthenticatedError(_REFUSAL)
     now = clock.now()
@@ -64,7 +67,7 @@ async def resume(identities: Identities, clock: Clock, token: str) -> Session:
     row, account = found
     if now >= row.expires_at or now - row.seen_at >= IDLE or account.disabled_at is not None:
         raise UnauthenticatedError(_REFUSAL)
-    if now - row.seen_at >= TOUCH_AFTER:
+    if acting and now - row.seen_at >= TOUCH_AFTER:
         await identities.touch_session(row.token_hash, now)
     return Session(account_principal(account), row.csrf_token, row.created_at, row.expires_at)
 
