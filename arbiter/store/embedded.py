@@ -37,6 +37,7 @@ _PORT = 5432
 _LONGEST_SOCKET_PATH = 107
 _ORPHANS_WAIT_SECONDS = 20
 _REMAINS_WAIT_SECONDS = 3
+_REAPING_WAIT_SECONDS = 1
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 
@@ -222,16 +223,7 @@ class EmbeddedPostgres:
 
     def _launch(self) -> None:
         begun = time.monotonic()
-        while True:
-            if self.postmaster_pid() is None:
-                self._drop_stale_locks()
-                log = self.folder / "start.log"
-                log.write_bytes(b"")
-                self._programs.give(log)
-                options = ("-w", "-t", str(_START_SECONDS), "-l", str(log))
-                self._programs.run("pg_ctl", "start", "-D", str(self.folder), *options)
-            if self.answers():
-                return
+        while not self._try_to_launch(patient=time.monotonic() - begun < _REAPING_WAIT_SECONDS):
             # Worth waiting for: a killed server that is not quite gone, its busy backends, and a server that another
             # process was starting when it was killed and that still recovers.
             patience = _START_SECONDS
@@ -243,19 +235,31 @@ class EmbeddedPostgres:
                 )
             time.sleep(0.1)
 
-    def _drop_stale_locks(self) -> None:
-        """Remove lock files that name a living process which is not our server.
-
-        PostgreSQL itself sees that a dead process' file is stale, and then checks the shared memory that the file
-        names; so such a file is left to it. It refuses to start when the id was given to another process, which is
-        common in containers, or is a zombie that nobody reaps.
-        """
-        if self._orphans():
-            return
-        for path in (self.folder / "postmaster.pid", self.socket_folder / f".s.PGSQL.{_PORT}.lock"):
-            pid = _noted_pid(path)
-            if path.exists() and (pid is None or _exists(pid)):
+    def _try_to_launch(self, *, patient: bool) -> bool:
+        """Return whether the server answers, after starting it if nothing stands against that."""
+        if self.postmaster_pid() is None:
+            stale = self._stale_locks()
+            if stale and (patient or self._orphans()):
+                return False
+            for path in stale:
                 path.unlink(missing_ok=True)
+            log = self.folder / "start.log"
+            log.write_bytes(b"")
+            self._programs.give(log)
+            options = ("-w", "-t", str(_START_SECONDS), "-l", str(log))
+            self._programs.run("pg_ctl", "start", "-D", str(self.folder), *options)
+        return self.answers()
+
+    def _stale_locks(self) -> list[Path]:
+        """Return the lock files that name a living process which is not our server, or none at all.
+
+        PostgreSQL itself sees that a dead process' file is stale, and then cleans up the shared memory that the file
+        names; so such a file is left to it. It refuses to start when the id was given to another process, which is
+        common in containers, or is a zombie: one that is about to be reaped, or never will be.
+        """
+        paths = (self.folder / "postmaster.pid", self.socket_folder / f".s.PGSQL.{_PORT}.lock")
+        noted = ((path, _noted_pid(path)) for path in paths if path.exists())
+        return [path for path, pid in noted if pid is None or _exists(pid)]
 
     def _is_ours(self, pid: int) -> bool:
         arguments = _command_line(pid).split(b"\0")
