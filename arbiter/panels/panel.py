@@ -66,42 +66,43 @@ async def ask_panel(
 ) -> AsyncGenerator[Opinion, None]:
     """Ask every member in `asked` at the same time and yield each opinion as soon as it is there.
 
-    A member that `asked` names and `members` lacks is a fault of the caller's.
+    How long the caller takes between two opinions does not count against the members.
 
     Raises:
-        KeyError: when a member asked has no seat in `members`.
+        KeyError: when a member asked has no seat in `members`; nobody is asked then.
     """
-    seated = [(name, members[name], asked[name]) for name in asked]
-    tasks = [asyncio.create_task(ask_member(name, member, put, clock)) for name, member, put in seated]
+    turns = [_Turn(name, members[name].identity, put, clock.now()) for name, put in asked.items()]
+    late = [turn for turn in turns if turn.is_late]
+    waiting = {
+        asyncio.create_task(_answer(members[turn.name], turn.asked)): turn
+        for turn in turns
+        if not turn.is_late
+    }
+    answered_at: dict[asyncio.Task[Answer], datetime] = {}
+    for task in waiting:
+        task.add_done_callback(lambda done: answered_at.setdefault(done, clock.now()))
     try:
-        for done in asyncio.as_completed(tasks):
-            yield await done
+        for turn in late:
+            yield turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at)
+        while waiting:
+            soonest = min(turn.asked.deadline for turn in waiting.values())
+            patience = max(0.0, (soonest - clock.now()).total_seconds())
+            # wait() never awaits a task it gives up on, so one that swallows its cancellation holds nobody.
+            await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            now = clock.now()
+            for task, turn in list(waiting.items()):
+                if task.done() or now > turn.asked.deadline:
+                    del waiting[task]
+                    yield _opinion_of(task, turn, answered_at.get(task, now))
     finally:
-        for task in tasks:
-            task.cancel()
+        for task in waiting:
+            _give_up(task)
 
 
 async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
     """Ask one member and return its opinion; never raises for anything the member does."""
-    turn = _Turn(name, member.identity, asked, clock.now())
-    remaining = (asked.deadline - turn.asked_at).total_seconds()
-    if remaining <= 0:
-        return turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at)
-    answering = asyncio.create_task(_answer(member, asked))
-    try:
-        # wait() and not wait_for(): it returns at the deadline even when the member swallows its cancellation.
-        done, _ = await asyncio.wait({answering}, timeout=remaining)
-    finally:
-        answering.cancel()
-    answered_at = clock.now()
-    if not done or answered_at > asked.deadline:
-        answering.add_done_callback(_forget)
-        return turn.without(MemberStatus.TIMED_OUT, "no answer by its deadline", answered_at)
-    fault = asyncio.CancelledError() if answering.cancelled() else answering.exception()
-    if fault is not None:
-        # The class alone: an exception's text may quote the case.
-        return turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", answered_at)
-    return turn.judge(answering.result(), answered_at)
+    (opinion,) = [opinion async for opinion in ask_panel({name: member}, {name: asked}, clock)]
+    return opinion
 
 
 async def _answer(member: Member, asked: Asked) -> Answer:
@@ -109,8 +110,25 @@ async def _answer(member: Member, asked: Asked) -> Answer:
     return await member.answer(asked)
 
 
-def _forget(task: asyncio.Future[Answer]) -> None:
-    """Collect a late member's exception so that nothing is logged about it; its opinion has been given."""
+def _opinion_of(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Opinion:
+    """Return the opinion of a member that is through or out of time."""
+    if not task.done() or at > turn.asked.deadline:
+        _give_up(task)
+        return turn.without(MemberStatus.TIMED_OUT, "no answer by its deadline", at)
+    fault = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if fault is not None:
+        # The class alone: an exception's text may quote the case.
+        return turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", at)
+    return turn.judge(task.result(), at)
+
+
+def _give_up(task: asyncio.Task[Answer]) -> None:
+    """Cancel a member and collect whatever it still comes to, so that nothing is logged about it."""
+    task.cancel()
+    task.add_done_callback(_forget)
+
+
+def _forget(task: asyncio.Task[Answer]) -> None:
     if not task.cancelled():
         task.exception()
 
@@ -123,6 +141,11 @@ class _Turn:
     identity: MemberIdentity
     asked: Asked
     asked_at: datetime
+
+    @property
+    def is_late(self) -> bool:
+        """True when the deadline had passed before the member could be asked."""
+        return self.asked_at >= self.asked.deadline
 
     def judge(self, answer: Answer, answered_at: datetime) -> Opinion:
         """Return the opinion in an answer: valid when at least half of all samples vote and are sound."""

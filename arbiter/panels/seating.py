@@ -23,7 +23,7 @@ def seat_members(protocol: Protocol) -> dict[MemberId, Member]:
     """Return a member for every seat of the protocol.
 
     Raises:
-        ConfigurationError: when a seat names an unknown backend or implementation, or a member that needs a fact the
+        ConfigurationError: when a seat names an unknown backend or implementation, or a member that reads a fact the
             question lacks or has in another kind, unit or set of codes, or that may name an option nobody offers.
     """
     return {seat.member: _member(seat, protocol) for seat in protocol.seats}
@@ -52,14 +52,14 @@ def _check(score: Score, seat: Seat, protocol: Protocol) -> None:
         raise ConfigurationError(
             f"seat {seat.member}: {score.name} answers {', '.join(score.options)}, {seat.asks} does not offer them all"
         )
-    for name in score.needs:
-        if protocol.question.spec(name) is None:
-            raise ConfigurationError(
-                f"seat {seat.member}: {score.name} needs the fact {name}, the question lacks it"
-            )
     for row in score.rows:
         spec = protocol.question.spec(row.fact)
-        if spec is not None and not _reads(row, spec):
+        if spec is None:
+            # Also one it can do without: a question that cannot take SpO2 scale 2 would misread those who need it.
+            raise ConfigurationError(
+                f"seat {seat.member}: {score.name} reads the fact {row.fact}, the question lacks it"
+            )
+        if not _reads(row, spec):
             raise ConfigurationError(
                 f"seat {seat.member}: {score.name} cannot read the fact {row.fact} as the question has it: "
                 f"expected {_wanted(row)}"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from arbiter.errors import Problem
 from arbiter.protocols.bundle import EXAMPLES_FILE, ExampleFact, LabelledCase
-from arbiter.protocols.positions import decode
+from arbiter.protocols.positions import decode, quoted
 from arbiter.protocols.schema import ExamplePart, explain
 from arbiter.question import Question
 
@@ -105,7 +105,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _JsonError(f"expected the key {key!r} once, it came again")
+            raise _JsonError(f"expected the key {quoted(key)} once, it came again")
         found[key] = value
     return found
 

@@ -28,8 +28,10 @@ from arbiter.protocols.positions import YamlFile, read_yaml
 from arbiter.protocols.schema import PolicyFile, ProtocolFile, explain
 
 SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
-    {PROTOCOL_FILE: 256 * 1024, POLICY_FILE: 256 * 1024, EXAMPLES_FILE: 4 * 1024 * 1024}
+    {PROTOCOL_FILE: 128 * 1024, POLICY_FILE: 128 * 1024, EXAMPLES_FILE: 4 * 1024 * 1024}
 )
+PROBLEMS_LIMIT: Final = 200
+"""As many problems are told at once; a file that is wrong throughout would else answer with megabytes."""
 REQUIRED_FILES: Final = (PROTOCOL_FILE, POLICY_FILE)
 
 _SHIPPED: Final = "arbiter.protocols"
@@ -44,7 +46,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     """
     problems = _misfit_files(files)
     if problems:
-        raise InvalidProtocolError("the bundle's files cannot be read", tuple(problems))
+        raise InvalidProtocolError("the bundle's files cannot be read", tuple(problems[:PROBLEMS_LIMIT]))
     protocol_yaml = read_yaml(PROTOCOL_FILE, files[PROTOCOL_FILE])
     policy_yaml = read_yaml(POLICY_FILE, files[POLICY_FILE])
     protocol_part = _structure(ProtocolFile, protocol_yaml)
@@ -59,7 +61,9 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     problems = [*protocol_yaml.problems, *policy_yaml.problems]
     examples = read_examples(files.get(EXAMPLES_FILE, b""), question, problems)
     if problems or protocol_part is None or policy_part is None:
-        raise InvalidProtocolError(f"the bundle has {len(problems)} problems", tuple(problems))
+        raise InvalidProtocolError(
+            f"the bundle has {len(problems)} problems", tuple(problems[:PROBLEMS_LIMIT])
+        )
     protocol = freeze(protocol_part, policy_part, content_hash(files), _sha256(files[POLICY_FILE]))
     kept = {name: bytes(files[name]) for name in SIZE_LIMITS if name in files}
     positions = {PROTOCOL_FILE: protocol_yaml.positions, POLICY_FILE: policy_yaml.positions}

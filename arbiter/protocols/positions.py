@@ -21,6 +21,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Plain: TypeAlias = "dict[str, Plain] | list[Plain] | str | int | Decimal | bool | None"
 
 DEPTH_LIMIT: Final = 24
+SHOWN_LIMIT: Final = 40
 
 # Bounded, so that no digit string is too long to convert.
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,14})")
@@ -111,6 +112,12 @@ def decode(file: str, source: bytes, problems: list[Problem]) -> str | None:
         return None
 
 
+def quoted(text: object) -> str:
+    """Return the text in quotes for a message, cut short when it is long."""
+    shown = str(text)
+    return repr(shown) if len(shown) <= SHOWN_LIMIT else f"{shown[:SHOWN_LIMIT]!r}..."
+
+
 def _place(text: str, index: int) -> tuple[int, int]:
     before = text[:index]
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
@@ -159,12 +166,14 @@ class _Reader:
 
     def _refuse_references(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.AliasEvent):
-            self.read.report(_start(event), "alias", f"expected a value, the alias {event.anchor!r} came")
+            self.read.report(
+                _start(event), "alias", f"expected a value, the alias {quoted(event.anchor)} came"
+            )
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             if event.anchor is not None:
-                self.read.report(_start(event), "alias", f"expected no anchor, {event.anchor!r} came")
+                self.read.report(_start(event), "alias", f"expected no anchor, {quoted(event.anchor)} came")
             if event.tag is not None:
-                self.read.report(_start(event), "tag", f"expected no tag, {event.tag!r} came")
+                self.read.report(_start(event), "tag", f"expected no tag, {quoted(event.tag)} came")
 
     def _mapping(self, path: Path, depth: int) -> Plain:
         found: dict[str, Plain] = {}
@@ -179,7 +188,9 @@ class _Reader:
             self._refuse_references(event)
             key = event.value
             if key in found:
-                self.read.report(_start(event), "duplicate-key", f"expected {key!r} once, it came again")
+                self.read.report(
+                    _start(event), "duplicate-key", f"expected {quoted(key)} once, it came again"
+                )
                 self.node(next(self.events), (*path, f"{key} again"), depth + 1)
                 continue
             self.read.positions.keys[*path, key] = _start(event)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from arbiter.model import RiskClass, RuleEffect
+from arbiter.protocols.positions import SHOWN_LIMIT, quoted
 from arbiter.question import FactKind, Strategy
 
 _DURATION = re.compile(
@@ -294,9 +295,9 @@ def explain(error: ErrorDetails) -> tuple[str, str]:
     if kind == "missing":
         return "missing", f"expected the key {name!r}, it is not there"
     if kind == "extra_forbidden":
-        return "unknown-key", f"expected only known keys, {name!r} came"
+        return "unknown-key", f"expected only known keys, {quoted(name)} came"
     if kind == "string_pattern_mismatch":
-        return "value", f"expected {_PATTERNS[context['pattern']]}, {error['input']!r} came"
+        return "value", f"expected {_PATTERNS[context['pattern']]}, {quoted(error['input'])} came"
     if kind in _EXPECTED:
         wanted = _EXPECTED[kind].format(**context)
         came = kind_of(error["input"]) if kind in _TYPES else _short(error["input"])
@@ -306,7 +307,7 @@ def explain(error: ErrorDetails) -> tuple[str, str]:
 
 def _short(value: object) -> str:
     if isinstance(value, str):
-        return repr(value) if len(value) <= 40 else f"{len(value)} characters"
+        return quoted(value) if len(value) <= SHOWN_LIMIT else f"{len(value)} characters"
     if isinstance(value, list):
         return str(len(value)) if value else "none"
     return str(value)

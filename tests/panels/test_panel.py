@@ -273,6 +273,28 @@ async def test_a_reader_that_leaves_early_leaves_no_member_running() -> None:
     await asyncio.wait_for(stopped.wait(), timeout=2)
 
 
+async def test_a_slow_reader_makes_no_member_late() -> None:
+    async def brisk(asked: Asked) -> Answer:
+        await asyncio.sleep(0.02)
+        return Answer((vote(option=asked.options[0].id),))
+
+    members = {**seat_members(protocol()), NEWS2: Hostile(brisk)}
+    facts = fact_set()
+    put = address(protocol(), facts, facts_hash(facts), TAKEN_AT, soon(0.15), seed=1)
+    statuses = []
+    async for opinion in ask_panel(members, put, RealClock()):
+        statuses.append(opinion.status)
+        await asyncio.sleep(0.06)
+    assert statuses == [MemberStatus.VALID] * 5
+
+
+async def test_asking_a_member_without_a_seat_asks_nobody() -> None:
+    facts = fact_set()
+    put = address(protocol(), facts, facts_hash(facts), TAKEN_AT, soon(5), seed=1)
+    with pytest.raises(KeyError):
+        await anext(ask_panel({}, put, RealClock()))
+
+
 async def test_members_that_do_not_wait_answer_within_milliseconds() -> None:
     members = seat_members(protocol())
     await gather(members, soon(5))

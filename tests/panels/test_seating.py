@@ -56,10 +56,11 @@ def test_a_question_without_an_option_of_the_score_is_refused() -> None:
         seat_members(changed)
 
 
-def test_a_question_without_a_needed_fact_is_refused() -> None:
+@pytest.mark.parametrize("name", ["temperature", "spo2_scale", "paco2"])
+def test_a_question_without_a_fact_that_a_score_reads_is_refused(name: str) -> None:
     question = protocol().question
-    specs = tuple(spec for spec in question.facts if spec.name != "temperature")
-    with pytest.raises(ConfigurationError, match="needs the fact temperature"):
+    specs = tuple(spec for spec in question.facts if spec.name != name)
+    with pytest.raises(ConfigurationError, match=f"reads the fact {name}"):
         seat_members(replace(protocol(), question=replace(question, facts=specs)))
 
 

@@ -231,7 +231,7 @@ def test_an_unknown_file_is_refused(name: str) -> None:
 
 
 def test_a_huge_file_is_refused_unread() -> None:
-    (problem,) = problems_of({**files(), "policy.yaml": b"#" * (256 * 1024 + 1)})
+    (problem,) = problems_of({**files(), "policy.yaml": b"#" * (128 * 1024 + 1)})
     assert (problem.pointer, problem.code) == ("policy.yaml:1:1", "limit")
 
 
@@ -334,3 +334,14 @@ def test_only_shipped_names_are_shipped(name: str) -> None:
     assert "deterioration" in shipped()
     with pytest.raises(NotFoundError):
         read_shipped(name)
+
+
+@pytest.mark.parametrize("spoilt", ["!" * 9_000, "&" + "a" * 9_000, "k" * 9_000 + ": x", "*" + "a" * 9_000])
+def test_an_endless_name_is_cut_short_in_the_message(spoilt: str) -> None:
+    for problem in problems_of(files(protocol=spoilt)):
+        assert len(problem.detail) < 300
+
+
+def test_a_file_that_is_wrong_throughout_answers_with_a_bounded_list() -> None:
+    keys = "".join(f"key{number}: x\n" for number in range(3_000))
+    assert len(problems_of(files(protocol=keys))) == 200
