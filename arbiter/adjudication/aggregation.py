@@ -19,8 +19,8 @@ from arbiter.adjudication.bench import Bench, Heard
 from arbiter.adjudication.words import option_title, quoted
 from arbiter.question import Strategy
 
-NEAR: Final = 1e-6
-"""Closer to a threshold than this, or to each other, two numbers are not told apart: a human decides."""
+NEAR: Final = 1e-6 + 1e-12
+"""A millionth, and what rounding may add to a difference of one: numbers no further apart than this are not told apart."""
 
 
 @dataclass(frozen=True, slots=True)
