@@ -123,7 +123,10 @@ async def run_house(house: House) -> AsyncIterator[None]:
         await _stop(others)
         await house.errands.finish(FINISH_SECONDS)
         if not sealing.done():
-            await asyncio.wait({house.sealer.request(), sealing}, timeout=FINISH_SECONDS)
+            last_round = house.sealer.request()
+            await asyncio.wait(
+                {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
         await _stop([sealing])
 
 

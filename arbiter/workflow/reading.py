@@ -235,6 +235,6 @@ def _parse_cursor(cursor: str) -> tuple[datetime, CaseId]:
         instant = datetime.fromisoformat(at)
     except (binascii.Error, UnicodeError, ValueError) as error:
         raise RefusedError("the cursor is not one of this list's", (problem,)) from error
-    if instant.tzinfo is None:
+    if instant.tzinfo is None or not case.isprintable():
         raise RefusedError("the cursor is not one of this list's", (problem,))
     return instant, CaseId(case)
