@@ -55,33 +55,33 @@ def _note(problems: list[Problem], line: int, column: int, code: str, detail: st
 
 
 def _case(line: str, number: int, problems: list[Problem]) -> LabelledCase | None:
+    """Return the case on a line, or None with its problems noted."""
     if len(line) > LINE_LIMIT:
         _note(problems, number, 1, "limit", f"expected at most {LINE_LIMIT} characters in a line")
         return None
     try:
-        plain = json.loads(
-            line,
-            parse_float=_number,
-            parse_int=_integer,
-            parse_constant=_constant,
-            object_pairs_hook=_object,
-        )
-        part = ExamplePart.model_validate(plain)
+        return _frozen(ExamplePart.model_validate(_plain(line)))
     except json.JSONDecodeError as fault:
         _note(problems, number, fault.colno, "syntax", f"expected JSON: {fault.msg.lower()}")
-        return None
     except _JsonError as fault:
         _note(problems, number, 1, "syntax", str(fault))
-        return None
     except RecursionError:
         _note(problems, number, 1, "syntax", "expected an object, something nested too deeply came")
-        return None
     except ValidationError as fault:
         for error in fault.errors(include_url=False):
             code, detail = explain(error)
             place = "/".join(str(step) for step in error["loc"])
             _note(problems, number, 1, code, f"{place}: {detail}" if place else detail)
-        return None
+    return None
+
+
+def _plain(line: str) -> Any:
+    return json.loads(
+        line, parse_float=_number, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_object
+    )
+
+
+def _frozen(part: ExamplePart) -> LabelledCase:
     return LabelledCase(
         id=part.id,
         title=part.title,
