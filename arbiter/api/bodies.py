@@ -24,7 +24,7 @@ async def read_request(request: Request, model: type[_Model]) -> tuple[_Model, b
     """
     headers = request.headers
     check_media_type(headers.getlist("content-type"), headers.getlist("content-encoding"))
-    body = await read_body(request.receive, headers.get("content-length"))
+    body = await read_body(request.receive, headers.get("content-length"), unsent="expect" in headers)
     return read(model, parse(body)), body
 
 

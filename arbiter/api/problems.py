@@ -42,6 +42,7 @@ from arbiter.errors import (
     StaleStateError,
     StillRunningError,
     UnauthenticatedError,
+    UnavailableError,
     UndecidableError,
 )
 
@@ -122,6 +123,13 @@ TABLE: dict[type[ArbiterError], Answer] = {
     ),
     ConfigurationError: Answer(
         503, "not-ready", "The service is not ready", (("Retry-After", "10"),), "the service is not ready"
+    ),
+    UnavailableError: Answer(
+        503,
+        "unavailable",
+        "The service cannot answer just now",
+        (("Retry-After", "1"),),
+        "the service's database does not answer; the same request may be sent again in a moment",
     ),
     UndecidableError: Answer(500, "internal", "Something failed here", (), "the case was left to a human"),
     ArbiterError: Answer(500, "internal", "Something failed here", (), "something failed here"),

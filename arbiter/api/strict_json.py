@@ -21,6 +21,7 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 BODY_LIMIT_BYTES = 256 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
+DISCARD_LIMIT_BYTES = 4 * 1024 * 1024
 DEPTH_LIMIT = 12
 NUMBER_LIMIT_CHARACTERS = 32
 EXPONENT_LIMIT = 30
@@ -215,34 +216,58 @@ def _media(detail: str, pointer: str = "header:Content-Type") -> UnsupportedMedi
     )
 
 
-async def read_body(receive: Receive, declared_bytes: str | None) -> bytes:
+async def read_body(receive: Receive, declared_bytes: str | None, *, unsent: bool = False) -> bytes:
     """Return a request's whole body, refusing it as soon as it proves too large or too slow.
 
-    `declared_bytes` is the Content-Length header, believed only to refuse early.
+    `declared_bytes` is the Content-Length header, believed only to refuse early; `unsent` says that the client waits
+    for leave to send the body (Expect: 100-continue).
+
+    Raises:
+        BodyTooLargeError, BodyTooSlowError, ClientGoneError: the body is not kept.
     """
-    if declared_bytes is not None and declared_bytes.isdecimal() and len(declared_bytes) > 18:
-        raise _too_large()
-    if declared_bytes is not None and declared_bytes.isdecimal() and int(declared_bytes) > BODY_LIMIT_BYTES:
-        raise _too_large()
-    chunks: list[bytes] = []
-    size = 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError("the client hung up before the body was complete")
-                chunk: bytes = message.get("body", b"")
-                size += len(chunk)
-                if size > BODY_LIMIT_BYTES:
-                    raise _too_large()
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    break
+            if declared_bytes is not None and declared_bytes.isdecimal() and _exceeds(declared_bytes):
+                if not unsent:
+                    await _discard(receive)
+                raise _too_large()
+            return await _gather(receive)
     except TimeoutError:
         detail = f"expected the whole body within {BODY_TIMEOUT_SECONDS:.0f} seconds"
         raise BodyTooSlowError("the body is too slow", (Problem("", "body-too-slow", detail),)) from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _gather(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError("the client hung up before the body was complete")
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        more = message.get("more_body", False)
+        if size > BODY_LIMIT_BYTES:
+            if more:
+                await _discard(receive)
+            raise _too_large()
+        chunks.append(chunk)
+        if not more:
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a while: closing on bytes unread resets the connection, and the refusal would never arrive."""
+    left = DISCARD_LIMIT_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            return
+        left -= len(message.get("body", b"")) or 1
+
+
+def _exceeds(declared: str) -> bool:
+    return len(declared) > len(str(BODY_LIMIT_BYTES)) or int(declared) > BODY_LIMIT_BYTES
 
 
 def _too_large() -> BodyTooLargeError:

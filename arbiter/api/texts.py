@@ -140,7 +140,7 @@ Instant = Annotated[
 FactValueText = Annotated[
     Decimal | str | bool,
     PlainValidator(_fact_value),
-    PlainSerializer(_number_out),
+    PlainSerializer(_number_out, return_type=Any),
     WithJsonSchema(
         {
             "anyOf": [

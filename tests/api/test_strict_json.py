@@ -14,6 +14,7 @@ from arbiter.api import strict_json
 from arbiter.api.strict_json import (
     BODY_LIMIT_BYTES,
     DEPTH_LIMIT,
+    DISCARD_LIMIT_BYTES,
     BodyTooLargeError,
     BodyTooSlowError,
     ClientGoneError,
@@ -218,20 +219,33 @@ async def test_the_greatest_body_is_taken() -> None:
     assert await read_body(Wire(chunk(body, more=False)).receive, str(len(body))) == body
 
 
-async def test_a_body_declared_too_large_is_refused_unread() -> None:
-    for declared in (str(BODY_LIMIT_BYTES + 1), "9" * 400):
-        wire = Wire(chunk(b"x"))
-        with pytest.raises(BodyTooLargeError):
-            await read_body(wire.receive, declared)
-        assert wire.taken == 0
-
-
-async def test_a_body_that_lies_about_its_size_is_refused_as_soon_as_it_is_too_large() -> None:
-    piece = chunk(b"x" * 65_536)
-    wire = Wire(*[piece] * 100)
+@pytest.mark.parametrize("declared", [str(BODY_LIMIT_BYTES + 1), "9" * 400, "0" * 10])
+async def test_a_body_declared_too_large_is_refused_without_asking_for_it(declared: str) -> None:
+    wire = Wire(chunk(b"x"))
     with pytest.raises(BodyTooLargeError):
-        await read_body(wire.receive, "10")
-    assert wire.taken == BODY_LIMIT_BYTES // 65_536 + 1
+        await read_body(wire.receive, declared, unsent=True)
+    assert wire.taken == 0
+
+
+async def test_a_body_that_lies_about_its_size_is_refused() -> None:
+    with pytest.raises(BodyTooLargeError):
+        await read_body(Wire(*[chunk(b"x" * 65_536)] * 5, chunk(b"", more=False)).receive, "10")
+
+
+@pytest.mark.parametrize("declared", [None, "999999999999"])
+async def test_an_endless_body_is_read_on_for_a_while_and_no_further(declared: str | None) -> None:
+    wire = Wire(*[chunk(b"x" * 65_536)] * 1000)
+    with pytest.raises(BodyTooLargeError):
+        await read_body(wire.receive, declared)
+    assert wire.taken <= (BODY_LIMIT_BYTES + DISCARD_LIMIT_BYTES) // 65_536 + 1
+
+
+async def test_an_endless_body_of_nothing_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict_json, "DISCARD_LIMIT_BYTES", 100)
+    wire = Wire(*[chunk(b"")] * 200)
+    with pytest.raises(BodyTooLargeError):
+        await read_body(wire.receive, "999999999999")
+    assert wire.taken == 100
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
