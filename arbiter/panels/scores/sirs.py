@@ -8,8 +8,9 @@ below 32 mm Hg (4.3 kPa); white cell count above 12,000 or below 4,000 per cubic
 
 Bands: 2 or more is SIRS; with infection it was the 1992 definition of sepsis.
 
-Why it does not vote on the question: it is met by half of all ward patients at some time and names no response. It
-answers the facet of sepsis risk: `high` from 2 on, otherwise `not-high`.
+Why it does not vote on the question: 47% of ward patients meet two criteria at some time of their stay (Churpek et al.,
+Am J Respir Crit Care Med 2015; 192: 958-964), and it names no response. It answers the facet of sepsis risk: `high`
+from 2 on, otherwise `not-high`.
 
 Missing inputs: blood gases and band counts are rarely there. A criterion whose measured parts are not met and which
 has an unmeasured part is open, neither met nor unmet. The score answers only when the open criteria cannot change the
