@@ -22,7 +22,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.settings import Settings
 from arbiter.store import migrate
 from arbiter.store.database import DATABASE, conninfo, keep_running, prepare_database
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres, kill_postmaster
+from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres, _command_line, kill_postmaster
 from arbiter.store.postgres_programs import find_programs
 
 # These test durability, so fsync stays on; only the time to make the folder is saved.
@@ -127,12 +127,14 @@ def test_a_kill_with_a_busy_backend_is_waited_for(server: EmbeddedPostgres) -> N
     """The orphaned backend still holds the shared memory; a second server beside it would destroy the data."""
     add(server, 1)
     with ThreadPoolExecutor(1) as pool, connected(server) as busy:
+        backend = busy.info.backend_pid
         running = pool.submit(busy.execute, "SELECT sum(i) FROM generate_series(1, 8000000) AS i")
         time.sleep(0.2)
         kill_postmaster(server)
         assert not running.done()
         server.start()
-        assert running.done()
+        # Ended, though perhaps not yet reaped.
+        assert _command_line(backend) == b""
     assert kept(server) == [1]
 
 
