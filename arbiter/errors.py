@@ -81,5 +81,9 @@ class StillRunningError(ConflictError):
     """The first request with this idempotency key has not finished."""
 
 
+class UnavailableError(ArbiterError):
+    """The database does not answer. Whether the step under way was kept is not known; it may be asked for again."""
+
+
 class UndecidableError(ArbiterError):
     """A pure step was handed inputs it must not weigh together; the case goes to a human."""

@@ -35,6 +35,7 @@ from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import Shelf, shelve
+from arbiter.workflow.standing_work import keep_up
 
 FINISH_SECONDS = 10.0
 """How long a stopping process lets the cases in its hands go on; the rest is the safety net's."""
@@ -65,7 +66,7 @@ async def open_house(settings: Settings, ports: Ports = REAL) -> AsyncIterator[H
             f"ARBITER_ORIGIN is {settings.origin}, the log's key is that of {keyring.origin}"
         )
     database = await prepare_database(settings)
-    watching = asyncio.create_task(keep_running(database))
+    watching = asyncio.create_task(_watch(database))
     try:
         async with open_house_on(settings, database, keyring, ports) as house:
             yield house
@@ -111,12 +112,12 @@ async def open_house_on(
 @asynccontextmanager
 async def run_house(house: House) -> AsyncIterator[None]:
     """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand."""
-    sealing = asyncio.create_task(house.sealer.run())
-    others = [asyncio.create_task(sweep(house))]
+    sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
+    others = [asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house)))]
     if house.settings.workers:
-        others.append(
-            asyncio.create_task(house.safety_net.work(lambda case, last: take_up(house, case, last)))
-        )
+        net = house.safety_net
+        work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))
+        others.append(asyncio.create_task(work))
     try:
         yield
     finally:
@@ -128,6 +129,11 @@ async def run_house(house: House) -> AsyncIterator[None]:
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         await _stop([sealing])
+
+
+async def _watch(database: Database) -> None:
+    if database.embedded is not None:
+        await keep_up("watching the embedded database", lambda: keep_running(database))
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:

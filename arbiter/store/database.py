@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import create_engine, event, make_url, text
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, PoolProxiedConnection
 
-from arbiter.errors import ConfigurationError
+from arbiter.errors import ConfigurationError, UnavailableError
 from arbiter.settings import Settings
 from arbiter.store import migrate
 from arbiter.store.embedded import EmbeddedPostgres
@@ -70,10 +72,12 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
 
     Each connection runs in UTC with a statement timeout (30 s), a lock timeout (5 s) and a limit on idling inside a
     transaction (60 s). A connection that breaks is not probed for beforehand, because that costs every transaction a
-    round trip: the transaction that meets it fails, and all others of its age are replaced.
+    round trip: the transaction that meets it fails, and all others of its age are replaced. Whatever shows that the
+    database does not answer (a broken connection, none free, a timeout) is raised as UnavailableError.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url,
+        poolclass=_Pool,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
@@ -83,6 +87,30 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
             "connect_timeout": POOL_WAIT_SECONDS,
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _tell_unavailable)
+    return engine
+
+
+class _Pool(AsyncAdaptedQueuePool):
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except NoneFreeError as error:
+            raise UnavailableError("no database connection came free in time") from error
+
+
+def _tell_unavailable(context: ExceptionContext) -> None:
+    """Raise UnavailableError in place of the driver's errors that say nothing about the statement itself."""
+    error = context.sqlalchemy_exception
+    if context.is_disconnect or isinstance(error, OperationalError | InterfaceError):
+        original = context.original_exception
+        # Never its message, which may quote a row; class and SQLSTATE tell an operator enough.
+        _log.warning(
+            "the database does not answer: %s %s",
+            type(original).__name__,
+            getattr(original, "sqlstate", None),
+        )
+        raise UnavailableError("the database does not answer") from original
 
 
 def conninfo(url: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 
-from arbiter.errors import ArbiterError, IllegalMoveError, StaleStateError
+from arbiter.errors import ArbiterError, IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle import Expire, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
@@ -35,7 +35,7 @@ async def sweep(house: House) -> None:
     while True:
         try:
             await expire_due(house)
-        except (DatabaseError, OSError):
+        except (UnavailableError, DatabaseError, OSError):
             log.exception("a sweep of deadlines failed")
         await asyncio.sleep(SWEEP_SECONDS)
 
@@ -48,6 +48,8 @@ async def expire_due(house: House) -> int:
     for row in due:
         try:
             expired += await _expire(house, row.id)
+        except UnavailableError:
+            raise
         except ArbiterError:
             # One damaged case must not keep the others waiting; it stays due and is tried again.
             log.exception("the deadline of case %s could not be acted on", row.id)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from arbiter.audit.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, tile_from_nodes, tile_width
-from arbiter.errors import NotFoundError
+from arbiter.errors import NotFoundError, UnavailableError
 from arbiter.question import Protocol
 from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
 from arbiter.store.transaction import DatabaseError
@@ -65,7 +65,7 @@ async def ready(house: House) -> Readiness:
     try:
         async with house.store.read() as transaction:
             count, since = await count_pending(transaction)
-    except (DatabaseError, OSError):
+    except (UnavailableError, DatabaseError, OSError):
         checks.append(("database", False, "does not answer"))
     else:
         checks.append(("database", True, "answers"))

@@ -8,13 +8,20 @@ that a rollback drops the job as well.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import ConnectorException
 
+from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.transaction import Transaction, driver_connection
+
+log = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=5)
 """How long the process that took a case in has it to itself."""
@@ -25,6 +32,7 @@ POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 2.0
 STALE_SECONDS = 8.0
 SWEEP_SECONDS = 5.0
+STOP_SECONDS = 5.0
 CONCURRENCY = 64
 CONNECTIONS = 4
 QUEUE = "cases"
@@ -55,25 +63,27 @@ class SafetyNet:
         self, transaction: Transaction, case: CaseId, risk_class: RiskClass, now: datetime
     ) -> int:
         """Leave a job for the case in this transaction and return its id."""
-        return await self._task.configure(
-            schedule_at=now + GRACE,
-            priority=_PRIORITY[risk_class],
-            connection=await driver_connection(transaction),
-        ).defer_async(case=case)
+        with _unavailable_if_cut_off():
+            return await self._task.configure(
+                schedule_at=now + GRACE,
+                priority=_PRIORITY[risk_class],
+                connection=await driver_connection(transaction),
+            ).defer_async(case=case)
 
     async def drop(self, transaction: Transaction, job: int) -> None:
         """Drop a job in this transaction unless a worker has begun it; that one will find nothing to do."""
-        await self._app.job_manager.cancel_job_by_id_async(
-            job, delete_job=True, connection=await driver_connection(transaction)
-        )
+        with _unavailable_if_cut_off():
+            await self._app.job_manager.cancel_job_by_id_async(
+                job, delete_job=True, connection=await driver_connection(transaction)
+            )
 
     async def work(self, take_up: TakeUp) -> None:
-        """Take up what is left over, until cancelled."""
+        """Take up what is left over, until cancelled or cut off from the database; may be called again then."""
         self._take_up = take_up
-        async with self._app.open_async():
-            sweeping = asyncio.create_task(self._sweep())
-            try:
-                await self._app.run_worker_async(
+        try:
+            await self._app.open_async()
+            await self._sweep_beside(
+                self._app.run_worker_async(
                     queues=[QUEUE],
                     concurrency=CONCURRENCY,
                     listen_notify=False,
@@ -83,13 +93,29 @@ class SafetyNet:
                     delete_jobs="successful",
                     update_heartbeat_interval=HEARTBEAT_SECONDS,
                     stalled_worker_timeout=STALE_SECONDS,
+                    shutdown_graceful_timeout=STOP_SECONDS,
                 )
-            finally:
-                sweeping.cancel()
+            )
+        finally:
+            # Also after a failed opening: the library would take the closed pool for an open one the next time.
+            await self._app.close_async()
 
     async def _run(self, context: JobContext, case: str) -> None:
         assert self._take_up is not None
         await self._take_up(CaseId(case), context.job.attempts + 1 >= ATTEMPTS)
+
+    async def _sweep_beside(self, working: Coroutine[Any, Any, None]) -> None:
+        """Work and sweep; when either ends, end both and raise what ended it."""
+        tasks = [asyncio.create_task(working), asyncio.create_task(self._sweep())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     async def _sweep(self) -> None:
         """Hand on the jobs of workers that died: procrastinate keeps them `doing` until somebody does."""
@@ -98,3 +124,12 @@ class SafetyNet:
             await asyncio.sleep(SWEEP_SECONDS)
             for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALE_SECONDS):
                 await manager.retry_job(job)
+
+
+@contextmanager
+def _unavailable_if_cut_off() -> Iterator[None]:
+    try:
+        yield
+    except ConnectorException as error:
+        log.warning("the job queue does not answer: %s", type(error.__cause__).__name__)
+        raise UnavailableError("the job queue does not answer") from error

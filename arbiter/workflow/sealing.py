@@ -17,7 +17,7 @@ from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT, Frontier
-from arbiter.errors import VerificationError
+from arbiter.errors import UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log import (
     StoredCheckpoint,
@@ -88,7 +88,7 @@ class Sealer:
                 waiting, self._waiting = self._waiting, []
                 try:
                     await self.round()
-                except (DatabaseError, OSError, VerificationError):
+                except (UnavailableError, DatabaseError, OSError, VerificationError):
                     log.exception("a sealing round failed")
                     self._waiting = waiting + self._waiting
                     await asyncio.sleep(AFTER_FAILURE_SECONDS)

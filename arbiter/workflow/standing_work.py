@@ -1,0 +1,32 @@
+"""Work that never ends: sealing, deadlines, the safety net. What ends all the same is begun again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 15.0
+STEADY_SECONDS = 60.0
+"""Work that lasted this long has recovered: its next failure is met with the first pause again."""
+
+
+async def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` until cancelled; whenever it ends or fails, log that and begin again after a growing pause."""
+    loop = asyncio.get_running_loop()
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        begun = loop.time()
+        try:
+            await work()
+            log.error("%s has ended and is begun again", name)
+        except Exception:
+            # Whatever it was: a house that silently stopped sealing or watching deadlines would look healthy.
+            log.exception("%s has failed and is begun again", name)
+        if loop.time() - begun > STEADY_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
