@@ -44,7 +44,7 @@ bench: $(VENV)/.dev ## measure latency and throughput here, with this disk's fsy
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
 	@$(BIN)/$(LOCK) pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
-	@echo 'hatchling>=1.27' | $(BIN)/$(LOCK) --no-annotate - -o requirements/build.txt
+	@printf 'hatchling>=1.27\neditables>=0.5\n' | $(BIN)/$(LOCK) --no-annotate - -o requirements/build.txt
 
 build: $(VENV)/.dev assets ## build the wheel and the source distribution
 	@$(BIN)/python -m build --no-isolation --outdir dist .

@@ -17,7 +17,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.ports import Chance, Clock
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
-from arbiter.store.database import Database, keep_running, open_engine, prepare_database
+from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, read_keys
 from arbiter.store.log import load_newest_checkpoint
@@ -81,10 +81,12 @@ async def open_house_on(
 ) -> AsyncIterator[House]:
     """Yield a house on a database that is ready, with keys that are read."""
     engine = open_engine(database.app_url, settings.database_pool_size)
+    pool = open_pool(database.conninfo, settings.database_pool_size)
     safety_net = SafetyNet(database.conninfo)
     try:
         signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
-        store = Store(engine)
+        await pool.open(wait=True)
+        store = Store(engine, pool)
         kept = KeptCheckpoint(settings.data)
         house = House(
             settings=settings,
@@ -106,6 +108,7 @@ async def open_house_on(
         house.sealer.then(lambda: release_sealed(house))
         yield house
     finally:
+        await pool.close()
         await engine.dispose()
 
 

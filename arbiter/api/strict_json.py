@@ -108,52 +108,57 @@ def is_plain_name(name: str) -> bool:
     return _PLAIN_NAME.fullmatch(name) is not None
 
 
+_Place: TypeAlias = "tuple[_Place, str | int] | None"
+"""A place as its parent and one step: cheap to pass down, spelt out as a pointer only when something is wrong there."""
+
+
+def _pointer(place: _Place) -> str:
+    return "" if place is None else pointer_to(_pointer(place[0]), place[1])
+
+
 class _Walk:
     """Turns decoded pairs into dicts and gathers every problem with its place."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def value(self, raw: Any, pointer: str, depth: int) -> Json:
-        if type(raw) is str:
-            return self.text(raw, pointer)
-        if isinstance(raw, (_Pairs, list)):
+    def value(self, raw: Any, place: _Place, depth: int) -> Json:
+        kind = type(raw)
+        if kind is str:
+            if not (raw.isascii() or _is_unicode(raw)):
+                self.refuse(
+                    place, "lone-surrogate", "text must be Unicode: a surrogate came without its pair"
+                )
+        elif kind is _Pairs or kind is list:
             if depth > DEPTH_LIMIT:
-                self.refuse(pointer, "too-deep", f"expected at most {DEPTH_LIMIT} levels of nesting")
+                self.refuse(place, "too-deep", f"expected at most {DEPTH_LIMIT} levels of nesting")
                 return None
-            if isinstance(raw, _Pairs):
-                return self.members(raw, pointer, depth)
-            return [self.value(item, f"{pointer}/{index}", depth + 1) for index, item in enumerate(raw)]
-        if isinstance(raw, _Refused):
-            self.refuse(pointer, raw.code, raw.detail)
+            if kind is _Pairs:
+                return self.members(raw, place, depth + 1)
+            return [self.value(item, (place, index), depth + 1) for index, item in enumerate(raw)]
+        elif kind is _Refused:
+            self.refuse(place, raw.code, raw.detail)
             return None
-        scalar: int | Decimal | bool | None = raw
-        return scalar
+        plain: str | int | Decimal | bool | None = raw
+        return plain
 
-    def members(self, pairs: _Pairs, pointer: str, depth: int) -> dict[str, Json]:
+    def members(self, pairs: _Pairs, parent: _Place, depth: int) -> dict[str, Json]:
         made: dict[str, Json] = {}
         for name, raw in pairs:
-            place = pointer_to(pointer, name)
-            if not _is_unicode(name):
+            place = (parent, name)
+            if not (name.isascii() or _is_unicode(name)):
                 self.refuse(place, "lone-surrogate", "a member's name must be Unicode text")
             if name in made:
                 self.refuse(place, "duplicate-member", "a member is given at most once in an object")
-            made[name] = self.value(raw, place, depth + 1)
+            made[name] = self.value(raw, place, depth)
         return made
 
-    def text(self, raw: str, pointer: str) -> str:
-        if not _is_unicode(raw):
-            self.refuse(pointer, "lone-surrogate", "text must be Unicode: a surrogate came without its pair")
-        return raw
-
-    def refuse(self, pointer: str, code: str, detail: str) -> None:
+    def refuse(self, place: _Place, code: str, detail: str) -> None:
         if len(self.problems) < PROBLEM_LIMIT:
-            self.problems.append(Problem(pointer, code, detail))
+            self.problems.append(Problem(_pointer(place), code, detail))
 
 
 def _is_unicode(text: str) -> bool:
-    if text.isascii():
-        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -182,7 +187,7 @@ def parse(body: bytes) -> Json:
     except RecursionError:
         raise _malformed("too-deep", f"expected at most {DEPTH_LIMIT} levels of nesting") from None
     walk = _Walk()
-    value = walk.value(raw, "", 1)
+    value = walk.value(raw, None, 1)
     if walk.problems:
         raise MalformedJsonError("the body is not acceptable JSON", tuple(walk.problems))
     return value

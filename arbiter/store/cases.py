@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.errors import NotFoundError
 from arbiter.lifecycle import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
-from arbiter.store.tables import case_file, case_key, entry, leaf, sealed_document
+from arbiter.store.tables import case_file, entry, leaf, sealed_document
+from arbiter.store.transaction import Where, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class StepWrite:
-    """What one step writes: the new head, its entries as (seq, bytes), its documents as (seq, name, ciphertext)."""
+    """What one step writes: the new head, its entries as (seq, bytes), its documents as (seq, name, ciphertext).
+
+    `job` is the safety net that stays with the case, `dropped_job` one that this step makes needless.
+    """
 
     case: CaseId
     from_version: int
@@ -57,6 +61,17 @@ class StepWrite:
     documents: tuple[tuple[int, str, bytes], ...]
     decided_seq: int | None
     job: int | None
+    dropped_job: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """The safety net left with a new case: procrastinate's queue and task, and when it may begin."""
+
+    queue: str
+    task: str
+    priority: int
+    not_before: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,46 +90,81 @@ class NewCase:
     wrapped_key: bytes
     idempotency_mac: bytes
     body_mac: bytes
+    job: NewJob | None
 
 
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """What became of an intake: the case is there (`job` is its safety net), or an earlier request had the key."""
+
+    job: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """An earlier request with the same idempotency key."""
+
+    case: CaseId
+    body_mac: bytes
+
+
+# `gate` holds the key until the transaction ends; whoever finds it held is told so at once instead of waiting.
 _NEW_CASE = """
-WITH who AS (
-    INSERT INTO subject (id, index_mac, created_at) VALUES (%(subject)s, %(subject_mac)s, %(now)s)
+WITH gate AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(%(lock)s) AS free
+), earlier AS MATERIALIZED (
+    SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s
+), open AS MATERIALIZED (
+    SELECT 1 FROM gate WHERE free AND NOT EXISTS (SELECT FROM earlier)
+), who AS (
+    INSERT INTO subject (id, index_mac, created_at) SELECT %(subject)s, %(subject_mac)s, %(now)s FROM open
     ON CONFLICT DO NOTHING
+), net AS MATERIALIZED (
+    SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(%(queue)s, %(task)s, %(priority)s, NULL, NULL,
+        jsonb_build_object('case', %(id)s::text), %(not_before)s)::procrastinate_job_to_defer_v1]))[1] AS job
+    FROM open WHERE %(queue)s::text IS NOT NULL
 ), head AS (
     INSERT INTO case_file (id, site_id, client_id, subject_id, encounter_mac, protocol_id, protocol_hash,
         risk_class, phase, state, version, seq, prev, wake_at, job_id, created_at, changed_at)
-    VALUES (%(id)s, %(site)s, %(client)s, %(subject)s, %(encounter_mac)s, %(protocol_id)s,
-        %(protocol_hash)s, %(risk_class)s, %(phase)s, %(state)s::jsonb, 1, %(seq)s, %(prev)s, %(wake_at)s, %(job)s,
-        %(now)s, %(now)s)
+    SELECT %(id)s, %(site)s, %(client)s, %(subject)s, %(encounter_mac)s, %(protocol_id)s, %(protocol_hash)s,
+        %(risk_class)s, %(phase)s, %(state)s::jsonb, 1, %(seq)s, %(prev)s, %(wake_at)s, (SELECT job FROM net),
+        %(now)s, %(now)s
+    FROM open
 ), key AS (
-    INSERT INTO case_key (case_id, kek_id, wrapped) VALUES (%(id)s, %(kek_id)s, %(wrapped)s)
+    INSERT INTO case_key (case_id, kek_id, wrapped) SELECT %(id)s, %(kek_id)s, %(wrapped)s FROM open
 ), once AS (
     INSERT INTO idempotency (client_id, key_mac, body_mac, case_id, created_at)
-    VALUES (%(client)s, %(key_mac)s, %(body_mac)s, %(id)s, %(now)s)
+    SELECT %(client)s, %(key_mac)s, %(body_mac)s, %(id)s, %(now)s FROM open
 ), documents AS (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
-    SELECT %(id)s, * FROM unnest(%(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)s::bytea[])
+    SELECT %(id)s, d.* FROM open, unnest(%(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)s::bytea[]) AS d
 ), written AS (
     INSERT INTO entry (case_id, seq, body)
-    SELECT %(id)s, seq, body FROM unnest(%(entry_seqs)s::int[], %(entry_bodies)s::bytea[]) AS e(seq, body) ORDER BY seq
+    SELECT %(id)s, e.seq, e.body
+    FROM open, unnest(%(entry_seqs)s::int[], %(entry_bodies)s::bytea[]) AS e(seq, body) ORDER BY e.seq
     RETURNING id
+), queued AS (
+    INSERT INTO pending (entry_id) SELECT id FROM written
 )
-INSERT INTO pending (entry_id) SELECT id FROM written
+SELECT gate.free, earlier.case_id, earlier.body_mac, net.job
+FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
 """
 
+# Relaxed, the commit waits for no disk; the setting lasts as long as the transaction, which is this statement.
 _SAVE_STEPS = """
-WITH asked AS (
-    SELECT * FROM unnest(%(ids)s::text[], %(versions)s::int[], %(phases)s::text[], %(states)s::text[], %(seqs)s::int[],
-        %(prevs)s::bytea[], %(wakes)s::timestamptz[], %(decided)s::int[], %(jobs)s::bigint[], %(reviewers)s::text[])
-        AS a(id, version, phase, state, seq, prev, wake_at, decided_seq, job_id, reviewer_id)
+WITH asked AS MATERIALIZED (
+    SELECT a.* FROM unnest(%(ids)s::text[], %(versions)s::int[], %(phases)s::text[], %(states)s::text[], %(seqs)s::int[],
+        %(prevs)s::bytea[], %(wakes)s::timestamptz[], %(decided)s::int[], %(jobs)s::bigint[], %(drops)s::bigint[],
+        %(reviewers)s::text[])
+        AS a(id, version, phase, state, seq, prev, wake_at, decided_seq, job_id, dropped_job, reviewer_id)
+    WHERE %(durable)s OR set_config('synchronous_commit', 'off', true) IS NOT NULL
 ), moved AS (
     UPDATE case_file AS c
     SET phase = a.phase, state = a.state::jsonb, version = c.version + 1, seq = a.seq, prev = a.prev,
         wake_at = a.wake_at, decided_seq = coalesce(a.decided_seq, c.decided_seq), job_id = a.job_id,
         reviewer_id = a.reviewer_id, changed_at = %(now)s
     FROM asked AS a WHERE c.id = a.id AND c.version = a.version
-    RETURNING c.id
+    RETURNING c.id, a.dropped_job
 ), documents AS (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
     SELECT d.* FROM unnest(%(doc_cases)s::text[], %(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)s::bytea[])
@@ -128,110 +178,126 @@ WITH asked AS (
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
 )
-SELECT id FROM moved
+SELECT id, CASE WHEN dropped_job IS NOT NULL THEN procrastinate_cancel_job_v1(dropped_job, false, true) END FROM moved
 """
 
 
-async def insert_case(connection: AsyncConnection, new: NewCase, now: datetime) -> None:
-    """Write a case that did not exist: head, key, subject, idempotency record, documents, entries."""
-    step = new.step
-    await connection.exec_driver_sql(
-        _NEW_CASE,
-        {
-            "id": step.case,
-            "site": new.site,
-            "client": new.client,
-            "subject": new.subject,
-            "subject_mac": new.subject_mac,
-            "encounter_mac": new.encounter_mac,
-            "protocol_id": new.protocol_id,
-            "protocol_hash": new.protocol_hash,
-            "risk_class": step.state.risk_class.value,
-            "phase": step.state.phase.value,
-            "state": json.dumps(state_document(step.state)),
-            "seq": step.seq,
-            "prev": step.prev,
-            "wake_at": step.state.wake_at,
-            "job": step.job,
-            "now": now,
-            "kek_id": new.kek_id,
-            "wrapped": new.wrapped_key,
-            "key_mac": new.idempotency_mac,
-            "body_mac": new.body_mac,
-            "doc_seqs": [seq for seq, _, _ in step.documents],
-            "doc_names": [name for _, name, _ in step.documents],
-            "doc_bytes": [ciphertext for _, _, ciphertext in step.documents],
-            "entry_seqs": [seq for seq, _ in step.entries],
-            "entry_bodies": [body for _, body in step.entries],
-        },
-    )
+async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Repeat | None:
+    """Write a case that did not exist: head, key, subject, idempotency record, documents, entries, safety net.
+
+    Returns what was taken in; or the earlier request that used the idempotency key; or None while another request
+    with that key is under way. But for the first, nothing is written.
+    """
+    step, job = new.step, new.job
+    parameters = {
+        "lock": int.from_bytes(new.idempotency_mac[:8], "big", signed=True),
+        "id": step.case,
+        "site": new.site,
+        "client": new.client,
+        "subject": new.subject,
+        "subject_mac": new.subject_mac,
+        "encounter_mac": new.encounter_mac,
+        "protocol_id": new.protocol_id,
+        "protocol_hash": new.protocol_hash,
+        "risk_class": step.state.risk_class.value,
+        "phase": step.state.phase.value,
+        "state": json.dumps(state_document(step.state)),
+        "seq": step.seq,
+        "prev": step.prev,
+        "wake_at": step.state.wake_at,
+        "queue": None if job is None else job.queue,
+        "task": None if job is None else job.task,
+        "priority": 0 if job is None else job.priority,
+        "not_before": None if job is None else job.not_before,
+        "now": now,
+        "kek_id": new.kek_id,
+        "wrapped": new.wrapped_key,
+        "key_mac": new.idempotency_mac,
+        "body_mac": new.body_mac,
+        "doc_seqs": [seq for seq, _, _ in step.documents],
+        "doc_names": [name for _, name, _ in step.documents],
+        "doc_bytes": [ciphertext for _, _, ciphertext in step.documents],
+        "entry_seqs": [seq for seq, _ in step.entries],
+        "entry_bodies": [body for _, body in step.entries],
+    }
+    ((free, earlier, body_mac, left),) = await run(where, _NEW_CASE, parameters)
+    if earlier is not None:
+        return Repeat(CaseId(earlier), body_mac)
+    return TakenIn(left) if free else None
 
 
 async def save_steps(
-    connection: AsyncConnection, steps: Sequence[StepWrite], now: datetime
+    where: Where, steps: Sequence[StepWrite], now: datetime, *, durable: bool = True
 ) -> frozenset[CaseId]:
     """Move the heads that still stand where their step began and write what those steps say.
 
     Returns the cases moved; one that is absent was moved by somebody else first, and nothing of its step was kept.
+    Without `durable` a crash may lose the steps, whole, though never their order: for steps that are then made again.
     """
     documents = [(step.case, *document) for step in steps for document in step.documents]
     entries = [(step.case, *written) for step in steps for written in step.entries]
-    moved = await connection.exec_driver_sql(
-        _SAVE_STEPS,
-        {
-            "now": now,
-            "ids": [step.case for step in steps],
-            "versions": [step.from_version for step in steps],
-            "phases": [step.state.phase.value for step in steps],
-            "states": [json.dumps(state_document(step.state)) for step in steps],
-            "seqs": [step.seq for step in steps],
-            "prevs": [step.prev for step in steps],
-            "wakes": [step.state.wake_at for step in steps],
-            "decided": [step.decided_seq for step in steps],
-            "jobs": [step.job for step in steps],
-            "reviewers": [None if step.state.claim is None else step.state.claim.reviewer for step in steps],
-            "doc_cases": [document[0] for document in documents],
-            "doc_seqs": [document[1] for document in documents],
-            "doc_names": [document[2] for document in documents],
-            "doc_bytes": [document[3] for document in documents],
-            "entry_cases": [written[0] for written in entries],
-            "entry_seqs": [written[1] for written in entries],
-            "entry_bodies": [written[2] for written in entries],
-        },
-    )
-    return frozenset(CaseId(row[0]) for row in moved)
+    parameters = {
+        "now": now,
+        "durable": durable,
+        "ids": [step.case for step in steps],
+        "versions": [step.from_version for step in steps],
+        "phases": [step.state.phase.value for step in steps],
+        "states": [json.dumps(state_document(step.state)) for step in steps],
+        "seqs": [step.seq for step in steps],
+        "prevs": [step.prev for step in steps],
+        "wakes": [step.state.wake_at for step in steps],
+        "decided": [step.decided_seq for step in steps],
+        "jobs": [step.job for step in steps],
+        "drops": [step.dropped_job for step in steps],
+        "reviewers": [None if step.state.claim is None else step.state.claim.reviewer for step in steps],
+        "doc_cases": [document[0] for document in documents],
+        "doc_seqs": [document[1] for document in documents],
+        "doc_names": [document[2] for document in documents],
+        "doc_bytes": [document[3] for document in documents],
+        "entry_cases": [written[0] for written in entries],
+        "entry_seqs": [written[1] for written in entries],
+        "entry_bodies": [written[2] for written in entries],
+    }
+    return frozenset(CaseId(moved[0]) for moved in await run(where, _SAVE_STEPS, parameters))
 
 
-_HEADS = select(case_file, case_key.c.kek_id, case_key.c.wrapped).join(case_key)
+_HEADS = """
+SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_hash, c.state, c.version, c.seq, c.prev,
+    c.decided_seq, c.job_id, c.created_at, c.changed_at, k.kek_id, k.wrapped
+FROM case_file AS c JOIN case_key AS k ON k.case_id = c.id
+"""
+_ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
+_SEALED_DECISIONS = (
+    _HEADS
+    + """
+JOIN entry AS e ON e.case_id = c.id AND e.seq = c.decided_seq
+JOIN leaf AS l ON l.entry_id = e.id
+WHERE c.phase = 'decided' LIMIT %(limit)s
+"""
+)
+_DUE = _HEADS + "WHERE c.wake_at <= %(now)s ORDER BY c.wake_at LIMIT %(limit)s"
 
 
-async def load_case(connection: AsyncConnection, case: CaseId) -> CaseRow:
+async def load_case(where: Where, case: CaseId) -> CaseRow:
     """Return a case's head.
 
     Raises:
         NotFoundError: when there is none.
     """
-    row = (await connection.execute(_HEADS.where(case_file.c.id == case))).one_or_none()
-    if row is None:
+    rows = await run(where, _ONE_HEAD, {"case": case})
+    if not rows:
         raise NotFoundError(f"no case {case}")
-    return _row(row)
+    return _row(rows[0])
 
 
-async def load_sealed_decisions(connection: AsyncConnection, limit: int) -> tuple[CaseRow, ...]:
+async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
     """Return decided cases whose decision a committed checkpoint covers: those that may be released."""
-    sealed = (
-        _HEADS.join(entry, and_(entry.c.case_id == case_file.c.id, entry.c.seq == case_file.c.decided_seq))
-        .join(leaf, leaf.c.entry_id == entry.c.id)
-        .where(case_file.c.phase == Phase.DECIDED.value)
-        .limit(limit)
-    )
-    return tuple(_row(row) for row in await connection.execute(sealed))
+    return tuple(_row(row) for row in await run(where, _SEALED_DECISIONS, {"limit": limit}))
 
 
-async def load_due(connection: AsyncConnection, now: datetime, limit: int) -> tuple[CaseRow, ...]:
+async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseRow, ...]:
     """Return the cases whose present wait is over, longest overdue first."""
-    due = _HEADS.where(case_file.c.wake_at <= now).order_by(case_file.c.wake_at).limit(limit)
-    return tuple(_row(row) for row in await connection.execute(due))
+    return tuple(_row(row) for row in await run(where, _DUE, {"now": now, "limit": limit}))
 
 
 async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tuple[int, str, bytes], ...]:
@@ -268,22 +334,32 @@ class Wanted:
     before: tuple[datetime, CaseId] | None = None
 
 
-async def list_cases(connection: AsyncConnection, wanted: Wanted, limit: int) -> tuple[CaseRow, ...]:
+_LISTED = (
+    _HEADS
+    + """
+WHERE c.site_id = ANY(%(sites)s)
+    AND (%(phases)s::text[] IS NULL OR c.phase = ANY(%(phases)s::text[]))
+    AND (%(protocol)s::text IS NULL OR c.protocol_id = %(protocol)s::text)
+    AND (%(risk_class)s::text IS NULL OR c.risk_class = %(risk_class)s::text)
+    AND (%(at)s::timestamptz IS NULL OR (c.created_at, c.id) < (%(at)s::timestamptz, %(before)s::text))
+ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
+"""
+)
+
+
+async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow, ...]:
     """Return the newest cases that fit, newest first; `before` continues after the last one seen."""
-    query = _HEADS.where(case_file.c.site_id.in_(sorted(wanted.sites)))
-    if wanted.phases is not None:
-        query = query.where(case_file.c.phase.in_([phase.value for phase in wanted.phases]))
-    if wanted.protocol is not None:
-        query = query.where(case_file.c.protocol_id == wanted.protocol)
-    if wanted.risk_class is not None:
-        query = query.where(case_file.c.risk_class == wanted.risk_class.value)
-    if wanted.before is not None:
-        at, case = wanted.before
-        query = query.where(
-            or_(case_file.c.created_at < at, and_(case_file.c.created_at == at, case_file.c.id < case))
-        )
-    query = query.order_by(case_file.c.created_at.desc(), case_file.c.id.desc()).limit(limit)
-    return tuple(_row(row) for row in await connection.execute(query))
+    at, before = (None, None) if wanted.before is None else wanted.before
+    parameters = {
+        "sites": sorted(wanted.sites),
+        "phases": None if wanted.phases is None else [phase.value for phase in wanted.phases],
+        "protocol": wanted.protocol,
+        "risk_class": None if wanted.risk_class is None else wanted.risk_class.value,
+        "at": at,
+        "before": before,
+        "limit": limit,
+    }
+    return tuple(_row(row) for row in await run(where, _LISTED, parameters))
 
 
 async def count_by_phase(connection: AsyncConnection) -> dict[Phase, int]:
@@ -292,49 +368,24 @@ async def count_by_phase(connection: AsyncConnection) -> dict[Phase, int]:
     return {Phase(phase): count for phase, count in rows}
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """An earlier request with the same idempotency key."""
-
-    case: CaseId
-    body_mac: bytes
-
-
-_CLAIM_KEY = text(
-    "SELECT pg_try_advisory_xact_lock(:lock), i.case_id, i.body_mac FROM (VALUES (1)) AS one"
-    " LEFT JOIN idempotency AS i ON i.client_id = :client AND i.key_mac = :key_mac"
-)
-
-
-async def claim_idempotency_key(
-    connection: AsyncConnection, client: ActorId, key_mac: bytes
-) -> tuple[bool, Repeat | None]:
-    """Hold the key until the transaction ends.
-
-    Returns whether nobody else holds it, and the request that used it before, if one has.
-    """
-    lock = int.from_bytes(key_mac[:8], "big", signed=True)
-    row = (await connection.execute(_CLAIM_KEY, {"lock": lock, "client": client, "key_mac": key_mac})).one()
-    repeat = None if row.case_id is None else Repeat(CaseId(row.case_id), row.body_mac)
-    return bool(row[0]), repeat
-
-
-def _row(row: Row[Any]) -> CaseRow:
+def _row(row: Sequence[Any]) -> CaseRow:
+    (case, site, client, subject, protocol_id, protocol_hash, state, version, seq, prev, decided_seq, job, created_at,
+     changed_at, kek_id, wrapped) = row  # fmt: skip
     return CaseRow(
-        id=CaseId(row.id),
-        site=row.site_id,
-        client=ActorId(row.client_id),
-        subject=row.subject_id,
-        protocol_id=row.protocol_id,
-        protocol_hash=row.protocol_hash,
-        state=state_from(row.state),
-        version=row.version,
-        seq=row.seq,
-        prev=row.prev,
-        decided_seq=row.decided_seq,
-        job=row.job_id,
-        created_at=row.created_at,
-        changed_at=row.changed_at,
-        kek_id=row.kek_id,
-        wrapped_key=row.wrapped,
+        id=CaseId(case),
+        site=site,
+        client=ActorId(client),
+        subject=subject,
+        protocol_id=protocol_id,
+        protocol_hash=protocol_hash,
+        state=state_from(state),
+        version=version,
+        seq=seq,
+        prev=prev,
+        decided_seq=decided_seq,
+        job=job,
+        created_at=created_at,
+        changed_at=changed_at,
+        kek_id=kek_id,
+        wrapped_key=wrapped,
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -25,6 +26,7 @@ from arbiter.settings import Settings
 from arbiter.store import migrate
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.tables import INSERT_ONLY
+from arbiter.store.transaction import DirectConnection
 
 APPLICATION_ROLE = "arbiter_app"
 OWNER_ROLE = "arbiter_owner"
@@ -111,6 +113,21 @@ def _tell_unavailable(context: ExceptionContext) -> None:
             getattr(original, "sqlstate", None),
         )
         raise UnavailableError("the database does not answer") from original
+
+
+def open_pool(address: str, pool_size: int) -> AsyncConnectionPool[DirectConnection]:
+    """Return a pool, not opened yet, of at most `pool_size` psycopg connections in which a statement is a transaction.
+
+    Who finds none free waits 10 seconds, then fails. Timeouts are the engine's.
+    """
+    return AsyncConnectionPool(
+        address,
+        min_size=min(2, pool_size),
+        max_size=pool_size,
+        timeout=POOL_WAIT_SECONDS,
+        kwargs={"autocommit": True},
+        open=False,
+    )
 
 
 def conninfo(url: str) -> str:

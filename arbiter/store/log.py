@@ -10,14 +10,15 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.audit.merkle import Node, NodeLookup, root_of
 from arbiter.store.tables import checkpoint, entry, leaf, pending, tree_node
+from arbiter.store.transaction import DirectConnection
 
 STORED_LEVELS = (0, 8, 16)
-_HOLD_LOG = text("SELECT pg_advisory_xact_lock(7165069801)")
+_HOLD_LOG = "SELECT pg_advisory_xact_lock(7165069801)"
 
 # The array keeps the plan a TID scan whatever the planner believed of `pending` when it cached the statement.
 _NUMBER_PENDING = """
@@ -26,10 +27,21 @@ WITH taken AS (
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM pending ORDER BY entry_id LIMIT %(limit)s))
     RETURNING entry_id
 ), numbered AS (
-    SELECT e.id, e.body, %(size)s::bigint + row_number() OVER (ORDER BY e.id) - 1 AS index
+    SELECT e.id, e.body, row_number() OVER (ORDER BY e.id) - 1 AS place
     FROM entry AS e JOIN taken ON taken.entry_id = e.id
 )
-INSERT INTO leaf (index, entry_id, hash) SELECT index, id, sha256('\\x00'::bytea || body) FROM numbered
+INSERT INTO leaf (index, entry_id, hash)
+SELECT (SELECT coalesce(max(size), 0) FROM checkpoint) + place, id, sha256('\\x00'::bytea || body) FROM numbered
+"""
+_NEWEST = "SELECT size, root, note, sealed_at FROM checkpoint ORDER BY size DESC LIMIT 1"
+_UNCOVERED = """
+SELECT l.index, l.hash, e.body FROM leaf AS l JOIN entry AS e ON e.id = l.entry_id
+WHERE l.index >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY l.index
+"""
+_ADD_CHECKPOINT = "INSERT INTO checkpoint (size, root, note, sealed_at) VALUES (%(size)s, %(root)s, %(note)s, %(sealed_at)s)"
+_ADD_NODES = """
+INSERT INTO tree_node (level, index, hash)
+SELECT * FROM unnest(%(levels)s::smallint[], %(indices)s::bigint[], %(hashes)s::bytea[])
 """
 
 
@@ -52,27 +64,42 @@ class StoredLeaf:
     body: bytes
 
 
-async def hold_log(connection: AsyncConnection) -> None:
-    """Wait until this transaction alone may seal."""
+async def number_pending(
+    connection: DirectConnection, limit: int
+) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:
+    """Hold the log until the transaction ends and give the oldest pending entries the leaf indices that follow.
+
+    Returns the newest checkpoint and, read again from the tables, every leaf beyond it in order.
+    """
     await connection.execute(_HOLD_LOG)
-
-
-async def number_pending(connection: AsyncConnection, size: int, limit: int) -> int:
-    """Give the oldest pending entries the leaf indices from `size` on; return how many there were."""
-    result = await connection.exec_driver_sql(_NUMBER_PENDING, {"size": size, "limit": limit})
-    return result.rowcount
-
-
-async def load_leaves(connection: AsyncConnection, start: int, limit: int) -> tuple[StoredLeaf, ...]:
-    """Return leaves with their entries' bytes from index `start` on, in order."""
-    rows = await connection.execute(
-        select(leaf.c.index.label("place"), leaf.c.hash, entry.c.body)
-        .join(entry, entry.c.id == leaf.c.entry_id)
-        .where(leaf.c.index >= start)
-        .order_by(leaf.c.index)
-        .limit(limit)
+    await connection.execute(_NUMBER_PENDING, {"limit": limit})
+    newest = await connection.execute(_NEWEST)
+    uncovered = await connection.execute(_UNCOVERED)
+    row = await newest.fetchone()
+    return (
+        None if row is None else StoredCheckpoint(*row),
+        tuple(StoredLeaf(*leaf_row) for leaf_row in await uncovered.fetchall()),
     )
-    return tuple(StoredLeaf(row.place, row.hash, row.body) for row in rows)
+
+
+async def add_checkpoint(
+    connection: DirectConnection, sealed: StoredCheckpoint, completed: Sequence[Node]
+) -> None:
+    """Store a checkpoint, and the nodes of levels 8 and 16 that the tree completed under it."""
+    kept = [node for node in completed if node.level in STORED_LEVELS]
+    if kept:
+        await connection.execute(
+            _ADD_NODES,
+            {
+                "levels": [node.level for node in kept],
+                "indices": [node.index for node in kept],
+                "hashes": [node.hash for node in kept],
+            },
+        )
+    await connection.execute(
+        _ADD_CHECKPOINT,
+        {"size": sealed.size, "root": sealed.root, "note": sealed.note, "sealed_at": sealed.sealed_at},
+    )
 
 
 async def stream_leaves(
@@ -94,24 +121,6 @@ async def stream_leaves(
             return
         yield tuple((row.place, row.body, row.hash) for row in rows)
         start = rows[-1].place + 1
-
-
-async def add_nodes(connection: AsyncConnection, nodes: Sequence[Node]) -> None:
-    """Store nodes of levels 8 and 16 that the tree completed."""
-    kept = [node for node in nodes if node.level in STORED_LEVELS]
-    if kept:
-        await connection.execute(
-            tree_node.insert(), [{"level": n.level, "index": n.index, "hash": n.hash} for n in kept]
-        )
-
-
-async def add_checkpoint(connection: AsyncConnection, sealed: StoredCheckpoint) -> None:
-    """Store a checkpoint."""
-    await connection.execute(
-        checkpoint.insert().values(
-            size=sealed.size, root=sealed.root, note=sealed.note, sealed_at=sealed.sealed_at
-        )
-    )
 
 
 async def load_newest_checkpoint(connection: AsyncConnection) -> StoredCheckpoint | None:

@@ -6,12 +6,12 @@ import base64
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.errors import NotFoundError
 from arbiter.store.tables import protocol_bundle
+from arbiter.store.transaction import Where, run
 
 
 async def keep_bundle(
@@ -33,15 +33,15 @@ async def keep_bundle(
     )
 
 
-async def load_bundle_files(connection: AsyncConnection, content_hash: str) -> dict[str, bytes]:
+async def load_bundle_files(where: Where, content_hash: str) -> dict[str, bytes]:
     """Return a kept bundle's files by name.
 
     Raises:
         NotFoundError: when no bundle of that hash is kept.
     """
-    files = await connection.scalar(
-        select(protocol_bundle.c.files).where(protocol_bundle.c.content_hash == content_hash)
+    rows = await run(
+        where, "SELECT files FROM protocol_bundle WHERE content_hash = %(hash)s", {"hash": content_hash}
     )
-    if files is None:
+    if not rows:
         raise NotFoundError(f"no protocol bundle {content_hash}")
-    return {name: base64.b64decode(content) for name, content in files.items()}
+    return {name: base64.b64decode(content) for name, content in rows[0][0].items()}

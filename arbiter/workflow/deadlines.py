@@ -10,7 +10,7 @@ from arbiter.errors import ArbiterError, IllegalMoveError, StaleStateError, Unav
 from arbiter.lifecycle import Expire, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
-from arbiter.store.transaction import DatabaseError
+from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.certifying import circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
@@ -35,15 +35,14 @@ async def sweep(house: House) -> None:
     while True:
         try:
             await expire_due(house)
-        except (UnavailableError, DatabaseError, OSError):
+        except (UnavailableError, *DATABASE_ERRORS, OSError):
             log.exception("a sweep of deadlines failed")
         await asyncio.sleep(SWEEP_SECONDS)
 
 
 async def expire_due(house: House) -> int:
     """End every wait that is over; return how many were."""
-    async with house.store.read() as transaction:
-        due = await load_due(transaction, house.clock.now(), BATCH)
+    due = await load_due(house.store, house.clock.now(), BATCH)
     expired = 0
     for row in due:
         try:

@@ -17,7 +17,7 @@ from arbiter.errors import StaleStateError
 from arbiter.lifecycle import CLOSING, DOCUMENTS, CaseState, Effect, EntryType, Event, step
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases import CaseRow, StepWrite, save_steps
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Where
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.house import House
 
@@ -38,6 +38,7 @@ class Docket:
     prev: str
     versions: tuple[tuple[str, str], ...]
     job: int | None = None
+    dropped_job: int | None = None
     decided_seq: int | None = None
     entries: tuple[tuple[int, bytes], ...] = ()
     documents: tuple[tuple[int, str, bytes], ...] = ()
@@ -62,11 +63,12 @@ class Docket:
             documents=self.documents,
             decided_seq=self.decided_seq,
             job=self.job,
+            dropped_job=self.dropped_job,
         )
 
     def written(self) -> Docket:
         """Return the docket as it stands once `write` is committed."""
-        return replace(self, version=self.version + 1, entries=(), documents=(), effects=())
+        return replace(self, version=self.version + 1, dropped_job=None, entries=(), documents=(), effects=())
 
 
 def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str) -> Docket:
@@ -159,12 +161,12 @@ def _append(
     )
 
 
-async def write_step(transaction: Transaction, docket: Docket, now: datetime) -> Docket:
+async def write_step(where: Where, docket: Docket, now: datetime) -> Docket:
     """Write one docket's step.
 
     Raises:
-        StaleStateError: when somebody else moved the case first; the caller's transaction must not be committed.
+        StaleStateError: when somebody else moved the case first; a transaction it was part of must not be committed.
     """
-    if docket.case not in await save_steps(transaction, [docket.write()], now):
+    if docket.case not in await save_steps(where, [docket.write()], now):
         raise StaleStateError(f"case {docket.case} was moved by somebody else")
     return docket.written()

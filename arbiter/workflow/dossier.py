@@ -11,7 +11,7 @@ from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion
 from arbiter.store.cases import CaseRow, load_case, load_documents
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Transaction, Where
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.docket import Docket, docket_of
 from arbiter.workflow.house import House
@@ -104,13 +104,13 @@ async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> 
     return Dossier(row, shelved, docket_of(row, shelved.protocol.policy_hash), key, opened)
 
 
-async def load_seen_case(transaction: Transaction, principal: Principal, case: CaseId) -> CaseRow:
+async def load_seen_case(where: Where, principal: Principal, case: CaseId) -> CaseRow:
     """Return a case's head if this principal may know of it.
 
     Raises:
         NotFoundError: when there is no such case, or it belongs to a site the principal does not act for.
     """
-    row = await load_case(transaction, case)
+    row = await load_case(where, case)
     if not principal.may_see(row.site):
         raise NotFoundError(f"no case {case}")
     return row

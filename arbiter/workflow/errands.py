@@ -24,6 +24,10 @@ class Errands:
         self._running[case] = task
         task.add_done_callback(lambda done: self._ended(case, done))
 
+    def has(self, case: CaseId) -> bool:
+        """Return whether this process is working on the case."""
+        return case in self._running
+
     async def settled(self, case: CaseId) -> None:
         """Return once this process is not working on the case."""
         running = self._running.get(case)

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import assert_never
 
 from arbiter.documents import encode
 from arbiter.errors import (
@@ -19,19 +20,19 @@ from arbiter.errors import (
 )
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Submit, Supersede
+from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.policy import exclusions
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import NewCase, claim_idempotency_key, insert_case
-from arbiter.store.transaction import Transaction, UniquenessError
+from arbiter.store.cases import NewCase, Repeat, TakenIn, insert_case
+from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.certifying import circumstances, escalation_certificate
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
 from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
 from arbiter.workflow.house import House
-from arbiter.workflow.saving import hang_safety_net, perform
+from arbiter.workflow.saving import perform, with_safety_net, without_safety_net
 from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.views import CaseView, view_of
 
@@ -87,27 +88,24 @@ async def submit(
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
     docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
+    new = _new_case(house, principal, submission, docket, key, key_mac, body_mac, shelved, now)
     try:
-        async with house.store.begin() as transaction:
-            free, repeat = await claim_idempotency_key(transaction, principal.id, key_mac)
-            if repeat is not None:
-                return _repeated(repeat.case, repeat.body_mac, body_mac)
-            if not free:
-                raise StillRunningError("the first request with this idempotency key has not finished")
-            superseded = await _supersede(house, transaction, principal, submission.supersedes, case, now)
-            docket = await hang_safety_net(house, transaction, docket, now)
-            await insert_case(
-                transaction,
-                _new_case(house, principal, submission, docket, key, key_mac, body_mac, shelved),
-                now,
-            )
-    except UniquenessError:
-        # The first request committed between our look and our insert.
-        return await _repeat_of_winner(house, principal, key_mac, body_mac)
-    if superseded is not None:
-        perform(house, superseded.case, superseded.effects)
-    _begin_work(house, docket, key, shelved, taken)
-    return Submitted(case, repeated=False)
+        taken_in, superseded = await _write(house, principal, submission, new, now)
+    except UNIQUENESS_ERRORS:
+        # The first request committed between our look and our insert: now it is there to be found.
+        taken_in, superseded = await insert_case(house.store, new, now), None
+    match taken_in:
+        case None:
+            raise StillRunningError("the first request with this idempotency key has not finished")
+        case Repeat(case=earlier, body_mac=first):
+            return _repeated(earlier, first, body_mac)
+        case TakenIn(job=job):
+            if superseded is not None:
+                perform(house, superseded.case, superseded.effects)
+            _begin_work(house, replace(docket, job=job), key, shelved, taken)
+            return Submitted(case, repeated=False)
+        case _:
+            assert_never(taken_in)
 
 
 async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
@@ -139,7 +137,7 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
             documents={"facts": taken.encode()},
         )
         docket = _ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
-        docket = await hang_safety_net(house, transaction, docket, now)
+        docket = await with_safety_net(house, transaction, docket, now)
         await write_step(transaction, docket, now)
     _begin_work(house, docket, dossier.key, dossier.shelved, taken)
     return view_of(
@@ -232,9 +230,12 @@ def _new_case(
     key_mac: bytes,
     body_mac: bytes,
     shelved: Shelved,
+    now: datetime,
 ) -> NewCase:
     subject = (submission.subject.system.encode(), submission.subject.value.encode())
     encounter = submission.encounter
+    asked = docket.standing.phase is Phase.DELIBERATING
+    job = house.safety_net.job(submission.risk_class, now) if asked else None
     return NewCase(
         step=docket.write(),
         site=submission.site,
@@ -248,20 +249,28 @@ def _new_case(
         wrapped_key=key.wrapped,
         idempotency_mac=key_mac,
         body_mac=body_mac,
+        job=job,
     )
 
 
+async def _write(
+    house: House, principal: Principal, submission: Submission, new: NewCase, now: datetime
+) -> tuple[TakenIn | Repeat | None, Docket | None]:
+    """Write the new case; with it, in one transaction, the end of the case that it replaces if it names one."""
+    if submission.supersedes is None:
+        return await insert_case(house.store, new, now), None
+    async with house.store.begin() as transaction:
+        taken_in = await insert_case(transaction, new, now)
+        if not isinstance(taken_in, TakenIn):
+            return taken_in, None
+        return taken_in, await _supersede(
+            house, transaction, principal, submission.supersedes, new.step.case, now
+        )
+
+
 async def _supersede(
-    house: House,
-    transaction: Transaction,
-    principal: Principal,
-    old: CaseId | None,
-    new: CaseId,
-    now: datetime,
-) -> Docket | None:
-    """Close the case that the new one replaces, in the same transaction."""
-    if old is None:
-        return None
+    house: House, transaction: Transaction, principal: Principal, old: CaseId, new: CaseId, now: datetime
+) -> Docket:
     try:
         await load_seen_case(transaction, principal, old)
         dossier = await load_dossier(house, transaction, old)
@@ -269,17 +278,8 @@ async def _supersede(
     except (NotFoundError, ConflictError) as error:
         problem = Problem("/supersedes", "not-supersedable", str(error))
         raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
-    docket = await hang_safety_net(house, transaction, docket, now)
-    await write_step(transaction, docket, now)
+    await write_step(transaction, without_safety_net(docket), now)
     return docket
-
-
-async def _repeat_of_winner(house: House, principal: Principal, key_mac: bytes, body_mac: bytes) -> Submitted:
-    async with house.store.begin() as transaction:
-        _, repeat = await claim_idempotency_key(transaction, principal.id, key_mac)
-    if repeat is None:
-        raise StillRunningError("the first request with this idempotency key has not finished")
-    return _repeated(repeat.case, repeat.body_mac, body_mac)
 
 
 def _repeated(case: CaseId, first: bytes, again: bytes) -> Submitted:

@@ -9,7 +9,7 @@ from arbiter.audit.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, tile_from_nodes, 
 from arbiter.errors import NotFoundError, UnavailableError
 from arbiter.question import Protocol
 from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
-from arbiter.store.transaction import DatabaseError
+from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.house import House
 
 PENDING_ALARM = timedelta(seconds=10)
@@ -65,7 +65,7 @@ async def ready(house: House) -> Readiness:
     try:
         async with house.store.read() as transaction:
             count, since = await count_pending(transaction)
-    except (UnavailableError, DatabaseError, OSError):
+    except (UnavailableError, *DATABASE_ERRORS, OSError):
         checks.append(("database", False, "does not answer"))
     else:
         checks.append(("database", True, "answers"))

@@ -1,8 +1,8 @@
 """The safety net under every case in deliberation: a job that takes it up again should its process die.
 
 The process that takes a case in works on it at once; the job waits some seconds and is dropped in the transaction that
-concludes the case. Jobs are procrastinate's, in the same database and on the business transaction's own connection, so
-that a rollback drops the job as well.
+concludes the case. Jobs are procrastinate's, in the same database and in the business transaction, so that a rollback
+drops the job as well: a new case's statement calls procrastinate's own SQL function, an amendment's goes by its API.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from procrastinate.exceptions import ConnectorException
 
 from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
+from arbiter.store.cases import NewJob
 from arbiter.store.transaction import Transaction, driver_connection
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ STOP_SECONDS = 5.0
 CONCURRENCY = 64
 CONNECTIONS = 4
 QUEUE = "cases"
+TASK = "take-up"
 
 _PRIORITY = {RiskClass.ROUTINE: 0, RiskClass.URGENT: 10, RiskClass.EMERGENCY: 20}
 
@@ -47,13 +49,11 @@ class SafetyNet:
     """The job queue as the use cases see it."""
 
     def __init__(self, conninfo: str) -> None:
-        self._app = App(
-            connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=CONNECTIONS, open=False)
-        )
+        self._app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=CONNECTIONS))
         self._take_up: TakeUp | None = None
         # Bare retries: what an attempt failed with is logged where it failed.
         self._task = self._app.task(
-            name="take-up",
+            name=TASK,
             queue=QUEUE,
             pass_context=True,
             retry=RetryStrategy(max_attempts=ATTEMPTS, wait=RETRY_SECONDS),
@@ -70,12 +70,10 @@ class SafetyNet:
                 connection=await driver_connection(transaction),
             ).defer_async(case=case)
 
-    async def drop(self, transaction: Transaction, job: int) -> None:
-        """Drop a job in this transaction unless a worker has begun it; that one will find nothing to do."""
-        with _unavailable_if_cut_off():
-            await self._app.job_manager.cancel_job_by_id_async(
-                job, delete_job=True, connection=await driver_connection(transaction)
-            )
+    @staticmethod
+    def job(risk_class: RiskClass, now: datetime) -> NewJob:
+        """Return the job that a new case's own statement leaves."""
+        return NewJob(QUEUE, TASK, _PRIORITY[risk_class], now + GRACE)
 
     async def work(self, take_up: TakeUp) -> None:
         """Take up what is left over, until cancelled or cut off from the database; may be called again then."""

@@ -8,9 +8,10 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
+from itertools import chain
 
 from arbiter.audit.entry import Entry
-from arbiter.audit.merkle import NodeLookup, prove_inclusion
+from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.receipt import Opening, Receipt
 from arbiter.documents import decode
@@ -36,9 +37,8 @@ SETTLED = frozenset(Phase) - {Phase.RECEIVED, Phase.DELIBERATING, Phase.DECIDED}
 async def view_case(house: House, principal: Principal, case: CaseId) -> CaseView:
     """Return a case's status; safe to poll."""
     principal.require(Permission.CASES_READ)
-    async with house.store.read() as transaction:
-        row = await load_seen_case(transaction, principal, case)
-        return view_of(row, await house.shelf.fetch(transaction, row.protocol_hash))
+    row = await load_seen_case(house.store, principal, case)
+    return view_of(row, await house.shelf.fetch(house.store, row.protocol_hash))
 
 
 async def list_cases(
@@ -122,14 +122,7 @@ async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
 
 async def prove_entry(transaction: Transaction, index: int, newest: StoredCheckpoint) -> TlogProof:
     """Return the proof that a leaf stands under a checkpoint."""
-    wanted: list[tuple[int, int]] = []
-
-    def note_wanted(level: int, at: int) -> bytes:
-        wanted.append((level, at))
-        return bytes(32)
-
-    prove_inclusion(index, newest.size, note_wanted)
-    nodes: NodeLookup = await load_nodes(transaction, wanted)
+    nodes = await load_nodes(transaction, chain.from_iterable(inclusion_parts(index, newest.size)))
     return TlogProof(index, prove_inclusion(index, newest.size, nodes), newest.note.encode("utf-8"))
 
 
@@ -141,6 +134,9 @@ async def wait_until_settled(house: House, principal: Principal, case: CaseId, s
     while True:
         waiter = house.bell.expect(case)
         try:
+            if house.errands.has(case):
+                # In this process's hands: it will ring, so looking now would tell nothing.
+                await house.bell.wait(case, waiter, min(ends_at - loop.time(), LOOK_AGAIN_SECONDS))
             view = await view_case(house, principal, case)
             remaining = ends_at - loop.time()
             if view.phase in SETTLED or remaining <= 0:
@@ -195,8 +191,7 @@ def decision_of(dossier: Dossier) -> DecisionView:
 
 
 async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
-    async with house.store.read() as transaction:
-        row = await load_seen_case(transaction, principal, case)
+    row = await load_seen_case(house.store, principal, case)
     if row.state.phase is not Phase.RELEASED:
         raise ConflictError(f"case {case} is {row.state.phase}; a decision can be read once it is released")
 

@@ -13,6 +13,7 @@ from arbiter.lifecycle import (
     DropSafetyNet,
     Effect,
     NotifyDutyGroup,
+    Phase,
     ScheduleSafetyNet,
     SealAndRelease,
     TellRequester,
@@ -26,27 +27,28 @@ log = logging.getLogger(__name__)
 
 
 async def save(house: House, docket: Docket, now: datetime) -> Docket:
-    """Write the docket's step in a transaction of its own, then perform its effects.
+    """Write the docket's step as a transaction of its own, then perform its effects.
 
     Raises:
         StaleStateError: when somebody else moved the case first; nothing was written.
     """
-    async with house.store.begin() as transaction:
-        docket = await hang_safety_net(house, transaction, docket, now)
-        saved = await write_step(transaction, docket, now)
+    saved = await write_step(house.store, without_safety_net(docket), now)
     perform(house, docket.case, docket.effects)
     return saved
 
 
-async def hang_safety_net(house: House, transaction: Transaction, docket: Docket, now: datetime) -> Docket:
-    """Leave or drop the case's job as the step's effects say; of several the last counts."""
-    wanted = [effect for effect in docket.effects if isinstance(effect, ScheduleSafetyNet | DropSafetyNet)]
-    if not wanted:
+def without_safety_net(docket: Docket) -> Docket:
+    """Return the docket with its job marked to be dropped, if the step's effects say so."""
+    if not any(isinstance(effect, DropSafetyNet) for effect in docket.effects):
         return docket
-    if docket.job is not None:
-        await house.safety_net.drop(transaction, docket.job)
-    if isinstance(wanted[-1], DropSafetyNet):
-        return replace(docket, job=None)
+    return replace(docket, job=None, dropped_job=docket.job)
+
+
+async def with_safety_net(house: House, transaction: Transaction, docket: Docket, now: datetime) -> Docket:
+    """Return the docket with a fresh job left in the transaction, if it ends in the panel's hands."""
+    docket = replace(docket, job=None, dropped_job=docket.job)
+    if docket.standing.phase is not Phase.DELIBERATING:
+        return docket
     job = await house.safety_net.leave(transaction, docket.case, docket.standing.risk_class, now)
     return replace(docket, job=job)
 

@@ -16,21 +16,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT, Frontier
+from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
 from arbiter.errors import UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
-from arbiter.store.log import (
-    StoredCheckpoint,
-    StoredLeaf,
-    add_checkpoint,
-    add_nodes,
-    hold_log,
-    load_leaves,
-    load_newest_checkpoint,
-    load_nodes,
-    number_pending,
-)
-from arbiter.store.transaction import DatabaseError, Store, Transaction
+from arbiter.store.log import StoredCheckpoint, StoredLeaf, add_checkpoint, load_nodes, number_pending
+from arbiter.store.transaction import DATABASE_ERRORS, Store
 from arbiter.workflow.kept import KeptCheckpoint
 
 log = logging.getLogger(__name__)
@@ -88,7 +78,7 @@ class Sealer:
                 waiting, self._waiting = self._waiting, []
                 try:
                     await self.round()
-                except (UnavailableError, DatabaseError, OSError, VerificationError):
+                except (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError):
                     log.exception("a sealing round failed")
                     self._waiting = waiting + self._waiting
                     await asyncio.sleep(AFTER_FAILURE_SECONDS)
@@ -114,39 +104,31 @@ class Sealer:
         return total
 
     async def _seal(self) -> int:
-        async with self._store.begin() as transaction:
-            await hold_log(transaction)
-            frontier = await self._load_frontier(transaction)
-            count = await number_pending(transaction, frontier.size, ROUND_LIMIT)
-            if count == 0:
+        async with self._store.pipeline() as connection:
+            newest, leaves = await number_pending(connection, ROUND_LIMIT)
+            if not leaves:
                 return 0
-            leaves = await load_leaves(transaction, frontier.size, count)
-            _check_numbering(leaves, frontier.size, count)
+            frontier = await self._frontier_under(newest)
+            _check_numbering(leaves, frontier.size)
             extension = frontier.extend([leaf.hash for leaf in leaves])
             root = extension.frontier.root()
             body = Checkpoint(self._signer.name, extension.frontier.size, root)
             note = sign_checkpoint(body, [self._signer]).decode("utf-8")
-            await add_nodes(transaction, extension.nodes)
-            await add_checkpoint(transaction, StoredCheckpoint(body.size, root, note, self._clock.now()))
+            sealed = StoredCheckpoint(body.size, root, note, self._clock.now())
+            await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
         self._kept.write(note)
         self._tree = _Tree(extension.frontier, root)
-        return count
+        return len(leaves)
 
-    async def _load_frontier(self, transaction: Transaction) -> Frontier:
-        newest = await load_newest_checkpoint(transaction)
+    async def _frontier_under(self, newest: StoredCheckpoint | None) -> Frontier:
         if newest is None:
             return Frontier()
         if newest.size == self._tree.frontier.size and newest.root == self._tree.root:
             return self._tree.frontier
-        wanted: list[tuple[int, int]] = []
-
-        def note_wanted(level: int, index: int) -> bytes:
-            wanted.append((level, index))
-            return bytes(32)
-
-        Frontier.load(newest.size, note_wanted)
-        frontier = Frontier.load(newest.size, await load_nodes(transaction, wanted))
+        async with self._store.read() as transaction:
+            nodes = await load_nodes(transaction, frontier_parts(newest.size))
+        frontier = Frontier.load(newest.size, nodes)
         if frontier.root() != newest.root:
             raise VerificationError(
                 f"the stored tree of {newest.size} leaves does not have the root of its checkpoint; nothing is sealed"
@@ -159,10 +141,8 @@ class Sealer:
             self._kept.sync()
 
 
-def _check_numbering(leaves: Sequence[StoredLeaf], start: int, count: int) -> None:
+def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:
     """Refuse to sign unless what was written is gapless and each hash is that of its entry's bytes."""
-    if len(leaves) != count:
-        raise VerificationError(f"numbered {count} entries from {start} on, found {len(leaves)} again")
     for expected, leaf in enumerate(leaves, start):
         if leaf.index != expected:
             raise VerificationError(f"expected leaf {expected}, found {leaf.index}")

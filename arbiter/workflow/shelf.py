@@ -14,7 +14,7 @@ from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import load_bundle
 from arbiter.question import Protocol
 from arbiter.store.protocols import load_bundle_files
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Shelf:
         """Return the version with that hash if it is at hand."""
         return self._by_hash.get(content_hash)
 
-    async def fetch(self, transaction: Transaction, content_hash: str) -> Shelved:
+    async def fetch(self, where: Where, content_hash: str) -> Shelved:
         """Return the version with that hash, from the database if need be.
 
         Raises:
@@ -75,7 +75,7 @@ class Shelf:
         at_hand = self._by_hash.get(content_hash)
         if at_hand is not None:
             return at_hand
-        files = await load_bundle_files(transaction, content_hash)
+        files = await load_bundle_files(where, content_hash)
         shelved = shelve(load_bundle(files))
         if shelved.protocol.content_hash != content_hash:
             raise ConfigurationError(f"the stored protocol {content_hash} has another hash now")
