@@ -103,9 +103,11 @@ class _Pool(AsyncAdaptedQueuePool):
 
 def _tell_unavailable(context: ExceptionContext) -> None:
     """Raise UnavailableError in place of the driver's errors that say nothing about the statement itself."""
-    error = context.sqlalchemy_exception
+    error, original = context.sqlalchemy_exception, context.original_exception
+    if error is None:
+        # A cancellation, which breaks the connection too and must stay what it is.
+        return
     if context.is_disconnect or isinstance(error, OperationalError | InterfaceError):
-        original = context.original_exception
         # Never its message, which may quote a row; class and SQLSTATE tell an operator enough.
         _log.warning(
             "the database does not answer: %s %s",
