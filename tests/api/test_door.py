@@ -9,6 +9,10 @@ from typing import Any, cast
 import httpx
 import pytest
 from fastapi import FastAPI, Response
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from arbiter.api.app import create_app
 from arbiter.api.security import PUBLIC
@@ -218,3 +222,19 @@ async def test_a_tile_spelt_otherwise_is_not_found(http: httpx.AsyncClient, path
     reply = await http.get(f"/v1/audit/tile/{path.replace('?', '%3F')}")
     assert reply.status_code == 404
     assert reply.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_trace_holds_the_routes_template_and_not_what_a_caller_wrote(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    await http.get("/v1/cases/Jones", params={"name": "Jones"})
+    await http.get("/fail")
+    first, second = exporter.get_finished_spans()
+    assert first.name == "GET /v1/cases/{case}"
+    assert "Jones" not in first.to_json() + second.to_json()
+    assert not first.events
+    assert not second.events
