@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -105,30 +105,33 @@ def _refuse_number(_text: str) -> Any:
 
 def _check(document: object) -> None:
     """Check first whether all is well, and look for the place only where it is not: the former is the hot path."""
-    if not _is_plain(document, _GREATEST_DEPTH):
+    if not _is_plain(document):
         _check_writable(document, "")
 
 
-def _is_plain(value: Any, levels: int) -> bool:
-    match value:
-        case str():
-            plain = value.isascii() or _SURROGATE.search(value) is None
-        case bool():
-            plain = True
-        case int():
-            plain = abs(value) <= _GREATEST_INTEGER
-        case dict() if levels > 0:
-            plain = all(type(name) is str for name in value) and _are_plain(value, 0)
-            plain = plain and _are_plain(value.values(), levels - 1)
-        case list() if levels > 0:
-            plain = _are_plain(value, levels - 1)
-        case _:
-            plain = False
-    return plain
-
-
-def _are_plain(values: Iterable[Any], levels: int) -> bool:
-    return all(_is_plain(value, levels) for value in values)
+def _is_plain(document: object) -> bool:
+    """Return True for what is surely writable, a level at a time: no recursion, no call per value."""
+    names: set[Any] = set()
+    level: list[Any] = [document]
+    for _ in range(_GREATEST_DEPTH + 1):
+        deeper: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is str:
+                if not value.isascii() and _SURROGATE.search(value) is not None:
+                    return False
+            elif kind is dict:
+                # Names are checked as values are: an object's are few, and most are seen again and again.
+                deeper.extend(value.values())
+                names.update(value)
+            elif kind is list:
+                deeper.extend(value)
+            elif kind is not bool and (kind is not int or abs(value) > _GREATEST_INTEGER):
+                return False
+        if not deeper:
+            return all(type(name) is str and name.isascii() for name in names)
+        level = deeper
+    return False
 
 
 def _check_writable(value: object, pointer: str, depth: int = 0) -> None:

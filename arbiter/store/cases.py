@@ -137,11 +137,11 @@ WITH gate AS MATERIALIZED (
     SELECT %(client)s, %(key_mac)s, %(body_mac)s, %(id)s, %(now)s FROM open
 ), documents AS (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
-    SELECT %(id)s, d.* FROM open, unnest(%(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)s::bytea[]) AS d
+    SELECT %(id)s, d.* FROM open, unnest(%(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)b::bytea[]) AS d
 ), written AS (
     INSERT INTO entry (case_id, seq, body)
     SELECT %(id)s, e.seq, e.body
-    FROM open, unnest(%(entry_seqs)s::int[], %(entry_bodies)s::bytea[]) AS e(seq, body) ORDER BY e.seq
+    FROM open, unnest(%(entry_seqs)s::int[], %(entry_bodies)b::bytea[]) AS e(seq, body) ORDER BY e.seq
     RETURNING id
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
@@ -154,7 +154,7 @@ FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
 _SAVE_STEPS = """
 WITH asked AS MATERIALIZED (
     SELECT a.* FROM unnest(%(ids)s::text[], %(versions)s::int[], %(phases)s::text[], %(states)s::text[], %(seqs)s::int[],
-        %(prevs)s::bytea[], %(wakes)s::timestamptz[], %(decided)s::int[], %(jobs)s::bigint[], %(drops)s::bigint[],
+        %(prevs)b::bytea[], %(wakes)s::timestamptz[], %(decided)s::int[], %(jobs)s::bigint[], %(drops)s::bigint[],
         %(reviewers)s::text[])
         AS a(id, version, phase, state, seq, prev, wake_at, decided_seq, job_id, dropped_job, reviewer_id)
     WHERE %(durable)s OR set_config('synchronous_commit', 'off', true) IS NOT NULL
@@ -167,12 +167,12 @@ WITH asked AS MATERIALIZED (
     RETURNING c.id, a.dropped_job
 ), documents AS (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
-    SELECT d.* FROM unnest(%(doc_cases)s::text[], %(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)s::bytea[])
+    SELECT d.* FROM unnest(%(doc_cases)s::text[], %(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)b::bytea[])
         AS d(case_id, seq, name, ciphertext) JOIN moved ON moved.id = d.case_id
 ), written AS (
     INSERT INTO entry (case_id, seq, body)
     SELECT e.case_id, e.seq, e.body
-    FROM unnest(%(entry_cases)s::text[], %(entry_seqs)s::int[], %(entry_bodies)s::bytea[]) AS e(case_id, seq, body)
+    FROM unnest(%(entry_cases)s::text[], %(entry_seqs)s::int[], %(entry_bodies)b::bytea[]) AS e(case_id, seq, body)
     JOIN moved ON moved.id = e.case_id ORDER BY e.case_id, e.seq
     RETURNING id
 ), queued AS (

@@ -41,7 +41,7 @@ WHERE l.index >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY l.inde
 _ADD_CHECKPOINT = "INSERT INTO checkpoint (size, root, note, sealed_at) VALUES (%(size)s, %(root)s, %(note)s, %(sealed_at)s)"
 _ADD_NODES = """
 INSERT INTO tree_node (level, index, hash)
-SELECT * FROM unnest(%(levels)s::smallint[], %(indices)s::bigint[], %(hashes)s::bytea[])
+SELECT * FROM unnest(%(levels)s::smallint[], %(indices)s::bigint[], %(hashes)b::bytea[])
 """
 
 
