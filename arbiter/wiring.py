@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
+from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.errors import ConfigurationError
-from arbiter.ports import Chance, Clock
+from arbiter.ports import Chance, Clock, Signer
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
@@ -103,7 +105,7 @@ async def open_house_on(
             verifiers=(VerifierKey.parse(signer.verifier_key),),
             trace_id=ports.trace_id,
         )
-        await _check_not_behind(house, kept)
+        await _check_not_behind(house, kept, signer)
         await _keep_protocols(house)
         house.sealer.then(lambda: release_sealed(house))
         yield house
@@ -145,27 +147,30 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _check_not_behind(house: House, kept: KeptCheckpoint) -> None:
+async def _check_not_behind(house: House, kept: KeptCheckpoint, signer: Signer) -> None:
     """Refuse a database that has lost what was sealed: the kept checkpoint is a lower bound."""
     lower_bound = kept.read(house.verifiers)
     async with house.store.read() as transaction:
         newest = await load_newest_checkpoint(transaction)
+    size = 0 if newest is None else newest.size
     if lower_bound is None:
-        if newest is not None:
+        if size and kept.read(house.verifiers) is None:
             raise ConfigurationError(
-                f"the database holds a log of {newest.size} entries and {kept.path} is missing; restore that file: it is "
+                f"the database holds a log of {size} entries and {kept.path} is missing; restore that file: it is "
                 "what a rolled-back database is told by"
             )
+        # Kept before anything is sealed, so that a crash between a first seal and its keeping leaves no missing file.
+        kept.write(sign_checkpoint(Checkpoint(signer.name, 0, EMPTY_ROOT), [signer]).decode("utf-8"))
+        kept.sync()
         return
-    if newest is None or newest.size < lower_bound.size:
-        size = 0 if newest is None else newest.size
+    if size < lower_bound.size:
         raise ConfigurationError(
             f"the database's log has {size} sealed entries, the kept checkpoint {kept.path} has {lower_bound.size}: "
             "the database was rolled back or is another one; restore a newer copy"
         )
-    if newest.size == lower_bound.size and newest.root != lower_bound.root:
+    if newest is not None and size == lower_bound.size and newest.root != lower_bound.root:
         raise ConfigurationError(
-            f"the database's log and the kept checkpoint {kept.path} have {newest.size} entries and different roots: "
+            f"the database's log and the kept checkpoint {kept.path} have {size} entries and different roots: "
             "one of them was forged; keep both and find out which"
         )
 

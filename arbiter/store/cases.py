@@ -275,7 +275,15 @@ JOIN leaf AS l ON l.entry_id = e.id
 WHERE c.phase = 'decided' LIMIT %(limit)s
 """
 )
-_DUE = _HEADS + "WHERE c.wake_at <= %(now)s ORDER BY c.wake_at LIMIT %(limit)s"
+# A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
+_DUE = (
+    _HEADS
+    + """
+WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND EXISTS (
+    SELECT FROM entry AS e JOIN leaf AS l ON l.entry_id = e.id WHERE e.case_id = c.id AND e.seq = c.decided_seq
+)) ORDER BY c.wake_at LIMIT %(limit)s
+"""
+)
 
 
 async def load_case(where: Where, case: CaseId) -> CaseRow:

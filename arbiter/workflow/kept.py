@@ -1,12 +1,16 @@
 """The last checkpoint, kept in a file outside the database: the lower bound that a rolled-back database fails.
 
-The file is replaced whole (write, rename), so it always holds one checkpoint. Each seal replaces it; it is forced to
-the disk at most once a second and at the end, which bounds what a power cut can make it forget.
+The file is replaced whole (write, rename), so it always holds one checkpoint: that of the empty log from the first
+start on, then each seal's. It never goes back, whichever of several processes seals last. It is forced to the disk at
+most once a second and at the end, which bounds what a power cut can make it forget.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
@@ -24,10 +28,13 @@ class KeptCheckpoint:
         self._unsynced = False
 
     def write(self, note: str) -> None:
-        """Replace the kept note."""
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(note, encoding="utf-8")
-        fresh.replace(self.path)
+        """Replace the kept note, unless another process has kept a newer one."""
+        with self._alone():
+            if _size(note) <= self._kept_size():
+                return
+            fresh = self.path.with_suffix(".new")
+            fresh.write_text(note, encoding="utf-8")
+            fresh.replace(self.path)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -59,3 +66,22 @@ class KeptCheckpoint:
                 f"the kept checkpoint {self.path} is not one that this log signed ({error}); restore the file from "
                 "a copy, or find out who changed it before anything else"
             ) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+    def _kept_size(self) -> int:
+        try:
+            return _size(self.path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, IndexError, ValueError):
+            return -1
+
+
+def _size(note: str) -> int:
+    return int(note.split("\n", 2)[1])
