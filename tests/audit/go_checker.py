@@ -21,7 +21,7 @@ from arbiter.audit.note import encode_base64
 SOURCE = Path(__file__).parent / "interop" / "main.go"
 # Where Debian's package golang-golang-x-mod-dev installs its sources.
 GOPATH = Path("/usr/share/gocode")
-REQUIRE_TOOLS = "ARBITER_REQUIRE_TOOLS"
+REQUIRE_CHECKERS = "REQUIRE_OUTSIDE_CHECKERS"
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def require_tool(name: str, present: bool | None = None) -> str:
     if path is not None and present is not False:
         return path
     reason = f"{name} (or a package it needs) is not installed"
-    if os.environ.get(REQUIRE_TOOLS):
-        pytest.fail(f"{reason}, and {REQUIRE_TOOLS} is set")
+    if os.environ.get(REQUIRE_CHECKERS):
+        pytest.fail(f"{reason}, and {REQUIRE_CHECKERS} is set")
     pytest.skip(reason)
 
 

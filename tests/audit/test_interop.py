@@ -200,9 +200,9 @@ def test_openssl_accepts_the_checkpoints_signature_and_no_other(tmp_path: Path) 
 
 
 def test_a_missing_tool_skips_or_fails_where_tools_are_required(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ARBITER_REQUIRE_TOOLS", raising=False)
+    monkeypatch.delenv("REQUIRE_OUTSIDE_CHECKERS", raising=False)
     with pytest.raises(pytest.skip.Exception, match="not installed"):
         require_tool("no-such-program")
-    monkeypatch.setenv("ARBITER_REQUIRE_TOOLS", "1")
+    monkeypatch.setenv("REQUIRE_OUTSIDE_CHECKERS", "1")
     with pytest.raises(pytest.fail.Exception, match="is set"):
         require_tool("no-such-program")
