@@ -5,12 +5,13 @@ A protocol bundle is read and checked by `arbiter.protocols.loader`; past that d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from arbiter.model import MemberId, RiskClass, RuleEffect
+from arbiter.model import FactSet, MemberId, RiskClass, RuleEffect
 
 QUESTION = "question"
 """The `asks` of a seat that answers the protocol's question rather than a facet."""
@@ -98,6 +99,21 @@ class Question:
     def option_ids(self) -> tuple[str, ...]:
         """Return the options' ids in the question's order."""
         return tuple(option.id for option in self.options)
+
+    def fresh(self, facts: FactSet, taken_at: datetime) -> FactSet:
+        """Return the facts without those that were too old at `taken_at`: to policy they are absent."""
+        old = too_old(self.facts, facts, taken_at)
+        return FactSet(facts.version, tuple(fact for fact in facts if fact.name not in old))
+
+
+def too_old(specs: Iterable[FactSpec], facts: FactSet, taken_at: datetime) -> frozenset[str]:
+    """Return the names of facts older at `taken_at` than the question allows."""
+    ages = {spec.name: spec.greatest_age for spec in specs}
+    return frozenset(
+        fact.name
+        for fact in facts
+        if (greatest := ages.get(fact.name)) is not None and taken_at - fact.observed_at > greatest
+    )
 
 
 @dataclass(frozen=True, slots=True)

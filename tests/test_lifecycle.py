@@ -416,8 +416,7 @@ Walk.TestCase.settings = settings(
 )
 
 
-class TestWalk(Walk.TestCase):  # type: ignore[name-defined, misc] # Hypothesis makes the class at run time
-    pass
+TestWalk = Walk.TestCase
 
 
 def test_every_phase_is_reached_by_the_random_walk() -> None:

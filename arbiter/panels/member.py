@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from arbiter.model import Evidence, FactSet, MemberIdentity
-from arbiter.question import FactSpec, Option
+from arbiter.question import FactSpec, Option, too_old
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,7 @@ class Asked:
 
     def too_old(self) -> frozenset[str]:
         """Return the names of facts older at `taken_at` than the question allows."""
-        ages = {spec.name: spec.greatest_age for spec in self.specs}
-        old = set()
-        for fact in self.facts:
-            greatest = ages.get(fact.name)
-            if greatest is not None and self.taken_at - fact.observed_at > greatest:
-                old.add(fact.name)
-        return frozenset(old)
+        return too_old(self.specs, self.facts, self.taken_at)
 
 
 @dataclass(frozen=True, slots=True)

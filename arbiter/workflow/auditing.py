@@ -11,12 +11,12 @@ from arbiter.audit.verify import LogReport, LogVerifier
 from arbiter.documents import decode
 from arbiter.lifecycle import DecidedBy
 from arbiter.model import CaseId, ReasonCode
-from arbiter.policy import exclusions
 from arbiter.store.log import load_checkpoints, stream_leaves
 from arbiter.workflow.certifying import (
     Circumstances,
     adjudicate,
     escalation_certificate,
+    exclusion_reasons,
     signed_certificate,
     verdict_in,
 )
@@ -102,7 +102,7 @@ def _certificate_again(before: Dossier, recorded: Mapping[str, Any]) -> bytes:
         shown = decode(before.latest("certificate").content)
         return signed_certificate(around, shelved, taken, opinions, shown, before.latest("signature").content)
     said = verdict_in(recorded)
-    excluded = exclusions(shelved.policy, taken.facts)
+    excluded = exclusion_reasons(shelved, taken)
     if excluded:
         return escalation_certificate(around, shelved, taken, (), excluded)
     if {reason.code for reason in said.reasons} & _NOT_THE_PANELS:

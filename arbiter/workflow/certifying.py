@@ -17,7 +17,7 @@ from arbiter.adjudication import Bench, Signature, certificate, escalation, reco
 from arbiter.documents import decode, encode, facts_hash, instant_text, outcome_from, verdict_from
 from arbiter.errors import UndecidableError
 from arbiter.model import CaseId, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
-from arbiter.policy import evaluate
+from arbiter.policy import evaluate, exclusions
 from arbiter.workflow.docket import Docket
 from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.shelf import Shelved
@@ -63,17 +63,24 @@ def adjudicate(
     """Weigh what the panel said. What must not be weighed together goes to a human."""
     protocol = shelved.protocol
     bench = Bench(protocol, facts_hash(taken.facts), around.risk_class, around.human_required)
+    # A rule must not lean on what a member would call too old; absence is what it has to provide for.
+    fresh = protocol.question.fresh(taken.facts, taken.taken_at)
     try:
         outcome, verdict = recompute(
             bench,
             taken.facts,
             opinions,
-            lambda facts, facets, risk, valid: evaluate(shelved.policy, facts, facets, risk, valid),
+            lambda _facts, facets, risk, valid: evaluate(shelved.policy, fresh, facets, risk, valid),
         )
     except UndecidableError as error:
         reasons = (Reason(ReasonCode.FAULT, str(error)),)
         return Judged(escalation(reasons), None, escalation_certificate(around, shelved, taken, (), reasons))
     return Judged(verdict, outcome, _render(around, shelved, taken, opinions, outcome, verdict))
+
+
+def exclusion_reasons(shelved: Shelved, taken: TakenFacts) -> tuple[Reason, ...]:
+    """Return why no member may be asked about these facts; empty when nothing stands in the way."""
+    return exclusions(shelved.policy, shelved.protocol.question.fresh(taken.facts, taken.taken_at))
 
 
 def escalation_certificate(

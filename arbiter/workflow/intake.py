@@ -22,12 +22,11 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
-from arbiter.policy import exclusions
 from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases import NewCase, Repeat, TakenIn, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
-from arbiter.workflow.certifying import circumstances, escalation_certificate
+from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
 from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
@@ -199,7 +198,7 @@ def _open(
 def _ask_or_exclude(
     house: House, docket: Docket, taken: TakenFacts, key: CaseKey, shelved: Shelved, now: datetime
 ) -> Docket:
-    reasons: tuple[Reason, ...] = exclusions(shelved.policy, taken.facts)
+    reasons: tuple[Reason, ...] = exclusion_reasons(shelved, taken)
     if not reasons:
         seats = tuple(seat.member for seat in shelved.protocol.seats)
         return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
