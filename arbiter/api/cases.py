@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from arbiter.api.bodies import raw_facts, read_request, submission
 from arbiter.api.documentation import body_of, replies
 from arbiter.api.events import stream_steps
-from arbiter.api.headers import content_digests, idempotency_key, matches_etag, wait_seconds
+from arbiter.api.headers import check_query, content_digests, idempotency_key, matches_etag, wait_seconds
 from arbiter.api.problems import BadRequestError
 from arbiter.api.replies import (
     bytes_reply,
@@ -96,6 +96,9 @@ def _standing(view: CaseView, settled_status: int, headers: dict[str, str]) -> R
     return json_reply(case_out(view), HTTPStatus.ACCEPTED, headers)
 
 
+_LIST_PARAMETERS = frozenset({"phase", "protocol", "risk_class", "site", "cursor", "limit"})
+
+
 @router.get("", responses=replies({200: {"model": CasePageOut}}, 400))
 async def list_cases(
     request: Request,
@@ -108,6 +111,7 @@ async def list_cases(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page."""
+    check_query(request, _LIST_PARAMETERS)
     try:
         page = await reading.list_cases(
             house_of(request),

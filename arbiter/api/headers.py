@@ -1,4 +1,4 @@
-"""What request headers ask for, read strictly: idempotency keys, waiting, resuming, revalidating."""
+"""What a request asks for beside its body, read strictly: keys, waiting, resuming, revalidating, filters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from fastapi import Request
 
 from arbiter.api.problems import BadRequestError
+from arbiter.api.strict_json import PROBLEM_LIMIT, is_plain_name
 from arbiter.errors import Problem
 
 WAIT_LIMIT_SECONDS = 60
@@ -74,6 +75,21 @@ def content_digests(content: bytes) -> dict[str, str]:
         "ETag": f'"{digest.hex()}"',
         "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:",
     }
+
+
+def check_query(request: Request, known: frozenset[str]) -> None:
+    """Raise BadRequestError for a query parameter misspelt or repeated: ignored, a filter would show too much."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    problems = []
+    for name in sorted(set(names)):
+        if name not in known:
+            expected = f"expected parameters among {', '.join(sorted(known))}"
+            shown = name if is_plain_name(name) else "?"
+            problems.append(Problem(f"query:{shown}", "unknown-parameter", expected))
+        elif names.count(name) > 1:
+            problems.append(Problem(f"query:{name}", "repeated", "expected this parameter once"))
+    if problems:
+        raise BadRequestError("a parameter does not fit", tuple(problems[:PROBLEM_LIMIT]))
 
 
 def _bad(header: str, code: str, detail: str) -> BadRequestError:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from arbiter.api.documentation import replies
+from arbiter.api.headers import content_digests
 from arbiter.api.replies import bytes_reply, json_reply
 from arbiter.api.schemas import (
     AdjudicationOut,
