@@ -18,10 +18,10 @@ from arbiter.lifecycle import Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review
 from arbiter.workflow.certifying import MEANING
-from clinician_ui.desk import Desk, beside, see
+from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
 from clinician_ui.panel_words import panel_page
-from clinician_ui.presenters import case_page, done_page, moment, work_row, zone_name
+from clinician_ui.presenters import case_page, done_page, moment, work_row
 from clinician_ui.session import Visitor
 
 SEAL_WAIT_SECONDS = 2.0
@@ -55,7 +55,7 @@ class CasePages:
     async def show(self, request: Request) -> Response:
         """Show a case as its phase allows."""
         visitor = await self._desk.door.visitor(request)
-        case = _case(request)
+        case = case_in(request)
         item = await self._item(visitor, case)
         if item is None:
             await review.signed_case(self._house, visitor.principal, case)
@@ -63,20 +63,20 @@ class CasePages:
         if item.mine:
             return await self._show_mine(visitor, case, item.phase, Draft(), ())
         if item.phase is Phase.ESCALATED:
-            return self._desk.page("case_waiting", visitor, row=work_row(item, self._house.clock.now()))
+            return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         raise ConflictError(f"case {case} is held by somebody else")
 
     async def done(self, request: Request) -> Response:
         """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""
         visitor = await self._desk.door.visitor(request)
-        case = _case(request)
+        case = case_in(request)
         decision = await review.signed_case(self._house, visitor.principal, case)
         for _ in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
             if decision is not None:
                 break
             await asyncio.sleep(SEAL_LOOK_SECONDS)
             decision = await review.signed_case(self._house, visitor.principal, case)
-        done = None if decision is None else done_page(decision, self._house.clock.now())
+        done = None if decision is None else done_page(decision, await self._desk.here())
         return self._desk.page("done", visitor, case=case, done=done)
 
     # --- doing ---------------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class CasePages:
     async def commit(self, request: Request) -> Response:
         """Lock the reviewer's opinion; sent again, it leads to the opinion that is locked already."""
         visitor, fields = await self._desk.form(request)
-        case = _case(request)
+        case = case_in(request)
         checked = check_opinion(fields)
         if (form := checked.values) is None:
             return await self._blind(visitor, case, draft_of(fields), checked.mistakes)
@@ -98,14 +98,14 @@ class CasePages:
     async def reveal(self, request: Request) -> Response:
         """Show the panel from now on."""
         visitor, _ = await self._desk.form(request)
-        case = _case(request)
+        case = case_in(request)
         await review.reveal(self._house, visitor.principal, case)
         return see(f"/cases/{case}")
 
     async def sign(self, request: Request) -> Response:
         """Decide and sign, after the password has proven once more who signs."""
         visitor, fields = await self._desk.form(request)
-        case = _case(request)
+        case = case_in(request)
         checked = check_signature(fields)
         if (form := checked.values) is None:
             return await self._revealed(visitor, case, draft_of(fields), checked.mistakes)
@@ -126,7 +126,7 @@ class CasePages:
     async def renew(self, request: Request) -> Response:
         """Hold the case for longer and show what had been typed again."""
         visitor, fields = await self._desk.form(request)
-        case = _case(request)
+        case = case_in(request)
         await review.renew(self._house, visitor.principal, case)
         item = await self._item(visitor, case)
         if item is None or not item.mine or item.phase is Phase.OPINION_COMMITTED:
@@ -136,7 +136,7 @@ class CasePages:
     async def hand_back(self, request: Request) -> Response:
         """Give the case back; a case no longer held is back already."""
         visitor, _ = await self._desk.form(request)
-        case = _case(request)
+        case = case_in(request)
         try:
             await review.hand_back(self._house, visitor.principal, case)
         except ConflictError:
@@ -165,7 +165,7 @@ class CasePages:
                 return await self._blind(visitor, case, draft, mistakes)
             case Phase.OPINION_COMMITTED:
                 blind = await review.open_case(self._house, visitor.principal, case)
-                page = case_page(blind, self._house.clock.now())
+                page = case_page(blind, await self._desk.here())
                 return self._desk.page("case_locked", visitor, page=page)
             case Phase.REVEALED:
                 return await self._revealed(visitor, case, draft, mistakes)
@@ -182,7 +182,7 @@ class CasePages:
             "case_blind",
             visitor,
             422 if mistakes else 200,
-            page=case_page(blind, self._house.clock.now()),
+            page=case_page(blind, await self._desk.here()),
             draft=draft,
             mistakes=mistakes,
             errors=beside(mistakes),
@@ -196,8 +196,8 @@ class CasePages:
         if item is None or not item.mine or item.phase is not Phase.REVEALED:
             raise ConflictError(f"the panel of case {case} is not shown to this reviewer")
         revealed = await review.reveal(self._house, visitor.principal, case)
-        now = self._house.clock.now()
-        page = case_page(revealed.blind, now)
+        here = await self._desk.here()
+        page = case_page(revealed.blind, here)
         return self._desk.page(
             "case_revealed",
             visitor,
@@ -205,8 +205,8 @@ class CasePages:
             page=page,
             panel=panel_page(revealed, page),
             meaning=MEANING,
-            signed_at=moment(now, now),
-            zone=zone_name(now),
+            signed_at=moment(here.now, here),
+            zone=here.zone_name,
             draft=draft,
             mistakes=mistakes,
             errors=beside(mistakes),

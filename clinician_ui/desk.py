@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from arbiter.errors import ArbiterError
+from arbiter.errors import ArbiterError, NotFoundError
+from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from clinician_ui.forms import Fields, Mistake, read_fields
+from clinician_ui.presenters import Here
 from clinician_ui.rendering import NO_STORE, Renderer
 from clinician_ui.session import Doorkeeper, Visitor
 
 log = logging.getLogger(__name__)
+
+_CASE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: (
@@ -71,6 +76,10 @@ class Desk:
         self.door.check_form(request, visitor, fields)
         return visitor, fields
 
+    async def here(self) -> Here:
+        """Return where and when a page is read."""
+        return Here(self.house.clock.now(), dict(await self.house.identities.sites()))
+
     def page(self, name: str, visitor: Visitor | None, status: int = 200, **values: Any) -> Response:
         """Return a page with its visitor in the header."""
         return self.renderer.page(name, status, visitor=visitor, **values)
@@ -88,6 +97,14 @@ class Desk:
             visitor = None
         heading, sentences = _ERRORS[status]
         return self.page("error", visitor, status, heading=heading, sentences=sentences)
+
+
+def case_in(request: Request) -> CaseId:
+    """Return the case that an address names; raise NotFoundError when no case can have that id."""
+    case = request.path_params["case"]
+    if not _CASE_ID.fullmatch(case):
+        raise NotFoundError("no case has such an id")
+    return CaseId(case)
 
 
 def see(path: str) -> Response:

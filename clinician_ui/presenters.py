@@ -6,7 +6,7 @@ The panel's answers are put into words by `clinician_ui.panel_words`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -20,6 +20,27 @@ CLAIM_ENDS_SOON = timedelta(minutes=5)
 NO_BREAK = "\u00a0"
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where and when a page is read: the instant, the names of sites by id, and the zone of its clock times.
+
+    `zone` None is the zone this machine is set to.
+    """
+
+    now: datetime
+    sites: Mapping[str, str]
+    zone: tzinfo | None = None
+
+    @property
+    def zone_name(self) -> str:
+        """The abbreviation of the zone that times are shown in, such as GMT."""
+        return self.now.astimezone(self.zone).tzname() or "local time"
+
+    def site(self, site: str) -> str:
+        """Return what people call a site; its id when it has no name here."""
+        return self.sites.get(site, site)
+
+
 # --- time --------------------------------------------------------------------------------------------------------
 
 
@@ -31,19 +52,14 @@ class Moment:
     iso: str
 
 
-def moment(instant: datetime, now: datetime, zone: tzinfo | None = None) -> Moment:
-    """Return an instant for people in `zone` (None: the zone this machine is set to)."""
-    local, today = instant.astimezone(zone), now.astimezone(zone)
+def moment(instant: datetime, here: Here) -> Moment:
+    """Return an instant as a clock time here, with the day where it is not today."""
+    local, today = instant.astimezone(here.zone), here.now.astimezone(here.zone)
     clock = f"{local:%H:%M}"
     if local.date() != today.date():
         year = f" {local.year}" if local.year != today.year else ""
         clock = f"{local.day} {local:%B}{year}, {clock}"
     return Moment(clock, instant.isoformat(timespec="seconds"))
-
-
-def zone_name(now: datetime, zone: tzinfo | None = None) -> str:
-    """Return the abbreviation of the zone that times are shown in, such as GMT."""
-    return now.astimezone(zone).tzname() or "local time"
 
 
 def duration_words(duration: timedelta) -> str:
@@ -103,10 +119,10 @@ class Due:
     overdue: bool
 
 
-def due(due_at: datetime | None, *, overdue: bool, now: datetime, zone: tzinfo | None = None) -> Due:
+def due(due_at: datetime | None, *, overdue: bool, here: Here) -> Due:
     """Return a deadline; it counts as passed when the case is marked so or the clock says so."""
-    passed = overdue or (due_at is not None and due_at <= now)
-    return Due(due_words(due_at, now), None if due_at is None else moment(due_at, now, zone), passed)
+    passed = overdue or (due_at is not None and due_at <= here.now)
+    return Due(due_words(due_at, here.now), None if due_at is None else moment(due_at, here), passed)
 
 
 # --- the work list -----------------------------------------------------------------------------------------------
@@ -148,24 +164,22 @@ class WorkPage:
     zone: str
 
 
-def work_page(items: Iterable[WorkItem], now: datetime, zone: tzinfo | None = None) -> WorkPage:
+def work_page(items: Iterable[WorkItem], here: Here) -> WorkPage:
     """Return the work list; within both parts the order of `items` is kept."""
     every = tuple(items)
-    mine = tuple(work_row(item, now, zone) for item in every if item.mine)
-    waiting = tuple(
-        work_row(item, now, zone) for item in every if not item.mine and item.phase is Phase.ESCALATED
-    )
+    mine = tuple(work_row(item, here) for item in every if item.mine)
+    waiting = tuple(work_row(item, here) for item in every if not item.mine and item.phase is Phase.ESCALATED)
     return WorkPage(
         mine=mine,
         waiting=waiting,
         with_others=len(every) - len(mine) - len(waiting),
         overdue=sum(row.due.overdue for row in (*mine, *waiting)),
-        at=moment(now, now, zone),
-        zone=zone_name(now, zone),
+        at=moment(here.now, here),
+        zone=here.zone_name,
     )
 
 
-def work_row(item: WorkItem, now: datetime, zone: tzinfo | None = None) -> WorkRow:
+def work_row(item: WorkItem, here: Here) -> WorkRow:
     """Return one case of the list."""
     return WorkRow(
         case=item.case,
@@ -173,9 +187,9 @@ def work_row(item: WorkItem, now: datetime, zone: tzinfo | None = None) -> WorkR
         question=item.question,
         risk_class=item.risk_class.value,
         risk=RISK_TAGS[item.risk_class],
-        site=item.site,
-        waiting=f"waiting for {duration_words(now - item.waiting_since)}",
-        due=due(item.due_at, overdue=item.overdue, now=now, zone=zone),
+        site=here.site(item.site),
+        waiting=f"waiting for {duration_words(here.now - item.waiting_since)}",
+        due=due(item.due_at, overdue=item.overdue, here=here),
         step=_STEPS.get(item.phase, "") if item.mine else "",
     )
 
@@ -259,7 +273,7 @@ class CasePage:
         return next((known.title for known in self.options if known.id == option), option)
 
 
-def case_page(blind: BlindCase, now: datetime, zone: tzinfo | None = None) -> CasePage:
+def case_page(blind: BlindCase, here: Here) -> CasePage:
     """Return a case for its reviewer."""
     view = blind.view
     patient = [(_system_words(blind.subject_system), blind.subject_value)]
@@ -270,31 +284,31 @@ def case_page(blind: BlindCase, now: datetime, zone: tzinfo | None = None) -> Ca
         title=blind.title,
         question=blind.question,
         risk=RISK_TAGS[view.risk_class],
-        site=view.site,
-        due=due(view.due_at, overdue=view.overdue, now=now, zone=zone),
-        hold=None if blind.claim_until is None else hold(blind.claim_until, now, zone),
+        site=here.site(view.site),
+        due=due(view.due_at, overdue=view.overdue, here=here),
+        hold=None if blind.claim_until is None else hold(blind.claim_until, here),
         patient=tuple(patient),
-        facts=tuple(_fact_row(fact, now, zone) for fact in blind.facts),
+        facts=tuple(_fact_row(fact, here) for fact in blind.facts),
         missing=tuple(blind.missing),
         options=tuple(blind.options),
         shows_panel_first=blind.shows_panel_first,
-        zone=zone_name(now, zone),
+        zone=here.zone_name,
     )
 
 
-def hold(until: datetime, now: datetime, zone: tzinfo | None = None) -> Hold:
+def hold(until: datetime, here: Here) -> Hold:
     """Return how long a claim still lasts; one that has ended counts as ending soon."""
-    left = max(until - now, timedelta())
-    return Hold(moment(until, now, zone), duration_words(left), left <= CLAIM_ENDS_SOON)
+    left = max(until - here.now, timedelta())
+    return Hold(moment(until, here), duration_words(left), left <= CLAIM_ENDS_SOON)
 
 
-def _fact_row(fact: BlindFact, now: datetime, zone: tzinfo | None) -> FactRow:
+def _fact_row(fact: BlindFact, here: Here) -> FactRow:
     return FactRow(
         name=fact.name,
         title=fact.title,
         value=_FLAGS.get(fact.value, fact.value),
         unit="" if fact.unit is None else _UNITS.get(fact.unit, fact.unit),
-        observed=moment(fact.observed_at, now, zone),
+        observed=moment(fact.observed_at, here),
         age=f"{duration_words(timedelta(minutes=fact.age_minutes))} ago",
         stale=fact.stale,
         status=_STATUSES.get(FactStatus(fact.status), ""),
@@ -322,13 +336,13 @@ class DonePage:
     hash: str
 
 
-def done_page(decision: DecisionView, now: datetime, zone: tzinfo | None = None) -> DonePage:
+def done_page(decision: DecisionView, here: Here) -> DonePage:
     """Return a released decision."""
     return DonePage(
         case=decision.case,
         title=decision.title,
         plain=decision.plain,
-        at=moment(decision.decided_at, now, zone),
-        zone=zone_name(now, zone),
+        at=moment(decision.decided_at, here),
+        zone=here.zone_name,
         hash=decision.certificate_sha256,
     )

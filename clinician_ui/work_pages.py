@@ -9,9 +9,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError
-from arbiter.model import CaseId
 from arbiter.workflow import review
-from clinician_ui.desk import Desk, see
+from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.presenters import work_page
 
 
@@ -40,7 +39,7 @@ class WorkPages:
     async def claim(self, request: Request) -> Response:
         """Claim a case and go to it; claiming one's own case again does nothing."""
         visitor, _ = await self._desk.form(request)
-        case = CaseId(request.path_params["case"])
+        case = case_in(request)
         try:
             await review.claim(self._desk.house, visitor.principal, case)
         except ConflictError:
@@ -52,5 +51,5 @@ class WorkPages:
     async def _list(self, request: Request, template: str, *, acting: bool) -> Response:
         visitor = await self._desk.door.visitor(request, acting=acting)
         items = await review.work_list(self._desk.house, visitor.principal)
-        page = work_page(items, self._desk.house.clock.now())
+        page = work_page(items, await self._desk.here())
         return self._desk.page(template, visitor, page=page)

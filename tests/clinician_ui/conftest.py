@@ -1,0 +1,195 @@
+"""A real house behind real pages, and a browser of few words that goes through them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlencode
+
+import httpx
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg.sql import SQL, Identifier
+from starlette.types import ASGIApp
+
+from arbiter.errors import ConfigurationError
+from arbiter.identity.accounts import create_account
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Role
+from arbiter.identity.sessions import open_session
+from arbiter.model import CaseId, FactValue, RiskClass
+from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
+from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.workflow.house import House
+from arbiter.workflow.intake import SubjectRef, submit
+from clinician_ui.assets import require_built
+from clinician_ui.pages import create_pages
+from tests.conftest import _TEMPLATE, _new_name
+from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, submission
+
+ORIGIN = "http://127.0.0.1"
+SUBJECT = "MRN 7714403"
+
+
+def missing_tool(reason: str) -> None:
+    """Skip, or fail where the tools are required."""
+    if os.environ.get("REQUIRE_OUTSIDE_CHECKERS"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of the built assets."""
+    try:
+        return require_built().folder
+    except ConfigurationError as error:
+        missing_tool(str(error))
+        raise
+
+
+@pytest.fixture(scope="module")
+def module_database(server: EmbeddedPostgres) -> Iterator[Database]:
+    """A migrated database for a module's tests."""
+    name = f"{_new_name()}_pages"
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
+        statement = SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
+        administrator.execute(
+            statement.format(Identifier(name), Identifier(_TEMPLATE), Identifier(OWNER_ROLE))
+        )
+        yield Database(server.url(APPLICATION_ROLE, name), server.url(OWNER_ROLE, name), None)
+        administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+Facts: TypeAlias = Mapping[str, tuple[FactValue, str | None] | None]
+EXCLUDED: Facts = {"treatment_limitation": ("ward-ceiling", None)}
+
+
+@dataclass
+class Ward:
+    """A house with its pages, a clock to move, its reviewers by login and a system that hands in cases."""
+
+    house: House
+    pages: ASGIApp
+    clock: ShiftableClock
+    client: Principal
+    people: dict[str, Principal]
+    _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def case(self, changes: Facts = EXCLUDED, risk: RiskClass = RiskClass.ROUTINE) -> CaseId:
+        """Hand in a case that a clinician must see: by default one that its exclusions send there."""
+        number = next(self._keys)
+        made = replace(
+            submission(self.clock.now(), **changes),
+            risk_class=risk,
+            subject=SubjectRef("urn:example:patients", f"{SUBJECT}-{number}"),
+        )
+        submitted = await submit(self.house, self.client, made, f"pages-{number}", b"pages %d" % number)
+        await self.house.errands.finish(10)
+        return submitted.case
+
+    def browser(self) -> Browser:
+        """Return a browser without cookies."""
+        transport = httpx.ASGITransport(app=self.pages, raise_app_exceptions=False)
+        return Browser(httpx.AsyncClient(transport=transport, base_url=ORIGIN))
+
+    async def person(
+        self,
+        login: str,
+        role: Role = Role.REVIEWER,
+        site: str = SITE,
+        name: str = "",
+        password: str = PASSWORD,
+    ) -> Principal:
+        """Make an account."""
+        house = self.house
+        self.people[login] = await create_account(
+            house.identities,
+            house.clock,
+            house.chance,
+            login,
+            name or login.capitalize(),
+            password,
+            frozenset({role}),
+            frozenset({site}),
+        )
+        return self.people[login]
+
+    async def logged_in(self, login: str = "anna") -> Browser:
+        """Return a browser with a session of that person; the log-in page has tests of its own."""
+        house = self.house
+        _, token = await open_session(house.identities, house.clock, house.chance, self.people[login])
+        browser = self.browser()
+        browser.http.cookies.set("arbiter-session", token)
+        return browser
+
+    async def claimed(self, case: CaseId, login: str = "anna") -> Browser:
+        """Return a browser whose reviewer has just claimed that case and looks at it."""
+        browser = await self.logged_in(login)
+        await browser.get("/work")
+        assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+        assert (await browser.get(f"/cases/{case}")).status_code == 200
+        return browser
+
+
+@dataclass
+class Browser:
+    """Follows no redirect by itself, keeps cookies, and sends the token of the page it saw last."""
+
+    http: httpx.AsyncClient
+    token: str = ""
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        answer = await self.http.get(path, headers=_header_names(headers))
+        found = re.search(r'name="csrf_token" value="([^"]*)"', answer.text)
+        if found:
+            self.token = found[1]
+        return answer
+
+    async def send(self, path: str, /, **values: str | tuple[str, ...]) -> httpx.Response:
+        """POST a form with the token."""
+        return await self.send_raw(path, {"csrf_token": self.token} | values)
+
+    async def send_raw(
+        self, path: str, values: Mapping[str, str | tuple[str, ...]], **headers: str
+    ) -> httpx.Response:
+        """POST exactly these fields."""
+        body = urlencode(values, doseq=True)
+        sent = {"Content-Type": "application/x-www-form-urlencoded"} | _header_names(headers)
+        return await self.http.post(path, content=body, headers=sent)
+
+    async def opinion(self, case: CaseId, option: str = "urgent-review", **values: str) -> httpx.Response:
+        """Lock an opinion."""
+        return await self.send(
+            f"/cases/{case}/opinion",
+            **({"option": option, "confidence": "80", "note": "as I see it"} | values),
+        )
+
+    async def sign(self, case: CaseId, option: str = "urgent-review", **values: str) -> httpx.Response:
+        """Sign a decision."""
+        return await self.send(
+            f"/cases/{case}/sign", **({"option": option, "reason": "", "password": PASSWORD} | values)
+        )
+
+
+def _header_names(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ward(
+    module_database: Database, built: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Ward]:
+    clock = ShiftableClock()
+    async with a_house(tmp_path_factory.mktemp("pages") / "data", module_database, clock) as house:
+        client, _ = await a_client(house)
+        ward = Ward(house, create_pages(house), clock, client, {})
+        for login in ("anna", "ben"):
+            await ward.person(login)
+        yield ward
