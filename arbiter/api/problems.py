@@ -17,16 +17,15 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from arbiter.api.complaints import told
 from arbiter.api.strict_json import (
     BodyTooLargeError,
     BodyTooSlowError,
     ClientGoneError,
     MalformedJsonError,
     UnsupportedMediaError,
-    pointer_to,
 )
 from arbiter.errors import (
     ArbiterError,
@@ -50,9 +49,6 @@ log = logging.getLogger("arbiter.api")
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:problem-type:arbiter:"
-OWN_PREFIX = "arbiter-"
-"""What the kinds of our own validators' errors begin with, inside pydantic."""
-
 _FRAMES_LOGGED = 12
 
 
@@ -248,80 +244,6 @@ async def on_parameter_error(_: Request, error: Exception) -> Response:
     problems = []
     for item in error.errors():
         where, *steps = item["loc"]
-        code, detail = _told(item)
+        code, detail = told(item)
         problems.append(Problem(f"{where}:{'.'.join(str(step) for step in steps)}", code, detail))
     return response_for(BadRequestError("a parameter does not fit", tuple(problems)))
-
-
-# --- pydantic's errors, told without the input --------------------------------------------------------------------
-
-
-def problems_of(error: ValidationError) -> tuple[Problem, ...]:
-    """Return pydantic's errors as problems with pointers into the body, and without any input."""
-    problems = []
-    for item in error.errors(include_url=False, include_context=True, include_input=True):
-        pointer = ""
-        for step in item["loc"]:
-            if step == "[key]":
-                continue
-            pointer = pointer_to(pointer, step)
-        code, detail = _told(item)
-        problems.append(Problem(pointer, code, detail))
-    return tuple(problems)
-
-
-_WANTED_TYPE = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "bool_type": "true or false",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-}
-
-# Kind of pydantic's error -> our code and sentence; {} takes the one context value named, a limit of our own schemas.
-_SENTENCES = {
-    "missing": ("missing", "expected a value here, none came", None),
-    "extra_forbidden": ("unknown-member", "expected no member of this name", None),
-    "literal_error": ("not-listed", "expected {}", "expected"),
-    "enum": ("not-listed", "expected {}", "expected"),
-    "too_long": ("too-long", "expected at most {}", "max_length"),
-    "too_short": ("too-short", "expected at least {}", "min_length"),
-    "string_too_long": ("too-long", "expected at most {} characters", "max_length"),
-    "string_too_short": ("too-short", "expected at least {} characters", "min_length"),
-    "string_pattern_mismatch": ("pattern", "expected text of the form {}", "pattern"),
-    "greater_than_equal": ("too-small", "expected at least {}", "ge"),
-    "less_than_equal": ("too-large", "expected at most {}", "le"),
-}
-
-
-def _told(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a code and a sentence for one of pydantic's errors; its own message may quote the input."""
-    kind: str = item["type"]
-    if kind in _WANTED_TYPE:
-        return "type", f"expected {_WANTED_TYPE[kind]}, came {kind_of(item.get('input'))}"
-    if kind in _SENTENCES:
-        code, sentence, limit = _SENTENCES[kind]
-        return code, sentence.format(item["ctx"][limit] if limit else "")
-    if kind.startswith(OWN_PREFIX):
-        # Raised by our own validators, whose messages are constants.
-        return kind.removeprefix(OWN_PREFIX), str(item["msg"])
-    return "unfit", "expected another value"
-
-
-def kind_of(value: object) -> str:
-    """Name the JSON type of a value, for messages."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case str():
-            return "text"
-        case dict():
-            return "an object"
-        case list():
-            return "an array"
-        case _:
-            return "a number"

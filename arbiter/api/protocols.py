@@ -9,8 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from arbiter.api.documentation import replies
 from arbiter.api.headers import content_digests
-from arbiter.api.replies import bytes_reply, json_reply
-from arbiter.api.schemas import (
+from arbiter.api.protocol_schemas import (
     AdjudicationOut,
     ExclusionOut,
     FacetOut,
@@ -25,6 +24,7 @@ from arbiter.api.schemas import (
     UnitOut,
     decimal_text,
 )
+from arbiter.api.replies import bytes_reply, json_reply
 from arbiter.api.security import house_of, requires
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
@@ -55,7 +55,8 @@ async def view_protocol(
     found = next((known for known in publishing.protocols(house_of(request)) if known.id == protocol), None)
     if found is None:
         raise NotFoundError("no protocol of that id is in force")
-    return bytes_reply(_document(found), "application/json", {"ETag": f'"{found.content_hash}"'}, request)
+    content = _document(found)
+    return bytes_reply(content, "application/json", {"ETag": content_digests(content)["ETag"]}, request)
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from arbiter.api.problems import InvalidRequestError, problems_of
+from arbiter.api.complaints import problems_of
+from arbiter.api.problems import InvalidRequestError
 from arbiter.api.strict_json import Json
 from arbiter.api.texts import CaseIdText, FactValueText, Identifier, Instant, Line, Prose, SiteId
 from arbiter.errors import RefusedError
@@ -29,7 +29,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class _Out(BaseModel):
+class Out(BaseModel):
+    """A reply's shape."""
+
     model_config = ConfigDict(frozen=True)
 
 
@@ -124,7 +126,7 @@ class ReasonIn(_Strict):
 # --- out ----------------------------------------------------------------------------------------------------------
 
 
-class CaseOut(_Out):
+class CaseOut(Out):
     """Where a case stands: no content, safe to poll."""
 
     model_config = ConfigDict(
@@ -174,14 +176,14 @@ class CaseOut(_Out):
     entries: int
 
 
-class CasePageOut(_Out):
+class CasePageOut(Out):
     """A page of cases, newest first; `next_cursor` fetches the next one."""
 
     cases: tuple[CaseOut, ...]
     next_cursor: str | None
 
 
-class FactOut(_Out):
+class FactOut(Out):
     """A fact as the case holds it, in the question's own unit."""
 
     value: FactValueText
@@ -191,7 +193,7 @@ class FactOut(_Out):
     source: str
 
 
-class ContentOut(_Out):
+class ContentOut(Out):
     """A case with its content. Reading it makes an entry in the log."""
 
     case: CaseOut
@@ -201,7 +203,7 @@ class ContentOut(_Out):
     facts: dict[str, FactOut]
 
 
-class DecisionOut(_Out):
+class DecisionOut(Out):
     """A released decision. `certificate_sha256` is what the log commits to."""
 
     case: str
@@ -213,7 +215,7 @@ class DecisionOut(_Out):
     plain: str = Field(description="What was decided and why, in a paragraph for people.")
 
 
-class StepOut(_Out):
+class StepOut(Out):
     """One entry of the case, as told by server-sent events; `id` of the event is `seq`."""
 
     seq: int
@@ -221,7 +223,7 @@ class StepOut(_Out):
     at: datetime
 
 
-class CheckOut(_Out):
+class CheckOut(Out):
     """One thing that must work before cases are taken."""
 
     name: str
@@ -229,139 +231,14 @@ class CheckOut(_Out):
     detail: str
 
 
-class HealthOut(_Out):
+class HealthOut(Out):
     """Whether this process serves, and what it rests on."""
 
     ok: bool
     checks: tuple[CheckOut, ...] = ()
 
 
-class OptionOut(_Out):
-    """One possible answer."""
-
-    id: str
-    title: str
-
-
-class UnitOut(_Out):
-    """A unit that is accepted: multiplied by `factor`, then `offset` added, it is the fact's own."""
-
-    unit: str
-    factor: str
-    offset: str
-
-
-class FactSpecOut(_Out):
-    """What a fact must look like. Bounds are inclusive, in `unit`; ages count back from intake."""
-
-    name: str
-    title: str
-    kind: Literal["number", "code", "flag"]
-    unit: str | None
-    also_accepts: tuple[UnitOut, ...]
-    low: str | None
-    high: str | None
-    decimals: int | None
-    codes: tuple[OptionOut, ...]
-    greatest_age_seconds: int | None
-
-
-class TimersOut(_Out):
-    """How long each wait lasts at most, in seconds."""
-
-    risk_class: RiskText
-    panel_seconds: float
-    facts_seconds: float
-    review_seconds: float
-    release_seconds: float
-
-
-class ExclusionOut(_Out):
-    """A condition under which no member is asked and a clinician decides."""
-
-    id: str
-    when: str
-    rationale: str
-
-
-class FacetOut(_Out):
-    """A sub-question."""
-
-    id: str
-    text: str
-    options: tuple[OptionOut, ...]
-
-
-class SeatOut(_Out):
-    """A member of the panel; `asks` is `question` or a facet's id, `family` names what errs together."""
-
-    member: str
-    title: str
-    asks: str
-    backend: str
-    family: str
-    weight: str
-    required: bool
-    veto: tuple[str, ...]
-
-
-class RuleOut(_Out):
-    """A row of the policy's decision table; `when` is CEL."""
-
-    id: str
-    when: str
-    effect: str
-    options: tuple[str, ...]
-    rationale: str
-    owner: str
-
-
-class AdjudicationOut(_Out):
-    """How opinions are weighed."""
-
-    strategy: str
-    automatic: bool
-    threshold: str
-    least_valid: int
-    least_families: int
-    least_effective: str
-    greatest_between: str
-    greatest_within: str
-    asks_for_facts: bool
-
-
-class ProtocolSummaryOut(_Out):
-    """A protocol in force."""
-
-    id: str
-    version: str
-    title: str
-    question: str
-    content_hash: str
-
-
-class ProtocolsOut(_Out):
-    """Every protocol in force."""
-
-    protocols: tuple[ProtocolSummaryOut, ...]
-
-
-class ProtocolOut(ProtocolSummaryOut):
-    """All that an integrator needs to ask a protocol's question."""
-
-    options: tuple[OptionOut, ...]
-    facts: tuple[FactSpecOut, ...]
-    timers: tuple[TimersOut, ...]
-    exclusions: tuple[ExclusionOut, ...]
-    facets: tuple[FacetOut, ...]
-    seats: tuple[SeatOut, ...]
-    adjudication: AdjudicationOut
-    rules: tuple[RuleOut, ...]
-    duty_group: str
-    policy_hash: str
-
-
-class ProblemItemOut(_Out):
+class ProblemItemOut(Out):
     """One thing wrong. `pointer` is a JSON pointer into the body, or `header:`, `query:` or `path:` and a name."""
 
     pointer: str
@@ -369,7 +246,7 @@ class ProblemItemOut(_Out):
     detail: str
 
 
-class ProblemOut(_Out):
+class ProblemOut(Out):
     """A problem (RFC 9457). It never repeats a value that was sent."""
 
     model_config = ConfigDict(
@@ -425,11 +302,6 @@ def _invalid(problems: tuple[Any, ...]) -> RefusedError:
     count = len(problems)
     what = "place does" if count == 1 else "places do"
     return InvalidRequestError(f"{count} {what} not have the expected form", problems)
-
-
-def decimal_text(value: Decimal | None) -> str | None:
-    """Return a bound as plain digits, or None."""
-    return None if value is None else format(value, "f")
 
 
 def schemas_in() -> Mapping[str, type[BaseModel]]:

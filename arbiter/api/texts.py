@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from arbiter.api.problems import OWN_PREFIX, kind_of
+from arbiter.api.complaints import OWN_PREFIX, kind_of
 
 LINE_LIMIT = 200
 PROSE_LIMIT = 2000

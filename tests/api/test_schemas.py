@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError, field_validator
 
-from arbiter.api.problems import InvalidRequestError, kind_of, problems_of
+from arbiter.api.complaints import kind_of, problems_of
+from arbiter.api.problems import InvalidRequestError
 from arbiter.api.schemas import CaseIn, FactsIn, ReasonIn, read
 from arbiter.api.strict_json import Json, parse
 from arbiter.errors import Problem
