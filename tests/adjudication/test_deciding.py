@@ -439,6 +439,15 @@ def test_a_missing_member_that_could_make_a_tie_escalates() -> None:
     assert reasons(court, opinions("urgent", "urgent", "watch")) == [R.MISSING_COULD_CHANGE]
 
 
+def test_a_missing_member_that_would_decide_the_opposite_escalates() -> None:
+    """Whatever the heavy one says is decided, so every completion decides, and not the same."""
+    court = bench(seat("a"), seat("b"), seat("c", weight="10"), strategy=Strategy.WEIGHTED)
+    for option in (*OPTIONS, None):
+        whole = [*opinions("urgent", "urgent"), abstains("c") if option is None else opinion("c", option)]
+        assert decided(court, whole) == (option or "urgent")
+    assert reasons(court, opinions("urgent", "urgent")) == [R.MISSING_COULD_CHANGE]
+
+
 def test_a_missing_member_whose_answer_would_let_policy_deny_escalates() -> None:
     """Policy is asked anew for each answer supposed: here it permits two members and not three."""
     assert reasons(bench(), opinions("urgent", "urgent"), permitting(lambda _, valid: valid == 2)) == [

@@ -72,6 +72,15 @@ def test_the_same_certainty_is_no_disagreement_at_all_to_the_last_bit() -> None:
     assert (found.total, found.between, found.within) == (0.0, 0.0, 0.0)
 
 
+def test_the_same_indecision_is_nothing_between_where_rounding_alone_would_leave_something() -> None:
+    third, tenths = (1 / 3,) * 3, ((0.1, 0.9),) * 3
+    left_over = entropy(
+        (math.fsum(0.1 * weight for weight in third), math.fsum(0.9 * weight for weight in third))
+    )
+    assert left_over != math.fsum(weight * entropy(tenths[0]) for weight in third)
+    assert measure(third, tenths).between == 0.0
+
+
 def test_two_members_of_three_options_are_bounded_by_their_weights_and_four_of_two_by_the_options() -> None:
     """Opposite certainties reach 1 whichever of ln K and H(v) is the lesser."""
     assert measure((0.75, 0.25), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))).between == pytest.approx(1.0, abs=1e-12)
