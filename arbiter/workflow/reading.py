@@ -131,17 +131,18 @@ async def wait_until_settled(house: House, principal: Principal, case: CaseId, s
     principal.require(Permission.CASES_READ)
     loop = asyncio.get_running_loop()
     ends_at = loop.time() + seconds
+    # In this process's hands it will ring, so looking before that would tell nothing.
+    look = not house.errands.has(case)
     while True:
         waiter = house.bell.expect(case)
         try:
-            if house.errands.has(case):
-                # In this process's hands: it will ring, so looking now would tell nothing.
-                await house.bell.wait(case, waiter, min(ends_at - loop.time(), LOOK_AGAIN_SECONDS))
-            view = await view_case(house, principal, case)
             remaining = ends_at - loop.time()
-            if view.phase in SETTLED or remaining <= 0:
-                return view
+            if look or remaining <= 0:
+                view = await view_case(house, principal, case)
+                if view.phase in SETTLED or remaining <= 0:
+                    return view
             await house.bell.wait(case, waiter, min(remaining, LOOK_AGAIN_SECONDS))
+            look = True
         finally:
             house.bell.forget(case, waiter)
 
