@@ -1,0 +1,311 @@
+"""The pages in a real browser: one way through with and without JavaScript, every page checked by axe."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser as Chromium
+from playwright.async_api import ConsoleMessage, Page, ViewportSize, async_playwright, expect
+
+from arbiter.model import CaseId
+from clinician_ui.assets import STATIC
+from tests.clinician_ui.conftest import SUBJECT, Facts, Ward, missing_tool
+from tests.houses import PASSWORD
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = STATIC.parent / "node_modules" / "axe-core" / "axe.min.js"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NARROW, WIDE = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
+SPLIT: Facts = {
+    "respiratory_rate": (Decimal(24), "/min"),
+    "heart_rate": (Decimal(112), "/min"),
+    "age": (Decimal(80), "a"),
+}
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(ward: Ward) -> AsyncIterator[str]:
+    """Serve the pages on a free port of the loopback address."""
+    config = uvicorn.Config(
+        ward.pages, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", access_log=False
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Chromium]:
+    if not CHROMIUM.exists():
+        missing_tool(f"{CHROMIUM} is not installed")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=str(CHROMIUM), headless=True, args=list(ARGUMENTS)
+        )
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Visit:
+    """A page in a profile of its own, and what its console complained about."""
+
+    page: Page
+    address: str
+    scripted: bool
+    complaints: list[str] = field(default_factory=list)
+
+    async def go(self, path: str) -> None:
+        await self.page.goto(self.address + path)
+
+    async def press(self, name: str) -> None:
+        await self.page.get_by_role("button", name=name, exact=True).click()
+
+    async def look(self, name: str) -> None:
+        """Check the page that is shown: it fits both screens, and axe finds nothing."""
+        for size in (NARROW, WIDE):
+            await self.page.set_viewport_size(size)
+            width = await self.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size["width"], f"{name} is {width} px wide on a screen of {size['width']}"
+            if self.scripted:
+                found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+                assert not found["violations"], f"{name}: {_words(found['violations'])}"
+
+
+def _words(violations: list[dict[str, Any]]) -> str:
+    return json.dumps(
+        [{"rule": found["id"], "at": [node["html"] for node in found["nodes"]]} for found in violations],
+        indent=1,
+    )
+
+
+@asynccontextmanager
+async def visit(chromium: Chromium, address: str, *, scripted: bool = True) -> AsyncIterator[Visit]:
+    context = await chromium.new_context(java_script_enabled=scripted, viewport=WIDE)
+    try:
+        if scripted:
+            if not AXE.exists():
+                missing_tool("axe-core is not installed in clinician_ui/node_modules")
+            await context.add_init_script(path=AXE)
+        visited = Visit(await context.new_page(), address, scripted)
+
+        def hear(message: ConsoleMessage) -> None:
+            # A refused form answers 422, which Chromium reports as a resource that failed.
+            if message.type in {"error", "warning"} and "status of 422" not in message.text:
+                visited.complaints.append(message.text)
+
+        visited.page.on("console", hear)
+        visited.page.on("pageerror", lambda error: visited.complaints.append(str(error)))
+        visited.page.on("request", lambda request: _stays(request.url, address, visited))
+        yield visited
+        assert visited.complaints == []
+    finally:
+        await context.close()
+
+
+def _stays(url: str, address: str, visited: Visit) -> None:
+    if not url.startswith(address):
+        visited.complaints.append(f"a request left the house: {url}")
+
+
+async def log_in(visited: Visit, login: str = "anna") -> None:
+    page = visited.page
+    await visited.go("/work")
+    await page.get_by_label("Login").fill(login)
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await visited.press("Log in")
+    await page.wait_for_url("**/work")
+
+
+async def the_way_in(visited: Visit, case: CaseId) -> None:
+    """From a link to a case over the log-in and the work list to the claim."""
+    page = visited.page
+    await visited.go(f"/cases/{case}")
+    await visited.look("log in")
+    await visited.press("Log in")
+    await expect(page.get_by_role("alert")).to_contain_text("Enter your password")
+    await visited.look("log in, with mistakes")
+    await page.get_by_label("Login").fill("anna")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await visited.press("Log in")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("This case waits for a reviewer")
+    await visited.look("a case that waits")
+    await visited.go("/work")
+    await visited.look("work list")
+    await visited.press(f"Claim case {case}")
+
+
+async def the_blind_part(visited: Visit) -> None:
+    """From the facts to the locked opinion."""
+    page = visited.page
+    await expect(page.get_by_text(SUBJECT)).to_be_visible()
+    await visited.look("blind case")
+    await visited.press("Lock my opinion")
+    await expect(page.get_by_role("alert")).to_contain_text("Select your answer")
+    await visited.look("blind case, with mistakes")
+    await page.get_by_role("link", name="Enter how sure you are").click()
+    await expect(page.get_by_label("How sure are you?")).to_be_focused()
+    await page.get_by_label("Continue monitoring as planned").check()
+    await page.get_by_label("How sure are you?").fill("70")
+    await page.get_by_label("Respiratory rate: 24").check()
+    await page.get_by_label("Note (optional)").fill("Comfortable.\nTalks in sentences.")
+    await visited.press("Hold it for longer")
+    await expect(page.get_by_label("How sure are you?")).to_have_value("70")
+    await expect(page.get_by_label("Continue monitoring as planned")).to_be_checked()
+    await visited.press("Lock my opinion")
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("Your opinion is locked")
+    await visited.look("locked opinion")
+
+
+async def the_decision(visited: Visit, case: CaseId) -> None:
+    """From the panel to the released decision."""
+    page = visited.page
+    await visited.press("Show the panel")
+    await expect(page.get_by_text("Why this case came to you")).to_be_visible()
+    await expect(page.locator(".arbiter-member").first).to_contain_text("CART")
+    await visited.look("panel")
+    await page.get_by_text("The certificate in plain words").click()
+    await page.get_by_text("The facts of this case").click()
+    await visited.look("panel, all opened")
+    await page.get_by_label("Urgent review by a clinician").check()
+    await page.get_by_label("Reason").fill("The dissent convinces me.")
+    await page.get_by_label("Your password, once more").fill("not my password")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("The password is wrong")
+    await visited.look("panel, with mistakes")
+    await expect(page.get_by_label("Reason")).to_have_value("The dissent convinces me.")
+    await page.get_by_label("Your password, once more").fill(PASSWORD)
+    await visited.press("Sign the decision")
+    await page.wait_for_url(f"**/cases/{case}/done")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Decision released")
+    await visited.look("done")
+    await page.reload()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Decision released")
+    await visited.press("Log out")
+    await page.wait_for_url("**/login")
+
+
+@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+async def test_a_reviewer_takes_a_case_from_the_list_to_its_decision(
+    ward: Ward, address: str, chromium: Chromium, scripted: bool
+) -> None:
+    case = await ward.case(SPLIT)
+    async with visit(chromium, address, scripted=scripted) as visited:
+        await the_way_in(visited, case)
+        await the_blind_part(visited)
+        await the_decision(visited, case)
+
+
+async def test_the_pages_that_say_what_went_wrong_are_fit_to_read(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    held = await ward.case()
+    await ward.claimed(held, "ben")
+    async with visit(chromium, address) as visited:
+        await log_in(visited)
+        for path, heading in (
+            ("/nowhere", "Page not found"),
+            (f"/cases/{held}", "Someone else holds this case"),
+        ):
+            await visited.go(path)
+            await expect(visited.page.get_by_role("heading", level=1)).to_contain_text(heading)
+            await visited.look(heading)
+        visited.complaints = [text for text in visited.complaints if "status of 4" not in text]
+
+
+async def test_the_list_refreshes_itself_keeps_the_focus_and_says_when_it_cannot(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    first = await ward.case()
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await page.clock.install()
+        await log_in(visited)
+        button = page.get_by_role("button", name=f"Claim case {first}", exact=True)
+        await button.focus()
+        second = await ward.case()
+        other = page.get_by_role("button", name=f"Claim case {second}", exact=True)
+        await expect(other).to_have_count(0)
+        await page.clock.run_for(21_000)
+        await expect(other).to_be_visible()
+        await expect(button).to_be_focused()
+
+        notice = page.get_by_text("The list could not be refreshed")
+        await page.route("**/work/list", lambda route: route.abort())
+        await page.clock.run_for(21_000)
+        await expect(notice).to_be_visible()
+        await expect(other).to_be_visible()
+        await page.unroute("**/work/list")
+        await page.route("**/work/list", lambda route: route.fulfill(status=500, body="<p>broken</p>"))
+        await page.clock.run_for(21_000)
+        await expect(page.get_by_text("broken")).to_have_count(0)
+        await page.unroute("**/work/list")
+        await page.clock.run_for(21_000)
+        await expect(notice).to_be_hidden()
+
+        await page.context.clear_cookies()
+        await page.clock.run_for(21_000)
+        await page.wait_for_url("**/login")
+        visited.complaints = [
+            text
+            for text in visited.complaints
+            if "Content Security Policy" in text or "left the house" in text
+        ]
+
+
+async def test_the_keyboard_skips_to_the_content_and_lands_on_mistakes(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    case = await ward.case()
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await log_in(visited)
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to main content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("main")).to_be_focused()
+        await visited.press(f"Claim case {case}")
+        await page.get_by_label("How sure are you?").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".nhsuk-error-summary")).to_be_focused()
+        assert await page.title() == "Error: Your opinion \N{EN DASH} Arbiter"
+
+
+async def test_on_paper_a_case_is_its_content_alone(ward: Ward, address: str, chromium: Chromium) -> None:
+    case = await ward.case()
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await log_in(visited)
+        await visited.press(f"Claim case {case}")
+        await page.emulate_media(media="print")
+        await expect(page.get_by_text(SUBJECT)).to_be_visible()
+        for control in ("Log out", "Hold it for longer", "Hand the case back", "Lock my opinion"):
+            await expect(page.get_by_role("button", name=control)).to_be_hidden()
