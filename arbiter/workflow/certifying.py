@@ -14,7 +14,7 @@ from typing import Any
 
 from arbiter import __version__
 from arbiter.adjudication import Bench, Signature, certificate, escalation, recompute
-from arbiter.documents import decode, encode, facts_hash, instant_text, outcome_from, verdict_from
+from arbiter.documents import decode, encode, instant_text, outcome_from, verdict_from
 from arbiter.errors import UndecidableError
 from arbiter.model import CaseId, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
 from arbiter.policy import evaluate, exclusions
@@ -62,7 +62,7 @@ def adjudicate(
 ) -> Judged:
     """Weigh what the panel said. What must not be weighed together goes to a human."""
     protocol = shelved.protocol
-    bench = Bench(protocol, facts_hash(taken.facts), around.risk_class, around.human_required)
+    bench = Bench(protocol, taken.hash, around.risk_class, around.human_required)
     # A rule must not lean on what a member would call too old; absence is what it has to provide for.
     fresh = protocol.question.fresh(taken.facts, taken.taken_at)
     try:
@@ -152,7 +152,7 @@ def _render(
     verdict: Verdict,
     signature: Signature | None = None,
 ) -> bytes:
-    bench = Bench(shelved.protocol, facts_hash(taken.facts), around.risk_class, around.human_required)
+    bench = Bench(shelved.protocol, taken.hash, around.risk_class, around.human_required)
     return encode(
         certificate(
             case=around.case,

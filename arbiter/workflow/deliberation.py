@@ -12,7 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from arbiter.documents import encode, facts_hash, opinion_document
+from arbiter.documents import encode, opinion_document
 from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle import Answer, Conclude, Park, Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
@@ -47,9 +47,7 @@ async def deliberate(house: House, hand: InHand) -> None:
         return
     protocol = hand.shelved.protocol
     until = hand.taken.taken_at + hand.docket.standing.timers.panel
-    asked = address(
-        protocol, hand.taken.facts, facts_hash(hand.taken.facts), hand.taken.taken_at, until, _seed(hand)
-    )
+    asked = address(protocol, hand.taken.facts, hand.taken.hash, hand.taken.taken_at, until, _seed(hand))
     stream = ask_panel(hand.shelved.members, {member: asked[member] for member in waiting}, house.clock)
     async for opinions in _as_they_come(stream):
         still = await _record(house, hand, opinions)

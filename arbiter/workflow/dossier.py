@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from arbiter.documents import decode, encode, facts_document, facts_from, instant_text, opinion_from
+from arbiter.documents import (
+    decode,
+    encode,
+    facts_document,
+    facts_from,
+    facts_hash,
+    instant_text,
+    opinion_from,
+)
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion
@@ -30,10 +38,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class TakenFacts:
-    """The facts of one version with the instant they were taken in, from which their ages count."""
+    """The facts of one version with the instant they were taken in, from which their ages count, and their hash."""
 
     facts: FactSet
     taken_at: datetime
+    hash: str
+
+    @classmethod
+    def of(cls, facts: FactSet, taken_at: datetime) -> TakenFacts:
+        """Return facts just taken in."""
+        return cls(facts, taken_at, facts_hash(facts))
 
     def encode(self) -> bytes:
         """Return the document `facts`."""
@@ -43,7 +57,7 @@ class TakenFacts:
     def decode(cls, content: bytes) -> TakenFacts:
         """Return what a document `facts` holds."""
         document = decode(content)
-        return cls(facts_from(document["facts"]), datetime.fromisoformat(document["taken_at"]))
+        return cls.of(facts_from(document["facts"]), datetime.fromisoformat(document["taken_at"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ async def submit(
     principal.require(Permission.CASES_SUBMIT)
     now = house.clock.now()
     shelved = _protocol_for(house, principal, submission)
-    taken = TakenFacts(take_facts(shelved.protocol.question, submission.facts, now), now)
+    taken = TakenFacts.of(take_facts(shelved.protocol.question, submission.facts, now), now)
     key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
     body_mac = house.vault.mac("idempotency-body", body)
     case = CaseId("c_" + _token(house.chance.token(15)))
@@ -125,7 +125,7 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
             )
         before = dossier.taken_facts().facts
         fresh = take_facts(dossier.shelved.protocol.question, facts, now)
-        taken = TakenFacts(_merged(before, fresh), now)
+        taken = TakenFacts.of(_merged(before, fresh), now)
         docket = advance(
             house,
             dossier.docket,
