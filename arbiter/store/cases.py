@@ -108,6 +108,8 @@ class Repeat:
     body_mac: bytes
 
 
+_EARLIER = "SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s"
+
 # `gate` holds the key until the transaction ends; whoever finds it held is told so at once instead of waiting.
 _NEW_CASE = """
 WITH gate AS MATERIALIZED (
@@ -224,6 +226,12 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
     if earlier is not None:
         return Repeat(CaseId(earlier), body_mac)
     return TakenIn(left) if free else None
+
+
+async def find_repeat(where: Where, client: ActorId, key_mac: bytes) -> Repeat | None:
+    """Return the request that used a client's idempotency key, if one did."""
+    rows = await run(where, _EARLIER, {"client": client, "key_mac": key_mac})
+    return Repeat(CaseId(rows[0][0]), rows[0][1]) if rows else None
 
 
 async def save_steps(

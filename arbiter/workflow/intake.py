@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -16,6 +17,7 @@ from arbiter.errors import (
     KeyReusedError,
     NotFoundError,
     Problem,
+    StaleStateError,
     StillRunningError,
 )
 from arbiter.identity.principals import Principal
@@ -23,9 +25,10 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import NewCase, Repeat, TakenIn, insert_case
+from arbiter.store.cases import NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
+from arbiter.workflow.acting import TRIES
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
@@ -80,10 +83,17 @@ async def submit(
     """
     principal.require(Permission.CASES_SUBMIT)
     now = house.clock.now()
-    shelved = _protocol_for(house, principal, submission)
-    taken = TakenFacts.of(take_facts(shelved.protocol.question, submission.facts, now), now)
     key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
     body_mac = house.vault.mac("idempotency-body", body)
+    try:
+        shelved = _protocol_for(house, principal, submission)
+        taken = TakenFacts.of(take_facts(shelved.protocol.question, submission.facts, now), now)
+    except InvalidCaseError:
+        # What was fit once may not be so any more: facts age and protocols change, and a repeat is still a repeat.
+        repeat = await find_repeat(house.store, principal.id, key_mac)
+        if repeat is None:
+            raise
+        return _repeated(repeat, body_mac)
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
     docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
@@ -96,8 +106,8 @@ async def submit(
     match taken_in:
         case None:
             raise StillRunningError("the first request with this idempotency key has not finished")
-        case Repeat(case=earlier, body_mac=first):
-            return _repeated(earlier, first, body_mac)
+        case Repeat():
+            return _repeated(taken_in, body_mac)
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
@@ -114,18 +124,25 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
         NotFoundError, InvalidCaseError, ConflictError: nothing is changed.
     """
     principal.require(Permission.CASES_AMEND)
+    if not facts:
+        raise InvalidCaseError(
+            "an amendment names at least one fact",
+            (Problem("/facts", "empty", "expected facts, none came"),),
+        )
+    for _ in range(TRIES - 1):
+        # An opinion that comes in between moves the case too, and is no reason to turn the amendment away.
+        with suppress(StaleStateError):
+            return await _amend(house, principal, case, facts)
+    return await _amend(house, principal, case, facts)
+
+
+async def _amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
     now = house.clock.now()
     async with house.store.begin() as transaction:
         await load_seen_case(transaction, principal, case)
         dossier = await load_dossier(house, transaction, case)
-        if not facts:
-            raise InvalidCaseError(
-                "an amendment names at least one fact",
-                (Problem("/facts", "empty", "expected facts, none came"),),
-            )
-        before = dossier.taken_facts().facts
         fresh = take_facts(dossier.shelved.protocol.question, facts, now)
-        taken = TakenFacts.of(_merged(before, fresh), now)
+        taken = TakenFacts.of(_merged(dossier.taken_facts().facts, fresh), now)
         docket = advance(
             house,
             dossier.docket,
@@ -139,9 +156,8 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
         docket = await with_safety_net(house, transaction, docket, now)
         await write_step(transaction, docket, now)
     _begin_work(house, docket, dossier.key, dossier.shelved, taken)
-    return view_of(
-        replace(dossier.row, state=docket.standing, seq=docket.seq, changed_at=now), dossier.shelved
-    )
+    row = replace(dossier.row, state=docket.standing, seq=docket.seq, changed_at=now)
+    return view_of(row, dossier.shelved)
 
 
 def fresh_docket_of(case: CaseId, shelved: Shelved) -> Docket:
@@ -281,12 +297,12 @@ async def _supersede(
     return docket
 
 
-def _repeated(case: CaseId, first: bytes, again: bytes) -> Submitted:
-    if not hmac.compare_digest(first, again):
+def _repeated(first: Repeat, body_mac: bytes) -> Submitted:
+    if not hmac.compare_digest(first.body_mac, body_mac):
         raise KeyReusedError(
             "this idempotency key came before with another body; use a new key for a new request"
         )
-    return Submitted(case, repeated=True)
+    return Submitted(first.case, repeated=True)
 
 
 def _token(raw: bytes) -> str:
