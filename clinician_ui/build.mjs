@@ -12,7 +12,8 @@ import { compileAsync } from "sass";
 const here = dirname(fileURLToPath(import.meta.url));
 const frontend = join(here, "node_modules", "nhsuk-frontend", "dist", "nhsuk");
 const target = join(here, "static");
-const staging = join(here, `static.${process.pid}.tmp`);
+// Ignored by git, so that a build that fails leaves nothing behind to be committed.
+const staging = join(here, "node_modules", `.static-${process.pid}`);
 
 async function styles() {
   const compiled = await compileAsync(join(here, "styles", "arbiter.scss"), {

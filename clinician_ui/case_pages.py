@@ -196,6 +196,8 @@ class CasePages:
         if item is None or not item.mine or item.phase is not Phase.REVEALED:
             raise ConflictError(f"the panel of case {case} is not shown to this reviewer")
         revealed = await review.reveal(self._house, visitor.principal, case)
+        if mistakes:
+            mistakes = _with_missing_reason(mistakes, draft, revealed.own)
         here = await self._desk.here()
         page = case_page(revealed.blind, here)
         return self._desk.page(
@@ -215,3 +217,14 @@ class CasePages:
 
 def _case(request: Request) -> CaseId:
     return CaseId(request.path_params["case"])
+
+
+def _with_missing_reason(
+    mistakes: tuple[Mistake, ...], draft: Draft, own: review.OwnOpinion | None
+) -> tuple[Mistake, ...]:
+    """Name a missing reason together with the other mistakes, not only once those are put right."""
+    changed = bool(draft.option) and (own is None or own.option != draft.option)
+    named = any(mistake.field == "reason" for mistake in mistakes)
+    if named or not changed or draft.reason.strip():
+        return mistakes
+    return (*_NEEDS_REASON, *mistakes)

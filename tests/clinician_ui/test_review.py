@@ -64,6 +64,18 @@ async def test_a_case_goes_from_the_list_to_a_released_decision(ward: Ward) -> N
     assert await phase(ward, case) is Phase.RELEASED
 
 
+async def test_a_missing_reason_is_named_together_with_a_missing_password(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    await browser.opinion(case, "urgent-review")
+    await browser.send(f"/cases/{case}/reveal")
+    both = await browser.sign(case, "continue-monitoring", reason=" ", password="")
+    assert 'id="reason-error"' in both.text
+    assert 'id="password-error"' in both.text
+    kept = await browser.sign(case, "urgent-review", reason="", password="")
+    assert 'id="reason-error"' not in kept.text
+
+
 async def test_keeping_ones_opinion_needs_no_reason(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.claimed(case)
