@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/build/*) clinician_ui/package.json clinician_ui/package-lock.json
+ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/images/*) \
+	clinician_ui/build.mjs clinician_ui/package.json clinician_ui/package-lock.json clinician_ui/.npmrc
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, UnauthenticatedError
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review
 from arbiter.workflow.certifying import MEANING
@@ -148,8 +148,9 @@ class CasePages:
     # --- pages ---------------------------------------------------------------------------------------------------
 
     async def _item(self, visitor: Visitor, case: CaseId) -> review.WorkItem | None:
-        items = await review.work_list(self._house, visitor.principal)
-        return next((item for item in items if item.case == case), None)
+        """Return where the case stands with the clinicians, or None when it is not with them."""
+        item = await review.standing(self._house, visitor.principal, case)
+        return item if item.phase in WITH_HUMANS else None
 
     async def _unless_past(self, visitor: Visitor, case: CaseId, phases: set[Phase]) -> None:
         """Raise the conflict being handled unless this reviewer's case is in one of these phases already."""

@@ -29,12 +29,13 @@ from arbiter.lifecycle import (
 )
 from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
-from arbiter.store.cases import Wanted, list_cases
+from arbiter.store.cases import CaseRow, Wanted, list_cases
 from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import decision_of
+from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.views import CaseView, DecisionView, view_of
 
 LEASE = timedelta(minutes=15)
@@ -119,23 +120,16 @@ async def work_list(house: House, principal: Principal) -> tuple[WorkItem, ...]:
         rows = await list_cases(transaction, Wanted(sites=principal.sites, phases=phases), LIST_LIMIT)
         items = []
         for row in rows:
-            protocol = (await house.shelf.fetch(transaction, row.protocol_hash)).protocol
-            state = row.state
-            items.append(
-                WorkItem(
-                    case=row.id,
-                    title=protocol.title,
-                    question=protocol.question.text,
-                    risk_class=state.risk_class,
-                    site=row.site,
-                    waiting_since=row.created_at,
-                    due_at=state.due_at,
-                    overdue=state.overdue,
-                    phase=state.phase,
-                    mine=state.claim is not None and state.claim.reviewer == principal.id,
-                )
-            )
+            shelved = await house.shelf.fetch(transaction, row.protocol_hash)
+            items.append(_work_item(row, shelved, principal))
     return tuple(sorted(items, key=_by_urgency))
+
+
+async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem:
+    """Return one case as the work list would show it, whatever its phase."""
+    principal.require(Permission.REVIEW_WORK)
+    row = await load_seen_case(house.store, principal, case)
+    return _work_item(row, await house.shelf.fetch(house.store, row.protocol_hash), principal)
 
 
 async def claim(house: House, principal: Principal, case: CaseId) -> None:
@@ -263,6 +257,22 @@ def signer_of(dossier: Dossier) -> str | None:
     if dossier.row.state.decided_by is not DecidedBy.REVIEWER:
         return None
     return str(decode(dossier.latest("signature").content)["reviewer"])
+
+
+def _work_item(row: CaseRow, shelved: Shelved, principal: Principal) -> WorkItem:
+    state = row.state
+    return WorkItem(
+        case=row.id,
+        title=shelved.protocol.title,
+        question=shelved.protocol.question.text,
+        risk_class=state.risk_class,
+        site=row.site,
+        waiting_since=row.created_at,
+        due_at=state.due_at,
+        overdue=state.overdue,
+        phase=state.phase,
+        mine=state.claim is not None and state.claim.reviewer == principal.id,
+    )
 
 
 def _by_urgency(item: WorkItem) -> tuple[int, float, str]:
