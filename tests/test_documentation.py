@@ -193,6 +193,33 @@ def _default(value: object) -> str:
             return f"`{value}`"
 
 
+CORE = {"model", "question", "errors", "ports", "lifecycle", "documents"}
+
+
+def test_each_folder_imports_what_the_map_allows() -> None:
+    above = set(CORE)
+    for held, _, may in cells(table_after("folders")):
+        words = set(re.findall(r"[a-z]+", may))
+        allowed = words | (CORE if "core" in words else set()) | (above if "above" in words else set())
+        paths = [ROOT / path for path in re.findall(r"`([^`]+)`", held)]
+        above |= {path.stem for path in paths}
+        if may and "everything" not in words:
+            stray = (
+                {name for path in paths for name in _imports(path)} - allowed - {path.stem for path in paths}
+            )
+            assert stray == set(), f"{held} imports {stray}"
+
+
+def _imports(path: Path) -> set[str]:
+    """The parts of Arbiter that a file or folder imports: `store` for `arbiter.store.cases`."""
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    source = "\n".join(text_of(file) for file in files)
+    dotted = set(re.findall(r"^\s*(?:from|import) arbiter\.(\w+)", source, re.MULTILINE))
+    for names in re.findall(r"^\s*from arbiter import (.+)$", source, re.MULTILINE):
+        dotted |= set(re.findall(r"\w+", names)) - {"__version__"}
+    return dotted
+
+
 @each_page
 def test_no_variable_is_named_that_the_code_does_not_read(page: Path) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
