@@ -7,7 +7,8 @@ single ones (data-modifying CTEs over arrays): round trips, not rows, are what a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from arbiter.errors import NotFoundError
+from arbiter.errors import NotFoundError, VerificationError
 from arbiter.lifecycle import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
 from arbiter.store.tables import case_file, entry, leaf, sealed_document
 from arbiter.store.transaction import Where, run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,13 +310,22 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
 
 
 async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
-    """Return decided cases whose decision a committed checkpoint covers: those that may be released."""
-    return tuple(_row(row) for row in await run(where, _SEALED_DECISIONS, {"limit": limit}))
+    """Return decided cases whose decision a committed checkpoint covers: those that may be released.
+
+    A case whose stored state is damaged is told in the log and left out, so that it stops no other.
+    """
+    whole = []
+    for row in await run(where, _SEALED_DECISIONS, {"limit": limit}):
+        try:
+            whole.append(_row(row))
+        except VerificationError:
+            log.exception("case %s is decided and cannot be released", row[0])
+    return tuple(whole)
 
 
-async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseRow, ...]:
-    """Return the cases whose present wait is over, longest overdue first."""
-    return tuple(_row(row) for row in await run(where, _DUE, {"now": now, "limit": limit}))
+async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
+    """Return the ids of the cases whose present wait is over, longest overdue first."""
+    return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
 
 
 async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tuple[int, str, bytes], ...]:
@@ -394,7 +406,7 @@ def _row(row: Sequence[Any]) -> CaseRow:
         subject=subject,
         protocol_id=protocol_id,
         protocol_hash=protocol_hash,
-        state=state_from(state),
+        state=_state(case, state),
         version=version,
         seq=seq,
         prev=prev,
@@ -405,3 +417,12 @@ def _row(row: Sequence[Any]) -> CaseRow:
         kek_id=kek_id,
         wrapped_key=wrapped,
     )
+
+
+def _state(case: str, stored: Mapping[str, Any]) -> CaseState:
+    try:
+        return state_from(stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise VerificationError(
+            f"the stored state of case {case} is not one that was ever written"
+        ) from error

@@ -120,13 +120,16 @@ def _tell_unavailable(context: ExceptionContext) -> None:
 def open_pool(address: str, pool_size: int) -> AsyncConnectionPool[DirectConnection]:
     """Return a pool, not opened yet, of at most `pool_size` psycopg connections in which a statement is a transaction.
 
-    Who finds none free waits 10 seconds, then fails. Timeouts are the engine's.
+    Who finds none free waits 10 seconds, then fails. Timeouts are the engine's. While the database is away, attempts to
+    reach it lie 4 seconds apart at most, however long it has been away.
     """
     return AsyncConnectionPool(
         address,
         min_size=min(2, pool_size),
         max_size=pool_size,
         timeout=POOL_WAIT_SECONDS,
+        # The pool doubles its pauses for that long; whoever asks next begins anew.
+        reconnect_timeout=POOL_WAIT_SECONDS,
         kwargs={"autocommit": True},
         open=False,
     )

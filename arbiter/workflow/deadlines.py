@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 
-from arbiter.errors import ArbiterError, IllegalMoveError, StaleStateError, UnavailableError
+from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle import Expire, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
@@ -44,14 +44,14 @@ async def expire_due(house: House) -> int:
     """End every wait that is over; return how many were."""
     due = await load_due(house.store, house.clock.now(), BATCH)
     expired = 0
-    for row in due:
+    for case in due:
         try:
-            expired += await _expire(house, row.id)
-        except UnavailableError:
+            expired += await _expire(house, case)
+        except (UnavailableError, *DATABASE_ERRORS):
             raise
-        except ArbiterError:
+        except Exception:
             # One damaged case must not keep the others waiting; it stays due and is tried again.
-            log.exception("the deadline of case %s could not be acted on", row.id)
+            log.exception("the deadline of case %s could not be acted on", case)
     return expired
 
 

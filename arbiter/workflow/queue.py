@@ -34,6 +34,7 @@ HEARTBEAT_SECONDS = 2.0
 STALE_SECONDS = 8.0
 SWEEP_SECONDS = 5.0
 STOP_SECONDS = 5.0
+WAIT_SECONDS = 10.0
 CONCURRENCY = 64
 CONNECTIONS = 4
 QUEUE = "cases"
@@ -49,7 +50,15 @@ class SafetyNet:
     """The job queue as the use cases see it."""
 
     def __init__(self, conninfo: str) -> None:
-        self._app = App(connector=PsycopgConnector(conninfo=conninfo, min_size=1, max_size=CONNECTIONS))
+        self._app = App(
+            connector=PsycopgConnector(
+                conninfo=conninfo,
+                min_size=1,
+                max_size=CONNECTIONS,
+                timeout=WAIT_SECONDS,
+                reconnect_timeout=WAIT_SECONDS,
+            )
+        )
         self._take_up: TakeUp | None = None
         # Bare retries: what an attempt failed with is logged where it failed.
         self._task = self._app.task(
