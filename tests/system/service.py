@@ -73,19 +73,6 @@ class Service:
     def kept(self) -> Path:
         return self.data / "checkpoint"
 
-    def environment(self, **more: str) -> dict[str, str]:
-        mine = {name: value for name, value in os.environ.items() if not name.upper().startswith("ARBITER_")}
-        # Starting again is most of what these tests wait for: compile our code and the libraries' once.
-        mine.pop("PYTHONDONTWRITEBYTECODE", None)
-        return mine | {
-            "PYTHONPYCACHEPREFIX": str(bytecode_folder()),
-            "ARBITER_DATA": str(self.data),
-            "ARBITER_PORT": str(self.port),
-            "ARBITER_MODE": Mode.DEMONSTRATION.value,
-            "ARBITER_SECURE_COOKIES": "false",
-            **more,
-        }
-
     async def furnish(self) -> None:
         """Make keys, a site and a client; from here on the database server is held until `tear_down`."""
         self.data.mkdir(mode=0o700)
@@ -107,7 +94,7 @@ class Service:
             self._process = subprocess.Popen(
                 [*COMMAND, "serve"],
                 cwd=ROOT,
-                env=self.environment(),
+                env=environment(self.data, ARBITER_PORT=str(self.port)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -137,16 +124,7 @@ class Service:
 
     def arbiter(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line on the same data."""
-        return subprocess.run(
-            [*COMMAND, *arguments],
-            cwd=ROOT,
-            env=self.environment(COLUMNS="400"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return run_arbiter(self.data, *arguments)
 
     def door(self, **more: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -196,6 +174,35 @@ def bytecode_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="arb-bytecode-"))
     atexit.register(shutil.rmtree, folder)
     return folder
+
+
+def environment(data: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a process of ours on a data folder, untouched by the settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("ARBITER_")}
+    # Starting again is most of what these tests wait for: compile our code and the libraries' once.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept | {
+        "PYTHONPYCACHEPREFIX": str(bytecode_folder()),
+        "ARBITER_DATA": str(data),
+        "ARBITER_MODE": Mode.DEMONSTRATION.value,
+        "ARBITER_SECURE_COOKIES": "false",
+        "COLUMNS": "400",
+        **more,
+    }
+
+
+def run_arbiter(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment(data, **more),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def free_port() -> int:
