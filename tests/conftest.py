@@ -35,6 +35,7 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring
 from arbiter.store.vault import Vault
+from tests.audit.go_checker import GoChecker
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _TEMPLATE = "arbiter_template"
@@ -185,3 +186,9 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 def identities(engine: AsyncEngine) -> Identities:
     return Identities(engine)
+
+
+@pytest.fixture(scope="session")
+def go_checker(tmp_path_factory: pytest.TempPathFactory) -> GoChecker:
+    """Return Go's checker, built once; skips the test where Go is not installed."""
+    return GoChecker.build(tmp_path_factory.mktemp("go"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 
 from arbiter.audit.entry import Entry
 from arbiter.store.embedded import kill_postmaster
-from tests.system.service import KINDS, Service, a_service, case_body, until
+from tests.system.service import KINDS, Service, case_body, until
 
 CASES = 50
 VERDICTS = {"case.decided", "case.escalated", "facts.wanted"}
@@ -21,12 +20,6 @@ ENDS = {"released", "escalated", "awaiting-facts"}
 MEMBERS = 5
 NOT_ANSWERED = 0
 RETRIED = {503, 409}
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    with a_service() as made:
-        yield made
 
 
 @dataclass
@@ -141,8 +134,6 @@ def verify(service: Service) -> None:
 @pytest.mark.parametrize("moment", [1, 20, CASES])
 def test_a_killed_server_loses_no_case_and_ends_none_twice(service: Service, moment: int) -> None:
     batch = Batch(f"moment-{moment}")
-    if not service.alive:
-        service.start()
     before = taken_in(service)
     asyncio.run(kill_in_flight(service, batch, moment))
     assert batch.statuses[NOT_ANSWERED] > 0, "the moment was too late: every case was answered"
@@ -158,8 +149,6 @@ def test_a_killed_server_loses_no_case_and_ends_none_twice(service: Service, mom
 
 def test_a_killed_database_is_started_again_and_every_case_ends_once(service: Service) -> None:
     batch = Batch("database")
-    if not service.alive:
-        service.start()
     before, killed = taken_in(service), service.database.postmaster_pid()
     readiness: set[int] = set()
 
