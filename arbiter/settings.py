@@ -20,7 +20,7 @@ PREFIX = "ARBITER_"
 
 
 class Mode(StrEnum):
-    """What the installation is for; demonstration data and calibrations are refused in production."""
+    """What the installation is for; in production a named person must approve deciding without a clinician."""
 
     DEMONSTRATION = "demonstration"
     PRODUCTION = "production"
@@ -40,7 +40,9 @@ class Settings(BaseSettings):
     """The installation's settings; each field is the variable `ARBITER_<NAME>`.
 
     `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
-    without them the embedded PostgreSQL under `data` is used. `origin` overrides the log's name kept with the keys.
+    without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
+    `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
+    without a clinician; in production nothing is until somebody has.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -54,7 +56,13 @@ class Settings(BaseSettings):
     port: int = Field(default=8400, ge=1, le=65535)
     origin: str | None = None
     workers: bool = True
+    automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     secure_cookies: bool = True
+
+    @property
+    def may_decide_alone(self) -> bool:
+        """True when a panel's verdict may become a decision without a clinician."""
+        return self.mode is Mode.DEMONSTRATION or self.automatic_decisions_approved_by is not None
 
     @model_validator(mode="after")
     def _owner_needs_a_server(self) -> Settings:

@@ -50,12 +50,14 @@ async def a_house(
     *,
     running: bool = True,
     workers: bool = False,
+    settings: Settings | None = None,
 ) -> AsyncIterator[House]:
     """Yield a house with keys in `folder`; `running` seals and sweeps, `workers` adds the safety net's."""
     folder.mkdir(mode=0o700, exist_ok=True)
     if not (folder / "keys").exists():
         init_keys(folder, "log.hospital.example/arbiter", SystemChance())
-    settings = Settings(data=folder, mode=Mode.DEMONSTRATION, secure_cookies=False, workers=workers)
+    if settings is None:
+        settings = Settings(data=folder, mode=Mode.DEMONSTRATION, secure_cookies=False, workers=workers)
     ports = Ports(clock or SystemClock(), SystemChance())
     async with open_house_on(settings, database, read_keys(folder), ports) as house:
         if SITE not in {site for site, _ in await house.identities.sites()}:

@@ -32,7 +32,7 @@ from arbiter.lifecycle import MOVES, Effect, EntryType, Phase
 from arbiter.model import ReasonCode
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
-from arbiter.settings import PREFIX, Settings
+from arbiter.settings import PREFIX, Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
 from arbiter.wiring import open_house, run_house
@@ -398,7 +398,7 @@ async def test_the_readmes_walk_with_a_case_works_as_written(database: Database,
     bash = require_tool("bash")
     data = tmp_path / "data"
     init_keys(data, ORIGIN, SystemChance())
-    settings = Settings(data=data, port=_free_port(), database_url=database.app_url)
+    settings = Settings(data=data, port=_free_port(), database_url=database.app_url, mode=Mode.DEMONSTRATION)
     async with open_house(settings) as house, run_house(house), open_doors(house, settings):
         await add_site(house.identities, SITE, "Demonstration Hospital")
         _, token = await register_client(

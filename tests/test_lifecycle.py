@@ -348,6 +348,14 @@ class Walk(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.RECEIVED)
+    @rule(kind=st.sampled_from(VerdictKind))
+    def asked_answered_and_concluded(self, kind: VerdictKind) -> None:
+        assert self.state is not None
+        events: tuple[Event, ...] = (ASK, *answers(version=self.state.facts_version), Conclude(kind))
+        for event in events:
+            self.attempt(event)
+
     @rule()
     def asked(self) -> None:
         self.attempt(ASK)
@@ -386,6 +394,11 @@ class Walk(RuleBasedStateMachine):
         reviewer = self.state.claim.reviewer
         for event in (CommitOpinion(reviewer), Reveal(reviewer), Sign(reviewer)):
             self.attempt(event)
+
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.DECIDED)
+    @rule(event=st.sampled_from([Release(), Expire()]))
+    def sealed_or_not(self, event: Event) -> None:
+        self.attempt(event)
 
     @rule(event=st.sampled_from([SUBMIT, Exclude(), Park(), Amend(), Expire(), Release(), Read(), Contest()]))
     def happens(self, event: Event) -> None:

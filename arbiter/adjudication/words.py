@@ -14,7 +14,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
     {
         ReasonCode.EXCLUDED: "The question is not meant for this patient, so no member was asked",
         ReasonCode.EXCLUSION_UNKNOWN: "Nobody can rule out that the question is not meant for this patient",
-        ReasonCode.NEVER_AUTOMATIC: "This protocol is never decided without a clinician",
+        ReasonCode.NEVER_AUTOMATIC: "Nothing under this protocol is decided here without a clinician",
         ReasonCode.HUMAN_REQUIRED: "A clinician has been involved or asked for, so the panel no longer decides alone",
         ReasonCode.REQUIRED_MEMBER: "A member whose answer is needed gave none",
         ReasonCode.TOO_FEW_VALID: "Too few members gave a valid answer",

@@ -1,7 +1,7 @@
 """The hospital's policy: a decision table of CEL conditions, compiled once, evaluated whole, failing closed. Pure."""
 
 from arbiter.policy.compiling import CompiledPolicy, compile_policy
-from arbiter.policy.evaluation import evaluate, exclusions
+from arbiter.policy.evaluation import cautious, evaluate, exclusions
 from arbiter.policy.rule_tests import run_rule_tests
 
-__all__ = ["CompiledPolicy", "compile_policy", "evaluate", "exclusions", "run_rule_tests"]
+__all__ = ["CompiledPolicy", "cautious", "compile_policy", "evaluate", "exclusions", "run_rule_tests"]

@@ -49,6 +49,30 @@ def evaluate(
     return evaluate_values(compiled, values, facets, risk_class, valid_members)
 
 
+_RESTRICTING = frozenset(
+    {RuleEffect.DENY, RuleEffect.REQUIRE, RuleEffect.FORBID, RuleEffect.SHOW_PANEL_FIRST}
+)
+
+
+def cautious(fresh: PolicyOutcome, with_old: PolicyOutcome) -> PolicyOutcome:
+    """Return the outcome for a case some of whose facts are too old, from those without and with the old facts.
+
+    An old fact may hold a case back and never let it pass: what restricts does so in either outcome, what permits must
+    in both, and a failure in either counts.
+    """
+    permits = {hit.rule for hit in fresh.hits} & {hit.rule for hit in with_old.hits}
+    kept = [hit for hit in fresh.hits if hit.effect in _RESTRICTING or hit.rule in permits]
+    known = {hit.rule for hit in kept}
+    kept += [hit for hit in with_old.hits if hit.effect in _RESTRICTING and hit.rule not in known]
+    failed = {failure.rule for failure in fresh.failures}
+    return PolicyOutcome(
+        permitted=tuple(option for option in fresh.permitted if option in with_old.permitted),
+        hits=tuple(kept),
+        failures=fresh.failures + tuple(f for f in with_old.failures if f.rule not in failed),
+        policy_hash=fresh.policy_hash,
+    )
+
+
 def evaluate_values(
     compiled: CompiledPolicy,
     values: Mapping[str, FactValue],

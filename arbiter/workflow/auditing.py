@@ -93,6 +93,7 @@ def _certificate_again(before: Dossier, recorded: Mapping[str, Any]) -> bytes:
         case=before.row.id,
         risk_class=before.row.state.risk_class,
         human_required=recorded["human_required"],
+        automatic=recorded["settings"]["automatic"],
         concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
         code_version=recorded["code_version"],
     )

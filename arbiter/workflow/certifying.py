@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +16,11 @@ from arbiter import __version__
 from arbiter.adjudication import Bench, Signature, certificate, escalation, recompute
 from arbiter.documents import decode, encode, instant_text, outcome_from, verdict_from
 from arbiter.errors import UndecidableError
-from arbiter.model import CaseId, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
-from arbiter.policy import evaluate, exclusions
+from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
+from arbiter.policy import cautious, evaluate, exclusions
 from arbiter.workflow.docket import Docket
 from arbiter.workflow.dossier import TakenFacts
+from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
 
 MEANING = "I have judged this case myself and take responsibility for this decision."
@@ -28,11 +29,15 @@ MEANING = "I have judged this case myself and take responsibility for this decis
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What a certificate says beside the panel's part; `code_version` is that of the code that concluded."""
+    """What a certificate says beside the panel's part; `code_version` is that of the code that concluded.
+
+    `automatic` says whether this installation may decide anything without a clinician.
+    """
 
     case: CaseId
     risk_class: RiskClass
     human_required: bool
+    automatic: bool
     concluded_at: datetime
     code_version: str = __version__
 
@@ -51,27 +56,31 @@ class Judged:
         return self.outcome is not None and self.outcome.shows_panel_first
 
 
-def circumstances(docket: Docket, now: datetime) -> Circumstances:
+def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     """Return the present circumstances of a case."""
     state = docket.standing
-    return Circumstances(docket.case, state.risk_class, state.human_required, now)
+    return Circumstances(
+        docket.case, state.risk_class, state.human_required, house.settings.may_decide_alone, now
+    )
 
 
 def adjudicate(
     around: Circumstances, shelved: Shelved, taken: TakenFacts, opinions: tuple[Opinion, ...]
 ) -> Judged:
     """Weigh what the panel said. What must not be weighed together goes to a human."""
-    protocol = shelved.protocol
-    bench = Bench(protocol, taken.hash, around.risk_class, around.human_required)
-    # A rule must not lean on what a member would call too old; absence is what it has to provide for.
-    fresh = protocol.question.fresh(taken.facts, taken.taken_at)
+    bench = _bench(around, shelved, taken)
+    question = shelved.protocol.question
+    fresh = question.fresh(taken.facts, taken.taken_at)
+
+    def policy(facts: FactSet, facets: Mapping[str, str], risk_class: RiskClass, valid: int) -> PolicyOutcome:
+        # A rule must not lean on what a member would call too old: such a fact may hold back, never let pass.
+        outcome = evaluate(shelved.policy, fresh, facets, risk_class, valid)
+        if fresh == facts:
+            return outcome
+        return cautious(outcome, evaluate(shelved.policy, facts, facets, risk_class, valid))
+
     try:
-        outcome, verdict = recompute(
-            bench,
-            taken.facts,
-            opinions,
-            lambda _facts, facets, risk, valid: evaluate(shelved.policy, fresh, facets, risk, valid),
-        )
+        outcome, verdict = recompute(bench, taken.facts, opinions, policy)
     except UndecidableError as error:
         reasons = (Reason(ReasonCode.FAULT, str(error)),)
         return Judged(escalation(reasons), None, escalation_certificate(around, shelved, taken, (), reasons))
@@ -80,7 +89,10 @@ def adjudicate(
 
 def exclusion_reasons(shelved: Shelved, taken: TakenFacts) -> tuple[Reason, ...]:
     """Return why no member may be asked about these facts; empty when nothing stands in the way."""
-    return exclusions(shelved.policy, shelved.protocol.question.fresh(taken.facts, taken.taken_at))
+    fresh = exclusions(shelved.policy, shelved.protocol.question.fresh(taken.facts, taken.taken_at))
+    # One that an old fact brings up holds too; what only its age leaves unknown is among the first.
+    old = (r for r in exclusions(shelved.policy, taken.facts) if r.code is ReasonCode.EXCLUDED)
+    return fresh + tuple(reason for reason in old if reason not in fresh)
 
 
 def escalation_certificate(
@@ -152,7 +164,7 @@ def _render(
     verdict: Verdict,
     signature: Signature | None = None,
 ) -> bytes:
-    bench = Bench(shelved.protocol, taken.hash, around.risk_class, around.human_required)
+    bench = _bench(around, shelved, taken)
     return encode(
         certificate(
             case=around.case,
@@ -166,3 +178,11 @@ def _render(
             signature=signature,
         )
     )
+
+
+def _bench(around: Circumstances, shelved: Shelved, taken: TakenFacts) -> Bench:
+    """Return what the panel is weighed against; where nothing may be decided alone, no protocol is automatic."""
+    settings = shelved.protocol.adjudication
+    adjudication = replace(settings, automatic=settings.automatic and around.automatic)
+    protocol = replace(shelved.protocol, adjudication=adjudication)
+    return Bench(protocol, taken.hash, around.risk_class, around.human_required)

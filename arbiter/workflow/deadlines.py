@@ -60,7 +60,7 @@ async def _expire(house: House, case: CaseId) -> bool:
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
     late = _LATE.get(dossier.row.state.phase)
-    documents = {} if late is None else {"certificate": _certificate(dossier, late, now)}
+    documents = {} if late is None else {"certificate": _certificate(house, dossier, late, now)}
     try:
         docket = advance(
             house, dossier.docket, Expire(), actor=ARBITER, now=now, key=dossier.key, documents=documents
@@ -71,9 +71,9 @@ async def _expire(house: House, case: CaseId) -> bool:
     return True
 
 
-def _certificate(dossier: Dossier, late: Reason, now: datetime) -> bytes:
+def _certificate(house: House, dossier: Dossier, late: Reason, now: datetime) -> bytes:
     return escalation_certificate(
-        circumstances(dossier.docket, now),
+        circumstances(house, dossier.docket, now),
         dossier.shelved,
         dossier.taken_facts(),
         dossier.opinions(),

@@ -80,7 +80,7 @@ async def park(house: House, case: CaseId) -> None:
         dossier = await load_dossier(house, transaction, case)
     reasons = (Reason(ReasonCode.FAULT, "the work on this case failed more often than it may"),)
     certificate = escalation_certificate(
-        circumstances(dossier.docket, now),
+        circumstances(house, dossier.docket, now),
         dossier.shelved,
         dossier.taken_facts(),
         dossier.opinions(),
@@ -123,7 +123,7 @@ async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> In
         heard = (*hand.opinions, *fresh)
         done = not docket.standing.unanswered
         if done:
-            judged = adjudicate(circumstances(docket, now), hand.shelved, hand.taken, heard)
+            judged = adjudicate(circumstances(house, docket, now), hand.shelved, hand.taken, heard)
             docket = advance(
                 house,
                 docket,

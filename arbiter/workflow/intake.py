@@ -218,7 +218,7 @@ def _ask_or_exclude(
     if not reasons:
         seats = tuple(seat.member for seat in shelved.protocol.seats)
         return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
-    certificate = escalation_certificate(circumstances(docket, now), shelved, taken, (), reasons)
+    certificate = escalation_certificate(circumstances(house, docket, now), shelved, taken, (), reasons)
     return advance(
         house, docket, Exclude(), actor=ARBITER, now=now, key=key, documents={"certificate": certificate}
     )

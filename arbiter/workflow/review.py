@@ -224,7 +224,7 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
             principal.id, principal.name, option, None if own is None else own.option, reason, shown, now
         )
         certificate = signed_certificate(
-            circumstances(dossier.docket, now),
+            circumstances(house, dossier.docket, now),
             dossier.shelved,
             dossier.taken_facts(),
             dossier.opinions(),

@@ -20,7 +20,7 @@ from arbiter.api.app import create_app
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
-from arbiter.settings import Settings
+from arbiter.settings import Mode, Settings
 from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.keys import init_keys
@@ -53,7 +53,7 @@ def module_database(server: EmbeddedPostgres) -> Iterator[Database]:
 def settings(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     data = tmp_path_factory.mktemp("api") / "data"
     init_keys(data, ORIGIN, SeededChance())
-    return Settings(data=data, database_url=module_database.app_url, workers=False)
+    return Settings(data=data, database_url=module_database.app_url, workers=False, mode=Mode.DEMONSTRATION)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -11,13 +11,13 @@ import uvicorn
 
 from arbiter.api.app import create_app
 from arbiter.clock import SystemChance
-from arbiter.settings import Settings
+from arbiter.settings import Mode, Settings
 from arbiter.wiring import Ports, open_house, run_house
 from tests.conftest import SettableClock
 
 
 async def serve(data: Path, database_url: str) -> None:
-    settings = Settings(data=data, database_url=database_url, workers=False)
+    settings = Settings(data=data, database_url=database_url, workers=False, mode=Mode.DEMONSTRATION)
     async with open_house(settings, Ports(SettableClock(), SystemChance())) as house, run_house(house):
         config = uvicorn.Config(
             create_app(house), lifespan="on", log_config=None, access_log=False, server_header=False

@@ -1,0 +1,122 @@
+"""When a panel's verdict may become a decision, and what an old fact can do: hold back, never let pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from arbiter.documents import decode
+from arbiter.lifecycle import Phase
+from arbiter.model import FactStatus, PolicyOutcome, RuleEffect, RuleFailure, RuleHit
+from arbiter.policy import cautious
+from arbiter.protocols.intake import RawFact
+from arbiter.settings import Mode, Settings
+from arbiter.store.database import Database
+from arbiter.workflow.auditing import replay_case
+from arbiter.workflow.house import House
+from arbiter.workflow.intake import submit
+from arbiter.workflow.reading import certificate, wait_until_settled
+from tests.houses import a_client, a_house, settle, submission
+
+
+async def reasons(house: House, age: timedelta | None = None) -> tuple[Phase, set[str]]:
+    """Submit the calm patient, with a raised lactate of that age if one is given; return what became of it."""
+    client, _ = await a_client(house)
+    now = house.clock.now()
+    case = submission(now)
+    if age is not None:
+        raised = RawFact(Decimal("6.0"), "mmol/L", now - age, FactStatus.FINAL.value, "test")
+        case = replace(case, facts={**case.facts, "lactate": raised})
+    submitted = await submit(house, client, case, "key-1", b"body")
+    view = await wait_until_settled(house, client, submitted.case, 10)
+    await settle(house)
+    document = decode(await certificate(house, client, submitted.case))
+    assert all(step.same for step in await replay_case(house, submitted.case))
+    return view.phase, {reason["code"] for reason in document["verdict"]["reasons"]}
+
+
+async def test_in_production_nothing_is_decided_without_a_clinician(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path, mode=Mode.PRODUCTION, workers=False)
+    async with a_house(tmp_path, database, settings=settings) as house:
+        assert await reasons(house) == (Phase.ESCALATED, {"never-automatic"})
+
+
+async def test_in_production_a_named_person_may_let_the_panel_decide(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = Settings(
+        data=tmp_path, mode=Mode.PRODUCTION, workers=False, automatic_decisions_approved_by="Dr Example"
+    )
+    async with a_house(tmp_path, database, settings=settings) as house:
+        assert await reasons(house) == (Phase.RELEASED, set())
+
+
+@pytest.mark.parametrize("name", ["", "Dr"])
+def test_an_approval_without_a_name_is_none(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ARBITER_AUTOMATIC_DECISIONS_APPROVED_BY", name)
+    try:
+        approved = Settings(data=tmp_path).may_decide_alone
+    except ValueError:
+        approved = False
+    assert not approved
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=5), timedelta(hours=12)], ids=["fresh", "too old"])
+async def test_a_raised_lactate_holds_back_however_old(
+    age: timedelta, database: Database, tmp_path: Path
+) -> None:
+    async with a_house(tmp_path, database) as house:
+        phase, codes = await reasons(house, age)
+        assert phase is Phase.ESCALATED
+        assert "policy-denies" in codes
+
+
+# --- the rule by itself ------------------------------------------------------------------------------------------
+
+
+def outcome(
+    *hits: tuple[str, RuleEffect], permitted: tuple[str, ...] = ("yes", "no"), failed: tuple[str, ...] = ()
+) -> PolicyOutcome:
+    made = tuple(RuleHit(rule, effect, (), "because") for rule, effect in hits)
+    return PolicyOutcome(permitted, made, tuple(RuleFailure(rule, "cause") for rule in failed), "hash")
+
+
+def test_a_permit_that_leans_on_an_old_fact_is_none() -> None:
+    assert not cautious(outcome(), outcome(("calm", RuleEffect.PERMIT))).permits_automatic
+
+
+def test_a_permit_that_an_old_fact_takes_away_is_none() -> None:
+    assert not cautious(outcome(("calm", RuleEffect.PERMIT)), outcome()).permits_automatic
+
+
+def test_a_permit_in_both_stands() -> None:
+    permit = outcome(("calm", RuleEffect.PERMIT))
+    assert cautious(permit, permit).permits_automatic
+
+
+def test_a_denial_from_an_old_fact_denies() -> None:
+    both = ("calm", RuleEffect.PERMIT)
+    assert not cautious(outcome(both), outcome(both, ("lactate", RuleEffect.DENY))).permits_automatic
+
+
+def test_a_failure_on_either_side_fails() -> None:
+    permit = ("calm", RuleEffect.PERMIT)
+    assert not cautious(outcome(permit), outcome(permit, failed=("odd",))).permits_automatic
+    assert not cautious(outcome(permit, failed=("odd",)), outcome(permit)).permits_automatic
+
+
+def test_options_taken_away_on_either_side_are_gone() -> None:
+    left = cautious(outcome(permitted=("yes",)), outcome(permitted=("no",)))
+    assert left.permitted == ()
+
+
+def test_showing_the_panel_first_on_either_side_shows_it() -> None:
+    assert cautious(outcome(), outcome(("now", RuleEffect.SHOW_PANEL_FIRST))).shows_panel_first
