@@ -50,6 +50,11 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*[1-9])?", re.ASCII)
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z", re.ASCII)
 
 
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
+
+
 def _refusal(pointer: str, code: str, detail: str) -> RefusedError:
     return RefusedError(f"{pointer or '/'}: {detail}", (Problem(pointer, code, detail),))
 
@@ -64,8 +69,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
         RefusedError: for a float, a null, an integer beyond 2**53 - 1, a lone surrogate, or any other type.
     """
     _check(document)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    return _CANONICAL.encode(document).encode("utf-8")
 
 
 def decode(content: bytes) -> dict[str, Any]:

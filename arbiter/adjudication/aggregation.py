@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, assert_never
 
 from arbiter.adjudication.bench import Bench, Heard
@@ -65,6 +66,11 @@ def distribution(voice: Heard, options: Sequence[str]) -> tuple[float, ...]:
 
 def independence(families: Sequence[str], correlation: Decimal) -> tuple[Fraction, ...]:
     """Return, for each member by its family, 1 / (1 + correlation * the others of its family), exactly."""
+    return _independence(tuple(families), correlation)
+
+
+@lru_cache(maxsize=1024)
+def _independence(families: tuple[str, ...], correlation: Decimal) -> tuple[Fraction, ...]:
     within = max(Fraction(correlation), Fraction(0))
     sizes = Counter(families)
     return tuple(1 / (1 + within * (sizes[family] - 1)) for family in families)

@@ -158,14 +158,12 @@ FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
 # Relaxed, the commit waits for no disk; the setting lasts as long as the transaction, which is this statement.
 _SAVE_STEPS = """
 WITH asked AS MATERIALIZED (
-    SELECT a.* FROM unnest(%(ids)s::text[], %(versions)s::int[], %(phases)s::text[], %(states)s::text[], %(seqs)s::int[],
-        %(prevs)b::bytea[], %(wakes)s::timestamptz[], %(decided)s::int[], %(jobs)s::bigint[], %(drops)s::bigint[],
-        %(reviewers)s::text[])
-        AS a(id, version, phase, state, seq, prev, wake_at, decided_seq, job_id, dropped_job, reviewer_id)
+    SELECT a.* FROM jsonb_to_recordset(%(heads)s::jsonb) AS a(id text, version int, phase text, state jsonb, seq int,
+        prev text, wake_at timestamptz, decided_seq int, job_id bigint, dropped_job bigint, reviewer_id text)
     WHERE %(durable)s OR set_config('synchronous_commit', 'off', true) IS NOT NULL
 ), moved AS (
     UPDATE case_file AS c
-    SET phase = a.phase, state = a.state::jsonb, version = c.version + 1, seq = a.seq, prev = a.prev,
+    SET phase = a.phase, state = a.state, version = c.version + 1, seq = a.seq, prev = decode(a.prev, 'hex'),
         wake_at = a.wake_at, decided_seq = coalesce(a.decided_seq, c.decided_seq), job_id = a.job_id,
         reviewer_id = a.reviewer_id, changed_at = %(now)s
     FROM asked AS a WHERE c.id = a.id AND c.version = a.version
@@ -250,17 +248,7 @@ async def save_steps(
     parameters = {
         "now": now,
         "durable": durable,
-        "ids": [step.case for step in steps],
-        "versions": [step.from_version for step in steps],
-        "phases": [step.state.phase.value for step in steps],
-        "states": [json.dumps(state_document(step.state)) for step in steps],
-        "seqs": [step.seq for step in steps],
-        "prevs": [step.prev for step in steps],
-        "wakes": [step.state.wake_at for step in steps],
-        "decided": [step.decided_seq for step in steps],
-        "jobs": [step.job for step in steps],
-        "drops": [step.dropped_job for step in steps],
-        "reviewers": [None if step.state.claim is None else step.state.claim.reviewer for step in steps],
+        "heads": json.dumps([_head(step) for step in steps]),
         "doc_cases": [document[0] for document in documents],
         "doc_seqs": [document[1] for document in documents],
         "doc_names": [document[2] for document in documents],
@@ -270,6 +258,23 @@ async def save_steps(
         "entry_bodies": [written[2] for written in entries],
     }
     return frozenset(CaseId(moved[0]) for moved in await run(where, _SAVE_STEPS, parameters))
+
+
+def _head(step: StepWrite) -> dict[str, Any]:
+    state = step.state
+    return {
+        "id": step.case,
+        "version": step.from_version,
+        "phase": state.phase.value,
+        "state": state_document(state),
+        "seq": step.seq,
+        "prev": step.prev.hex(),
+        "wake_at": None if state.wake_at is None else state.wake_at.isoformat(),
+        "decided_seq": step.decided_seq,
+        "job_id": step.job,
+        "dropped_job": step.dropped_job,
+        "reviewer_id": None if state.claim is None else state.claim.reviewer,
+    }
 
 
 _HEADS = """

@@ -113,52 +113,51 @@ def advance(
     """
     outcome = step(docket.state, event, now)
     unused = dict(documents or {})
+    seq, prev, decided_seq = docket.seq, docket.prev, docket.decided_seq
+    entries, sealed = list(docket.entries), list(docket.documents)
     for entry_type in outcome.entries:
-        contents = {name: unused.pop(name) for name in sorted(DOCUMENTS.get(entry_type, ()))}
-        docket = _append(house, docket, entry_type, contents, actor, now, key)
+        seq += 1
+        commits: list[tuple[str, str]] = []
+        for name in sorted(DOCUMENTS.get(entry_type, ())):
+            commitment, ciphertext = _seal(house, key, seq, name, unused.pop(name))
+            commits.append((name, commitment))
+            sealed.append((seq, name, ciphertext))
+        body = Entry(
+            type=entry_type.value,
+            case=docket.case,
+            seq=seq,
+            prev=prev,
+            at=now,
+            actor=actor,
+            trace=house.trace_id(),
+            versions=docket.versions,
+            commits=tuple(commits),
+            count=seq + 1 if entry_type in CLOSING else None,
+        ).to_bytes()
+        entries.append((seq, body))
+        prev = leaf_hash(body).hex()
+        if entry_type is EntryType.DECIDED:
+            decided_seq = seq
     if unused:
         raise ValueError(f"no entry of this move commits to {sorted(unused)}")
-    return replace(docket, state=outcome.state, effects=docket.effects + outcome.effects)
-
-
-def _append(
-    house: House,
-    docket: Docket,
-    entry_type: EntryType,
-    contents: Mapping[str, bytes],
-    actor: ActorId,
-    now: datetime,
-    key: CaseKey | None,
-) -> Docket:
-    seq = docket.seq + 1
-    commits: list[tuple[str, str]] = []
-    sealed: list[tuple[int, str, bytes]] = []
-    for name, content in contents.items():
-        if key is None:
-            raise ValueError(f"{entry_type} commits to {name}, and no key was given to seal it")
-        salt = house.chance.token(SALT_BYTES)
-        commits.append((name, commit(name, salt, content)))
-        sealed.append((seq, name, house.vault.seal(key, seq, name, salt, content)))
-    body = Entry(
-        type=entry_type.value,
-        case=docket.case,
-        seq=seq,
-        prev=docket.prev,
-        at=now,
-        actor=actor,
-        trace=house.trace_id(),
-        versions=docket.versions,
-        commits=tuple(commits),
-        count=seq + 1 if entry_type in CLOSING else None,
-    ).to_bytes()
     return replace(
         docket,
+        state=outcome.state,
         seq=seq,
-        prev=leaf_hash(body).hex(),
-        entries=(*docket.entries, (seq, body)),
-        documents=(*docket.documents, *sealed),
-        decided_seq=seq if entry_type is EntryType.DECIDED else docket.decided_seq,
+        prev=prev,
+        entries=tuple(entries),
+        documents=tuple(sealed),
+        effects=docket.effects + outcome.effects,
+        decided_seq=decided_seq,
     )
+
+
+def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes) -> tuple[str, bytes]:
+    """Return the commitment to a document and the document sealed, both under one fresh salt."""
+    if key is None:
+        raise ValueError(f"entry {seq} commits to {name}, and no key was given to seal it")
+    salt = house.chance.token(SALT_BYTES)
+    return commit(name, salt, content), house.vault.seal(key, seq, name, salt, content)
 
 
 async def write_step(where: Where, docket: Docket, now: datetime) -> Docket:
