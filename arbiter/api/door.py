@@ -29,6 +29,8 @@ access = logging.getLogger("arbiter.access")
 log = logging.getLogger("arbiter.api")
 
 _LOGGABLE_PATH = re.compile(r"[A-Za-z0-9/._-]{1,200}")
+_NO_CASE_ID = re.compile(r"(?<=^/v1/cases/)(?!c_[a-z2-7]{24}(?:/|$))[^/]+")
+"""What stands in a case id's place and is none of ours: a mistaken caller may have put a patient's number there."""
 
 SAFE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -119,7 +121,7 @@ def _log_access(scope: Scope, reply: _Reply, seconds: float) -> None:
     access.info(
         "%s %s %s %.1f ms request %s",
         scope["method"] if scope["method"].isalpha() else "?",
-        path if _LOGGABLE_PATH.fullmatch(path) else "?",
+        _NO_CASE_ID.sub("?", path) if _LOGGABLE_PATH.fullmatch(path) else "?",
         reply.status or "aborted",
         seconds * 1000,
         reply.request_id,

@@ -138,21 +138,23 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
 
 async def _amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
     now = house.clock.now()
-    async with house.store.begin() as transaction:
+    # Read as of one instant: another amendment between head and documents would make them contradict each other.
+    async with house.store.read() as transaction:
         await load_seen_case(transaction, principal, case)
         dossier = await load_dossier(house, transaction, case)
-        fresh = take_facts(dossier.shelved.protocol.question, facts, now)
-        taken = TakenFacts.of(_merged(dossier.taken_facts().facts, fresh), now)
-        docket = advance(
-            house,
-            dossier.docket,
-            Amend(),
-            actor=principal.id,
-            now=now,
-            key=dossier.key,
-            documents={"facts": taken.encode()},
-        )
-        docket = _ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
+    fresh = take_facts(dossier.shelved.protocol.question, facts, now)
+    taken = TakenFacts.of(_merged(dossier.taken_facts().facts, fresh), now)
+    docket = advance(
+        house,
+        dossier.docket,
+        Amend(),
+        actor=principal.id,
+        now=now,
+        key=dossier.key,
+        documents={"facts": taken.encode()},
+    )
+    docket = _ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
+    async with house.store.begin() as transaction:
         docket = await with_safety_net(house, transaction, docket, now)
         await write_step(transaction, docket, now)
     _begin_work(house, docket, dossier.key, dossier.shelved, taken)

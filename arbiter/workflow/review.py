@@ -217,6 +217,8 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
     principal.require(Permission.REVIEW_WORK)
 
     def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
+        # Before the form is judged: a signature sent twice is out of turn, not without a reason.
+        _require_claim(dossier, principal, now)
         own = _own_opinion(dossier, principal)
         _check_signature(dossier, own, option, reason)
         shown = dossier.latest("certificate").content

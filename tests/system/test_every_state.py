@@ -1,0 +1,361 @@
+"""Every state of the table is reached over REST and the pages, and everything decided on the way is made again in replay."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest_asyncio
+
+from arbiter.audit.entry import Entry
+from arbiter.audit.receipt import verify_receipt
+from arbiter.lifecycle import EntryType, Phase
+from arbiter.model import CaseId
+from arbiter.serving import build_app
+from arbiter.store.cases import load_entries
+from arbiter.store.database import Database
+from arbiter.workflow.auditing import replay_case, verify_log
+from arbiter.workflow.deadlines import expire_due
+from arbiter.workflow.errands import Errands
+from arbiter.workflow.house import House
+from tests.clinician_ui.conftest import Browser
+from tests.houses import PASSWORD, ShiftableClock, a_client, a_house, a_reviewer
+from tests.system.service import KINDS, case_body, facts_body
+
+DECIDED, ESCALATED, AWAITING, EXCLUDED = KINDS
+
+
+class HeldErrands(Errands):
+    """Panels answer when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.free.set()
+
+    def start(self, case: CaseId, work: Coroutine[Any, Any, None]) -> None:
+        super().start(case, self._held(work))
+
+    async def _held(self, work: Coroutine[Any, Any, None]) -> None:
+        await self.free.wait()
+        await work
+
+
+@dataclass
+class Hospital:
+    """A house behind both doors that seals and sweeps when it is told to; a ward system and two reviewers."""
+
+    house: House
+    clock: ShiftableClock
+    panels: HeldErrands
+    rest: httpx.AsyncClient
+    anna: Browser
+    ben: Browser
+    folder: Path
+    seen: set[Phase] = field(default_factory=set)
+    cases: list[str] = field(default_factory=list)
+    _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def post(self, changes: Any, **more: Any) -> str:
+        """Hand in a case and return its id."""
+        key = f"key-{next(self._keys)}"
+        reply = await self.rest.post(
+            "/v1/cases", json=case_body(key, changes, **more), headers={"Idempotency-Key": key}
+        )
+        assert reply.status_code in {201, 202}, reply.text
+        case: str = reply.json()["id"]
+        self.cases.append(case)
+        return case
+
+    async def panel_done(self, changes: Any, **more: Any) -> str:
+        """Hand in a case and wait until its panel has spoken."""
+        case = await self.post(changes, **more)
+        await self.panels.finish(10)
+        return case
+
+    async def look(self, case: str, expected: Phase) -> dict[str, Any]:
+        """See the case in that phase, by itself and in the list of its phase."""
+        standing: dict[str, Any] = (await self.rest.get(f"/v1/cases/{case}")).raise_for_status().json()
+        assert standing["phase"] == expected
+        listed = (await self.rest.get("/v1/cases", params={"phase": expected})).raise_for_status().json()
+        assert case in {item["id"] for item in listed["cases"]}
+        self.seen.add(expected)
+        return standing
+
+    async def move(self, case: str, move: str, **body: Any) -> None:
+        reply = await self.rest.post(f"/v1/cases/{case}/{move}", json=body or {"reason": "as the ward asked"})
+        assert reply.status_code in {200, 202}, reply.text
+
+    async def seal(self) -> None:
+        await self.house.sealer.round()
+
+    async def pass_time(self, by: timedelta) -> None:
+        """Let that much time pass and the sweep come by."""
+        self.clock.advance(by)
+        await expire_due(self.house)
+
+    async def review_and_sign(self, browser: Browser, case: str, option: str = "urgent-review") -> None:
+        """Go through the pages from claim to signature."""
+        await browser.get("/work")
+        assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+        await self.look(case, Phase.CLAIMED)
+        await browser.get(f"/cases/{case}")
+        assert (await browser.opinion(CaseId(case), option)).status_code == 303
+        await self.look(case, Phase.OPINION_COMMITTED)
+        await browser.get(f"/cases/{case}")
+        assert (await browser.send(f"/cases/{case}/reveal")).status_code == 303
+        await self.look(case, Phase.REVEALED)
+        await browser.get(f"/cases/{case}")
+        assert (await browser.send(f"/cases/{case}/renew")).status_code in {200, 303}
+        assert (await browser.sign(CaseId(case), option)).status_code == 303
+        await self.look(case, Phase.DECIDED)
+        await self.seal()
+        assert (await self.look(case, Phase.RELEASED))["decided_by"] == "reviewer"
+
+    async def told(self) -> set[str]:
+        """Return the types of every entry of every case."""
+        types = set()
+        async with self.house.store.read() as transaction:
+            for case in self.cases:
+                for _, body, _ in await load_entries(transaction, CaseId(case)):
+                    types.add(Entry.from_bytes(body).type)
+        return types
+
+
+@pytest_asyncio.fixture
+async def hospital(database: Database, tmp_path: Path) -> AsyncIterator[Hospital]:
+    clock, panels = ShiftableClock(), HeldErrands()
+    async with a_house(tmp_path, database, clock, running=False) as opened:
+        house = replace(opened, errands=panels)
+        _, token = await a_client(house)
+        app = httpx.ASGITransport(build_app(house))
+        browsers = []
+        for login in ("anna", "ben"):
+            await a_reviewer(house, login)
+            browsers.append(Browser(httpx.AsyncClient(transport=app, base_url="http://127.0.0.1")))
+            await browsers[-1].get("/login")
+            entered = await browsers[-1].send("/login", login=login, password=PASSWORD, next="/work")
+            assert entered.status_code == 303
+        rest = httpx.AsyncClient(
+            transport=app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"}
+        )
+        yield Hospital(house, clock, panels, rest, browsers[0], browsers[1], tmp_path)
+
+
+async def test_every_state_is_reached_every_entry_is_told_and_every_certificate_is_replayed(
+    hospital: Hospital,
+) -> None:
+    await a_decision_is_released_contested_and_signed(hospital)
+    await facts_are_asked_for_and_sent(hospital)
+    await a_case_is_cancelled_while_its_panel_deliberates(hospital)
+    await cases_are_retracted_and_superseded(hospital)
+    await waits_run_out(hospital)
+    await a_reviewer_hands_back_and_an_emergency_shows_its_panel_first(hospital)
+
+    # Submitting and asking are one step: `received` shows in the entry that every case begins with.
+    assert hospital.seen == set(Phase) - {Phase.RECEIVED}
+    await hospital.seal()
+    await hospital.seal()
+    assert await hospital.told() == {entry_type.value for entry_type in EntryType}
+    replayed = [step for case in hospital.cases for step in await replay_case(hospital.house, CaseId(case))]
+    assert len(replayed) >= 17
+    assert all(step.same for step in replayed), replayed
+    report = await verify_log(hospital.house, (hospital.folder / "checkpoint").read_bytes())
+    assert report.cases == len(hospital.cases)
+
+
+async def a_decision_is_released_contested_and_signed(at: Hospital) -> None:
+    at.panels.free.clear()
+    case = await at.post(DECIDED)
+    await at.look(case, Phase.DELIBERATING)
+    at.panels.free.set()
+    await at.panels.finish(10)
+    assert (await at.look(case, Phase.DECIDED))["decided_by"] is None
+    assert (await at.rest.get(f"/v1/cases/{case}/decision")).status_code == 409
+    await at.seal()
+    assert (await at.look(case, Phase.RELEASED))["decided_by"] == "panel"
+    decision = (await at.rest.get(f"/v1/cases/{case}/decision")).raise_for_status().json()
+    assert decision["option"] == "continue-monitoring"
+    await at.seal()
+    steps = [step["type"] for step in await followed(at, case)]
+    assert steps == [
+        "case.received", "panel.asked", *["opinion.recorded"] * 5, "case.decided", "case.released", "content.read"
+    ]  # fmt: skip
+
+    await at.move(case, "contest")
+    await at.look(case, Phase.ESCALATED)
+    assert (await at.rest.get(f"/v1/cases/{case}/decision")).status_code == 409
+    await at.review_and_sign(at.anna, case)
+    again = (await at.rest.get(f"/v1/cases/{case}/decision")).raise_for_status().json()
+    assert (again["option"], again["decided_by"]) == ("urgent-review", "reviewer")
+    receipt = (await at.rest.get(f"/v1/cases/{case}/receipt")).raise_for_status().content
+    certificate = (await at.rest.get(f"/v1/cases/{case}/certificate")).raise_for_status().content
+    assert verify_receipt(receipt, at.house.verifiers).content("certificate") == certificate
+
+
+async def followed(at: Hospital, case: str) -> list[dict[str, Any]]:
+    """Return the server-sent events of a case that has ended."""
+    events = (await at.rest.get(f"/v1/cases/{case}/events", timeout=10)).text
+    return [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: ")]
+
+
+async def facts_are_asked_for_and_sent(at: Hospital) -> None:
+    case = await at.panel_done(AWAITING)
+    standing = await at.look(case, Phase.AWAITING_FACTS)
+    assert standing["due_at"] is not None
+    temperature = facts_body()["temperature"]
+    await at.move(case, "facts", facts={"temperature": temperature})
+    await at.panels.finish(10)
+    assert (await at.look(case, Phase.DECIDED))["facts_version"] == 2
+    await at.seal()
+    await at.look(case, Phase.RELEASED)
+
+    # Facts that come while a clinician looks end the claim: an opinion binds the facts it saw.
+    case = await at.panel_done(ESCALATED)
+    await at.ben.get("/work")
+    assert (await at.ben.send(f"/work/{case}/claim")).status_code == 303
+    await at.move(case, "facts", facts={"temperature": temperature})
+    await at.panels.finish(10)
+    await at.look(case, Phase.ESCALATED)
+    assert (await at.ben.opinion(CaseId(case))).status_code == 409
+    await at.review_and_sign(at.ben, case)
+
+
+async def a_case_is_cancelled_while_its_panel_deliberates(at: Hospital) -> None:
+    at.panels.free.clear()
+    case = await at.post(DECIDED)
+    await at.look(case, Phase.DELIBERATING)
+    await at.move(case, "cancel")
+    entries = (await at.look(case, Phase.CANCELLED))["entries"]
+    at.panels.free.set()
+    await at.panels.finish(10)
+    assert (await at.look(case, Phase.CANCELLED))["entries"] == entries
+    assert (await at.rest.post(f"/v1/cases/{case}/cancel", json={"reason": "again"})).status_code == 409
+
+
+async def cases_are_retracted_and_superseded(at: Hospital) -> None:
+    wrong = await at.panel_done(ESCALATED)
+    await at.move(wrong, "retract")
+    await at.look(wrong, Phase.ENTERED_IN_ERROR)
+    old = await at.panel_done(DECIDED)
+    await at.seal()
+    new = await at.panel_done(ESCALATED, supersedes=old)
+    assert (await at.look(old, Phase.SUPERSEDED))["successor"] == new
+    assert (await at.rest.get(f"/v1/cases/{old}/decision")).status_code == 409
+    refused = await at.rest.post(
+        "/v1/cases",
+        json=case_body("again", DECIDED, supersedes=old),
+        headers={"Idempotency-Key": "again"},
+    )
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/supersedes"
+
+
+async def waits_run_out(at: Hospital) -> None:
+    # Facts that never come.
+    case = await at.panel_done(AWAITING)
+    await at.pass_time(timedelta(minutes=11))
+    assert not (await at.look(case, Phase.ESCALATED))["overdue"]
+    # A review nobody begins, and a lease nobody uses.
+    await at.pass_time(timedelta(hours=2))
+    assert (await at.look(case, Phase.ESCALATED))["overdue"]
+    await log_in_again(at)
+    await at.anna.get("/work")
+    assert (await at.anna.send(f"/work/{case}/claim")).status_code == 303
+    await at.look(case, Phase.CLAIMED)
+    await at.pass_time(timedelta(minutes=16))
+    await at.look(case, Phase.ESCALATED)
+    assert (await at.anna.opinion(CaseId(case))).status_code == 409
+    # A panel that never answers.
+    at.panels.free.clear()
+    case = await at.post(DECIDED)
+    await at.pass_time(timedelta(minutes=2))
+    await at.look(case, Phase.ESCALATED)
+    at.panels.free.set()
+    await at.panels.finish(10)
+    await at.look(case, Phase.ESCALATED)
+    # A panel's decision that no checkpoint covers in time.
+    case = await at.panel_done(DECIDED)
+    await at.look(case, Phase.DECIDED)
+    await at.pass_time(timedelta(minutes=2))
+    await at.look(case, Phase.ESCALATED)
+    await at.seal()
+    await at.look(case, Phase.ESCALATED)
+    certificate = (await at.rest.get(f"/v1/cases/{case}/certificate")).raise_for_status().json()
+    assert [reason["code"] for reason in certificate["verdict"]["reasons"]] == ["withdrawn"]
+    await at.review_and_sign(at.ben, case, "continue-monitoring")
+
+
+async def log_in_again(at: Hospital) -> None:
+    """Sessions end with the hours that passed."""
+    for login, browser in (("anna", at.anna), ("ben", at.ben)):
+        browser.http.cookies.clear()
+        await browser.get("/login")
+        assert (await browser.send("/login", login=login, password=PASSWORD, next="/work")).status_code == 303
+
+
+async def a_reviewer_hands_back_and_an_emergency_shows_its_panel_first(at: Hospital) -> None:
+    case = await at.panel_done(EXCLUDED)
+    await at.look(case, Phase.ESCALATED)
+    await at.anna.get("/work")
+    assert (await at.anna.send(f"/work/{case}/claim")).status_code == 303
+    await at.anna.get(f"/cases/{case}")
+    assert (await at.anna.send(f"/cases/{case}/hand-back")).status_code == 303
+    await at.look(case, Phase.ESCALATED)
+    await at.review_and_sign(at.ben, case)
+
+    emergency = await at.panel_done(DECIDED, risk_class="emergency")
+    await at.look(emergency, Phase.ESCALATED)
+    await at.anna.get("/work")
+    assert (await at.anna.send(f"/work/{emergency}/claim")).status_code == 303
+    await at.anna.get(f"/cases/{emergency}")
+    assert (await at.anna.send(f"/cases/{emergency}/reveal")).status_code == 303
+    await at.look(emergency, Phase.REVEALED)
+    await at.anna.get(f"/cases/{emergency}")
+    signed = await at.anna.sign(CaseId(emergency), "continue-monitoring", reason="seen at the bedside")
+    assert signed.status_code == 303
+    await at.seal()
+    await at.look(emergency, Phase.RELEASED)
+
+
+async def test_no_route_tells_a_word_of_a_decision_that_no_checkpoint_covers(hospital: Hospital) -> None:
+    case = await hospital.panel_done(DECIDED)
+    told = [
+        await hospital.rest.get(f"/v1/cases{path}")
+        for path in (
+            "",
+            f"/{case}",
+            f"/{case}/content",
+            f"/{case}/decision",
+            f"/{case}/certificate",
+            f"/{case}/receipt",
+        )
+    ]
+    assert [reply.status_code for reply in told] == [200, 200, 200, 409, 409, 409]
+    waited = await hospital.rest.get(f"/v1/cases/{case}", headers={"Prefer": "wait=1"})
+    assert waited.json()["settled"] is False
+    for reply in (*told, waited):
+        for word in ("continue-monitoring", "urgent-review", "Continue monitoring", '"panel"'):
+            assert word not in reply.text, reply.url
+    await hospital.seal()
+    decision = (await hospital.rest.get(f"/v1/cases/{case}/decision")).raise_for_status().json()
+    assert decision["option"] == "continue-monitoring"
+
+
+async def test_each_reading_of_content_is_an_entry_that_names_the_reader(hospital: Hospital) -> None:
+    case = await hospital.panel_done(DECIDED)
+    await hospital.seal()
+    for path in ("content", "decision", "certificate", "receipt"):
+        (await hospital.rest.get(f"/v1/cases/{case}/{path}")).raise_for_status()
+    await hospital.rest.get(f"/v1/cases/{case}")
+    async with hospital.house.store.read() as transaction:
+        entries = [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, CaseId(case))]
+    reads = [entry.actor for entry in entries if entry.type == "content.read"]
+    assert reads == [entries[0].actor] * 4
