@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from arbiter.audit.entry import Entry, commit
 from arbiter.audit.verify import LogReport, LogVerifier
 from arbiter.documents import decode
 from arbiter.lifecycle import DecidedBy
 from arbiter.model import CaseId, ReasonCode
+from arbiter.store.cases import load_entries
 from arbiter.store.log import load_checkpoints, stream_leaves
 from arbiter.workflow.certifying import (
     Circumstances,
@@ -53,7 +55,7 @@ async def verify_log(
 
 @dataclass(frozen=True, slots=True)
 class ReplayedStep:
-    """One certificate of a case, made again: the entry that commits to it, whether the bytes are the same, in words."""
+    """What replay says of one entry: its number, whether what is kept is what was recorded and recomputed, in words."""
 
     seq: int
     same: bool
@@ -63,14 +65,33 @@ class ReplayedStep:
 async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
     """Make every certificate of a case again from its recorded inputs and compare the bytes.
 
+    Before that come the documents that are not those the case's entries commit to: inputs and certificates changed
+    together would recompute. That the entries themselves are the log's, `verify_log` says.
+
     Raises:
-        NotFoundError: when there is no such case.
+        NotFoundError: when there is no such case; VerificationError: when a document does not open.
     """
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
-    return tuple(
-        _replay(dossier, document) for document in dossier.documents if document.name == "certificate"
+        entries = await load_entries(transaction, case)
+    certificates = [document for document in dossier.documents if document.name == "certificate"]
+    return (
+        *_not_as_committed(dossier, [Entry.from_bytes(body) for _, body, _ in entries]),
+        *(_replay(dossier, document) for document in certificates),
     )
+
+
+def _not_as_committed(dossier: Dossier, entries: Sequence[Entry]) -> Iterator[ReplayedStep]:
+    kept = {(document.seq, document.name): document for document in dossier.documents}
+    for entry in entries:
+        for name, commitment in entry.commits:
+            document = kept.pop((entry.seq, name), None)
+            if document is None:
+                yield ReplayedStep(entry.seq, False, f"{name}: GONE, and this entry commits to it")
+            elif commit(name, document.salt, document.content) != commitment:
+                yield ReplayedStep(entry.seq, False, f"{name}: NOT WHAT this entry commits to")
+    for seq, name in kept:
+        yield ReplayedStep(seq, False, f"{name}: ADDED, and no entry commits to it")
 
 
 def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
