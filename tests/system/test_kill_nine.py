@@ -12,6 +12,7 @@ import pytest
 
 from arbiter.audit.entry import Entry
 from arbiter.store.embedded import kill_postmaster
+from arbiter.workflow.auditing import verify_log
 from tests.system.service import KINDS, Service, case_body, until
 
 CASES = 50
@@ -125,10 +126,12 @@ def the_safety_net_is_back(service: Service) -> bool:
     return row is not None and bool(row[0])
 
 
-def verify(service: Service) -> None:
-    done = service.arbiter("audit", "verify")
-    assert done.returncode == 0, done.stderr
-    assert "none missing against the kept checkpoint" in done.stdout
+async def check_log(service: Service) -> None:
+    """Verify the whole log while the service goes on sealing it."""
+    kept = service.kept.read_bytes()
+    async with service.house() as house:
+        report = await verify_log(house, kept)
+    assert report.cases == taken_in(service)
 
 
 @pytest.mark.parametrize("moment", [1, 20, CASES])
@@ -144,7 +147,7 @@ def test_a_killed_server_loses_no_case_and_ends_none_twice(service: Service, mom
     asyncio.run(all_have_ended(service, cases))
     assert taken_in(service) == before + CASES
     check_each_ended_once(service, cases)
-    verify(service)
+    asyncio.run(check_log(service))
 
 
 def test_a_killed_database_is_started_again_and_every_case_ends_once(service: Service) -> None:
@@ -176,10 +179,11 @@ def test_a_killed_database_is_started_again_and_every_case_ends_once(service: Se
     assert service.database.postmaster_pid() not in {None, killed}
     assert the_safety_net_is_back(service)
     assert readiness == {200, 503}
-    assert batch.statuses[503] > 0
-    assert batch.statuses[NOT_ANSWERED] == 0, "the server hung up instead of answering"
+    assert batch.statuses.keys() <= {201, 202, *RETRIED}, "the server hung up instead of answering"
     cases = set(batch.cases.values())
     assert len(cases) == CASES
     assert taken_in(service) == before + CASES
     check_each_ended_once(service, cases)
-    verify(service)
+    done = service.arbiter("audit", "verify")
+    assert done.returncode == 0, done.stderr
+    assert "none missing against the kept checkpoint" in done.stdout

@@ -274,12 +274,6 @@ async def test_history_rewritten_with_the_logs_own_key_contradicts_the_kept_chec
 # --- the same through the command line, and at start-up ----------------------------------------------------------
 
 
-async def test_the_command_line_accepts_the_untouched_log(sealed: Sealed) -> None:
-    done = audit_verify(sealed)
-    assert done.returncode == 0, done.stderr
-    assert f"verified {sealed.size} entries of 9 cases" in done.stdout
-
-
 async def test_the_command_line_refuses_a_changed_log_with_status_1_and_the_place(sealed: Sealed) -> None:
     sealed.change(f"UPDATE entry SET body = {FLIP.format('body')} WHERE id = {ENTRY_OF_LEAF}", 41)
     done = audit_verify(sealed)
