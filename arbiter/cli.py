@@ -1,4 +1,7 @@
-"""The command line: `arbiter demo | serve | worker | keys | migrate | protocol | clients | accounts | sites | audit | replay`."""
+"""The command line: `arbiter demo | serve | worker | keys | migrate | protocol | clients | accounts | sites | audit | replay`.
+
+A command imports what it needs when it runs: whoever checks a receipt offline does not wait for a database to load.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 import uvloop
@@ -14,27 +17,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from arbiter import __version__, serving
-from arbiter import demo as demonstration
+from arbiter import __version__
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.errors import ArbiterError, RefusedError
-from arbiter.identity.accounts import create_account
-from arbiter.identity.clients import disable_client, list_clients, register_client
 from arbiter.identity.roles import Role
-from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
-from arbiter.protocols.loader import shipped
 from arbiter.settings import Settings, read_settings
-from arbiter.store import migrate as migrations
 from arbiter.store.keys import init_keys
-from arbiter.telemetry import log_to_stderr, start_tracing
-from arbiter.wiring import open_house, run_house
-from arbiter.workflow.auditing import replay_case, verify_log
-from arbiter.workflow.house import House
-from arbiter.workflow.kept import NAME as KEPT_NAME
-from arbiter.workflow.protocol_checking import check_bundle
+
+if TYPE_CHECKING:
+    from arbiter.workflow.house import House
 
 _T = TypeVar("_T")
 
@@ -85,6 +79,7 @@ def _run(work: Coroutine[Any, Any, _T]) -> _T:
 
 def _in_house(work: Callable[[House], Coroutine[Any, Any, _T]]) -> _T:
     """Run a use case against the house of this environment without starting its doors or workers."""
+    from arbiter.wiring import open_house
 
     async def inside() -> _T:
         async with open_house(read_settings()) as house:
@@ -105,6 +100,9 @@ def demo() -> None:
 
     A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
     """
+    from arbiter import demo as demonstration
+    from arbiter.telemetry import start_tracing
+
     start_tracing()
     _run(demonstration.run(out))
 
@@ -112,12 +110,17 @@ def demo() -> None:
 @app.command()
 def serve() -> None:
     """Serve the REST door and the clinicians' pages until interrupted."""
+    from arbiter.telemetry import log_to_stderr, start_tracing
+
     log_to_stderr()
     start_tracing()
     _run(_serve(read_settings()))
 
 
 async def _serve(settings: Settings) -> None:
+    from arbiter import serving
+    from arbiter.wiring import open_house, run_house
+
     async with open_house(settings) as house, run_house(house), serving.open_doors(house, settings) as stop:
         err.print(f"Arbiter {__version__} serves http://{settings.host}:{settings.port}; Ctrl-C stops it")
         await stop.wait()
@@ -127,12 +130,17 @@ async def _serve(settings: Settings) -> None:
 @app.command()
 def worker() -> None:
     """Seal, watch deadlines and take up left-over cases, without any door."""
+    from arbiter.telemetry import log_to_stderr, start_tracing
+
     log_to_stderr()
     start_tracing()
     _run(_work(read_settings()))
 
 
 async def _work(settings: Settings) -> None:
+    from arbiter import serving
+    from arbiter.wiring import open_house, run_house
+
     stop = serving.stop_on_signals()
     async with open_house(settings) as house, run_house(house):
         err.print(f"Arbiter {__version__} works; Ctrl-C stops it")
@@ -142,6 +150,8 @@ async def _work(settings: Settings) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the schema of the server named by ARBITER_DATABASE_OWNER_URL to this release's version."""
+    from arbiter.store import migrate as migrations
+
     settings = read_settings()
     if settings.database_owner_url is None:
         raise typer.BadParameter("set ARBITER_DATABASE_OWNER_URL; the embedded database migrates by itself")
@@ -152,6 +162,8 @@ def migrate() -> None:
 @app.command()
 def replay(case: str) -> None:
     """Decide a case again from its recorded inputs and compare the certificate's bytes."""
+    from arbiter.workflow.auditing import replay_case
+
     replayed = _in_house(lambda house: replay_case(house, CaseId(case)))
     for step in replayed:
         out.print(f"entry {step.seq}: {step.said}")
@@ -185,6 +197,8 @@ async def _verifier_keys(house: House) -> list[str]:
 @protocol.command("check")
 def protocol_check(folder: Path) -> None:
     """Check a protocol bundle: structure, references, conditions, and the rules' own tests."""
+    from arbiter.workflow.protocol_checking import check_bundle
+
     checked = check_bundle(folder)
     out.print(
         f"{checked.protocol.id} {checked.protocol.version}: {len(checked.protocol.question.facts)} facts, "
@@ -196,6 +210,8 @@ def protocol_check(folder: Path) -> None:
 @protocol.command("list")
 def protocol_list() -> None:
     """List the shipped protocols."""
+    from arbiter.protocols.loader import shipped
+
     for shipped_name in shipped():
         out.print(shipped_name)
 
@@ -203,6 +219,7 @@ def protocol_list() -> None:
 @clients.command("register")
 def clients_register(name: str, role: Roles, site: Sites) -> None:
     """Register a system and print its token, which is shown this once."""
+    from arbiter.identity.clients import register_client
 
     async def register(house: House) -> tuple[str, str]:
         principal, token = await register_client(
@@ -218,6 +235,8 @@ def clients_register(name: str, role: Roles, site: Sites) -> None:
 @clients.command("list")
 def clients_list() -> None:
     """List registered systems."""
+    from arbiter.identity.clients import list_clients
+
     table = Table("id", "name", "roles", "sites", "disabled")
     for row in _in_house(lambda house: list_clients(house.identities)):
         table.add_row(
@@ -229,12 +248,16 @@ def clients_list() -> None:
 @clients.command("disable")
 def clients_disable(client: str) -> None:
     """Refuse a system's token from now on."""
+    from arbiter.identity.clients import disable_client
+
     _in_house(lambda house: disable_client(house.identities, SystemClock(), client))
 
 
 @accounts.command("create")
 def accounts_create(login: str, display_name: str, role: Roles, site: Sites) -> None:
     """Create a person's account; the password is asked for."""
+    from arbiter.identity.accounts import create_account
+
     password = typer.prompt("password (12 characters or more)", hide_input=True, confirmation_prompt=True)
 
     async def create(house: House) -> str:
@@ -249,12 +272,16 @@ def accounts_create(login: str, display_name: str, role: Roles, site: Sites) -> 
 @sites.command("add")
 def sites_add(site: str, name: str) -> None:
     """Add a site."""
+    from arbiter.identity.sites import add_site
+
     _in_house(lambda house: add_site(house.identities, site, name))
 
 
 @audit.command("verify")
 def audit_verify() -> None:
     """Verify the whole log in the database: every entry, chain and checkpoint, and its tail against the kept checkpoint."""
+    from arbiter.workflow.auditing import verify_log
+    from arbiter.workflow.kept import NAME as KEPT_NAME
 
     async def verify(house: House) -> str:
         path = house.settings.data / KEPT_NAME
