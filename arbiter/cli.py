@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -18,14 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from arbiter import __version__
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.audit.receipt import verify_receipt
+from arbiter.audit.verify import LogRefusedError
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.errors import ArbiterError, RefusedError
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
 from arbiter.settings import Settings, read_settings
-from arbiter.store.keys import init_keys
+from arbiter.store.keys import init_keys, read_keys
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
@@ -52,10 +53,18 @@ for name, group in (
 ):  # fmt: skip
     app.add_typer(group, name=name)
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# What is printed is copied and piped: no line is broken in two.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Roles = Annotated[list[Role], typer.Option("--role", help="A role; may be given more than once.")]
+ClientRoles = Annotated[
+    list[Role],
+    typer.Option("--role", help="integration-client, auditor or administrator; may be given more than once."),
+]
+AccountRoles = Annotated[
+    list[Role],
+    typer.Option("--role", help="Any role but integration-client; may be given more than once."),
+]
 Sites = Annotated[list[str], typer.Option("--site", help="A site's id; may be given more than once.")]
 
 
@@ -63,6 +72,11 @@ def main() -> None:
     """Run a command; every error of ours is one line of advice and exit status 1."""
     try:
         app()
+    except LogRefusedError as error:
+        err.print(f"arbiter: the log does not check out, {len(error.findings)} findings", style="bold red")
+        for finding in error.findings:
+            err.print(f"  {finding.detail}", markup=False)
+        sys.exit(1)
     except RefusedError as error:
         err.print(f"[bold red]refused:[/] {error}")
         for problem in error.problems:
@@ -70,6 +84,9 @@ def main() -> None:
         sys.exit(1)
     except ArbiterError as error:
         err.print(f"arbiter: {error}", style="bold red", markup=False)
+        sys.exit(1)
+    except OSError as error:
+        err.print(f"arbiter: {error.filename or ''}: {error.strerror}", style="bold red", markup=False)
         sys.exit(1)
 
 
@@ -185,13 +202,9 @@ def keys_init(
 
 @keys.command("show")
 def keys_show() -> None:
-    """Print the log's public verifier keys."""
-    for key in _in_house(_verifier_keys):
-        out.print(key, markup=False, soft_wrap=True)
-
-
-async def _verifier_keys(house: House) -> list[str]:
-    return [key.encode() for key in house.verifiers]
+    """Print the log's public verifier key; needs nothing but the keys."""
+    keyring = read_keys(read_settings().data)
+    out.print(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key, markup=False)
 
 
 @protocol.command("check")
@@ -217,7 +230,7 @@ def protocol_list() -> None:
 
 
 @clients.command("register")
-def clients_register(name: str, role: Roles, site: Sites) -> None:
+def clients_register(name: str, role: ClientRoles, site: Sites) -> None:
     """Register a system and print its token, which is shown this once."""
     from arbiter.identity.clients import register_client
 
@@ -229,7 +242,7 @@ def clients_register(name: str, role: Roles, site: Sites) -> None:
 
     client, token = _in_house(register)
     out.print(f"registered {client}; its token, shown this once:")
-    out.print(token, markup=False, soft_wrap=True)
+    out.print(token, markup=False)
 
 
 @clients.command("list")
@@ -237,12 +250,14 @@ def clients_list() -> None:
     """List registered systems."""
     from arbiter.identity.clients import list_clients
 
-    table = Table("id", "name", "roles", "sites", "disabled")
-    for row in _in_house(lambda house: list_clients(house.identities)):
-        table.add_row(
-            row.id, row.name, ", ".join(row.roles), ", ".join(row.sites), str(row.disabled_at or "")
-        )
-    out.print(table)
+    rows = _in_house(lambda house: list_clients(house.identities))
+    _list(
+        ("id", "name", "roles", "sites", "disabled"),
+        (
+            (row.id, row.name, ",".join(row.roles), ",".join(row.sites), str(row.disabled_at or ""))
+            for row in rows
+        ),
+    )
 
 
 @clients.command("disable")
@@ -254,7 +269,7 @@ def clients_disable(client: str) -> None:
 
 
 @accounts.command("create")
-def accounts_create(login: str, display_name: str, role: Roles, site: Sites) -> None:
+def accounts_create(login: str, display_name: str, role: AccountRoles, site: Sites) -> None:
     """Create a person's account; the password is asked for."""
     from arbiter.identity.accounts import create_account
 
@@ -267,6 +282,42 @@ def accounts_create(login: str, display_name: str, role: Roles, site: Sites) -> 
         return principal.id
 
     out.print(f"created {_in_house(create)}")
+
+
+@accounts.command("list")
+def accounts_list() -> None:
+    """List people's accounts."""
+    from arbiter.identity.accounts import list_accounts
+
+    rows = _in_house(lambda house: list_accounts(house.identities))
+    _list(
+        ("id", "login", "name", "roles", "sites", "disabled"),
+        (
+            (
+                row.id,
+                row.login,
+                row.display_name,
+                ",".join(row.roles),
+                ",".join(row.sites),
+                str(row.disabled_at or ""),
+            )
+            for row in rows
+        ),
+    )
+
+
+@accounts.command("disable")
+def accounts_disable(account: str) -> None:
+    """End a person's access, open sessions included; ACCOUNT is the id that `accounts list` shows."""
+    from arbiter.identity.accounts import disable_account
+
+    _in_house(lambda house: disable_account(house.identities, SystemClock(), account))
+
+
+@sites.command("list")
+def sites_list() -> None:
+    """List the sites."""
+    _list(("id", "name"), _in_house(lambda house: house.identities.sites()))
 
 
 @sites.command("add")
@@ -321,6 +372,20 @@ def audit_verify_receipt(
     )
     for opened, content in verified.contents:
         out.print(f"{opened}: {len(content)} bytes, as committed to")
+
+
+def _list(names: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table to a person, and whole values with tabs between to a program."""
+    if not out.is_terminal:
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table, soft_wrap=False)
 
 
 def _progress() -> Progress:

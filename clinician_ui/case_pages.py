@@ -27,6 +27,8 @@ from clinician_ui.session import Visitor
 SEAL_WAIT_SECONDS = 2.0
 SEAL_LOOK_SECONDS = 0.1
 
+_FORMS = ("opinion", "reveal", "sign", "renew", "hand-back")
+
 _WRONG_PASSWORD = (Mistake("password", "The password is wrong, or your account is locked for now"),)
 _NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
 
@@ -48,6 +50,8 @@ class CasePages:
             Route("/cases/{case}/sign", self.sign, methods=["POST"]),
             Route("/cases/{case}/renew", self.renew, methods=["POST"]),
             Route("/cases/{case}/hand-back", self.hand_back, methods=["POST"]),
+            # Where a form was shown again with its mistakes, a reload or a step back asks for its address.
+            *(Route(f"/cases/{{case}}/{form}", self.back, methods=["GET"]) for form in _FORMS),
         )
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -65,6 +69,11 @@ class CasePages:
         if item.phase is Phase.ESCALATED:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         raise ConflictError(f"case {case} is held by somebody else")
+
+    async def back(self, request: Request) -> Response:
+        """Lead from a form's address to the case, as it stands."""
+        await self._desk.door.visitor(request)
+        return see(f"/cases/{case_in(request)}")
 
     async def done(self, request: Request) -> Response:
         """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""
