@@ -5,9 +5,8 @@ using ward vital signs. Critical Care Medicine 2012; 40(7): 2102-2108, doi 10.10
 (PubMed Central PMC3378796). Total 0 to 57.
 
 Bands: the paper gives no bands of its own but the accuracy of cut-offs, beside those of MEWS as a rapid response
-team's calling criterion: where MEWS above 4 reaches a specificity of 89.9% for cardiac arrest on the ward with a
-sensitivity of 47.7%, CART reaches 53.4%. Descriptions of the score for use at the bedside call a total above 20 high
-risk of arrest or transfer to intensive care within 48 hours.
+team's calling criterion. Descriptions of the score for use at the bedside call a total above 20 high risk of arrest or
+transfer to intensive care within 48 hours.
 
 Why it may vote: it was derived, and compared with MEWS, as a criterion for calling a rapid response team. The cut-off
 here is the highly specific one, above 20: `urgent-review` from 21 on, otherwise `continue-monitoring`. It errs towards
