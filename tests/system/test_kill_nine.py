@@ -117,7 +117,7 @@ def check_each_ended_once(service: Service, cases: set[str]) -> None:
         assert types.count("opinion.recorded") in ({MEMBERS} if "panel.asked" in types else {0}), types
 
 
-def the_safety_net_is_back(service: Service) -> bool:
+async def the_safety_net_is_back(service: Service) -> bool:
     """Say whether a worker of the job queue has shown itself since the database was started."""
     with service.superuser() as connection:
         row = connection.execute(
@@ -177,7 +177,7 @@ def test_a_killed_database_is_started_again_and_every_case_ends_once(service: Se
     asyncio.run(kill_in_flight_and_go_on())
     assert service.alive
     assert service.database.postmaster_pid() not in {None, killed}
-    assert the_safety_net_is_back(service)
+    asyncio.run(until(lambda: the_safety_net_is_back(service)))
     assert readiness == {200, 503}
     assert batch.statuses.keys() <= {201, 202, *RETRIED}, "the server hung up instead of answering"
     cases = set(batch.cases.values())

@@ -5,25 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
+from arbiter.audit.entry import Entry
+from arbiter.documents import decode
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle import Phase
+from arbiter.model import CaseId
+from arbiter.store.cases import load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
-from arbiter.workflow import standing_work
-from arbiter.workflow.auditing import verify_log
+from arbiter.workflow import deliberation, queue, standing_work
+from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.deadlines import expire_due
+from arbiter.workflow.errands import Errands
+from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.publishing import ready
-from arbiter.workflow.reading import decision, view_case, wait_until_settled
+from arbiter.workflow.reading import certificate, decision, view_case, wait_until_settled
 from arbiter.workflow.standing_work import keep_up
 from tests.houses import ShiftableClock, a_client, a_house, settle, submission
 from tests.system.service import until
@@ -149,12 +157,9 @@ async def test_the_safety_net_is_spread_again_after_its_queue_was_broken(
             await until(lambda: asyncio.sleep(0, "the safety net has failed" in caplog.text), seconds=10)
             hidden = signature.replace(function, "hidden")
             connection.execute(f"ALTER FUNCTION {hidden} RENAME TO {function}".encode())
-            # A case that this process never worked on: only the net can catch it.
-            clock = ShiftableClock()
-            clock.advance(timedelta(seconds=-20))
-        async with a_house(tmp_path, database, clock, running=False) as dying:
-            case = (await submit(dying, client, submission(clock.now()), "left", b"body")).case
-            await dying.errands.finish(0)
+        # A case that this process never worked on: only the net can catch it.
+        async with a_house(tmp_path, database, long_ago(), running=False) as dying:
+            case = await left_behind(dying)
         assert (await wait_until_settled(house, client, case, 20)).phase is Phase.RELEASED
 
 
@@ -228,3 +233,74 @@ def test_the_kept_checkpoint_never_goes_back(tmp_path: Path) -> None:
     assert one.path.read_text() == "log\n20\nroot\n"
     one.write("log\n21\nroot\n")
     assert other.path.read_text() == "log\n21\nroot\n"
+
+
+# --- the safety net ------------------------------------------------------------------------------------------------
+
+
+class DiesAtOnce(Errands):
+    """A process that is killed as soon as a case is committed."""
+
+    def start(self, case: CaseId, work: Coroutine[Any, Any, None]) -> None:
+        work.close()
+
+
+async def left_behind(house: House) -> CaseId:
+    """Hand in a case whose process dies before its panel is asked; the queue has waited long enough for it."""
+    client, _ = await a_client(house)
+    dying = replace(house, errands=DiesAtOnce())
+    return (await submit(dying, client, submission(house.clock.now()), "key", b"body")).case
+
+
+def long_ago() -> ShiftableClock:
+    clock = ShiftableClock()
+    clock.advance(timedelta(seconds=-20))
+    return clock
+
+
+async def test_a_job_in_the_hands_of_a_killed_worker_is_handed_on(
+    server: EmbeddedPostgres, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SWEEP_SECONDS", 0.2)
+    async with a_house(tmp_path, database, long_ago(), running=False) as house:
+        case = await left_behind(house)
+        with psycopg.connect(Outage(server, database).inside, autocommit=True) as connection:
+            # What a worker leaves that fetched the job and was killed nine seconds ago.
+            row = connection.execute(
+                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '9 s') RETURNING id"
+            ).fetchone()
+            held = connection.execute(
+                "UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s, attempts = 1", row
+            )
+            assert held.rowcount == 1
+    async with a_house(tmp_path, database, workers=True) as house:
+        onlooker, _ = await a_client(house, "another system")
+        assert (await wait_until_settled(house, onlooker, case, 20)).phase is Phase.RELEASED
+        await settle(house)
+        async with house.store.read() as transaction:
+            types = [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]
+        assert types.count("case.decided") == types.count("case.released") == 1
+
+
+async def test_a_case_that_cannot_be_worked_on_ends_with_a_human_and_says_so(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        case = await left_behind(house)
+
+        def break_down(*_: object) -> None:
+            raise ZeroDivisionError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(deliberation, "adjudicate", break_down)
+            for _ in range(queue.ATTEMPTS - 1):
+                with pytest.raises(ZeroDivisionError):
+                    await deliberation.take_up(house, case, last_attempt=False)
+            await deliberation.take_up(house, case, last_attempt=True)
+        await house.sealer.round()
+        client, _ = await a_client(house, "another system")
+        assert (await view_case(house, client, case)).phase is Phase.ESCALATED
+        told = decode(await certificate(house, client, case))
+        assert [reason["code"] for reason in told["verdict"]["reasons"]] == ["fault"]
+        assert "ZeroDivisionError" not in str(told)
+        assert all(step.same for step in await replay_case(house, case))
