@@ -7,8 +7,9 @@ Measured beside each other, a statement costs the process about 0.15 ms this way
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
@@ -33,6 +34,7 @@ class Store:
     def __init__(self, engine: AsyncEngine, pool: AsyncConnectionPool[DirectConnection]) -> None:
         self.engine = engine
         self._pool = pool
+        self._looking_over: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -68,11 +70,24 @@ class Store:
 
     @asynccontextmanager
     async def _direct(self) -> AsyncIterator[DirectConnection]:
+        used: DirectConnection | None = None
         try:
-            async with self._pool.connection() as connection:
-                yield connection
+            async with self._pool.connection() as used:
+                yield used
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if used is not None and used.closed:
+                self._look_over()
             raise UnavailableError("the database does not answer") from error
+
+    def _look_over(self) -> None:
+        """Replace what idles on either road and is broken: where one was cut off, the others would each fail somebody."""
+        if self._looking_over is None or self._looking_over.done():
+            self._looking_over = asyncio.create_task(self._replace_broken())
+
+    async def _replace_broken(self) -> None:
+        with suppress(psycopg.Error):
+            await self.engine.dispose()
+            await self._pool.check()
 
 
 Where: TypeAlias = Store | Transaction
