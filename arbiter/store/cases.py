@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.lifecycle import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
-from arbiter.store.tables import case_file, entry, leaf, sealed_document
+from arbiter.store.tables import entry, leaf, sealed_document
 from arbiter.store.transaction import Where, run
 
 log = logging.getLogger(__name__)
@@ -393,12 +393,6 @@ async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow,
         "limit": limit,
     }
     return tuple(_row(row) for row in await run(where, _LISTED, parameters))
-
-
-async def count_by_phase(connection: AsyncConnection) -> dict[Phase, int]:
-    """Return how many cases stand in each phase."""
-    rows = await connection.execute(select(case_file.c.phase, func.count()).group_by(case_file.c.phase))
-    return {Phase(phase): count for phase, count in rows}
 
 
 def _row(row: Sequence[Any]) -> CaseRow:

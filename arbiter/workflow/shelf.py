@@ -62,10 +62,6 @@ class Shelf:
             )
         return self.current[protocol]
 
-    def known(self, content_hash: str) -> Shelved | None:
-        """Return the version with that hash if it is at hand."""
-        return self._by_hash.get(content_hash)
-
     async def fetch(self, where: Where, content_hash: str) -> Shelved:
         """Return the version with that hash, from the database if need be.
 
