@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
@@ -58,12 +58,29 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Ladder:
+    """Whom an escalation calls, rung after rung, and where the call stands.
+
+    `waits` is how long each rung has to acknowledge; `rung` the one called last; `until` ends its time, and is None once
+    somebody has acknowledged, nobody is left to call, or a reviewer holds the case. `unattended` is set when the last
+    rung's time ended: the requester then follows the local procedure.
+    """
+
+    waits: tuple[timedelta, ...] = ()
+    rung: int = 0
+    until: datetime | None = None
+    acknowledged_by: ActorId | None = None
+    unattended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CaseState:
     """All that the next move depends on.
 
     `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
-    on no panel decides this case alone. `overdue` marks an escalation whose review time has passed.
+    on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
+    told of a `training` case.
     """
 
     phase: Phase
@@ -79,14 +96,17 @@ class CaseState:
     claim: Claim | None
     decided_by: DecidedBy | None
     successor: CaseId | None
+    ladder: Ladder = Ladder()
+    training: bool = False
 
     @property
     def wake_at(self) -> datetime | None:
         """The instant at which `Expire` becomes legal, or None when the case waits for nobody."""
         if self.phase in UNDER_REVIEW and self.claim is not None:
             return self.claim.until
-        if self.phase is Phase.ESCALATED and self.overdue:
-            return None
+        if self.phase is Phase.ESCALATED:
+            ends = (None if self.overdue else self.due_at, self.ladder.until)
+            return min((end for end in ends if end is not None), default=None)
         return self.due_at
 
     @property
@@ -101,10 +121,12 @@ class CaseState:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A hospital system hands in a case."""
+    """A hospital system hands in a case; `ladder` is how long each rung has to acknowledge an escalation."""
 
     risk_class: RiskClass
     timers: Timers
+    ladder: tuple[timedelta, ...] = ()
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +171,13 @@ class Amend:
 @dataclass(frozen=True, slots=True)
 class Expire:
     """The present wait is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Somebody on duty answers the call: no further rung is called before the review is overdue."""
+
+    by: ActorId
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +257,7 @@ class Read:
 
 
 Event: TypeAlias = (
-    Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | TakeUp | Renew | HandBack
+    Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
     | CommitOpinion | Reveal | Sign | Release | Cancel | Contest | Retract | Supersede | Read
 )  # fmt: skip
 
@@ -246,6 +275,9 @@ class EntryType(StrEnum):
     AMENDED = "facts.amended"
     ESCALATED = "case.escalated"
     OVERDUE = "escalation.overdue"
+    CLIMBED = "escalation.climbed"
+    ACKNOWLEDGED = "escalation.acknowledged"
+    UNATTENDED = "escalation.unattended"
     CLAIMED = "case.claimed"
     RENEWED = "claim.renewed"
     CLAIM_ENDED = "claim.ended"
@@ -303,12 +335,16 @@ class DropSafetyNet:
 
 @dataclass(frozen=True, slots=True)
 class NotifyDutyGroup:
-    """Tell the duty group, without patient data, that a case waits."""
+    """Tell those on that rung of the ladder, without patient data, that a case waits."""
+
+    rung: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TellRequester:
-    """Tell whoever asked that the case moved."""
+    """Tell whoever asked that the case moved, and by which entry."""
+
+    of: EntryType
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,9 +427,10 @@ MOVES: tuple[Move, ...] = (
         Expire,
         frozenset(Phase) - ENDS,
         {P.ESCALATED},
-        {E.ESCALATED, E.OVERDUE, E.CLAIM_ENDED, E.WITHDRAWN},
+        {E.ESCALATED, E.OVERDUE, E.CLIMBED, E.UNATTENDED, E.CLAIM_ENDED, E.WITHDRAWN},
         {DropSafetyNet, NotifyDutyGroup, TellRequester},
     ),
+    _move(Acknowledge, {P.ESCALATED}, {P.ESCALATED}, {E.ACKNOWLEDGED}, {TellRequester}),
     _move(TakeUp, {P.ESCALATED}, {P.CLAIMED}, {E.CLAIMED}, set()),
     _move(Renew, UNDER_REVIEW, UNDER_REVIEW, {E.RENEWED}, set()),
     _move(HandBack, UNDER_REVIEW, {P.ESCALATED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
@@ -466,6 +503,8 @@ def _enter(event: Event, now: datetime) -> Step:
         claim=None,
         decided_by=None,
         successor=None,
+        ladder=Ladder(event.ladder),
+        training=event.training,
     )
     return Step(state, (E.RECEIVED,), (ScheduleSafetyNet(),))
 
@@ -488,17 +527,21 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return _amend(state, now)
         case Expire():
             return _expire(state, now)
+        case Acknowledge(by):
+            return _acknowledge(state, by)
         case TakeUp() | Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
             return _review(state, event, now)
         case Release():
-            return Step(replace(state, phase=P.RELEASED, due_at=None), (E.RELEASED,), (TellRequester(),))
+            return Step(
+                replace(state, phase=P.RELEASED, due_at=None), (E.RELEASED,), (TellRequester(E.RELEASED),)
+            )
         case Cancel():
             return _close(state, P.CANCELLED, E.CANCELLED)
         case Contest():
             contested = replace(
                 _with_humans(state, now), human_required=True, decided_by=None, shows_panel_first=False
             )
-            return Step(contested, (E.CONTESTED,), (NotifyDutyGroup(), TellRequester()))
+            return Step(contested, (E.CONTESTED,), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
         case Retract():
             return _close(state, P.ENTERED_IN_ERROR, E.RETRACTED)
         case Supersede(successor):
@@ -510,11 +553,36 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
 
 
 def _with_humans(state: CaseState, now: datetime) -> CaseState:
-    return replace(state, phase=P.ESCALATED, due_at=now + state.timers.review, overdue=False, claim=None)
+    return replace(
+        state,
+        phase=P.ESCALATED,
+        due_at=now + state.timers.review,
+        overdue=False,
+        claim=None,
+        ladder=_called(state.ladder, now),
+    )
+
+
+def _called(ladder: Ladder, now: datetime) -> Ladder:
+    """Return the ladder with its first rung called."""
+    return Ladder(ladder.waits, until=now + ladder.waits[0] if ladder.waits else None)
+
+
+def _climb(ladder: Ladder, now: datetime) -> tuple[Ladder, tuple[EntryType, ...], tuple[Effect, ...]]:
+    """Call the next rung; past the last one nobody is left, and the requester hears so."""
+    following = ladder.rung + 1
+    if following < len(ladder.waits):
+        climbed = Ladder(ladder.waits, following, now + ladder.waits[following])
+        return climbed, (E.CLIMBED,), (NotifyDutyGroup(following),)
+    if ladder.unattended or not ladder.waits:
+        return ladder, (), (NotifyDutyGroup(ladder.rung),)
+    return Ladder(ladder.waits, ladder.rung, unattended=True), (E.UNATTENDED,), (TellRequester(E.UNATTENDED),)
 
 
 def _escalate(state: CaseState, now: datetime, effects: tuple[Effect, ...] = ()) -> Step:
-    return Step(_with_humans(state, now), (E.ESCALATED,), (*effects, NotifyDutyGroup(), TellRequester()))
+    return Step(
+        _with_humans(state, now), (E.ESCALATED,), (*effects, NotifyDutyGroup(), TellRequester(E.ESCALATED))
+    )
 
 
 def _ask(state: CaseState, event: Ask, now: datetime) -> Step:
@@ -546,7 +614,7 @@ def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
             return _escalate(state, now, drop)
         case VerdictKind.ASK_FACTS:
             waiting = replace(state, phase=P.AWAITING_FACTS, due_at=now + state.timers.facts)
-            return Step(waiting, (E.FACTS_WANTED,), (*drop, TellRequester()))
+            return Step(waiting, (E.FACTS_WANTED,), (*drop, TellRequester(E.FACTS_WANTED)))
         case VerdictKind.DECIDE:
             if state.human_required:
                 raise IllegalMoveError("a clinician is involved: no panel decides this case alone")
@@ -570,6 +638,7 @@ def _amend(state: CaseState, now: datetime) -> Step:
         overdue=False,
         claim=None,
         shows_panel_first=False,
+        ladder=Ladder(state.ladder.waits),
     )
     return Step(amended, (*_ended_claim(state), E.AMENDED), (ScheduleSafetyNet(),))
 
@@ -578,15 +647,34 @@ def _expire(state: CaseState, now: datetime) -> Step:
     if state.wake_at is None or now < state.wake_at:
         raise IllegalMoveError(f"the wait of a case that is {state.phase} is not over")
     if state.phase in UNDER_REVIEW:
-        lapsed = replace(state, phase=P.ESCALATED, claim=None)
-        return Step(lapsed, (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+        return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
     if state.phase is P.ESCALATED:
-        return Step(replace(state, overdue=True), (E.OVERDUE,), (NotifyDutyGroup(), TellRequester()))
+        return _untaken(state, now)
     if state.phase is P.DECIDED:
         # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
         withdrawn = replace(_with_humans(state, now), decided_by=None)
-        return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester()))
+        return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester(E.WITHDRAWN)))
     return _escalate(state, now, (DropSafetyNet(),))
+
+
+def _untaken(state: CaseState, now: datetime) -> Step:
+    """Nobody has taken the case in time: the next rung is called. An acknowledgement holds until the review is overdue."""
+    ladder, entries, effects = _climb(state.ladder, now)
+    if state.overdue or state.due_at is None or now < state.due_at:
+        return Step(replace(state, ladder=ladder), entries, effects)
+    late = replace(state, overdue=True, ladder=ladder)
+    return Step(late, (E.OVERDUE, *entries), (TellRequester(E.OVERDUE), *effects))
+
+
+def _acknowledge(state: CaseState, by: ActorId) -> Step:
+    if state.ladder.acknowledged_by is not None:
+        raise IllegalMoveError(f"{state.ladder.acknowledged_by} has acknowledged this escalation already")
+    ladder = Ladder(state.ladder.waits, state.ladder.rung, acknowledged_by=by)
+    return Step(replace(state, ladder=ladder), (E.ACKNOWLEDGED,), (TellRequester(E.ACKNOWLEDGED),))
+
+
+def _given_back(state: CaseState, now: datetime) -> CaseState:
+    return replace(state, phase=P.ESCALATED, claim=None, ladder=_called(state.ladder, now))
 
 
 def _review(
@@ -595,7 +683,11 @@ def _review(
     if isinstance(event, TakeUp):
         _check_lease(event.until, now)
         claimed = replace(
-            state, phase=P.CLAIMED, claim=Claim(event.reviewer, event.until), human_required=True
+            state,
+            phase=P.CLAIMED,
+            claim=Claim(event.reviewer, event.until),
+            human_required=True,
+            ladder=Ladder(state.ladder.waits),
         )
         return Step(claimed, (E.CLAIMED,), ())
     _check_claim(state, event.reviewer, now)
@@ -604,7 +696,7 @@ def _review(
             _check_lease(event.until, now)
             return Step(replace(state, claim=Claim(event.reviewer, event.until)), (E.RENEWED,), ())
         case HandBack():
-            return Step(replace(state, phase=P.ESCALATED, claim=None), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+            return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
         case CommitOpinion():
             return Step(replace(state, phase=P.OPINION_COMMITTED), (E.COMMITTED,), ())
         case Reveal():
@@ -641,10 +733,10 @@ def _ended_claim(state: CaseState) -> tuple[EntryType, ...]:
 
 
 def _close(state: CaseState, phase: Phase, entry: EntryType) -> Step:
-    effects: tuple[Effect, ...] = (TellRequester(),)
+    effects: tuple[Effect, ...] = (TellRequester(entry),)
     if state.phase in {P.RECEIVED, P.DELIBERATING}:
         effects = (DropSafetyNet(), *effects)
-    closed = replace(state, phase=phase, claim=None, due_at=None)
+    closed = replace(state, phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
     return Step(closed, (*_ended_claim(state), entry), effects)
 
 

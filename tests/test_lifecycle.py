@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from arbiter.lifecycle import (
     ENDS,
     MOVES,
     UNDER_REVIEW,
+    Acknowledge,
     Amend,
     Answer,
     Ask,
@@ -32,6 +34,7 @@ from arbiter.lifecycle import (
     Exclude,
     Expire,
     HandBack,
+    Ladder,
     NotifyDutyGroup,
     Park,
     Phase,
@@ -58,6 +61,8 @@ TIMERS = Timers(panel=MINUTE, facts=10 * MINUTE, review=30 * MINUTE, release=MIN
 SEATS = (MemberId("news2"), MemberId("mews"), MemberId("cart"))
 ANNA, BORIS = ActorId("usr_anna"), ActorId("usr_boris")
 SUBMIT = Submit(RiskClass.URGENT, TIMERS)
+LADDER = (2 * MINUTE, 3 * MINUTE, 5 * MINUTE)
+SUBMIT_WITH_LADDER = Submit(RiskClass.URGENT, TIMERS, LADDER)
 ASK = Ask(SEATS)
 
 
@@ -126,6 +131,7 @@ SAMPLE: dict[type[Event], Event] = {
     Park: Park(),
     Amend: Amend(),
     Expire: Expire(),
+    Acknowledge: Acknowledge(ANNA),
     TakeUp: TakeUp(ANNA, START + 20 * MINUTE),
     Renew: Renew(ANNA, START + 20 * MINUTE),
     HandBack: HandBack(ANNA),
@@ -260,6 +266,71 @@ def test_an_escalation_nobody_takes_is_overdue_once() -> None:
     assert run(TakeUp(ANNA, START + timedelta(days=31)), state=late).phase is Phase.CLAIMED
 
 
+def climbing() -> CaseState:
+    return run(SUBMIT_WITH_LADDER, Exclude())
+
+
+def test_an_escalation_nobody_takes_climbs_its_ladder_and_ends_unattended() -> None:
+    state, told = climbing(), []
+    while state.ladder.until is not None:
+        assert state.wake_at == state.ladder.until
+        outcome = step(state, Expire(), state.ladder.until)
+        told.append((outcome.entries, outcome.effects))
+        state = outcome.state
+    assert told == [
+        ((EntryType.CLIMBED,), (NotifyDutyGroup(1),)),
+        ((EntryType.CLIMBED,), (NotifyDutyGroup(2),)),
+        ((EntryType.UNATTENDED,), (TellRequester(EntryType.UNATTENDED),)),
+    ]
+    assert state.ladder == Ladder(LADDER, 2, unattended=True)
+    assert state.phase is Phase.ESCALATED, "it stays on the work list"
+    assert state.wake_at == state.due_at
+
+
+def test_an_acknowledgement_stops_the_ladder_until_the_review_is_overdue() -> None:
+    state = run(Acknowledge(BORIS), state=climbing())
+    assert state.ladder == Ladder(LADDER, 0, acknowledged_by=BORIS)
+    assert state.wake_at == state.due_at
+    assert state.due_at is not None
+    outcome = step(state, Expire(), state.due_at)
+    assert outcome.entries == (EntryType.OVERDUE, EntryType.CLIMBED)
+    assert outcome.effects == (TellRequester(EntryType.OVERDUE), NotifyDutyGroup(1))
+    assert outcome.state.ladder.acknowledged_by is None
+
+
+def test_an_escalation_is_acknowledged_once() -> None:
+    with pytest.raises(IllegalMoveError, match="usr_boris has acknowledged"):
+        step(run(Acknowledge(BORIS), state=climbing()), Acknowledge(ANNA), START)
+
+
+def test_an_unattended_escalation_can_still_be_acknowledged_and_taken() -> None:
+    state = climbing()
+    while state.ladder.until is not None:
+        state = step(state, Expire(), state.ladder.until).state
+    late = START + timedelta(minutes=20)
+    acknowledged = step(state, Acknowledge(ANNA), late).state
+    assert not acknowledged.ladder.unattended
+    assert step(acknowledged, TakeUp(ANNA, late + MINUTE), late).state.phase is Phase.CLAIMED
+
+
+def test_a_claim_stops_the_ladder_and_its_end_begins_it_anew() -> None:
+    climbed = step(climbing(), Expire(), START + 3 * MINUTE).state
+    held = step(climbed, TakeUp(ANNA, START + 10 * MINUTE), START + 4 * MINUTE).state
+    assert held.ladder == Ladder(LADDER)
+    for event, at in ((HandBack(ANNA), START + 5 * MINUTE), (Expire(), START + 10 * MINUTE)):
+        outcome = step(held, event, at)
+        assert outcome.effects == (NotifyDutyGroup(0),)
+        assert outcome.state.ladder == Ladder(LADDER, 0, at + LADDER[0])
+
+
+def test_a_ladder_that_is_overdue_at_its_end_tells_both_once() -> None:
+    state = climbing()
+    assert state.due_at is not None
+    outcome = step(replace(state, ladder=Ladder(LADDER, 2, state.due_at)), Expire(), state.due_at)
+    assert outcome.entries == (EntryType.OVERDUE, EntryType.UNATTENDED)
+    assert outcome.state.wake_at is None
+
+
 @pytest.mark.parametrize("phase", sorted(UNDER_REVIEW))
 def test_a_lease_that_runs_out_gives_the_case_back(phase: Phase) -> None:
     state = IN_PHASE[phase]
@@ -320,9 +391,9 @@ class Walk(RuleBasedStateMachine):
         self.now = START
         self.entries: list[EntryType] = []
 
-    @initialize()
-    def submit(self) -> None:
-        self.attempt(SUBMIT)
+    @initialize(submit=st.sampled_from([SUBMIT, SUBMIT_WITH_LADDER]))
+    def submit(self, submit: Submit) -> None:
+        self.attempt(submit)
 
     def attempt(self, event: Event) -> None:
         before = self.state
@@ -400,7 +471,11 @@ class Walk(RuleBasedStateMachine):
     def sealed_or_not(self, event: Event) -> None:
         self.attempt(event)
 
-    @rule(event=st.sampled_from([SUBMIT, Exclude(), Park(), Amend(), Expire(), Release(), Read(), Contest()]))
+    @rule(
+        event=st.sampled_from(
+            [SUBMIT, Exclude(), Park(), Amend(), Expire(), Acknowledge(ANNA), Release(), Read(), Contest()]
+        )
+    )
     def happens(self, event: Event) -> None:
         self.attempt(event)
 
@@ -416,6 +491,14 @@ class Walk(RuleBasedStateMachine):
             return
         assert (state.claim is not None) == (state.phase in UNDER_REVIEW)
         assert (state.phase in ENDS) <= (state.wake_at is None)
+        assert (state.ladder.until is not None) <= (state.phase is Phase.ESCALATED), "only who waits calls"
+        assert state.ladder.until is None or (
+            state.ladder.acknowledged_by is None and not state.ladder.unattended
+        )
+        called = Phase.ESCALATED is state.phase and state.ladder.waits and not state.ladder.acknowledged_by
+        assert not called or state.ladder.until is not None or state.ladder.unattended, (
+            "somebody is called, or told"
+        )
         assert (state.phase in {Phase.DECIDED, Phase.RELEASED}) <= (state.decided_by is not None)
         assert (state.successor is not None) == (state.phase is Phase.SUPERSEDED)
         waiting = {Phase.RECEIVED, Phase.DELIBERATING, Phase.AWAITING_FACTS, *UNDER_REVIEW}
@@ -450,5 +533,5 @@ def test_entries_that_tell_of_content_commit_to_it() -> None:
     silent = {entry for entry in EntryType if not DOCUMENTS.get(entry)}
     assert silent == {
         EntryType.ASKED, EntryType.OVERDUE, EntryType.CLAIMED, EntryType.RENEWED, EntryType.CLAIM_ENDED,
-        EntryType.REVEALED, EntryType.RELEASED, EntryType.SUPERSEDED, EntryType.READ,
+        EntryType.REVEALED, EntryType.RELEASED, EntryType.CLIMBED, EntryType.ACKNOWLEDGED, EntryType.UNATTENDED, EntryType.SUPERSEDED, EntryType.READ,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.lifecycle import CaseState, Claim, DecidedBy, Phase
+from arbiter.lifecycle import CaseState, Claim, DecidedBy, Ladder, Phase
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
 from arbiter.question import Timers
 
@@ -31,6 +31,14 @@ def state_document(state: CaseState) -> dict[str, Any]:
         else {"reviewer": state.claim.reviewer, "until": _instant(state.claim.until)},
         "decided_by": None if state.decided_by is None else state.decided_by.value,
         "successor": state.successor,
+        "ladder": {
+            "waits": [wait.total_seconds() for wait in state.ladder.waits],
+            "rung": state.ladder.rung,
+            "until": _instant(state.ladder.until),
+            "acknowledged_by": state.ladder.acknowledged_by,
+            "unattended": state.ladder.unattended,
+        },
+        "training": state.training,
     }
 
 
@@ -60,6 +68,20 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         else Claim(ActorId(claim["reviewer"]), datetime.fromisoformat(claim["until"])),
         decided_by=None if decided_by is None else DecidedBy(decided_by),
         successor=None if successor is None else CaseId(successor),
+        # Cases that release 0.1 took in have neither: they call nobody further, and are no training.
+        ladder=_ladder(document["ladder"]) if "ladder" in document else Ladder(),
+        training=document.get("training", False),
+    )
+
+
+def _ladder(document: Mapping[str, Any]) -> Ladder:
+    by = document["acknowledged_by"]
+    return Ladder(
+        waits=tuple(timedelta(seconds=wait) for wait in document["waits"]),
+        rung=document["rung"],
+        until=_parse(document["until"]),
+        acknowledged_by=None if by is None else ActorId(by),
+        unattended=document["unattended"],
     )
 
 

@@ -49,6 +49,16 @@ class CaseRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewMessage:
+    """Something to be told about a case's entry `seq`: to whom (`requester` or `duty`), what, and on which rung."""
+
+    seq: int
+    audience: str
+    topic: str
+    rung: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepWrite:
     """What one step writes: the new head, its entries as (seq, bytes), its documents as (seq, name, ciphertext).
 
@@ -65,6 +75,7 @@ class StepWrite:
     decided_seq: int | None
     job: int | None
     dropped_job: int | None
+    messages: tuple[NewMessage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +141,10 @@ WITH gate AS MATERIALIZED (
     FROM open WHERE %(queue)s::text IS NOT NULL
 ), head AS (
     INSERT INTO case_file (id, site_id, client_id, subject_id, encounter_mac, protocol_id, protocol_hash,
-        risk_class, phase, state, version, seq, prev, wake_at, job_id, created_at, changed_at)
+        risk_class, phase, state, version, seq, prev, wake_at, job_id, training, created_at, changed_at)
     SELECT %(id)s, %(site)s, %(client)s, %(subject)s, %(encounter_mac)s, %(protocol_id)s, %(protocol_hash)s,
         %(risk_class)s, %(phase)s, %(state)s::jsonb, 1, %(seq)s, %(prev)s, %(wake_at)s, (SELECT job FROM net),
-        %(now)s, %(now)s
+        %(training)s, %(now)s, %(now)s
     FROM open
 ), key AS (
     INSERT INTO case_key (case_id, kek_id, wrapped) SELECT %(id)s, %(kek_id)s, %(wrapped)s FROM open
@@ -150,6 +161,10 @@ WITH gate AS MATERIALIZED (
     RETURNING id
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
+), told AS (
+    INSERT INTO message (case_id, seq, audience, topic, rung, at)
+    SELECT %(id)s, m.*, %(now)s FROM open, unnest(%(message_seqs)s::int[], %(message_audiences)s::text[],
+        %(message_topics)s::text[], %(message_rungs)s::int[]) AS m
 )
 SELECT gate.free, earlier.case_id, earlier.body_mac, net.job
 FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
@@ -180,6 +195,11 @@ WITH asked AS MATERIALIZED (
     RETURNING id
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
+), told AS (
+    INSERT INTO message (case_id, seq, audience, topic, rung, at)
+    SELECT m.*, %(now)s FROM unnest(%(message_cases)s::text[], %(message_seqs)s::int[], %(message_audiences)s::text[],
+        %(message_topics)s::text[], %(message_rungs)s::int[]) AS m(case_id, seq, audience, topic, rung)
+    JOIN moved ON moved.id = m.case_id
 )
 SELECT id, CASE WHEN dropped_job IS NOT NULL THEN procrastinate_cancel_job_v1(dropped_job, false, true) END FROM moved
 """
@@ -222,6 +242,8 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
         "doc_bytes": [ciphertext for _, _, ciphertext in step.documents],
         "entry_seqs": [seq for seq, _ in step.entries],
         "entry_bodies": [body for _, body in step.entries],
+        "training": step.state.training,
+        **_columns_of(step.messages),
     }
     ((free, earlier, body_mac, left),) = await run(where, _NEW_CASE, parameters)
     if earlier is not None:
@@ -245,6 +267,7 @@ async def save_steps(
     """
     documents = [(step.case, *document) for step in steps for document in step.documents]
     entries = [(step.case, *written) for step in steps for written in step.entries]
+    messages = [(step.case, message) for step in steps for message in step.messages]
     parameters = {
         "now": now,
         "durable": durable,
@@ -256,8 +279,19 @@ async def save_steps(
         "entry_cases": [written[0] for written in entries],
         "entry_seqs": [written[1] for written in entries],
         "entry_bodies": [written[2] for written in entries],
+        "message_cases": [case for case, _ in messages],
+        **_columns_of([message for _, message in messages]),
     }
     return frozenset(CaseId(moved[0]) for moved in await run(where, _SAVE_STEPS, parameters))
+
+
+def _columns_of(messages: Sequence[NewMessage]) -> dict[str, list[Any]]:
+    return {
+        "message_seqs": [message.seq for message in messages],
+        "message_audiences": [message.audience for message in messages],
+        "message_topics": [message.topic for message in messages],
+        "message_rungs": [message.rung for message in messages],
+    }
 
 
 def _head(step: StepWrite) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -98,6 +99,8 @@ subject = Table(
     Column("id", Text, primary_key=True),
     Column("index_mac", LargeBinary, nullable=False, unique=True),
     Column("created_at", _INSTANT, nullable=False),
+    # Set when two numbers turned out to be one patient: this subject's cases are then found under the other.
+    Column("merged_into", Text, ForeignKey("subject.id"), index=True),
 )
 
 case_file = Table(
@@ -120,6 +123,8 @@ case_file = Table(
     Column("decided_seq", Integer),
     Column("reviewer_id", Text),
     Column("job_id", BigInteger),
+    Column("training", Boolean, nullable=False, server_default=text("false")),
+    Column("duplicate_mac", LargeBinary),
     Column("created_at", _INSTANT, nullable=False),
     Column("changed_at", _INSTANT, nullable=False),
     CheckConstraint("seq >= 0 AND version >= 1", name="counts"),
@@ -131,6 +136,12 @@ case_file = Table(
         "ix_case_file_decided",
         "id",
         postgresql_where=text("phase = 'decided'"),
+    ),
+    Index(
+        "ix_case_file_duplicate",
+        "duplicate_mac",
+        "created_at",
+        postgresql_where=text("duplicate_mac IS NOT NULL"),
     ),
 )
 
@@ -159,6 +170,80 @@ idempotency = Table(
     Column("body_mac", LargeBinary, nullable=False),
     Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
     Column("created_at", _INSTANT, nullable=False, index=True),
+)
+
+broken_glass = Table(
+    "broken_glass",
+    metadata,
+    Column("principal_id", Text, primary_key=True),
+    Column("case_id", Text, ForeignKey("case_file.id"), primary_key=True),
+    Column("opened_at", _INSTANT, nullable=False),
+    Column("until", _INSTANT, nullable=False),
+)
+
+# --- who is told ------------------------------------------------------------------------------------------------
+
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("client_id", Text, ForeignKey("client.id"), index=True),
+    Column("duty_group", Text, index=True),
+    Column("url", Text, nullable=False),
+    Column("kek_id", Text, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("disabled_at", _INSTANT),
+    CheckConstraint("(client_id IS NULL) <> (duty_group IS NULL)", name="one_owner"),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("rung", Integer),
+    Column("at", _INSTANT, nullable=False),
+    Column("addressed_at", _INSTANT),
+    CheckConstraint("audience IN ('requester', 'duty')", name="known_audience"),
+    Index("ix_message_case_id", "case_id", "id"),
+    Index("ix_message_unaddressed", "id", postgresql_where=text("addressed_at IS NULL")),
+)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("message_id", BigInteger, ForeignKey("message.id"), nullable=False),
+    Column("case_id", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", _INSTANT, nullable=False),
+    Column("delivered_at", _INSTANT),
+    Column("dead_at", _INSTANT),
+    Column("last_fault", Text),
+    UniqueConstraint("message_id", "channel", "recipient"),
+    CheckConstraint("channel IN ('webhook', 'mail')", name="known_channel"),
+    Index(
+        "ix_delivery_waiting",
+        "recipient",
+        "case_id",
+        "message_id",
+        postgresql_where=text("delivered_at IS NULL AND dead_at IS NULL"),
+    ),
+    Index("ix_delivery_dead", "dead_at", postgresql_where=text("dead_at IS NOT NULL")),
+)
+
+decision_recipient = Table(
+    "decision_recipient",
+    metadata,
+    Column("case_id", Text, ForeignKey("case_file.id"), primary_key=True),
+    Column("client_id", Text, ForeignKey("client.id"), primary_key=True),
+    Column("first_at", _INSTANT, nullable=False),
 )
 
 # --- the log: insert-only but for `pending` -----------------------------------------------------------------------

@@ -14,9 +14,20 @@ from arbiter import __version__
 from arbiter.audit.entry import FIRST_PREV, Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.errors import StaleStateError
-from arbiter.lifecycle import CLOSING, DOCUMENTS, CaseState, Effect, EntryType, Event, step
+from arbiter.lifecycle import (
+    CLOSING,
+    DOCUMENTS,
+    CaseState,
+    Effect,
+    EntryType,
+    Event,
+    NotifyDutyGroup,
+    Step,
+    TellRequester,
+    step,
+)
 from arbiter.model import ActorId, CaseId
-from arbiter.store.cases import CaseRow, StepWrite, save_steps
+from arbiter.store.cases import CaseRow, NewMessage, StepWrite, save_steps
 from arbiter.store.transaction import Where
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.house import House
@@ -43,6 +54,7 @@ class Docket:
     entries: tuple[tuple[int, bytes], ...] = ()
     documents: tuple[tuple[int, str, bytes], ...] = ()
     effects: tuple[Effect, ...] = ()
+    messages: tuple[NewMessage, ...] = ()
 
     @property
     def standing(self) -> CaseState:
@@ -64,11 +76,20 @@ class Docket:
             decided_seq=self.decided_seq,
             job=self.job,
             dropped_job=self.dropped_job,
+            messages=self.messages,
         )
 
     def written(self) -> Docket:
         """Return the docket as it stands once `write` is committed."""
-        return replace(self, version=self.version + 1, dropped_job=None, entries=(), documents=(), effects=())
+        return replace(
+            self,
+            version=self.version + 1,
+            dropped_job=None,
+            entries=(),
+            documents=(),
+            effects=(),
+            messages=(),
+        )
 
 
 def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str) -> Docket:
@@ -148,8 +169,30 @@ def advance(
         entries=tuple(entries),
         documents=tuple(sealed),
         effects=docket.effects + outcome.effects,
+        messages=docket.messages + messages_of(outcome, docket.seq + 1),
         decided_seq=decided_seq,
     )
+
+
+def messages_of(outcome: Step, first_seq: int) -> tuple[NewMessage, ...]:
+    """Return what a step has to be told, written with it so that nothing told or untold differs from what happened.
+
+    `first_seq` is the number of the step's first entry. Of a training case nobody outside hears.
+    """
+    if outcome.state.training:
+        return ()
+    last = first_seq + len(outcome.entries) - 1
+    messages = []
+    for effect in outcome.effects:
+        match effect:
+            case TellRequester(of):
+                seq = first_seq + outcome.entries.index(of)
+                messages.append(NewMessage(seq, "requester", of.value, None))
+            case NotifyDutyGroup(rung):
+                messages.append(NewMessage(last, "duty", outcome.entries[-1].value, rung))
+            case _:
+                pass
+    return tuple(messages)
 
 
 def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes) -> tuple[str, bytes]:

@@ -204,7 +204,7 @@ def _open(
     docket = advance(
         house,
         docket,
-        Submit(submission.risk_class, timers),
+        Submit(submission.risk_class, timers, (timers.review / 2,)),
         actor=principal.id,
         now=taken.taken_at,
         key=key,
