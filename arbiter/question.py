@@ -17,6 +17,10 @@ QUESTION = "question"
 """The `asks` of a seat that answers the protocol's question rather than a facet."""
 
 
+DUPLICATE_WINDOW = timedelta(hours=1)
+"""Where a protocol does not say otherwise."""
+
+
 class FactKind(StrEnum):
     """The type of a fact's value."""
 
@@ -84,13 +88,18 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The closed question a protocol answers."""
+    """The closed question a protocol answers.
+
+    Within `duplicate_window` the same facts about the same subject, asked at the same site with the same urgency, are
+    the same case.
+    """
 
     text: str
     options: tuple[Option, ...]
     facts: tuple[FactSpec, ...]
     timers: tuple[tuple[RiskClass, Timers], ...]
     exclusions: tuple[Exclusion, ...]
+    duplicate_window: timedelta = DUPLICATE_WINDOW
 
     def spec(self, name: str) -> FactSpec | None:
         """Return the specification of the fact of that name, or None."""

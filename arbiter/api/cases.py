@@ -31,6 +31,7 @@ from arbiter.api.schemas import (
     ContentOut,
     DecisionOut,
     FactsIn,
+    GlassOut,
     ReasonIn,
     RiskText,
 )
@@ -40,7 +41,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import closing, intake, reading
+from arbiter.workflow import closing, glass, intake, reading
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -55,6 +56,7 @@ Reader = Annotated[Principal, requires(Permission.CASES_READ)]
 Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
 Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
 Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
+GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
 Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
 
 
@@ -69,14 +71,18 @@ async def submit_case(request: Request, principal: Submitter) -> Response:
 
     `Prefer: wait=N` waits up to N seconds (60 at most) for the case to settle: then 201, else 202 and a place to ask
     again. The same Idempotency-Key with the same body answers with the same case; with another body it is refused.
+    Under another key, the same facts about the same subject within the protocol's `duplicate_window_seconds` answer
+    with the case that is there, `Arbiter-Duplicate: true` and 200 or 202.
     """
     house = house_of(request)
     key = idempotency_key(request)
     case, body = await read_request(request, CaseIn)
     submitted = await intake.submit(house, principal, submission(case), key, body)
     headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}
+    if submitted.duplicate:
+        headers["Arbiter-Duplicate"] = "true"
     view = await _awaited(house, principal, submitted.case, wait_seconds(request), headers)
-    return _standing(view, HTTPStatus.CREATED, headers)
+    return _standing(view, HTTPStatus.OK if submitted.duplicate else HTTPStatus.CREATED, headers)
 
 
 async def _awaited(
@@ -228,6 +234,18 @@ async def contest_case(request: Request, principal: Contester, case: CaseParam) 
     return json_reply(
         case_out(await closing.contest(house_of(request), principal, CaseId(case), reason.reason))
     )
+
+
+@router.post(
+    "/{case}/break-glass",
+    responses=replies({200: {"model": GlassOut}}, 404, 409, 413, 415, 422),
+    openapi_extra=body_of(ReasonIn),
+)
+async def break_glass(request: Request, principal: GlassBreaker, case: CaseParam) -> Response:
+    """Look at a foreign site's case for an hour, for a reason; the log says so and the requester is told."""
+    reason, _ = await read_request(request, ReasonIn)
+    view, until = await glass.break_glass(house_of(request), principal, CaseId(case), reason.reason)
+    return json_reply(GlassOut(case=case_out(view), until=until))
 
 
 @router.post("/{case}/retract", responses=_CLOSING_REPLIES, openapi_extra=body_of(ReasonIn))

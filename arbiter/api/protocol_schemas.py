@@ -125,6 +125,7 @@ class ProtocolOut(ProtocolSummaryOut):
     facts: tuple[FactSpecOut, ...]
     timers: tuple[TimersOut, ...]
     exclusions: tuple[ExclusionOut, ...]
+    duplicate_window_seconds: int
     facets: tuple[FacetOut, ...]
     seats: tuple[SeatOut, ...]
     adjudication: AdjudicationOut

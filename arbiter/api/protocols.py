@@ -115,6 +115,7 @@ def protocol_out(protocol: Protocol) -> ProtocolOut:
             )
             for risk_class, timers in question.timers
         ),
+        duplicate_window_seconds=int(question.duplicate_window.total_seconds()),
         exclusions=tuple(
             ExclusionOut(id=item.id, when=item.when, rationale=item.rationale) for item in question.exclusions
         ),

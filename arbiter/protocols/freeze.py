@@ -56,6 +56,7 @@ def freeze_question(part: QuestionPart) -> Question:
         facts=tuple(_fact(fact) for fact in part.facts),
         timers=tuple((risk_class, _timers(part.timers[risk_class])) for risk_class in RiskClass),
         exclusions=tuple(Exclusion(item.id, item.when, item.rationale) for item in part.exclusions),
+        duplicate_window=part.duplicate_window,
     )
 
 

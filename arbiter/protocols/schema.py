@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from arbiter.model import RiskClass, RuleEffect
 from arbiter.protocols.positions import SHOWN_LIMIT, quoted
-from arbiter.question import FactKind, Strategy
+from arbiter.question import DUPLICATE_WINDOW, FactKind, Strategy
 
 _DURATION = re.compile(
     r"P(?:(?P<days>[0-9]{1,4})D)?(?:T(?:(?P<hours>[0-9]{1,4})H)?(?:(?P<minutes>[0-9]{1,5})M)?(?:(?P<seconds>[0-9]{1,6})S)?)?"
@@ -151,6 +151,7 @@ class QuestionPart(_Part):
     facts: Annotated[list[FactPart], Field(min_length=1, max_length=128)]
     timers: dict[Risk, TimersPart]
     exclusions: Annotated[list[ExclusionPart], Field(max_length=64)] = []
+    duplicate_window: Duration = DUPLICATE_WINDOW
 
 
 class FacetPart(_Part):

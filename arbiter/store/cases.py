@@ -90,7 +90,10 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class NewCase:
-    """What intake writes beside the first step."""
+    """What intake writes beside the first step.
+
+    A case of the same `likeness_mac` taken in after `like_since` stands in this one's way; None asks for no such look.
+    """
 
     step: StepWrite
     site: str
@@ -105,6 +108,8 @@ class NewCase:
     idempotency_mac: bytes
     body_mac: bytes
     job: NewJob | None
+    likeness_mac: bytes | None
+    like_since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,13 @@ class TakenIn:
     """What became of an intake: the case is there (`job` is its safety net), or an earlier request had the key."""
 
     job: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A case that asks the same about the same facts was there first; nothing but the request's key was kept."""
+
+    case: CaseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +136,27 @@ class Repeat:
 
 _EARLIER = "SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s"
 
+# Inserting into `recent_case` waits for whoever inserts the same likeness and then sees what they wrote, so that two
+# alike that come at once are one case.
 # `gate` holds the key until the transaction ends; whoever finds it held is told so at once instead of waiting.
 _NEW_CASE = """
 WITH gate AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(%(lock)s) AS free
 ), earlier AS MATERIALIZED (
     SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s
-), open AS MATERIALIZED (
+), fresh AS MATERIALIZED (
     SELECT 1 FROM gate WHERE free AND NOT EXISTS (SELECT FROM earlier)
+), first AS (
+    INSERT INTO recent_case AS r (likeness_mac, case_id, taken_at)
+    SELECT %(likeness)s, %(id)s, %(now)s FROM fresh WHERE %(likeness)s::bytea IS NOT NULL
+    ON CONFLICT (likeness_mac) DO UPDATE SET case_id = excluded.case_id, taken_at = excluded.taken_at
+    WHERE r.taken_at < %(like_since)s OR EXISTS (
+        SELECT FROM case_file AS c WHERE c.id = r.case_id
+            AND c.phase IN ('cancelled', 'superseded', 'entered-in-error')
+    )
+    RETURNING case_id
+), open AS MATERIALIZED (
+    SELECT 1 FROM fresh WHERE %(likeness)s::bytea IS NULL OR EXISTS (SELECT FROM first)
 ), who AS (
     INSERT INTO subject (id, index_mac, created_at) SELECT %(subject)s, %(subject_mac)s, %(now)s FROM open
     ON CONFLICT DO NOTHING
@@ -166,7 +191,7 @@ WITH gate AS MATERIALIZED (
     SELECT %(id)s, m.*, %(now)s FROM open, unnest(%(message_seqs)s::int[], %(message_audiences)s::text[],
         %(message_topics)s::text[], %(message_rungs)s::int[]) AS m
 )
-SELECT gate.free, earlier.case_id, earlier.body_mac, net.job
+SELECT gate.free, earlier.case_id, earlier.body_mac, net.job, EXISTS (SELECT FROM open)
 FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
 """
 
@@ -205,11 +230,18 @@ SELECT id, CASE WHEN dropped_job IS NOT NULL THEN procrastinate_cancel_job_v1(dr
 """
 
 
-async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Repeat | None:
+_KEEP_DUPLICATE = """
+INSERT INTO idempotency (client_id, key_mac, body_mac, case_id, created_at)
+SELECT %(client)s, %(key_mac)s, %(body_mac)s, case_id, %(now)s FROM recent_case WHERE likeness_mac = %(likeness)s
+RETURNING case_id
+"""
+
+
+async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Duplicate | Repeat | None:
     """Write a case that did not exist: head, key, subject, idempotency record, documents, entries, safety net.
 
-    Returns what was taken in; or the earlier request that used the idempotency key; or None while another request
-    with that key is under way. But for the first, nothing is written.
+    Returns what was taken in; or the case that is like it and was there first; or the earlier request that used the
+    idempotency key; or None while another request with that key is under way. But for the first, no case is written.
     """
     step, job = new.step, new.job
     parameters = {
@@ -233,6 +265,8 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
         "priority": 0 if job is None else job.priority,
         "not_before": None if job is None else job.not_before,
         "now": now,
+        "likeness": new.likeness_mac,
+        "like_since": new.like_since,
         "kek_id": new.kek_id,
         "wrapped": new.wrapped_key,
         "key_mac": new.idempotency_mac,
@@ -245,10 +279,14 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
         "training": step.state.training,
         **_columns_of(step.messages),
     }
-    ((free, earlier, body_mac, left),) = await run(where, _NEW_CASE, parameters)
+    ((free, earlier, body_mac, left, opened),) = await run(where, _NEW_CASE, parameters)
     if earlier is not None:
         return Repeat(CaseId(earlier), body_mac)
-    return TakenIn(left) if free else None
+    if not free:
+        return None
+    if opened:
+        return TakenIn(left)
+    return Duplicate(CaseId((await run(where, _KEEP_DUPLICATE, parameters))[0][0]))
 
 
 async def find_repeat(where: Where, client: ActorId, key_mac: bytes) -> Repeat | None:
@@ -399,6 +437,7 @@ class Wanted:
     protocol: str | None = None
     risk_class: RiskClass | None = None
     before: tuple[datetime, CaseId] | None = None
+    subjects: frozenset[str] | None = None
 
 
 _LISTED = (
@@ -408,6 +447,7 @@ WHERE c.site_id = ANY(%(sites)s)
     AND (%(phases)s::text[] IS NULL OR c.phase = ANY(%(phases)s::text[]))
     AND (%(protocol)s::text IS NULL OR c.protocol_id = %(protocol)s::text)
     AND (%(risk_class)s::text IS NULL OR c.risk_class = %(risk_class)s::text)
+    AND (%(subjects)s::text[] IS NULL OR c.subject_id = ANY(%(subjects)s::text[]))
     AND (%(at)s::timestamptz IS NULL OR (c.created_at, c.id) < (%(at)s::timestamptz, %(before)s::text))
 ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
 """
@@ -422,6 +462,7 @@ async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow,
         "phases": None if wanted.phases is None else [phase.value for phase in wanted.phases],
         "protocol": wanted.protocol,
         "risk_class": None if wanted.risk_class is None else wanted.risk_class.value,
+        "subjects": None if wanted.subjects is None else sorted(wanted.subjects),
         "at": at,
         "before": before,
         "limit": limit,

@@ -31,6 +31,7 @@ class ClientRow:
     sites: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Identities:
             "scopes": list(row.scopes),
             "sites": list(row.sites),
             "created_at": row.created_at,
+            "expires_at": row.expires_at,
         }
         await self._insert(insert(client).values(values), f"client {row.id} exists already")
 
@@ -252,6 +254,7 @@ def _client_row(row: Row[tuple[object, ...]]) -> ClientRow:
         sites=tuple(row.sites),
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        expires_at=row.expires_at,
     )
 
 

@@ -25,7 +25,7 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import NewCase, Repeat, TakenIn, find_repeat, insert_case
+from arbiter.store.cases import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.acting import TRIES
@@ -36,17 +36,10 @@ from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import perform, with_safety_net, without_safety_net
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.subjects import SubjectRef, subject_id, subject_mac
 from arbiter.workflow.views import CaseView, view_of
 
 KEY_LIMIT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectRef:
-    """The patient: an identifier and the system that issued it."""
-
-    system: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +57,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The case, and whether this request had been made before."""
+    """The case; whether this request had been made before; whether another had asked the same about the same facts."""
 
     case: CaseId
     repeated: bool
+    duplicate: bool = False
 
 
 async def submit(
@@ -97,7 +91,7 @@ async def submit(
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
     docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
-    new = _new_case(house, principal, submission, docket, key, key_mac, body_mac, shelved, now)
+    new = _new_case(house, principal, submission, taken, docket, key, key_mac, body_mac, shelved)
     try:
         taken_in, superseded = await _write(house, principal, submission, new, now)
     except UNIQUENESS_ERRORS:
@@ -108,6 +102,8 @@ async def submit(
             raise StillRunningError("the first request with this idempotency key has not finished")
         case Repeat():
             return _repeated(taken_in, body_mac)
+        case Duplicate(case=first):
+            return Submitted(first, repeated=False, duplicate=True)
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
@@ -242,23 +238,23 @@ def _new_case(
     house: House,
     principal: Principal,
     submission: Submission,
+    taken: TakenFacts,
     docket: Docket,
     key: CaseKey,
     key_mac: bytes,
     body_mac: bytes,
     shelved: Shelved,
-    now: datetime,
 ) -> NewCase:
-    subject = (submission.subject.system.encode(), submission.subject.value.encode())
     encounter = submission.encounter
+    now = taken.taken_at
     asked = docket.standing.phase is Phase.DELIBERATING
     job = house.safety_net.job(submission.risk_class, now) if asked else None
     return NewCase(
         step=docket.write(),
         site=submission.site,
         client=principal.id,
-        subject="s_" + _token(house.vault.mac("subject-id", *subject)[:15]),
-        subject_mac=house.vault.mac("subject", *subject),
+        subject=subject_id(house, submission.subject),
+        subject_mac=subject_mac(house, submission.subject),
         encounter_mac=None if encounter is None else house.vault.mac("encounter", encounter.encode()),
         protocol_id=shelved.protocol.id,
         protocol_hash=shelved.protocol.content_hash,
@@ -267,12 +263,29 @@ def _new_case(
         idempotency_mac=key_mac,
         body_mac=body_mac,
         job=job,
+        likeness_mac=_likeness(house, submission, taken, shelved),
+        like_since=now - shelved.protocol.question.duplicate_window,
+    )
+
+
+def _likeness(house: House, submission: Submission, taken: TakenFacts, shelved: Shelved) -> bytes | None:
+    """Return the fingerprint of what is asked about whom; None for a case that replaces another on purpose."""
+    if submission.supersedes is not None:
+        return None
+    return house.vault.mac(
+        "likeness",
+        subject_id(house, submission.subject).encode(),
+        (submission.encounter or "").encode(),
+        submission.site.encode(),
+        submission.risk_class.value.encode(),
+        shelved.protocol.content_hash.encode(),
+        taken.hash.encode(),
     )
 
 
 async def _write(
     house: House, principal: Principal, submission: Submission, new: NewCase, now: datetime
-) -> tuple[TakenIn | Repeat | None, Docket | None]:
+) -> tuple[TakenIn | Duplicate | Repeat | None, Docket | None]:
     """Write the new case; with it, in one transaction, the end of the case that it replaces if it names one."""
     if submission.supersedes is None:
         return await insert_case(house.store, new, now), None

@@ -177,7 +177,7 @@ async def test_reading_content_shows_the_facts_in_the_questions_units_and_is_log
     before = await entries_of(house, made["id"])
     content = (await caller.get(f"/v1/cases/{made['id']}/content")).json()
     assert content["subject"] == {"system": "https://hospital.example/mrn", "value": "M-4711"}
-    assert content["encounter"] == "E-12"
+    assert content["encounter"] == case["encounter"]
     assert content["facts_version"] == 1
     assert content["facts"]["temperature"] == {
         "value": 36.8,
