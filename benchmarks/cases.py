@@ -45,6 +45,7 @@ from arbiter.wiring import open_house, run_house
 from arbiter.workflow import deliberation, intake, releasing, saving, sealing
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import wait_until_settled
+from arbiter.workflow.subjects import SubjectRef
 
 SITE = "bench"
 CALM = {
@@ -333,7 +334,7 @@ async def _one_inside(house: House, principal: Principal, key: str) -> None:
         )
         for name, (value, unit) in CALM.items()
     }
-    subject = intake.SubjectRef("urn:example:bench", "made-up")
+    subject = SubjectRef("urn:example:bench", "made-up")
     submission = intake.Submission("deterioration", SITE, subject, None, RiskClass.URGENT, facts)
     submitted = await intake.submit(house, principal, submission, key, key.encode())
     view = await wait_until_settled(house, principal, submitted.case, 30)

@@ -89,7 +89,7 @@ async def test_an_unknown_patient_and_one_of_another_site_read_the_same(
 ) -> None:
     anna = number()
     await case_of(caller, anna)
-    nothing = {"subject": None, "cases": [], "next_cursor": None}
+    nothing: dict[str, Any] = {"subject": None, "cases": [], "next_cursor": None}
     assert await found(stranger, anna) == nothing
     assert await found(stranger, number()) == nothing
 
