@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8400, ge=1, le=65535)
     origin: str | None = None
     workers: bool = True
+    capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     secure_cookies: bool = True
 

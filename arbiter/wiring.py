@@ -27,6 +27,7 @@ from arbiter.store.protocols import keep_bundle
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.telemetry import trace_id
+from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
@@ -101,6 +102,7 @@ async def open_house_on(
             sealer=Sealer(store, signer, ports.clock, kept),
             bell=Bell(),
             errands=Errands(),
+            admission=Admission(settings.capacity),
             safety_net=safety_net,
             verifiers=(VerifierKey.parse(signer.verifier_key),),
             trace_id=ports.trace_id,
@@ -119,6 +121,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand."""
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house)))]
+    others.append(asyncio.create_task(keep_up("watching the load", house.admission.watch)))
     if house.settings.workers:
         net = house.safety_net
         work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))

@@ -147,6 +147,7 @@ class WorkRow:
     waiting: str
     due: Due
     step: str
+    training: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +192,7 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
         waiting=f"waiting for {duration_words(here.now - item.waiting_since)}",
         due=due(item.due_at, overdue=item.overdue, here=here),
         step=_STEPS.get(item.phase, "") if item.mine else "",
+        training=item.training,
     )
 
 
@@ -263,6 +265,7 @@ class CasePage:
     options: tuple[Option, ...]
     shows_panel_first: bool
     zone: str
+    training: bool
 
     def fact_title(self, name: str) -> str:
         """Return what people call a fact; its name when the case does not hold it."""
@@ -293,6 +296,7 @@ def case_page(blind: BlindCase, here: Here) -> CasePage:
         options=tuple(blind.options),
         shows_panel_first=blind.shows_panel_first,
         zone=here.zone_name,
+        training=view.training,
     )
 
 
@@ -334,6 +338,7 @@ class DonePage:
     at: Moment
     zone: str
     hash: str
+    training: bool
 
 
 def done_page(decision: DecisionView, here: Here) -> DonePage:
@@ -345,4 +350,5 @@ def done_page(decision: DecisionView, here: Here) -> DonePage:
         at=moment(decision.decided_at, here),
         zone=here.zone_name,
         hash=decision.certificate_sha256,
+        training=decision.training,
     )

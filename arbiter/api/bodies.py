@@ -52,5 +52,6 @@ def submission(case: CaseIn) -> Submission:
         encounter=case.encounter,
         risk_class=RiskClass(case.risk_class),
         facts=raw_facts(case.facts),
+        training=case.training,
         supersedes=None if case.supersedes is None else CaseId(case.supersedes),
     )

@@ -63,7 +63,7 @@ Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
 @router.post(
     "",
     status_code=HTTPStatus.ACCEPTED,
-    responses=replies({201: {"model": CaseOut}, 202: {"model": CaseOut}}, 400, 409, 413, 415, 422),
+    responses=replies({201: {"model": CaseOut}, 202: {"model": CaseOut}}, 400, 409, 413, 415, 422, 429, 503),
     openapi_extra=body_of(CaseIn, "Idempotency-Key", "Prefer"),
 )
 async def submit_case(request: Request, principal: Submitter) -> Response:

@@ -34,6 +34,7 @@ def case_out(view: CaseView) -> CaseOut:
         decided_by=None if view.decided_by is None else view.decided_by.value,
         successor=view.successor,
         entries=view.entries,
+        training=view.training,
     )
 
 

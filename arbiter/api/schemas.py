@@ -103,6 +103,10 @@ class CaseIn(_Strict):
     risk_class: RiskText
     facts: Facts
     supersedes: CaseIdText | None = Field(None, description="An earlier case that this one replaces.")
+    training: bool = Field(
+        default=False,
+        description="A case for practice: marked as such everywhere, told to nobody, its decision never handed out.",
+    )
 
 
 class FactsIn(_Strict):
@@ -187,6 +191,7 @@ class CaseOut(Out):
                     "decided_by": "panel",
                     "successor": None,
                     "entries": 10,
+                    "training": False,
                 }
             ]
         }
@@ -211,6 +216,7 @@ class CaseOut(Out):
     decided_by: Literal["panel", "reviewer"] | None
     successor: str | None
     entries: int
+    training: bool
 
 
 class CasePageOut(Out):

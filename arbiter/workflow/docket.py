@@ -92,9 +92,9 @@ class Docket:
         )
 
 
-def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str) -> Docket:
+def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str, *, training: bool = False) -> Docket:
     """Return the docket of a case that nobody has submitted yet."""
-    return Docket(case, None, 0, -1, FIRST_PREV, versions_of(protocol_hash, policy_hash))
+    return Docket(case, None, 0, -1, FIRST_PREV, versions_of(protocol_hash, policy_hash, training=training))
 
 
 def docket_of(row: CaseRow, policy_hash: str) -> Docket:
@@ -105,15 +105,16 @@ def docket_of(row: CaseRow, policy_hash: str) -> Docket:
         version=row.version,
         seq=row.seq,
         prev=row.prev.hex(),
-        versions=versions_of(row.protocol_hash, policy_hash),
+        versions=versions_of(row.protocol_hash, policy_hash, training=row.state.training),
         job=row.job,
         decided_seq=row.decided_seq,
     )
 
 
-def versions_of(protocol_hash: str, policy_hash: str) -> tuple[tuple[str, str], ...]:
-    """Return what an entry says about the versions in force, sorted by name."""
-    return (("code", __version__), ("policy", policy_hash), ("protocol", protocol_hash))
+def versions_of(protocol_hash: str, policy_hash: str, *, training: bool) -> tuple[tuple[str, str], ...]:
+    """Return what an entry says about the versions in force, sorted by name; each entry of a training case says so."""
+    mode = (("mode", "training"),) if training else ()
+    return (("code", __version__), *mode, ("policy", policy_hash), ("protocol", protocol_hash))
 
 
 def advance(

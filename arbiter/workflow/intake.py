@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
 from arbiter.documents import encode
 from arbiter.errors import (
@@ -29,6 +29,7 @@ from arbiter.store.cases import Duplicate, NewCase, Repeat, TakenIn, find_repeat
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.acting import TRIES
+from arbiter.workflow.admission import Ticket
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
@@ -53,6 +54,7 @@ class Submission:
     risk_class: RiskClass
     facts: Mapping[str, RawFact]
     supersedes: CaseId | None = None
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ async def submit(
 
     Raises:
         ForbiddenError, InvalidCaseError: nothing is kept.
+        ShedError, OverloadedError: there is no room now, nothing is kept.
         KeyReusedError: the key came before with another body; StillRunningError: the first request is not done.
     """
     principal.require(Permission.CASES_SUBMIT)
@@ -88,9 +91,37 @@ async def submit(
         if repeat is None:
             raise
         return _repeated(repeat, body_mac)
+    risk_class = RiskClass.ROUTINE if submission.training else submission.risk_class
+    ticket = house.admission.admit(risk_class, shelved.protocol.timers(submission.risk_class).panel)
+    try:
+        submitted, begun = await _take_in(
+            house, principal, submission, shelved, taken, key_mac, body_mac, ticket
+        )
+    except BaseException:
+        ticket.give_back()
+        raise
+    if not begun:
+        ticket.give_back()
+    return submitted
+
+
+async def _take_in(
+    house: House,
+    principal: Principal,
+    submission: Submission,
+    shelved: Shelved,
+    taken: TakenFacts,
+    key_mac: bytes,
+    body_mac: bytes,
+    ticket: Ticket,
+) -> tuple[Submitted, bool]:
+    """Write the case; return what became of it, and whether work on it has begun, which then holds the ticket."""
+    now = taken.taken_at
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
-    docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
+    docket = _open(
+        house, principal, fresh_docket_of(case, shelved, submission), submission, taken, key, shelved
+    )
     new = _new_case(house, principal, submission, taken, docket, key, key_mac, body_mac, shelved)
     try:
         taken_in, superseded = await _write(house, principal, submission, new, now)
@@ -101,14 +132,14 @@ async def submit(
         case None:
             raise StillRunningError("the first request with this idempotency key has not finished")
         case Repeat():
-            return _repeated(taken_in, body_mac)
+            return _repeated(taken_in, body_mac), False
         case Duplicate(case=first):
-            return Submitted(first, repeated=False, duplicate=True)
+            return Submitted(first, repeated=False, duplicate=True), False
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
-            _begin_work(house, replace(docket, job=job), key, shelved, taken)
-            return Submitted(case, repeated=False)
+            begun = _begin_work(house, replace(docket, job=job), key, shelved, taken, ticket)
+            return Submitted(case, repeated=False), begun
         case _:
             assert_never(taken_in)
 
@@ -158,9 +189,10 @@ async def _amend(house: House, principal: Principal, case: CaseId, facts: Mappin
     return view_of(row, dossier.shelved)
 
 
-def fresh_docket_of(case: CaseId, shelved: Shelved) -> Docket:
+def fresh_docket_of(case: CaseId, shelved: Shelved, submission: Submission) -> Docket:
     """Return the docket of a new case under a protocol."""
-    return fresh_docket(case, shelved.protocol.content_hash, shelved.protocol.policy_hash)
+    protocol = shelved.protocol
+    return fresh_docket(case, protocol.content_hash, protocol.policy_hash, training=submission.training)
 
 
 def _protocol_for(house: House, principal: Principal, submission: Submission) -> Shelved:
@@ -200,7 +232,7 @@ def _open(
     docket = advance(
         house,
         docket,
-        Submit(submission.risk_class, timers, (timers.review / 2,)),
+        Submit(submission.risk_class, timers, (timers.review / 2,), submission.training),
         actor=principal.id,
         now=taken.taken_at,
         key=key,
@@ -222,11 +254,29 @@ def _ask_or_exclude(
     )
 
 
-def _begin_work(house: House, docket: Docket, key: CaseKey, shelved: Shelved, taken: TakenFacts) -> None:
+def _begin_work(
+    house: House,
+    docket: Docket,
+    key: CaseKey,
+    shelved: Shelved,
+    taken: TakenFacts,
+    ticket: Ticket | None = None,
+) -> bool:
+    """Perform the step's effects; return whether the panel is being asked, at whose end the ticket is given back."""
     perform(house, docket.case, docket.effects)
-    if any(isinstance(effect, AskPanel) for effect in docket.effects):
-        hand = InHand(docket.written(), key, shelved, taken, ())
-        house.errands.start(docket.case, deliberate(house, hand))
+    if not any(isinstance(effect, AskPanel) for effect in docket.effects):
+        return False
+    hand = InHand(docket.written(), key, shelved, taken, ())
+    house.errands.start(docket.case, _counted(ticket, deliberate(house, hand)))
+    return True
+
+
+async def _counted(ticket: Ticket | None, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    finally:
+        if ticket is not None:
+            ticket.give_back(concluded=True)
 
 
 def _merged(before: FactSet, fresh: FactSet) -> FactSet:
@@ -278,6 +328,7 @@ def _likeness(house: House, submission: Submission, taken: TakenFacts, shelved: 
         (submission.encounter or "").encode(),
         submission.site.encode(),
         submission.risk_class.value.encode(),
+        b"training" if submission.training else b"",
         shelved.protocol.content_hash.encode(),
         taken.hash.encode(),
     )

@@ -188,13 +188,20 @@ def decision_of(dossier: Dossier) -> DecisionView:
         decided_at=datetime.fromisoformat(content["concluded_at"]),
         certificate_sha256=hashlib.sha256(document.content).hexdigest(),
         plain=content["plain"],
+        training=dossier.row.state.training,
     )
 
 
 async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
     row = await load_seen_case(house.store, principal, case, house.clock.now())
+    _refuse_training(row)
     if row.state.phase is not Phase.RELEASED:
         raise ConflictError(f"case {case} is {row.state.phase}; a decision can be read once it is released")
+
+
+def _refuse_training(row: CaseRow) -> None:
+    if row.state.training:
+        raise ConflictError(f"case {row.id} is for training: what comes of it never leaves this house")
 
 
 async def _sealed_certificate(
@@ -204,6 +211,7 @@ async def _sealed_certificate(
     async with house.store.read() as transaction:
         row = await load_seen_case(transaction, principal, case, house.clock.now())
         entries = {seq: (body, index) for seq, body, index in await load_entries(transaction, case)}
+    _refuse_training(row)
     if row.state.phase is Phase.DECIDED:
         raise ConflictError(
             f"case {case} is {row.state.phase}; its certificate can be read once it is released"

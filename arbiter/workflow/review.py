@@ -59,6 +59,7 @@ class WorkItem:
     overdue: bool
     phase: Phase
     mine: bool
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,7 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal) -> WorkItem
         overdue=state.overdue,
         phase=state.phase,
         mine=state.claim is not None and state.claim.reviewer == principal.id,
+        training=state.training,
     )
 
 

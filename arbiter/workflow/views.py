@@ -31,6 +31,7 @@ class CaseView:
     decided_by: DecidedBy | None
     successor: CaseId | None
     entries: int
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class DecisionView:
     decided_at: datetime
     certificate_sha256: str
     plain: str
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +98,5 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         decided_by=state.decided_by if settled else None,
         successor=state.successor,
         entries=row.seq + 1,
+        training=state.training,
     )
