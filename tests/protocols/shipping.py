@@ -5,25 +5,28 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from arbiter.adjudication import Bench, recompute
-from arbiter.documents import facts_hash
-from arbiter.model import Opinion, Reason, VerdictKind
+from arbiter.model import CaseId, Opinion, Reason, VerdictKind
 from arbiter.panels.panel import address, ask_panel
-from arbiter.panels.seating import seat_members
-from arbiter.policy import CompiledPolicy, compile_policy, evaluate, exclusions
+from arbiter.policy import CompiledPolicy
 from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.intake import take_facts
 from arbiter.protocols.loader import read_shipped
+from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
+from arbiter.workflow.dossier import TakenFacts
+from arbiter.workflow.shelf import Shelved, shelve
 
 
 @cache
+def shelved(name: str) -> Shelved:
+    return shelve(read_shipped(name))
+
+
 def bundle(name: str) -> Bundle:
-    return read_shipped(name)
+    return shelved(name).bundle
 
 
-@cache
 def policy(name: str) -> CompiledPolicy:
-    return compile_policy(bundle(name).protocol)
+    return shelved(name).policy
 
 
 @cache
@@ -37,22 +40,16 @@ class _Clock:
 
 
 async def run(name: str, case: LabelledCase) -> tuple[str, tuple[Reason, ...], tuple[Opinion, ...]]:
-    """Take a case through intake, exclusions, the panel, policy and adjudication, as the service does."""
-    protocol, taken_at = bundle(name).protocol, datetime.now(UTC)
-    facts = take_facts(protocol.question, case.raw_facts(taken_at), taken_at)
-    bound = facts_hash(facts)
-    excluded = exclusions(policy(name), facts)
+    """Take a case through intake, exclusions, the panel, policy and adjudication, by the service's own functions."""
+    protocol, now = bundle(name).protocol, datetime.now(UTC)
+    taken = TakenFacts.of(take_facts(protocol.question, case.raw_facts(now), now), now)
+    excluded = exclusion_reasons(shelved(name), taken)
     if excluded:
         return "escalated", excluded, ()
-    put = address(protocol, facts, bound, taken_at, taken_at + timedelta(seconds=30), seed=1)
-    opinions = tuple([opinion async for opinion in ask_panel(seat_members(protocol), put, _Clock())])
-    bench = Bench(protocol, bound, case.risk_class)
-    _, verdict = recompute(
-        bench,
-        facts,
-        opinions,
-        lambda facts, facets, risk, valid: evaluate(policy(name), facts, facets, risk, valid),
-    )
+    put = address(protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
+    opinions = tuple([opinion async for opinion in ask_panel(shelved(name).members, put, _Clock())])
+    around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now)
+    verdict = adjudicate(around, shelved(name), taken, opinions).verdict
     match verdict.kind:
         case VerdictKind.DECIDE:
             return f"decided:{verdict.option}", verdict.reasons, opinions
