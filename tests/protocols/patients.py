@@ -10,6 +10,7 @@ from typing import Any
 
 from arbiter.errors import Problem
 from arbiter.model import FactValue
+from arbiter.panels.scores.table import Score
 from arbiter.protocols.bundle import LabelledCase
 from arbiter.protocols.examples import read_examples
 from arbiter.protocols.intake import take_facts
@@ -50,3 +51,14 @@ def fresh(name: str, case: LabelledCase) -> dict[str, FactValue]:
         if limit is None or TAKEN_AT - fact.observed_at <= limit:
             kept[fact.name] = fact.value
     return kept
+
+
+def area_under_curve(name: str, score: Score, option: str) -> float:
+    """Mann and Whitney's: the chance that one for whom `option` is right scores above another, ties counting half."""
+    totals: dict[bool, list[int]] = {True: [], False: []}
+    for case in six_hundred(name):
+        total = score.assess(fresh(name, case), frozenset()).total
+        if total is not None:
+            totals[case.label == option].append(total)
+    pairs = [(high > low) + (high == low) / 2 for high in totals[True] for low in totals[False]]
+    return sum(pairs) / len(pairs)

@@ -7,21 +7,10 @@ import pytest
 from arbiter.panels.scores import cart, mews, news2
 from arbiter.panels.scores.table import Score
 from arbiter.question import QUESTION
-from tests.protocols.patients import fresh, six_hundred
+from tests.protocols.patients import area_under_curve, six_hundred
 from tests.protocols.shipping import bundle
 
 NAME = "deterioration"
-
-
-def area_under_curve(score: Score) -> float:
-    """Mann and Whitney's: the chance that an urgent case scores above another, ties counting half."""
-    totals: dict[bool, list[int]] = {True: [], False: []}
-    for case in six_hundred(NAME):
-        total = score.assess(fresh(NAME, case), frozenset()).total
-        if total is not None:
-            totals[case.label == "urgent-review"].append(total)
-    pairs = [(high > low) + (high == low) / 2 for high in totals[True] for low in totals[False]]
-    return sum(pairs) / len(pairs)
 
 
 def test_all_voting_seats_are_one_family_because_they_share_inputs() -> None:
@@ -39,7 +28,7 @@ def test_greatest_ages_stand_on_every_fact_that_changes() -> None:
     ("score", "least", "most"), [(news2.SCORE, 0.9, 0.995), (mews.SCORE, 0.85, 0.99), (cart.SCORE, 0.8, 0.97)]
 )
 def test_labels_follow_the_scores_and_no_score_is_perfect(score: Score, least: float, most: float) -> None:
-    area = area_under_curve(score)
+    area = area_under_curve(NAME, score, "urgent-review")
     print(f"{score.title}: area under the curve {area:.3f} over 600 cases of seed 1")
     assert least < area < most
 
