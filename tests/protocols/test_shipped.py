@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 
-from arbiter.panels.seating import seat_members
+from arbiter.panels.seating import SCORES, seat_members
 from arbiter.policy import run_rule_tests
 from arbiter.protocols.loader import shipped
 from tests.protocols.shipping import bundle, examples, policy, run
@@ -70,6 +71,23 @@ async def test_examples_that_name_a_rule_or_exclusion_are_about_it(name: str, ma
             denies = id_ in rules and rules[id_].effect.value == "deny"
             if mark == "exclusion:" or denies:
                 assert any(id_ in reason.detail for reason in reasons), (case.id, id_, reasons)
+
+
+@each_protocol
+def test_every_fact_is_read_by_a_member_a_rule_or_an_exclusion(name: str) -> None:
+    protocol = bundle(name).protocol
+    conditions = [rule.when for rule in protocol.rules] + [item.when for item in protocol.question.exclusions]
+    read = {word for text in conditions for word in re.findall(r"facts\.([a-z0-9_]+)", text)}
+    read |= {row.fact for seat in protocol.seats for row in SCORES[seat.implementation].rows}
+    assert {spec.name for spec in protocol.question.facts} == read
+
+
+def test_a_fact_of_one_name_is_the_same_thing_in_every_protocol() -> None:
+    known: dict[str, tuple[object, ...]] = {}
+    for name in shipped():
+        for spec in bundle(name).protocol.question.facts:
+            thing = (spec.title, spec.kind, spec.unit, spec.codes, spec.decimals)
+            assert known.setdefault(spec.name, thing) == thing, (name, spec.name)
 
 
 @each_protocol

@@ -15,7 +15,7 @@ it reasonable from 1% to below 2% (class 2a), and has no recommendation for it b
 Why it may vote, and how far: `offer-anticoagulation` from 7 on. At 6, "reasonable", it gives its total and abstains. From 0
 to 5 it says `no-anticoagulation`. That tie is the weakest on this panel: no guideline names ATRIA's low band; it stands on
 the silence of ACC/AHA below 1%, and on the comparison of van den Ham et al. (J Am Coll Cardiol 2015; 66: 1851-1859), by
-which its low band could prevent overuse. A Danish cohort found rates of 1.13 to 36.94 per 100 person-years within 0 to 5
+which its low band could prevent overuse. Another cohort found rates of 1.13 to 36.94 per 100 person-years within 0 to 5
 (PubMed 25086251). So its "no" must never be enough: a protocol that seats it also requires CHA2DS2-VA, and then a "no" of
 ATRIA can only agree with that score's own, or divide the panel, which sends the case to a clinician.
 """
