@@ -77,6 +77,7 @@ class Notes:
 class Outcome:
     """What became of an example: the phase, the milliseconds from POST to answer, and the certificate if there is one."""
 
+    protocol: str
     title: str
     case: str
     phase: str
@@ -191,7 +192,7 @@ async def _send(door: httpx.AsyncClient, notes: Notes, protocol: str, example: L
     case = notes.cases[key]
     status = (await door.get(f"/v1/cases/{case}")).raise_for_status().json()
     certificate = await _certificate(door, case)
-    return Outcome(example.title, case, status["phase"], elapsed, certificate)
+    return Outcome(protocol, example.title, case, status["phase"], elapsed, certificate)
 
 
 async def _certificate(door: httpx.AsyncClient, case: str) -> dict[str, Any] | None:
@@ -238,8 +239,10 @@ async def _summary(
     outcomes: list[Outcome],
     passwords: dict[str, str],
 ) -> None:
-    out.print()
-    out.print(_outcomes_table(outcomes), soft_wrap=False)
+    for name in sorted({outcome.protocol for outcome in outcomes}):
+        out.print()
+        mine = [outcome for outcome in outcomes if outcome.protocol == name]
+        out.print(_outcomes_table(name, mine), soft_wrap=False)
     times = [
         outcome.milliseconds for outcome in outcomes if outcome.phase == "released" and outcome.milliseconds
     ]
@@ -259,8 +262,8 @@ async def _summary(
     )
 
 
-def _outcomes_table(outcomes: list[Outcome]) -> Table:
-    table = Table("outcome", "cases", "because", title=f"{len(outcomes)} example cases")
+def _outcomes_table(protocol: str, outcomes: list[Outcome]) -> Table:
+    table = Table("outcome", "cases", "because", title=f"{protocol}: {len(outcomes)} example cases")
     told: Counter[tuple[str, str]] = Counter()
     totals: Counter[str] = Counter()
     for outcome in outcomes:

@@ -205,6 +205,8 @@ _UNITS = {
     "mm[Hg]": "mmHg",
     "10*9/L": "\N{MULTIPLICATION SIGN} 10⁹/L",
     "umol/L": "µmol/L",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "{drink}/wk": "drinks a week",
     "a": "years",
     "h": "hours",
     "min": "minutes",

@@ -10,12 +10,31 @@ from arbiter.errors import ConfigurationError
 from arbiter.model import MemberId
 from arbiter.panels.member import Member
 from arbiter.panels.score_member import ScoreMember
-from arbiter.panels.scores import cart, mews, news2, qsofa, sirs
+from arbiter.panels.scores import (
+    atria_stroke,
+    cart,
+    cha2ds2_va,
+    cha2ds2_vasc,
+    has_bled,
+    mews,
+    news2,
+    orbit,
+    qsofa,
+    sirs,
+)
 from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score
 from arbiter.question import FactKind, FactSpec, Protocol, Seat
 
+_DETERIORATION: Final = (news2.SCORE, mews.SCORE, cart.SCORE, qsofa.SCORE, sirs.SCORE)
+_ANTICOAGULATION: Final = (
+    cha2ds2_vasc.SCORE,
+    cha2ds2_va.SCORE,
+    atria_stroke.SCORE,
+    has_bled.SCORE,
+    orbit.SCORE,
+)
 SCORES: Final[Mapping[str, Score]] = MappingProxyType(
-    {score.name: score for score in (news2.SCORE, mews.SCORE, cart.SCORE, qsofa.SCORE, sirs.SCORE)}
+    {score.name: score for score in (*_DETERIORATION, *_ANTICOAGULATION)}
 )
 
 

@@ -18,6 +18,7 @@ from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import root_of
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
+from arbiter.protocols.loader import shipped
 from arbiter.store import tables
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, excluded_case, fact, incomplete_case, stable_case
@@ -377,8 +378,9 @@ async def test_a_cursor_from_the_ends_of_time_breaks_nothing(caller: Caller, at:
 
 
 async def test_a_protocol_tells_an_integrator_what_to_send(caller: Caller) -> None:
-    (summary,) = (await caller.get("/v1/protocols")).json()["protocols"]
-    reply = await caller.get(f"/v1/protocols/{summary['id']}")
+    summaries = (await caller.get("/v1/protocols")).json()["protocols"]
+    assert [summary["id"] for summary in summaries] == list(shipped())
+    reply = await caller.get("/v1/protocols/deterioration")
     protocol = reply.json()
     assert protocol["question"] == "Does this inpatient need urgent review?"
     assert [option["id"] for option in protocol["options"]] == ["urgent-review", "continue-monitoring"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
@@ -157,8 +157,10 @@ class Component:
 class ScoreResult:
     """What a score says of a set of facts.
 
-    `total` and `option` are None when the score abstains; `missing` then names the facts it lacked or found too
-    old. A score may answer although facts are missing where the answer is already certain (SIRS alone);
+    `option` is None when the score abstains. It does so for want of facts: `total` is then None and `missing` names what
+    it lacked or found too old. Or because the source that ties its bands to an action leaves the band of this `total` to
+    a person's judgement: the total stands, nothing is missing, and `summary` says whose judgement it is.
+    A score may answer although facts are missing where the answer is already certain (SIRS alone);
     `total` is then the least total, and `summary` says so.
     """
 
@@ -225,6 +227,19 @@ def above(points: int, end: str) -> Band:
 def below(points: int, end: str) -> Band:
     """Return the band of everything below `end`, which it does not include."""
     return Band(points, below=Decimal(end))
+
+
+def once(parts: Iterable[Component]) -> tuple[Component, ...]:
+    """Return the parts of one criterion with its points counted once, on the first part that has any.
+
+    The further parts are shown and add nothing.
+    """
+    counted = False
+    found: list[Component] = []
+    for part in parts:
+        found.append(Component(part.fact, part.value, 0, part.finding) if counted else part)
+        counted = counted or part.points > 0
+    return tuple(found)
 
 
 def lacking(names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
