@@ -88,7 +88,7 @@ class UnavailableError(ArbiterError):
 class BusyError(ArbiterError):
     """There is no room for this now; nothing of it was kept, and it may come again after that many seconds."""
 
-    def __init__(self, message: str, retry_after_seconds: int) -> None:
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
 
