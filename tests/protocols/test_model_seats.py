@@ -40,6 +40,7 @@ SEATS = """\
     weight: 1.25
 """.format(weights='"' + "0a" * 32 + '"')
 
+SHORT = "{server: g, name: n, revision: r, dtype: float16, prompt: p, samples: 1, temperature: 1, top_p: 1, max_tokens: 64}"
 WITH_MODELS = PROTOCOL.replace("adjudication:\n", f"{SEATS}adjudication:\n")
 
 # (text that stands once, what replaces it, lines below the replacement, words of the refusal)
@@ -51,8 +52,7 @@ FAULTS = {
     "no implementation": ("    implementation: two\n", "", -4, "'implementation' for the backend 'score'"),
     "model beside a score": (
         "implementation: two",
-        "implementation: two\n    model: {server: g, name: n, revision: r, dtype: float16, prompt: p, samples: 1, "
-        "temperature: 1, top_p: 1, max_tokens: 64}",
+        f"implementation: two\n    model: {SHORT}",
         1, "no 'model' for the backend 'score'",
     ),
     "model of another backend": (
