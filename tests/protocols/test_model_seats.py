@@ -77,6 +77,7 @@ FAULTS = {
     "half a sample": ("samples: 5", "samples: 2.5", 0, "a whole number"),
     "samples that are all the same": ("samples: 1, temperature: 0,", "samples: 2, temperature: 0,", 0, "expected 1 at temperature 0"),
     "cold": ("temperature: 0.7", "temperature: -0.1", 0, "at least 0"),
+    "colder than the server can": ("temperature: 0.7", "temperature: 0.005", 0, "expected 0, or a number of at least 0.01"),
     "too hot": ("temperature: 0.7", "temperature: 2.1", 0, "at most 2"),
     "hot as text": ("temperature: 0.7", 'temperature: "0.7"', 0, "expected a number, text came"),
     "nothing to draw from": ("top_p: 0.95", "top_p: 0", 0, "a number above 0"),
