@@ -75,8 +75,8 @@ class NoAnswerError(ArbiterError):
 
     def __init__(
         self,
-        status: Failed,
         cause: str,
+        status: Failed = MemberStatus.DOWN,
         exchange: bytes | None = None,
         identity: MemberIdentity | None = None,
     ) -> None:

@@ -87,7 +87,8 @@ class ModelMember:
         kept = exchange.encode()
         failed = _failure(exchange)
         if failed is not None:
-            raise NoAnswerError(*failed, kept, identity)
+            status, cause = failed
+            raise NoAnswerError(cause, status, kept, identity)
         return replace(_samples(exchange, self.model, asked), exchange=kept, identity=identity)
 
 
@@ -104,7 +105,7 @@ class UnservedMember:
             NoAnswerError: always.
         """
         del asked
-        raise NoAnswerError(MemberStatus.DOWN, "its model server is not one of this deployment's")
+        raise NoAnswerError("its model server is not one of this deployment's")
 
 
 def model_member(
