@@ -17,6 +17,7 @@ from arbiter.errors import StaleStateError
 from arbiter.lifecycle import (
     CLOSING,
     DOCUMENTS,
+    OPTIONAL_DOCUMENTS,
     CaseState,
     Effect,
     EntryType,
@@ -140,7 +141,7 @@ def advance(
     for entry_type in outcome.entries:
         seq += 1
         commits: list[tuple[str, str]] = []
-        for name in sorted(DOCUMENTS.get(entry_type, ())):
+        for name in sorted(_documents_of(entry_type, unused)):
             commitment, ciphertext = _seal(house, key, seq, name, unused.pop(name))
             commits.append((name, commitment))
             sealed.append((seq, name, ciphertext))
@@ -194,6 +195,12 @@ def messages_of(outcome: Step, first_seq: int) -> tuple[NewMessage, ...]:
             case _:
                 pass
     return tuple(messages)
+
+
+def _documents_of(entry_type: EntryType, given: Mapping[str, bytes]) -> frozenset[str]:
+    """Return the documents an entry must commit to, and those it may that are there."""
+    optional = OPTIONAL_DOCUMENTS.get(entry_type, frozenset())
+    return DOCUMENTS.get(entry_type, frozenset()) | (optional & given.keys())
 
 
 def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes) -> tuple[str, bytes]:

@@ -47,7 +47,7 @@ async def run(name: str, case: LabelledCase) -> tuple[str, tuple[Reason, ...], t
     if excluded:
         return "escalated", excluded, ()
     put = address(protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
-    opinions = tuple([opinion async for opinion in ask_panel(shelved(name).members, put, _Clock())])
+    opinions = tuple([item.opinion async for item in ask_panel(shelved(name).members, put, _Clock())])
     around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now)
     verdict = adjudicate(around, shelved(name), taken, opinions).verdict
     match verdict.kind:
