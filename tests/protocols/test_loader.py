@@ -377,8 +377,13 @@ def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nothing", "..", "../deterioration", ""])
 def test_only_shipped_names_are_shipped(name: str) -> None:
     assert "deterioration" in shipped()
+    assert "surgery_readiness" not in shipped()
     with pytest.raises(NotFoundError):
         read_shipped(name)
+
+
+def test_a_protocol_is_shipped_under_its_own_id() -> None:
+    assert [read_shipped(name).protocol.id for name in shipped()] == list(shipped())
 
 
 @pytest.mark.parametrize("spoilt", ["!" * 9_000, "&" + "a" * 9_000, "k" * 9_000 + ": x", "*" + "a" * 9_000])
