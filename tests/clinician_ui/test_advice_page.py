@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html import unescape
 
 import pytest
 
 from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.loader import read_shipped
-from arbiter.workflow.intake import SubjectRef, Submission, submit
-from tests.clinician_ui.conftest import SUBJECT, Ward
-from tests.houses import SITE
+from arbiter.workflow.intake import submit
+from tests.clinician_ui.conftest import Ward
+from tests.houses import submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,13 +20,9 @@ EXAMPLES = {case.id: case for case in read_shipped(NAME).examples}
 
 
 async def planned(ward: Ward, example: str) -> CaseId:
-    made = Submission(
-        protocol=NAME,
-        site=SITE,
-        subject=SubjectRef("urn:example:patients", f"{SUBJECT}-{example}"),
-        encounter=None,
-        risk_class=RiskClass.ROUTINE,
-        facts=EXAMPLES[example].raw_facts(ward.clock.now()),
+    now = ward.clock.now()
+    made = replace(
+        submission(now), protocol=NAME, risk_class=RiskClass.ROUTINE, facts=EXAMPLES[example].raw_facts(now)
     )
     submitted = await submit(ward.house, ward.client, made, f"advice-{example}", example.encode())
     await ward.house.errands.finish(10)

@@ -10,7 +10,7 @@ HEALTHY: Mapping[str, FactValue] = {
     "sex": "female",
     "body_mass_index": Decimal(24),
     "neck_circumference": Decimal(34),
-    "creatinine": Decimal("0.9"),
+    "creatinine": Decimal(80),
     "haemoglobin": Decimal(14),
     "spo2_on_air": Decimal(98),
     "planned_duration": Decimal(60),

@@ -27,6 +27,10 @@ PROCEDURE = {
 }  # fmt: skip
 
 
+# What intake makes of a creatinine in mg/dL: times 88.42, whole.
+UMOL = {"0.7": 62, "1.0": 88, "1.50": 133, "1.51": 134, "1.6": 141, "6": 531}
+
+
 def second_opinion(age: int, asa: int, function: str, creatinine: str, procedure: str) -> float:
     """The model once more, in floating point and from the decimals above: the risk in per cent."""
     x = -5.25 + 0.02 * age + ASA[asa] + FUNCTION[function] + PROCEDURE[procedure]

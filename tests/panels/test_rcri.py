@@ -15,7 +15,7 @@ FACTORS: dict[str, Any] = {
     "heart_failure": True,
     "cerebrovascular_disease": True,
     "insulin_treatment": True,
-    "creatinine": "2.01",
+    "creatinine": 178,
 }
 
 
@@ -30,9 +30,9 @@ FACTORS: dict[str, Any] = {
         ("heart_failure", True, 1),
         ("cerebrovascular_disease", True, 1),
         ("insulin_treatment", True, 1),
-        ("creatinine", "2.00", 0),
-        ("creatinine", "2.01", 1),
-        ("creatinine", "9", 1),
+        ("creatinine", 177, 0),
+        ("creatinine", 178, 1),
+        ("creatinine", 800, 1),
     ],
 )
 def test_each_factor_counts_one(fact: str, value: Any, points: int) -> None:

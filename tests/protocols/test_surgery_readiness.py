@@ -183,6 +183,8 @@ EDGES = [
     ("rcri-six", "rcri", "RCRI 6,", "elevated"),
     ("creatinine-177", "rcri", "RCRI 1,", "low"),
     ("creatinine-178", "rcri", "RCRI 2,", "elevated"),
+    ("creatinine-2-00-mg", "rcri", "RCRI 1,", "low"),
+    ("creatinine-2-01-mg", "rcri", "RCRI 2,", "elevated"),
     ("mica-just-below", "gupta-mica", "Gupta MICA 0.985%", "low"),
     ("mica-just-above", "gupta-mica", "Gupta MICA 1.005%", "elevated"),
     ("ariscat-25", "ariscat", "ARISCAT 25,", "low"),
@@ -272,10 +274,10 @@ def test_no_title_of_a_fact_names_a_member_before_the_panel_is_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "unit", "expected"),
     [
-        ("creatinine", "177", "umol/L", "2.00"),
-        ("creatinine", "178", "umol/L", "2.01"),
-        ("creatinine", "133", "umol/L", "1.50"),
-        ("creatinine", "134", "umol/L", "1.52"),
+        ("creatinine", "2.0", "mg/dL", "177"),
+        ("creatinine", "2.01", "mg/dL", "178"),
+        ("creatinine", "1.5", "mg/dL", "133"),
+        ("creatinine", "1.51", "mg/dL", "134"),
         ("haemoglobin", "130", "g/L", "13.0"),
         ("haemoglobin", "8.1", "mmol/L", "13.1"),
         ("neck_circumference", "15.75", "[in_i]", "40.0"),

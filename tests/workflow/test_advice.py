@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,24 +16,18 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import SubjectRef, Submission, submit
+from arbiter.workflow.intake import Submission, submit
 from arbiter.workflow.reading import certificate, decision, wait_until_settled
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, open_case, reveal, sign
-from tests.houses import SITE, a_client, a_house, a_reviewer, settle
+from tests.houses import a_client, a_house, a_reviewer, settle, submission
 
 NAME = "surgery-readiness"
 EXAMPLES = {case.id: case for case in read_shipped(NAME).examples}
 
 
 def planned(house: House, example: LabelledCase, risk: RiskClass) -> Submission:
-    return Submission(
-        protocol=NAME,
-        site=SITE,
-        subject=SubjectRef("urn:example:patients", f"{example.id}-{risk.value}"),
-        encounter="visit-1",
-        risk_class=risk,
-        facts=example.raw_facts(house.clock.now()),
-    )
+    now = house.clock.now()
+    return replace(submission(now), protocol=NAME, risk_class=risk, facts=example.raw_facts(now))
 
 
 @pytest.mark.parametrize("mode", [Mode.DEMONSTRATION, Mode.PRODUCTION])
@@ -75,8 +70,7 @@ async def test_facts_that_were_not_sent_are_listed_and_nobody_waits_for_them(
         document = decode(await certificate(house, client, submitted.case))
         reasons = {reason["code"]: reason["sentence"] for reason in document["verdict"]["reasons"]}
         assert (
-            reasons["facts-missing"]
-            == "Facts are missing that would let the panel answer: Creatinine in serum."
+            reasons["facts-missing"] == "Facts are missing that would let the panel answer: Serum creatinine."
         )
         assert "cardiac-risk" not in document["facets"]
         assert "cardiac-risk-unknown" in {hit["rule"] for hit in document["policy"]["hits"]}

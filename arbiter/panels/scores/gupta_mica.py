@@ -3,7 +3,7 @@
 Source: Gupta PK, Gupta H, Sundaram A, Kaushik M, Fang X, Miller WJ, et al. Development and validation of a risk calculator
 for prediction of cardiac risk after surgery. Circulation 2011; 124(4): 381-387, doi 10.1161/CIRCULATIONAHA.110.015701. A
 logistic model of five inputs: age, class of the American Society of Anesthesiologists, functional status, a creatinine
-above 1.5 mg/dL (133 umol/L), and the group of procedures. Risk = e^x / (1 + e^x), x = -5.25 + the sum of coefficients.
+above 1.5 mg/dL (read here as above 133 umol/L), and the group of procedures. Risk = e^x / (1 + e^x), x = -5.25 + the sum of coefficients.
 
 Points here are hundredths of a unit of x, in which every published coefficient is a whole number; `total` is their sum
 without the intercept. So the band is found by comparing whole numbers, the same on every machine; the risk shown beside it
@@ -47,7 +47,7 @@ ELEVATED_FROM: Final = 66
 """-459 without the intercept: the first hundredth of x at which the risk is 1% or more."""
 
 AGE: Final = SlopeRow("age", "age", "a", 2)
-CREATININE: Final = Row("creatinine", "creatinine", "mg/dL", (band(0, None, "1.5"), above(61, "1.5")))
+CREATININE: Final = Row("creatinine", "creatinine", "umol/L", (band(0, None, "133"), above(61, "133")))
 ASA: Final = CodeRow(
     "asa_class",
     "ASA class",

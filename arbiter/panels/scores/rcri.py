@@ -4,7 +4,7 @@ Source: Lee TH, Marcantonio ER, Mangione CM, Thomas EJ, Polanczyk CA, Cook EF, e
 validation of a simple index for prediction of cardiac risk of major noncardiac surgery. Circulation 1999; 100(10):
 1043-1049, doi 10.1161/01.cir.100.10.1043. One point each: an intraperitoneal, intrathoracic or suprainguinal vascular
 operation; a history of ischaemic heart disease, of congestive heart failure, of cerebrovascular disease; insulin before
-the operation; a creatinine above 2.0 mg/dL (177 umol/L).
+the operation; a creatinine above 2.0 mg/dL, read here as above 177 umol/L.
 
 Classes: 0 is I, 1 is II, 2 is III, 3 or more is IV. Major cardiac complications (infarction, pulmonary oedema,
 ventricular fibrillation or cardiac arrest, complete heart block) came to 0.5, 1.3, 4 and 9% where it was derived, to 0.4,
@@ -50,7 +50,7 @@ ISCHAEMIA: Final = FlagRow("ischaemic_heart_disease", "ischaemic heart disease",
 FAILURE: Final = FlagRow("heart_failure", "heart failure", yes=1, no=0)
 STROKE: Final = FlagRow("cerebrovascular_disease", "stroke or transient ischaemic attack", yes=1, no=0)
 INSULIN: Final = FlagRow("insulin_treatment", "treated with insulin", yes=1, no=0)
-CREATININE: Final = Row("creatinine", "creatinine", "mg/dL", (band(0, None, "2.0"), above(1, "2.0")))
+CREATININE: Final = Row("creatinine", "creatinine", "umol/L", (band(0, None, "177"), above(1, "177")))
 ROWS: Final[tuple[AnyRow, ...]] = (SITE, ISCHAEMIA, FAILURE, STROKE, INSULIN, CREATININE)
 NEEDS: Final = tuple(row.fact for row in ROWS)
 

@@ -62,7 +62,7 @@ UNITS: Final[Mapping[str, tuple[str, tuple[str, float, float, int] | None]]] = M
         "planned_duration": ("min", ("h", 1 / 60, 0, 2)),
         "days_since_infarction": ("d", ("wk", 1 / 7, 0, 1)),
         "days_since_coronary_stent": ("d", ("wk", 1 / 7, 0, 1)),
-        "creatinine": ("mg/dL", ("umol/L", 88.42, 0, 0)),
+        "creatinine": ("umol/L", ("mg/dL", 1 / 88.42, 0, 2)),
         "haemoglobin": ("g/dL", ("g/L", 10, 0, 0)),
         "spo2_on_air": ("%", None),
         "systolic_bp": ("mm[Hg]", ("kPa", 1 / 7.50061576, 0, 1)),
@@ -232,7 +232,7 @@ def _record(random: Random, patient: Patient) -> dict[str, Any]:
         "active_cardiac_condition": has(patient.heart, 1.9),
         "hypertension": has(max(patient.heart, patient.sleep * 0.7), 0.75),
         "insulin_treatment": has(patient.changeable, 1.1),
-        "anticoagulant": has(patient.heart, 1.3),
+        "anticoagulant": "none",
         "respiratory_infection": has(max(patient.changeable * 0.7, patient.lungs * 0.7), 0.95),
         "loud_snoring": has(patient.sleep, 0.8),
         "daytime_tiredness": has(patient.sleep, 0.95, 0.4),
@@ -241,7 +241,8 @@ def _record(random: Random, patient: Patient) -> dict[str, Any]:
     }
     if has(patient.sleep, 1.6):
         found["sleep_apnoea"] = random.choice(["treated", "untreated"])
-    if found["anticoagulant"]:
+    if has(patient.heart, 1.3):
+        found["anticoagulant"] = random.choice(["vitamin-k-antagonist", "other"])
         found["anticoagulant_plan"] = random.random() < 0.75
     if ischaemia and random.random() < 0.5:
         found["days_since_infarction"] = round(random.expovariate(1 / 900)) + 5
@@ -251,11 +252,11 @@ def _record(random: Random, patient: Patient) -> dict[str, Any]:
 
 
 def _measured(random: Random, patient: Patient) -> dict[str, Any]:
-    creatinine = random.lognormvariate(-0.12 + 0.22 * max(patient.heart, patient.reserve), 0.2)
+    creatinine = random.lognormvariate(4.36 + 0.22 * max(patient.heart, patient.reserve), 0.2)
     haemoglobin = random.gauss(14.2 + 0.6 * patient.male - 1.7 * patient.changeable, 0.9)
     systolic = random.gauss(128 + 14 * patient.changeable + 6 * patient.heart, 12)
     found: dict[str, Any] = {
-        "creatinine": round(min(12.0, max(0.4, creatinine)), 2),
+        "creatinine": round(min(1_000, max(35, creatinine))),
         "haemoglobin": round(min(18.5, max(6.0, haemoglobin)), 1),
         "spo2_on_air": round(min(100, max(80, random.gauss(97.6 - 2.6 * patient.lungs, 1)))),
         "systolic_bp": round(min(230, max(85, systolic))),
