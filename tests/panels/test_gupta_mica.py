@@ -43,7 +43,7 @@ def patient(age: int, asa: int, function: str, creatinine: str, procedure: str) 
         age=age,
         asa_class=f"asa-{asa}",
         functional_status=function,
-        creatinine=creatinine,
+        creatinine=UMOL[creatinine],
         procedure=procedure,
     )
 

@@ -161,7 +161,9 @@ class SlopeRow:
         if isinstance(value, bool) or not isinstance(value, Decimal) or not value.is_finite():
             raise TypeError(f"{self.fact}: expected a finite number, {type(value).__name__} came")
         points = int((value * self.per_unit).to_integral_value(rounding=ROUND_CEILING))
-        return Component(self.fact, value, points, f"{self.title}, {self.per_unit} points for each {self.unit}")
+        return Component(
+            self.fact, value, points, f"{self.title}, {self.per_unit} points for each {self.unit}"
+        )
 
     def definition(self) -> dict[str, object]:
         """Return the row as plain JSON values, for the score's digest."""
