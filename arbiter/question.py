@@ -194,6 +194,9 @@ class Strategy(StrEnum):
 class Adjudication:
     """The protocol's settings for weighing opinions.
 
+    Where no seat answers the question, `automatic` is false and the three `least_` numbers are 0: there are no opinions to
+    weigh, and the panel advises the clinician who decides.
+
     `threshold` is the share of weight the leading option must exceed (weighted strategy);
     `greatest_between` and `greatest_within` bound normalised disagreement, 0 to 1; `family_correlation` is the
     prior error correlation of two members of one family, 0 to 1. `asks_for_facts` lets an abstention for missing

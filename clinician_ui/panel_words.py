@@ -101,10 +101,14 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class PanelPage:
-    """All that a reviewer sees of the panel; `asked` is false where no member was asked about these facts."""
+    """All that a reviewer sees of the panel.
+
+    `asked` is false where no member was asked about these facts, `votes` where none is there to answer the question itself.
+    """
 
     own: OwnWords | None
     asked: bool
+    votes: bool
     leaning: str
     tally: tuple[str, ...]
     disagreement: tuple[str, ...]
@@ -128,9 +132,10 @@ def panel_page(revealed: RevealedCase, page: CasePage) -> PanelPage:
     return PanelPage(
         own=None if own is None else _own(own, page),
         asked=any(seat.status != NOT_HEARD for seat in read.opinions),
+        votes=bool(voting),
         leaning=_leaning(read, titles),
         tally=_tally(voting, titles),
-        disagreement=_disagreement(read),
+        disagreement=_disagreement(read) if voting else (),
         reasons=tuple(reason.sentence for reason in read.verdict.reasons),
         members=_cards(voting, titles, page, own),
         facets=tuple(_facet(read, facet, page) for facet in _facet_ids(read)),

@@ -208,6 +208,8 @@ _UNITS = {
     "mL/min/{1.73_m2}": "mL/min/1.73 m²",
     "{drink}/wk": "drinks a week",
     "a": "years",
+    "d": "days",
+    "kg/m2": "kg/m²",
     "h": "hours",
     "min": "minutes",
     "{score}": "",

@@ -11,18 +11,22 @@ from arbiter.model import MemberId
 from arbiter.panels.member import Member
 from arbiter.panels.score_member import ScoreMember
 from arbiter.panels.scores import (
+    ariscat,
     atria_stroke,
     cart,
     cha2ds2_va,
     cha2ds2_vasc,
+    gupta_mica,
     has_bled,
     mews,
     news2,
     orbit,
     qsofa,
+    rcri,
     sirs,
+    stop_bang,
 )
-from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score
+from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score, SlopeRow
 from arbiter.panels.vllm.member import model_member
 from arbiter.panels.vllm.prompt import PROMPTS, Prompt
 from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
@@ -36,8 +40,9 @@ _ANTICOAGULATION: Final = (
     has_bled.SCORE,
     orbit.SCORE,
 )
+_SURGERY_READINESS: Final = (rcri.SCORE, gupta_mica.SCORE, ariscat.SCORE, stop_bang.SCORE)
 SCORES: Final[Mapping[str, Score]] = MappingProxyType(
-    {score.name: score for score in (*_DETERIORATION, *_ANTICOAGULATION)}
+    {score.name: score for score in (*_DETERIORATION, *_ANTICOAGULATION, *_SURGERY_READINESS)}
 )
 
 
@@ -119,7 +124,7 @@ def _check(score: Score, seat: Seat, protocol: Protocol) -> None:
 
 def _reads(row: AnyRow, spec: FactSpec) -> bool:
     match row:
-        case Row():
+        case Row() | SlopeRow():
             return spec.kind is FactKind.NUMBER and spec.unit == row.unit
         case CodeRow():
             known = {code for code, _ in row.codes}
@@ -130,7 +135,7 @@ def _reads(row: AnyRow, spec: FactSpec) -> bool:
 
 def _wanted(row: AnyRow) -> str:
     match row:
-        case Row():
+        case Row() | SlopeRow():
             return f"a number in {row.unit}"
         case CodeRow():
             return f"codes among {', '.join(code for code, _ in row.codes)}"

@@ -157,8 +157,12 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
             finder.report(
                 ("panel", index, key), "value", f"expected {key!r} only on a seat that answers the question"
             )
-    if all(seat.asks != QUESTION for seat in protocol.panel):
-        finder.report(("panel",), "reference", "expected a seat that answers the question, none does")
+    if protocol.adjudication.automatic and all(seat.asks != QUESTION for seat in protocol.panel):
+        finder.report(
+            ("panel",),
+            "reference",
+            "expected a seat that answers the question, or 'automatic: false'; there is neither",
+        )
 
 
 def _check_backends(panel: list[SeatPart], finder: Finder) -> None:
@@ -202,6 +206,12 @@ def _check_model(model: ModelPart, path: Path, finder: Finder) -> None:
 
 def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:
     voting = [seat for seat in panel if seat.asks == QUESTION]
+    if not voting:
+        _check_without_voters(settings, finder)
+        return
+    for key, least in (("least_valid", settings.least_valid), ("least_families", settings.least_families)):
+        if least < 1:
+            finder.report(("adjudication", key), "value", f"expected a number of at least 1, {least} came")
     families = {seat.family for seat in voting}
     limits: tuple[tuple[str, Decimal | int, int, str], ...] = (
         ("least_valid", settings.least_valid, len(voting), "voting seats"),
@@ -213,6 +223,24 @@ def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finde
             finder.report(
                 ("adjudication", key), "value", f"expected at most the {limit} {what}, {value} came"
             )
+
+
+def _check_without_voters(settings: AdjudicationPart, finder: Finder) -> None:
+    """A panel that only answers facets has no quorum to set and no answer that a further fact could bring about."""
+    limits: tuple[tuple[str, Decimal | int], ...] = (
+        ("least_valid", settings.least_valid),
+        ("least_families", settings.least_families),
+        ("least_effective", settings.least_effective),
+    )
+    for key, value in limits:
+        if value != 0:
+            finder.report(
+                ("adjudication", key), "value", f"expected 0, no seat answers the question; {value} came"
+            )
+    if settings.asks_for_facts:
+        finder.report(
+            ("adjudication", "asks_for_facts"), "value", "expected false, no seat answers the question"
+        )
 
 
 def check_policy(policy: PolicyFile, protocol: ProtocolFile, finder: Finder) -> None:

@@ -215,8 +215,8 @@ class AdjudicationPart(_Part):
     strategy: Annotated[Strategy, Field(strict=False)]
     automatic: bool
     threshold: Share
-    least_valid: Annotated[int, Field(ge=1, le=64)]
-    least_families: Annotated[int, Field(ge=1, le=64)]
+    least_valid: Annotated[int, Field(ge=0, le=64)]
+    least_families: Annotated[int, Field(ge=0, le=64)]
     least_effective: Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=64)]
     greatest_between: Share
     greatest_within: Share

@@ -162,6 +162,19 @@ def test_an_identity_of_another_shape_is_an_error() -> None:
         shown(seat("a", "yes", identity={"kind": "vllm"}))
 
 
+def test_a_panel_without_voters_leans_nowhere_and_is_not_said_to_disagree() -> None:
+    seats = (seat("a", "high", asks="cardiac-risk"), seat("b", "low", asks="cardiac-risk"))
+    page = shown(*seats, facets={"cardiac-risk": "high"})
+    assert (page.asked, page.votes, page.tally, page.members, page.disagreement) == (True, False, (), (), ())
+    assert [(facet.title, facet.answer, len(facet.members)) for facet in page.facets] == [
+        ("Cardiac risk", "High", 2)
+    ]
+
+
+def test_a_panel_with_one_voter_among_facets_still_votes() -> None:
+    assert shown(seat("a", "no"), seat("b", "low", asks="cardiac-risk")).votes
+
+
 def test_a_panel_that_nobody_asked_is_told_apart() -> None:
     assert not shown(seat("a", None, "not-heard")).asked
     assert shown(seat("a", None, "not-heard"), seat("b", None, "down")).asked
@@ -192,7 +205,8 @@ def test_what_was_not_measured_is_not_called_agreement() -> None:
 
 def test_members_that_err_together_are_counted_as_fewer_voices() -> None:
     numbers = measured(valid="3.000000", effective="1.363636", between="0.1", within="0.0")
-    assert "the 3 that answered count as 1.4 independent voices" in shown(verdict=numbers).disagreement[-1]
+    page = shown(seat("a", "no"), verdict=numbers)
+    assert "the 3 that answered count as 1.4 independent voices" in page.disagreement[-1]
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,8 @@ def blind(*facts: BlindFact, claim_minutes: int | None = 14, system: str = "urn:
         ("2.6", "mmol/L", "2.6 mmol/L"),
         ("45", "mL/min/{1.73_m2}", "45 mL/min/1.73 m²"),
         ("7.5", "{drink}/wk", "7.5 drinks a week"),
+        ("59", "d", "59 days"),
+        ("26.4", "kg/m2", "26.4 kg/m²"),
         ("yes", None, "Yes"),
         ("Responds to pain", None, "Responds to pain"),
         ("5", "something new", "5 something new"),

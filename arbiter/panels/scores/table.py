@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import TypeAlias
 
 from arbiter.model import FactValue
@@ -144,6 +144,33 @@ class FlagRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SlopeRow:
+    """One numeric parameter that adds the same whole number of points for every unit of it, as in a regression."""
+
+    fact: str
+    title: str
+    unit: str
+    per_unit: int
+
+    def read(self, value: FactValue) -> Component:
+        """Return the points for a value; a part of a point counts as a whole one.
+
+        Raises:
+            TypeError: when the value is no finite number.
+        """
+        if isinstance(value, bool) or not isinstance(value, Decimal) or not value.is_finite():
+            raise TypeError(f"{self.fact}: expected a finite number, {type(value).__name__} came")
+        points = int((value * self.per_unit).to_integral_value(rounding=ROUND_CEILING))
+        return Component(
+            self.fact, value, points, f"{self.title}, {self.per_unit} points for each {self.unit}"
+        )
+
+    def definition(self) -> dict[str, object]:
+        """Return the row as plain JSON values, for the score's digest."""
+        return {"fact": self.fact, "unit": self.unit, "per_unit": self.per_unit}
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """What one fact contributed: the value read, its points, and the band it fell in, in words."""
 
@@ -171,7 +198,7 @@ class ScoreResult:
     summary: str
 
 
-AnyRow: TypeAlias = Row | CodeRow | FlagRow
+AnyRow: TypeAlias = Row | CodeRow | FlagRow | SlopeRow
 
 
 @dataclass(frozen=True, slots=True)
