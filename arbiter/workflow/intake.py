@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from arbiter.documents import encode
 from arbiter.errors import (
@@ -267,13 +267,13 @@ def _begin_work(
     if not any(isinstance(effect, AskPanel) for effect in docket.effects):
         return False
     hand = InHand(docket.written(), key, shelved, taken, ())
-    house.errands.start(docket.case, _counted(ticket, deliberate(house, hand)))
+    house.errands.start(docket.case, _counted(house, hand, ticket))
     return True
 
 
-async def _counted(ticket: Ticket | None, work: Coroutine[Any, Any, None]) -> None:
+async def _counted(house: House, hand: InHand, ticket: Ticket | None) -> None:
     try:
-        await work
+        await deliberate(house, hand)
     finally:
         if ticket is not None:
             ticket.give_back(concluded=True)

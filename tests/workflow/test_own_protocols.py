@@ -15,7 +15,7 @@ from arbiter.documents import decode
 from arbiter.errors import ConfigurationError, InvalidProtocolError
 from arbiter.lifecycle import Answer, Phase
 from arbiter.model import ActorId, MemberStatus
-from arbiter.protocols.loader import read_shipped
+from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
@@ -47,14 +47,14 @@ async def test_own_protocols_are_in_force_beside_the_shipped(database: Database,
     write_bundle(own / ".git", "not a protocol")
     (own / "README.txt").write_text("not a folder")
     found = await in_force(tmp_path / "data", database, protocols=own)
-    assert found.keys() == {"deterioration", "ward-one"}
+    assert found.keys() == {*shipped(), "ward-one"}
     assert found["deterioration"] == read_shipped("deterioration").protocol.content_hash
 
 
 async def test_an_own_protocol_replaces_the_shipped_one_of_its_id(database: Database, tmp_path: Path) -> None:
     write_bundle(tmp_path / "own" / "mine", protocol_text("deterioration", panel_seconds=7))
     found = await in_force(tmp_path / "data", database, protocols=tmp_path / "own")
-    assert found.keys() == {"deterioration"}
+    assert found.keys() == set(shipped())
     assert found["deterioration"] != read_shipped("deterioration").protocol.content_hash
 
 
@@ -144,7 +144,7 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
         seen = (await asyncio.to_thread(httpx.get, f"{url}/seen", trust_env=False)).json()
         assert seen["last"]["good"]["authorization"] == "Bearer a-key-of-its-own"
     async with a_house(data, database, settings=settings(data)) as house:
-        assert house.shelf.current.keys() == {"deterioration"}
+        assert house.shelf.current.keys() == set(shipped())
         assert await certificate(house, client, case) == before
         assert all(step.same for step in await replay_case(house, case))
         async with house.store.read() as transaction:
