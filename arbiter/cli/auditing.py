@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +52,8 @@ def audit_verify(*, as_json: AsJson = False) -> None:
 
 
 async def _verify(house: House) -> tuple[LogReport, bool]:
+    import asyncio
+
     from arbiter.workflow.auditing import verify_log
     from arbiter.workflow.kept import NAME as KEPT_NAME
 
