@@ -67,5 +67,8 @@ def step(kind: str) -> str:
 
 
 def local_time(text: str) -> str:
-    """Return an instant of the server's in this machine's own time zone, as a clock on the wall shows it."""
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Return an instant of the server's in this machine's own time zone, as a clock on the wall shows it; what is none is shown as it came."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return text

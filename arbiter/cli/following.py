@@ -5,7 +5,6 @@ Each step is told once and in order: the server numbers them, and a new connecti
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Generator, Iterator
@@ -19,13 +18,14 @@ from httpx_sse import EventSource, ServerSentEvent, SSEError
 
 from arbiter.cli.case_showing import show_case
 from arbiter.cli.case_words import local_time, step
-from arbiter.cli.door import Server, call, case_in, check, json_of, unreachable
+from arbiter.cli.door import Server, call, case_in, check, json_in, json_of, unreachable
 from arbiter.cli.output import err, out
 from arbiter.errors import UnavailableError
 
 SILENCE_SECONDS = 45.0
 """The server says something every 15 seconds; when it says nothing for this long, the connection is dead."""
 
+RECONNECT_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.5
 _SEQ = re.compile(r"[0-9]{1,9}")
@@ -77,7 +77,11 @@ def _events(client: httpx.Client, path: str, patience: float) -> Iterator[Server
     trail = Trail()
     while True:
         try:
+            before = trail.last_id
             over = yield from _one_connection(client, path, trail)
+            if not over and trail.last_id == before:
+                # It ended well and said nothing, as one does that has lived its time: no reason to hurry.
+                time.sleep(RECONNECT_SECONDS)
         except UnavailableError as error:
             trail.wait(error, patience)
             continue
@@ -97,7 +101,8 @@ def _one_connection(client: httpx.Client, path: str, trail: Trail) -> Generator[
             check(reply)
             trail.heard()
             for event in EventSource(reply).iter_sse():
-                if _SEQ.fullmatch(event.id):
+                # The library also hands over comments and `retry`, as events without data (HTML 9.2.6 drops those).
+                if event.data and _SEQ.fullmatch(event.id) and int(event.id) > int(trail.last_id or -1):
                     trail.last_id = event.id
                     yield event
     except SSEError as error:
@@ -108,7 +113,8 @@ def _one_connection(client: httpx.Client, path: str, trail: Trail) -> Generator[
 
 
 def _print_step(event: ServerSentEvent) -> None:
-    told = json.loads(event.data)
-    out.print(
-        f"{local_time(told['at'])}  {event.id:>3}  {told['type']:<20} {step(told['type'])}", markup=False
-    )
+    match json_in(event.data):
+        case {"type": str(kind), "at": str(at)}:
+            out.print(f"{local_time(at)}  {event.id:>3}  {kind:<20} {step(kind)}", markup=False)
+        case _:
+            raise UnavailableError("expected a step of the case from the server, something else came")
