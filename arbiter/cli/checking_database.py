@@ -84,13 +84,9 @@ async def _inside(settings: Settings, url: str) -> AsyncIterator[Finding]:
     findings = await asyncio.to_thread(lambda: list(_server(url, is_embedded=is_embedded)))
     for finding in findings:
         yield finding
-    if all(finding.state != "fail" for finding in findings) and await asyncio.to_thread(_at_head, url):
+    if {"database", "schema"} <= {finding.check for finding in findings if finding.state == "ok"}:
         async for finding in _log(settings, url):
             yield finding
-
-
-def _at_head(url: str) -> bool:
-    return migrate.current(url) == migrate.head()
 
 
 def _server(url: str, *, is_embedded: bool) -> Iterator[Finding]:
