@@ -56,7 +56,12 @@ Wait = Annotated[
         "--wait", min=0, max=MOST_WAIT_SECONDS, help="Seconds to wait for the case to settle; 0: do not."
     ),
 ]
-Again = Annotated[bool, typer.Option("--again", help="Make another case even if this one was sent before.")]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again", help="Send anew what was sent before, under another key; an example with new times."
+    ),
+]
 
 
 def submit(
@@ -74,7 +79,7 @@ def submit(
 ) -> None:
     """Hand a case to a running Arbiter and show what becomes of it.
 
-    The same command again finds the same case; `--again` makes another. Showing a decision or an escalation's reasons
+    The same command again finds the same case. Showing a decision or an escalation's reasons
     reads them, and the log notes every reading; `--json` prints the server's answer to the submission and reads nothing.
 
     Exit status: 0 taken and settled (or taken, with `--wait 0`); 2 the command line or the file does not fit;
@@ -147,7 +152,11 @@ def _show(client: httpx.Client, request: Request, reply: httpx.Response, *, quie
     if quiet:
         return settled
     if reply.headers.get("Idempotency-Replayed") == "true":
-        err.print("sent before: this is the case it made; --again makes another", style="yellow")
+        err.print("sent before: this is the case it made; --again sends it anew", style="yellow")
+    if reply.headers.get("Arbiter-Duplicate") == "true":
+        err.print(
+            "the same facts about the same patient are there already: this is their case", style="yellow"
+        )
     show_case(client, case)
     if not settled:
         err.print(f"not settled yet; follow it with: arbiter watch {case['id']}", markup=False)

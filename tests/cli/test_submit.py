@@ -44,16 +44,26 @@ def test_a_file_is_decided_and_told_in_words(submit: Any, tmp_path: Path) -> Non
     assert "Three of three voting members gave a valid answer" in ended.out
 
 
-def test_the_same_command_again_finds_the_same_case_and_again_makes_another(
-    submit: Any, tmp_path: Path
-) -> None:
+def test_the_same_command_again_finds_the_same_case(submit: Any, tmp_path: Path) -> None:
     file = str(case_file(tmp_path, subject="made-up-2"))
-    first, second, third = (submit(file, "--json"), submit(file, "--json"), submit(file, "--json", "--again"))
-    ids = [json.loads(ended.out)["id"] for ended in (first, second, third)]
-    assert ids[0] == ids[1] != ids[2]
-    shown = submit(file)
-    assert ids[0] in shown.out
-    assert "sent before" in shown.err
+    first, second = submit(file, "--json"), submit(file)
+    assert json.loads(first.out)["id"] in second.out
+    assert "sent before" in second.err
+
+
+def test_again_sends_a_file_under_another_key(arbiter: Arbiter, tmp_path: Path) -> None:
+    with a_stub(reply(201, moved("cancelled"))) as stub:
+        for again in ((), ("--again",), ("--again",)):
+            to(stub, arbiter, str(case_file(tmp_path)), *again)
+        keys = [sent["headers"]["Idempotency-Key"] for sent in stub.asked]
+    assert len(set(keys)) == 3
+
+
+def test_a_case_that_was_there_already_is_told_as_such(arbiter: Arbiter, tmp_path: Path) -> None:
+    with a_stub(reply(200, moved("cancelled"), Arbiter_Duplicate="true")) as stub:
+        ended = to(stub, arbiter, str(case_file(tmp_path)))
+    assert ended.status == Status.DONE
+    assert "there already" in ended.err
 
 
 def test_an_example_is_dated_once_so_that_repeating_it_is_a_repeat(submit: Any) -> None:
