@@ -53,8 +53,9 @@ def test_the_same_command_again_finds_the_same_case(submit: Any, tmp_path: Path)
 
 def test_again_sends_a_file_under_another_key(arbiter: Arbiter, tmp_path: Path) -> None:
     with a_stub(reply(201, moved("cancelled"))) as stub:
+        file = str(case_file(tmp_path))
         for again in ((), ("--again",), ("--again",)):
-            to(stub, arbiter, str(case_file(tmp_path)), *again)
+            to(stub, arbiter, file, *again)
         keys = [sent["headers"]["Idempotency-Key"] for sent in stub.asked]
     assert len(set(keys)) == 3
 
