@@ -23,7 +23,7 @@ STANDING: Mapping[Phase, str] = {
     Phase.ENTERED_IN_ERROR: "entered in error",
 }
 
-STEPS: Mapping[EntryType, str] = {
+STEPS: Mapping[str, str] = {
     EntryType.RECEIVED: "the case was taken",
     EntryType.ASKED: "the panel was asked",
     EntryType.OPINION: "a member answered",
@@ -45,6 +45,11 @@ STEPS: Mapping[EntryType, str] = {
     EntryType.RETRACTED: "marked as entered in error",
     EntryType.SUPERSEDED: "another case takes its place",
     EntryType.READ: "somebody read its content",
+    # Said by servers newer than this release.
+    "escalation.climbed": "the next duty group was called",
+    "escalation.unattended": "nobody answers: follow the local procedure",
+    "escalation.acknowledged": "somebody on duty answered the call",
+    "glass.broken": "somebody of another site looked, for a reason that is recorded",
 }
 
 
@@ -62,8 +67,8 @@ def standing(case: Mapping[str, Any]) -> str:
 
 
 def step(kind: str) -> str:
-    """Return what happened; an entry type of a newer server is shown as it is."""
-    return STEPS[EntryType(kind)] if kind in list(EntryType) else kind
+    """Return what happened; an entry type that has no words here is shown as it is."""
+    return STEPS.get(kind, kind)
 
 
 def local_time(text: str) -> str:

@@ -16,7 +16,7 @@ from tests.cli.stub import moved
 
 def test_every_phase_and_every_entry_type_has_words() -> None:
     assert set(case_words.STANDING) == set(Phase)
-    assert set(case_words.STEPS) == set(EntryType)
+    assert set(EntryType) <= set(case_words.STEPS)
 
 
 @pytest.mark.parametrize(
