@@ -10,7 +10,7 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -119,16 +119,38 @@ class Settings(BaseSettings):
         return self
 
 
+class ClientSettings(BaseSettings):
+    """What the commands that call a running Arbiter need: its address, and the file that holds their token."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    url: str = "http://127.0.0.1:8400"
+    token_file: Path | None = None
+
+
+_Settings = TypeVar("_Settings", Settings, ClientSettings)
+
+
 def read_settings() -> Settings:
     """Read the process's environment; raise ConfigurationError naming every variable that is unknown or unfit."""
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return _read(Settings)
+
+
+def read_client_settings() -> ClientSettings:
+    """Read what a command that calls a running Arbiter needs; raises as `read_settings`."""
+    return _read(ClientSettings)
+
+
+def _read(model: type[_Settings]) -> _Settings:
+    fields = Settings.model_fields | ClientSettings.model_fields
+    known = {f"{PREFIX}{name}".upper() for name in fields}
     unknown = [
         name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known
     ]
     if unknown:
         raise ConfigurationError("; ".join(_unknown(name, known) for name in unknown))
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
         # The values stay out of the message: a database URL holds a password.
         faults = [_fault(tuple(fault["loc"]), fault["msg"]) for fault in error.errors()]

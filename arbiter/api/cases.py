@@ -105,7 +105,7 @@ def _standing(view: CaseView, settled_status: int, headers: dict[str, str]) -> R
 _LIST_PARAMETERS = frozenset({"phase", "protocol", "risk_class", "site", "cursor", "limit"})
 
 
-@router.get("", responses=replies({200: {"model": CasePageOut}}, 400))
+@router.get("", responses=replies({200: {"model": CasePageOut}, 304: {"description": "Not changed"}}, 400))
 async def list_cases(
     request: Request,
     principal: Reader,
@@ -116,7 +116,10 @@ async def list_cases(
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page."""
+    """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page.
+
+    Made to be polled with `If-None-Match`.
+    """
     check_query(request, _LIST_PARAMETERS)
     try:
         page = await reading.list_cases(
@@ -138,10 +141,9 @@ async def list_cases(
         query = {name: value for name, value in filters.items() if value is not None}
         query |= {"limit": str(limit), "cursor": page.next_cursor}
         headers["Link"] = f'</v1/cases?{urlencode(query)}>; rel="next"'
-    return json_reply(
-        CasePageOut(cases=tuple(case_out(view) for view in page.cases), next_cursor=page.next_cursor),
-        headers=headers,
-    )
+    out = CasePageOut(cases=tuple(case_out(view) for view in page.cases), next_cursor=page.next_cursor)
+    content = out.model_dump_json().encode()
+    return bytes_reply(content, "application/json", headers | content_digests(content), request)
 
 
 @router.get(

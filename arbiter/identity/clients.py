@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from arbiter.errors import RefusedError, UnauthenticatedError
+from arbiter.errors import NotFoundError, RefusedError, UnauthenticatedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import CLIENT_ROLES, Permission, Role, check_roles, permissions_of
 from arbiter.identity.sites import check_name, check_sites
@@ -87,6 +87,14 @@ async def authenticate_client(identities: Identities, clock: Clock, token: str) 
 async def list_clients(identities: Identities) -> tuple[ClientRow, ...]:
     """Return every client ever registered, oldest first."""
     return await identities.clients()
+
+
+async def find_client(identities: Identities, client_id: str) -> ClientRow:
+    """Return a client by its id; raise NotFoundError when there is none."""
+    found = next((row for row in await identities.clients() if row.id == client_id), None)
+    if found is None:
+        raise NotFoundError(f"no client {client_id}")
+    return found
 
 
 async def disable_client(identities: Identities, clock: Clock, client_id: str) -> None:

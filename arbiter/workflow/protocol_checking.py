@@ -18,7 +18,11 @@ def check_bundle(folder: Path) -> Bundle:
         InvalidProtocolError: with every problem found, each at its `file:line:column`;
         ConfigurationError: when a seat has no member.
     """
-    bundle = read_bundle(folder)
+    return check_read_bundle(read_bundle(folder))
+
+
+def check_read_bundle(bundle: Bundle) -> Bundle:
+    """Return a bundle that is read already once the rest of it checks out; raises as `check_bundle`."""
     try:
         compiled = compile_policy(bundle.protocol)
     except InvalidProtocolError as error:

@@ -329,6 +329,17 @@ async def test_pages_follow_one_another_without_gap_or_repeat(
     assert len(set(seen)) == 6
 
 
+async def test_a_list_that_has_not_changed_is_not_sent_again(caller: Caller) -> None:
+    await settled(caller, stable_case())
+    page = await caller.get("/v1/cases?limit=1")
+    held = await caller.get("/v1/cases?limit=1", If_None_Match=page.headers["etag"])
+    assert (held.status_code, held.content) == (304, b"")
+    await settled(caller, stable_case())
+    newer = await caller.get("/v1/cases?limit=1", If_None_Match=page.headers["etag"])
+    assert newer.status_code == 200
+    assert newer.headers["etag"] != page.headers["etag"]
+
+
 async def test_the_last_page_leads_nowhere(caller: Caller) -> None:
     reply = await caller.get("/v1/cases?phase=cancelled&limit=200")
     assert reply.json()["next_cursor"] is None
