@@ -36,10 +36,16 @@ class Overrides:
     protocol: str | None
     site: str | None
     risk_class: str | None
+    training: bool = False
 
-    def members(self) -> dict[str, str]:
+    def members(self) -> dict[str, str | bool]:
         """Return those given, by the name that a case has for them."""
-        named = {"protocol": self.protocol, "site": self.site, "risk_class": self.risk_class}
+        named: dict[str, str | bool | None] = {
+            "protocol": self.protocol,
+            "site": self.site,
+            "risk_class": self.risk_class,
+            "training": self.training or None,
+        }
         return {name: value for name, value in named.items() if value is not None}
 
 
@@ -135,8 +141,12 @@ def _bundle(case: Mapping[str, Any], body: bytes, name: str, overrides: Override
     ]
     if missing:
         raise UsageError(f"{name} is a FHIR Bundle, which cannot say these itself: {', '.join(missing)}")
-    query = urlencode({member.replace("_", "-"): value for member, value in given.items()})
+    query = urlencode({member.replace("_", "-"): _parameter(value) for member, value in given.items()})
     return Request(f"{FHIR_PATH}?{query}", "application/fhir+json", body)
+
+
+def _parameter(value: str | bool) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _object_in(body: bytes, name: str) -> Mapping[str, Any]:

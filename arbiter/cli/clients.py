@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_json, show_record, show_rows
-from arbiter.identity.roles import Role
+from arbiter.identity.roles import CLIENT_ROLES, Role
 
 if TYPE_CHECKING:
     from arbiter.store.identities import ClientRow
@@ -27,7 +28,13 @@ app = typer.Typer(
 
 Roles = Annotated[
     list[Role],
-    typer.Option("--role", help="integration-client, auditor or administrator; may be given more than once."),
+    typer.Option("--role", help=f"One of {', '.join(sorted(CLIENT_ROLES))}; may be given more than once."),
+]
+ExpiresInDays = Annotated[
+    int | None,
+    typer.Option(
+        "--expires-in-days", min=1, max=3660, help="Refuse the token after so many days.", show_default=False
+    ),
 ]
 
 
@@ -36,16 +43,27 @@ Roles = Annotated[
     epilog=examples(
         'arbiter clients register "ward system" --role integration-client --site north',
         "arbiter clients register auditor --role auditor --site north --site south --json",
+        'arbiter clients register "patient index" --role patient-index --site north --expires-in-days 365',
     ),
 )
-def clients_register(name: str, role: Roles, site: Sites, *, as_json: AsJson = False) -> None:
+def clients_register(
+    name: str,
+    role: Roles,
+    site: Sites,
+    *,
+    expires_in_days: ExpiresInDays = None,
+    as_json: AsJson = False,
+) -> None:
     """Register a system and print its token, which is shown this once."""
     from arbiter.clock import SystemChance, SystemClock
     from arbiter.identity.clients import register_client
 
+    clock = SystemClock()
+    expires_at = None if expires_in_days is None else clock.now() + timedelta(days=expires_in_days)
+
     async def register(house: House) -> tuple[str, str]:
         principal, token = await register_client(
-            house.identities, SystemClock(), SystemChance(), name, role, site
+            house.identities, clock, SystemChance(), name, role, site, expires_at=expires_at
         )
         return principal.id, token
 
@@ -64,8 +82,8 @@ def clients_list(*, as_json: AsJson = False) -> None:
 
     rows = in_house(lambda house: list_clients(house.identities))
     show_rows(
-        ("id", "name", "roles", "sites", "disabled"),
-        ((row.id, row.name, row.roles, row.sites, row.disabled_at) for row in rows),
+        ("id", "name", "roles", "sites", "expires", "disabled"),
+        ((row.id, row.name, row.roles, row.sites, row.expires_at, row.disabled_at) for row in rows),
         as_json=as_json,
     )
 
@@ -96,5 +114,6 @@ def _record(row: ClientRow) -> list[tuple[str, Any]]:
         ("scopes", row.scopes),
         ("sites", row.sites),
         ("created", row.created_at),
+        ("expires", row.expires_at),
         ("disabled", row.disabled_at),
     ]

@@ -26,6 +26,7 @@ EXAMPLES = examples(
     "arbiter submit case.json --site north --risk-class emergency --wait 60",
     "arbiter submit --example deterioration/stable-after-hip",
     "arbiter submit bundle.json --protocol deterioration --site north --risk-class urgent",
+    "arbiter submit --example deterioration/stable-after-hip --training",
     "arbiter submit - --json < case.json",
 )
 
@@ -50,6 +51,10 @@ Site = Annotated[str | None, typer.Option("--site", help="Instead of the case's 
 Risk = Annotated[
     RiskClass | None, typer.Option("--risk-class", help="Instead of the case's own.", show_default=False)
 ]
+Training = Annotated[
+    bool,
+    typer.Option("--training", help="For practice: marked everywhere, told to nobody, never handed out."),
+]
 Wait = Annotated[
     int,
     typer.Option(
@@ -71,6 +76,7 @@ def submit(
     protocol: Protocol = None,
     site: Site = None,
     risk_class: Risk = None,
+    training: Training = False,
     wait: Wait = WAIT_SECONDS,
     again: Again = False,
     as_json: AsJson = False,
@@ -91,7 +97,7 @@ def submit(
     if (file is None) == (example is None):
         raise UsageError("expected a file, `-` for standard input, or --example; exactly one of them")
     server = find_server(url, token_file)
-    overrides = Overrides(protocol, site, None if risk_class is None else risk_class.value)
+    overrides = Overrides(protocol, site, None if risk_class is None else risk_class.value, training)
     request = _request(server, file, example, overrides, again=again)
     key = f"submit-{request.digest()[:48]}" + (f"-{secrets.token_hex(6)}" if again else "")
     with server.open(wait + _ANSWER_MARGIN_SECONDS) as client:
