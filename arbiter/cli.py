@@ -118,20 +118,22 @@ def demo() -> None:
     A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
     """
     from arbiter import demo as demonstration
-    from arbiter.telemetry import start_tracing
+    from arbiter.telemetry.export import telemetry
 
-    start_tracing()
-    _run(demonstration.run(out))
+    with telemetry():
+        _run(demonstration.run(out))
 
 
 @app.command()
 def serve() -> None:
     """Serve the REST door and the clinicians' pages until interrupted."""
-    from arbiter.telemetry import log_to_stderr, start_tracing
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
 
-    log_to_stderr()
-    start_tracing()
-    _run(_serve(read_settings()))
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        _run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -147,11 +149,13 @@ async def _serve(settings: Settings) -> None:
 @app.command()
 def worker() -> None:
     """Seal, watch deadlines and take up left-over cases, without any door."""
-    from arbiter.telemetry import log_to_stderr, start_tracing
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
 
-    log_to_stderr()
-    start_tracing()
-    _run(_work(read_settings()))
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        _run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

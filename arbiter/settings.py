@@ -19,6 +19,15 @@ from arbiter.errors import ConfigurationError
 PREFIX = "ARBITER_"
 
 
+class LogLevel(StrEnum):
+    """The least serious lines that the log holds."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Mode(StrEnum):
     """What the installation is for; in production a named person must approve deciding without a clinician."""
 
@@ -58,6 +67,7 @@ class Settings(BaseSettings):
     workers: bool = True
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     secure_cookies: bool = True
+    log_level: LogLevel = LogLevel.INFO
 
     @property
     def may_decide_alone(self) -> bool:

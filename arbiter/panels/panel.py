@@ -21,6 +21,7 @@ from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Answer, Asked, Member, Sample
 from arbiter.ports import Clock
 from arbiter.question import QUESTION, Protocol, Seat
+from arbiter.telemetry.members import MemberCall
 
 SAMPLES_LIMIT: Final = 64
 
@@ -73,8 +74,9 @@ async def ask_panel(
     """
     turns = [_Turn(name, members[name].identity, put, clock.now()) for name, put in asked.items()]
     late = [turn for turn in turns if turn.is_late]
+    calls = {turn.name: MemberCall(turn.name, turn.identity) for turn in turns}
     waiting = {
-        asyncio.create_task(_answer(members[turn.name], turn.asked)): turn
+        asyncio.create_task(_answer(members[turn.name], turn.asked, calls[turn.name])): turn
         for turn in turns
         if not turn.is_late
     }
@@ -83,6 +85,7 @@ async def ask_panel(
         task.add_done_callback(lambda done: answered_at.setdefault(done, clock.now()))
     try:
         for turn in late:
+            calls[turn.name].end(MemberStatus.TIMED_OUT)
             yield turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at)
         while waiting:
             soonest = min(turn.asked.deadline for turn in waiting.values())
@@ -93,10 +96,13 @@ async def ask_panel(
             for task, turn in list(waiting.items()):
                 if task.done() or now > turn.asked.deadline:
                     del waiting[task]
-                    yield _opinion_of(task, turn, answered_at.get(task, now))
+                    opinion = _opinion_of(task, turn, answered_at.get(task, now))
+                    calls[turn.name].end(opinion.status)
+                    yield opinion
     finally:
-        for task in waiting:
+        for task, turn in waiting.items():
             _give_up(task)
+            calls[turn.name].abandon()
 
 
 async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
@@ -105,9 +111,10 @@ async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock)
     return opinion
 
 
-async def _answer(member: Member, asked: Asked) -> Answer:
+async def _answer(member: Member, asked: Asked, call: MemberCall) -> Answer:
     """Await the member inside the task, so that one that raises before its first await is caught like any other."""
-    return await member.answer(asked)
+    with call.under_way():
+        return await member.answer(asked)
 
 
 def _opinion_of(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Opinion:

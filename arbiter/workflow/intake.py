@@ -28,6 +28,7 @@ from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases import NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
+from arbiter.workflow import figures
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
@@ -70,6 +71,7 @@ class Submitted:
     repeated: bool
 
 
+@figures.counting_refusals
 async def submit(
     house: House, principal: Principal, submission: Submission, idempotency_key: str, body: bytes
 ) -> Submitted:
@@ -111,6 +113,7 @@ async def submit(
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
+            figures.taken_in(shelved, submission.risk_class)
             _begin_work(house, replace(docket, job=job), key, shelved, taken)
             return Submitted(case, repeated=False)
         case _:
@@ -231,6 +234,8 @@ def _begin_work(house: House, docket: Docket, key: CaseKey, shelved: Shelved, ta
     if any(isinstance(effect, AskPanel) for effect in docket.effects):
         hand = InHand(docket.written(), key, shelved, taken, ())
         house.errands.start(docket.case, deliberate(house, hand))
+    else:
+        figures.escalated(shelved, docket.standing, exclusion_reasons(shelved, taken))
 
 
 def _merged(before: FactSet, fresh: FactSet) -> FactSet:
