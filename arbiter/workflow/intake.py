@@ -298,7 +298,10 @@ async def _supersede(
         dossier = await load_dossier(house, transaction, old)
         docket = advance(house, dossier.docket, Supersede(new), actor=principal.id, now=now)
     except (NotFoundError, ConflictError) as error:
-        problem = Problem("/supersedes", "not-supersedable", str(error))
+        # What was named may be no case's id at all, so it is not repeated.
+        unknown = isinstance(error, NotFoundError)
+        says = "expected a case that this client may know of" if unknown else str(error)
+        problem = Problem("/supersedes", "not-supersedable", says)
         raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
     await write_step(transaction, without_safety_net(docket), now)
     return docket
