@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
@@ -36,7 +36,7 @@ from arbiter.telemetry.catalogue import METRICS
 from arbiter.telemetry.logs import OverOtlp, export_lines_to
 from arbiter.telemetry.meters import Meters, measure_with
 from arbiter.telemetry.scrubbing import Provider, ScrubbedMetrics, describing
-from arbiter.telemetry.spans import trace_with
+from arbiter.telemetry.spans import Silence, trace_with
 
 NAME: Final = "arbiter"
 STOP_SECONDS: Final = 5.0
@@ -84,10 +84,18 @@ def _first(*names: str) -> str:
     return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """How to end one signal: send what is queued, and give up sending."""
+
+    send: Callable[[], object]
+    give_up: Callable[[], object]
+
+
 class _Running:
     """What `stop_telemetry` has to end."""
 
-    endings: tuple[Callable[[], object], ...] = ()
+    endings: tuple[_Ending, ...] = ()
 
 
 def start_telemetry() -> None:
@@ -98,26 +106,26 @@ def start_telemetry() -> None:
     """
     wanted = read_wanted()
     # No library of ours may carry on what a caller sent: neither trace state nor baggage.
-    propagate.set_global_textmap(CompositePropagator([]))
+    propagate.set_global_textmap(Silence())
     resource = described()
-    endings: list[Callable[[], object]] = []
+    endings: list[_Ending] = []
     trace_with(None)
     if wanted.metrics:
-        reader = PeriodicExportingMetricReader(ScrubbedMetrics(OTLPMetricExporter()))
-        meters = meter_provider(resource, reader)
+        metrics_exporter = OTLPMetricExporter()
+        meters = meter_provider(resource, PeriodicExportingMetricReader(ScrubbedMetrics(metrics_exporter)))
         measure_with(Meters(meters.get_meter(NAME, __version__)))
-        endings.append(meters.shutdown)
+        endings.append(_Ending(meters.shutdown, metrics_exporter.shutdown))
     if wanted.traces:
-        traces = tracer_provider(
-            resource, BatchSpanProcessor(OTLPSpanExporter(), meter_provider=NoOpMeterProvider())
-        )
+        exporter = OTLPSpanExporter()
+        traces = tracer_provider(resource, BatchSpanProcessor(exporter, meter_provider=NoOpMeterProvider()))
         trace_with(traces.get_tracer(NAME, __version__))
-        endings.append(traces.shutdown)
+        endings.append(_Ending(traces.shutdown, exporter.shutdown))
     if wanted.logs:
+        logs_exporter = OTLPLogExporter()
         logs = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=NoOpMeterProvider())
-        logs.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+        logs.add_log_record_processor(BatchLogRecordProcessor(logs_exporter))
         export_lines_to(OverOtlp(logs))
-        endings.append(logs.shutdown)
+        endings.append(_Ending(logs.shutdown, logs_exporter.shutdown))
     _Running.endings = tuple(endings)
 
 
@@ -127,11 +135,15 @@ def stop_telemetry() -> None:
     trace_with(None, ids=False)
     measure_with(None)
     endings, _Running.endings = _Running.endings, ()
-    threads = [threading.Thread(target=ending, daemon=True) for ending in endings]
+    threads = [threading.Thread(target=ending.send, daemon=True) for ending in endings]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(STOP_SECONDS)
+    until = time.monotonic() + STOP_SECONDS
+    for thread, ending in zip(threads, endings, strict=True):
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            # Retries end here; a request under way ends by its own timeout, on a thread that holds nobody up.
+            ending.give_up()
 
 
 @contextmanager

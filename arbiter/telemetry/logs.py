@@ -45,6 +45,9 @@ def message_of(record: logging.LogRecord) -> str:
     if not record.args:
         return template
     try:
+        if isinstance(record.args, Mapping) and "%(" not in template:
+            # One argument that is a mapping: its names are as little ours as its values.
+            return template % _told(record.args)
         if isinstance(record.args, Mapping):
             return template % {name: _told(value) for name, value in record.args.items()}
         return template % tuple(_told(value) for value in record.args)
@@ -194,6 +197,8 @@ def log_to_file(path: Path, level: str = "info") -> None:
 
 def _send_to(handler: logging.Handler, level: str) -> None:
     handler.setFormatter(JsonLines())
+    # Of a line that cannot be written, `logging` would print the arguments.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [handler, *(kept for kept in root.handlers if isinstance(kept, OverOtlp))]
     root.setLevel(level.upper())

@@ -14,7 +14,15 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -169,6 +177,32 @@ def failed(span: Span, error: BaseException) -> None:
     if span.is_recording():
         span.set_attribute(ERROR_TYPE.name, type(error).__name__)
         span.set_status(StatusCode.ERROR)
+
+
+class Silence(TextMapPropagator):
+    """What libraries use where they would carry a context across a border: nothing comes in, nothing goes out."""
+
+    def extract(
+        self,
+        carrier: CarrierT,  # noqa: ARG002 - the interface's
+        context: Context | None = None,
+        getter: Getter[CarrierT] = default_getter,  # noqa: ARG002 - as above
+    ) -> Context:
+        """Return the context that was there."""
+        return get_current() if context is None else context
+
+    def inject(
+        self,
+        carrier: CarrierT,
+        context: Context | None = None,
+        setter: Setter[CarrierT] = default_setter,
+    ) -> None:
+        """Write nothing."""
+
+    @property
+    def fields(self) -> set[str]:
+        """No field is written."""
+        return set()
 
 
 def outgoing_headers() -> dict[str, str]:

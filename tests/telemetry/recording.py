@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Metric as Measured
 from opentelemetry.sdk.metrics.export import (
     MetricExporter,
@@ -44,6 +45,7 @@ class Recording:
     """What would have been exported."""
 
     provider: Provider
+    meters: MeterProvider
     exporter: InMemorySpanExporter
     reader: PeriodicExportingMetricReader
     kept: _Kept
@@ -84,7 +86,7 @@ def recording() -> Iterator[Recording]:
     trace_with(provider.get_tracer("arbiter"))
     measure_with(Meters(meters.get_meter("arbiter")))
     try:
-        yield Recording(provider, exporter, reader, kept)
+        yield Recording(provider, meters, exporter, reader, kept)
     finally:
         trace_with(None, ids=False)
         measure_with(None)
