@@ -8,6 +8,7 @@ exemplars, which would bring back what a view had dropped. No exporter is reacha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -27,6 +28,8 @@ UNLISTED: Final = "unlisted"
 _BY_NAME: Final[Mapping[str, Attribute]] = {attribute.name: attribute for attribute in ATTRIBUTES}
 _METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in METRICS}
 _FIXED_NAMES: Final = frozenset(span.name for span in SPANS if "{" not in span.name)
+_MADE_OF: Final = tuple(tuple(re.findall(r"{(.+?)}", span.name)) for span in SPANS if "{" in span.name)
+"""The attributes whose values, a space between them, make a span's name."""
 _OF_SPANS: Final = frozenset(attribute.name for span in SPANS for attribute in span.attributes)
 _RESOURCE: Final = (
     "service.", "deployment.", "host.", "k8s.", "container.", "cloud.", "os.", "telemetry.sdk.",
@@ -54,14 +57,14 @@ def describing(resource: Resource) -> Resource:
 # --- spans -------------------------------------------------------------------------------------------------------
 
 
-def scrubbed_span(span: ReadableSpan) -> ReadableSpan:
-    """Return a copy that holds nothing but what the catalogue lists."""
+def scrubbed_span(span: ReadableSpan, resource: Resource) -> ReadableSpan:
+    """Return a copy that holds nothing but what the catalogue lists, of a process described so."""
     attributes = fitting(span.attributes, _OF_SPANS)
     return ReadableSpan(
         name=_span_name(span.name, attributes),
         context=_bare(span.context),
         parent=_bare(span.parent),
-        resource=describing(span.resource),
+        resource=resource,
         attributes=attributes,
         links=[Link(bare) for link in span.links if (bare := _bare(link.context)) is not None],
         kind=span.kind,
@@ -76,14 +79,11 @@ def _span_name(name: str, attributes: Mapping[str, Any]) -> str:
     """Return the name if it is a listed one, or one made of values that have just been found fit."""
     if name in _FIXED_NAMES or name in METHODS:
         return name
-    for kind in SPANS:
-        needed = [part.split("}")[0] for part in kind.name.split("{")[1:]]
-        if needed and all(each in attributes for each in needed):
-            made = kind.name
-            for each in needed:
-                made = made.replace("{" + each + "}", str(attributes[each]))
-            if made == name:
-                return name
+    for needed in _MADE_OF:
+        if all(each in attributes for each in needed) and name == " ".join(
+            str(attributes[each]) for each in needed
+        ):
+            return name
     method = attributes.get(METHOD.name)
     return UNLISTED if method is None else str(method)
 
@@ -106,13 +106,16 @@ class ScrubbedSpans(SpanProcessor):
 
     def __init__(self, inner: SpanProcessor) -> None:
         self._inner = inner
+        self._described: tuple[Resource, Resource] | None = None
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing: what is only begun may still hold anything."""
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand on a scrubbed copy."""
-        self._inner.on_end(scrubbed_span(span))
+        if self._described is None or self._described[0] is not span.resource:
+            self._described = (span.resource, describing(span.resource))
+        self._inner.on_end(scrubbed_span(span, self._described[1]))
 
     def shutdown(self) -> None:
         """End the inner processor."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import ParamSpec, TypeAlias, TypeVar
 
 from opentelemetry import trace
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.propagators.textmap import (
     CarrierT,
     Getter,
@@ -32,7 +32,6 @@ from opentelemetry.trace import (
     StatusCode,
     TraceFlags,
     Tracer,
-    use_span,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -112,12 +111,14 @@ def within(span: Span) -> Iterator[Span]:
     if span is trace.INVALID_SPAN:
         yield span
         return
-    with use_span(span, record_exception=False, set_status_on_exception=False):
-        try:
-            yield span
-        except Exception as error:
-            failed(span, error)
-            raise
+    token = attach(trace.set_span_in_context(span))
+    try:
+        yield span
+    except Exception as error:
+        failed(span, error)
+        raise
+    finally:
+        detach(token)
 
 
 @contextmanager
