@@ -90,7 +90,7 @@ async def run(out: Console) -> None:
     """Run the demonstration until interrupted."""
     settings = read_settings().model_copy(update={"mode": Mode.DEMONSTRATION, "secure_cookies": False})
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log_to_file(settings.data / "arbiter.log")
+    log_to_file(settings.data / "arbiter.log", settings.log_level)
     if not (settings.data / "keys").exists():
         init_keys(settings.data, ORIGIN, SystemChance())
         out.print(f"made keys in {settings.data / 'keys'}")

@@ -21,6 +21,15 @@ from arbiter.errors import ConfigurationError
 PREFIX = "ARBITER_"
 
 
+class LogLevel(StrEnum):
+    """The least serious lines that the log holds."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 class Mode(StrEnum):
     """What the installation is for; in production a named person must approve deciding without a clinician."""
 
@@ -106,6 +115,7 @@ class Settings(BaseSettings):
     model_server_token_file: Path | None = None
     protocols: Path | None = None
     secure_cookies: bool = True
+    log_level: LogLevel = LogLevel.INFO
 
     @property
     def may_decide_alone(self) -> bool:

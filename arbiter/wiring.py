@@ -35,6 +35,7 @@ from arbiter.workflow.bell import Bell
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.errands import Errands
+from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.protocol_checking import own_bundles
@@ -133,7 +134,8 @@ async def run_house(house: House) -> AsyncIterator[None]:
         work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))
         others.append(asyncio.create_task(work))
     try:
-        yield
+        with gauged(house):
+            yield
     finally:
         await _stop(others)
         await house.errands.finish(FINISH_SECONDS)

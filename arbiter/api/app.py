@@ -38,8 +38,8 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,  # its page would fetch scripts from a network that is closed here
         redoc_url=None,
         redirect_slashes=False,
-        # Its log records would carry exception texts; the door hides addresses from its spans.
-        telemetry={"logs": False, "operation_spans": False, "auto_configure": False},
+        # Its spans would carry addresses and its log records exception texts; ours surround both doors.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.house = house
     app.add_exception_handler(ArbiterError, on_arbiter_error)

@@ -47,6 +47,7 @@ from arbiter.errors import (
     UnavailableError,
     UndecidableError,
 )
+from arbiter.telemetry import Safe
 
 log = logging.getLogger("arbiter.api")
 
@@ -186,7 +187,7 @@ def response_for(error: ArbiterError) -> Response:
 def incident_response(error: BaseException, says: str | None = None) -> Response:
     """Log where `error` passed, without its text, and return a 500 that carries only the incident's id."""
     incident = secrets.token_hex(8)
-    log.error("incident %s: %s", incident, _trail(error))
+    log.error("incident %s: %s", incident, Safe(_trail(error)))
     return problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal",

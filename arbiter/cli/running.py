@@ -36,10 +36,10 @@ def demo() -> None:
     A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
     """
     from arbiter import demo as demonstration
-    from arbiter.telemetry import start_tracing
+    from arbiter.telemetry.export import telemetry
 
-    start_tracing()
-    run(demonstration.run(out))
+    with telemetry():
+        run(demonstration.run(out))
 
 
 def serve() -> None:
@@ -48,11 +48,13 @@ def serve() -> None:
     ARBITER_HOST and ARBITER_PORT say where; `arbiter doctor` says whether everything is in place.
     """
     from arbiter.settings import read_settings
-    from arbiter.telemetry import log_to_stderr, start_tracing
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
 
-    log_to_stderr()
-    start_tracing()
-    run(_serve(read_settings()))
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -68,11 +70,13 @@ async def _serve(settings: Settings) -> None:
 def worker() -> None:
     """Seal, watch deadlines and take up left-over cases, without any door."""
     from arbiter.settings import read_settings
-    from arbiter.telemetry import log_to_stderr, start_tracing
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
 
-    log_to_stderr()
-    start_tracing()
-    run(_work(read_settings()))
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        run(_work(settings))
 
 
 async def _work(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Answer, Asked, Member, NoAnswerError, Sample
 from arbiter.ports import Clock
 from arbiter.question import QUESTION, Protocol, Seat
+from arbiter.telemetry.members import MemberCall
 
 SAMPLES_LIMIT: Final = 64
 NOT_IN_TIME: Final = "no answer by its deadline"
@@ -84,8 +85,9 @@ async def ask_panel(
     """
     turns = [_Turn(name, members[name].identity, put, clock.now()) for name, put in asked.items()]
     late = [turn for turn in turns if turn.is_late]
+    calls = {turn.name: MemberCall(turn.name, turn.identity) for turn in turns}
     waiting = {
-        asyncio.create_task(_answer(members[turn.name], turn.asked)): turn
+        asyncio.create_task(_answer(members[turn.name], turn.asked, calls[turn.name])): turn
         for turn in turns
         if not turn.is_late
     }
@@ -94,6 +96,7 @@ async def ask_panel(
         task.add_done_callback(lambda done: answered_at.setdefault(done, clock.now()))
     try:
         for turn in late:
+            calls[turn.name].end(MemberStatus.TIMED_OUT)
             yield Returned(
                 turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at), None
             )
@@ -111,10 +114,13 @@ async def ask_panel(
             for task, turn in list(waiting.items()):
                 if task.done() or task in overdue:
                     del waiting[task]
-                    yield _returned(task, turn, answered_at.get(task, now))
+                    returned = _returned(task, turn, answered_at.get(task, now))
+                    calls[turn.name].end(returned.opinion.status)
+                    yield returned
     finally:
-        for task in waiting:
+        for task, turn in waiting.items():
             _give_up(task)
+            calls[turn.name].abandon()
 
 
 async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
@@ -123,9 +129,10 @@ async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock)
     return returned.opinion
 
 
-async def _answer(member: Member, asked: Asked) -> Answer:
+async def _answer(member: Member, asked: Asked, call: MemberCall) -> Answer:
     """Await the member inside the task, so that one that raises before its first await is caught like any other."""
-    return await member.answer(asked)
+    with call.under_way():
+        return await member.answer(asked)
 
 
 def _returned(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Returned:

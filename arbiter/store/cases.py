@@ -22,6 +22,8 @@ from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
 from arbiter.store.tables import entry, leaf, sealed_document
 from arbiter.store.transaction import Where, run
+from arbiter.telemetry.catalogue import Statement
+from arbiter.telemetry.spans import as_statement
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +82,13 @@ class StepWrite:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """The safety net left with a new case: procrastinate's queue and task, and when it may begin."""
+    """The safety net left with a new case: procrastinate's queue and task, when it may begin, and the span that left it."""
 
     queue: str
     task: str
     priority: int
     not_before: datetime
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ WITH gate AS MATERIALIZED (
     ON CONFLICT DO NOTHING
 ), net AS MATERIALIZED (
     SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(%(queue)s, %(task)s, %(priority)s, NULL, NULL,
-        jsonb_build_object('case', %(id)s::text), %(not_before)s)::procrastinate_job_to_defer_v1]))[1] AS job
+        jsonb_build_object('case', %(id)s::text, 'trace', %(trace)s::text), %(not_before)s)::procrastinate_job_to_defer_v1]))[1] AS job
     FROM open WHERE %(queue)s::text IS NOT NULL
 ), head AS (
     INSERT INTO case_file (id, site_id, client_id, subject_id, encounter_mac, protocol_id, protocol_hash,
@@ -237,6 +240,7 @@ RETURNING case_id
 """
 
 
+@as_statement(Statement.INTAKE)
 async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Duplicate | Repeat | None:
     """Write a case that did not exist: head, key, subject, idempotency record, documents, entries, safety net.
 
@@ -264,6 +268,7 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Du
         "task": None if job is None else job.task,
         "priority": 0 if job is None else job.priority,
         "not_before": None if job is None else job.not_before,
+        "trace": "" if job is None else job.traceparent,
         "now": now,
         "likeness": new.likeness_mac,
         "like_since": new.like_since,
@@ -295,6 +300,7 @@ async def find_repeat(where: Where, client: ActorId, key_mac: bytes) -> Repeat |
     return Repeat(CaseId(rows[0][0]), rows[0][1]) if rows else None
 
 
+@as_statement(Statement.STEP)
 async def save_steps(
     where: Where, steps: Sequence[StepWrite], now: datetime, *, durable: bool = True
 ) -> frozenset[CaseId]:
@@ -374,6 +380,7 @@ WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND EXISTS (
 )
 
 
+@as_statement(Statement.READ_CASE)
 async def load_case(where: Where, case: CaseId) -> CaseRow:
     """Return a case's head.
 
@@ -386,6 +393,7 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
     return _row(rows[0])
 
 
+@as_statement(Statement.READ_SEALED)
 async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
     """Return decided cases whose decision a committed checkpoint covers: those that may be released.
 
@@ -400,11 +408,13 @@ async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]
     return tuple(whole)
 
 
+@as_statement(Statement.READ_DUE)
 async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
     """Return the ids of the cases whose present wait is over, longest overdue first."""
     return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
 
 
+@as_statement(Statement.READ_DOCUMENTS)
 async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tuple[int, str, bytes], ...]:
     """Return a case's sealed documents as (seq, name, ciphertext), oldest first."""
     rows = await connection.execute(
@@ -454,6 +464,7 @@ ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
 )
 
 
+@as_statement(Statement.LIST)
 async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow, ...]:
     """Return the newest cases that fit, newest first; `before` continues after the last one seen."""
     at, before = (None, None) if wanted.before is None else wanted.before

@@ -28,6 +28,7 @@ from arbiter.store import migrate
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.tables import INSERT_ONLY
 from arbiter.store.transaction import DirectConnection
+from arbiter.telemetry import Safe
 
 APPLICATION_ROLE = "arbiter_app"
 OWNER_ROLE = "arbiter_owner"
@@ -113,7 +114,7 @@ def _tell_unavailable(context: ExceptionContext) -> None:
         _log.warning(
             "the database does not answer: %s %s",
             type(original).__name__,
-            getattr(original, "sqlstate", None),
+            Safe(getattr(original, "sqlstate", None) or "without SQLSTATE"),
         )
         raise UnavailableError("the database does not answer") from original
 

@@ -18,6 +18,9 @@ from arbiter.lifecycle import Answer, Conclude, Park, Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
 from arbiter.panels.panel import Returned, address, ask_panel
 from arbiter.store.vault import CaseKey
+from arbiter.telemetry.catalogue import ADJUDICATION, DELIBERATION, MEMBERS_ASKED, VERDICT
+from arbiter.telemetry.spans import say, spanned
+from arbiter.workflow import figures
 from arbiter.workflow.certifying import adjudicate, circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, TakenFacts, load_dossier
@@ -41,6 +44,12 @@ class InHand:
 
 async def deliberate(house: House, hand: InHand) -> None:
     """Bring a case from the asking to its conclusion, or stop when somebody else has moved it on."""
+    said = figures.about(hand.docket.case, hand.shelved, hand.docket.standing)
+    with spanned(DELIBERATION, {**said, MEMBERS_ASKED: len(hand.docket.standing.unanswered)}):
+        await _deliberate(house, hand)
+
+
+async def _deliberate(house: House, hand: InHand) -> None:
     waiting = hand.docket.standing.unanswered
     if not waiting:
         await _record(house, hand, ())
@@ -99,6 +108,7 @@ async def park(house: House, case: CaseId) -> None:
     except IllegalMoveError:
         return
     await save(house, docket, now)
+    figures.escalated(dossier.shelved, docket.standing, reasons)
 
 
 async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHand | None:
@@ -124,7 +134,9 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
         heard = (*hand.opinions, *(item.opinion for item in fresh))
         done = not docket.standing.unanswered
         if done:
-            judged = adjudicate(circumstances(house, docket, now), hand.shelved, hand.taken, heard)
+            with spanned(ADJUDICATION, figures.about(docket.case, hand.shelved, docket.standing)) as span:
+                judged = adjudicate(circumstances(house, docket, now), hand.shelved, hand.taken, heard)
+                say(span, {VERDICT: judged.verdict.kind.value})
             docket = advance(
                 house,
                 docket,
@@ -144,7 +156,10 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
                 return None
             hand = again
             continue
-        return None if done else replace(hand, docket=saved, opinions=heard)
+        if done:
+            figures.concluded(hand.shelved, saved.standing, judged.verdict, hand.taken.taken_at, now)
+            return None
+        return replace(hand, docket=saved, opinions=heard)
 
 
 def _documents(item: Returned) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import BreakGlass
 from arbiter.model import CaseId
 from arbiter.store.glass import keep_broken_glass
+from arbiter.telemetry import Safe
 from arbiter.workflow.docket import advance, write_step
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
@@ -59,6 +60,6 @@ async def break_glass(
         await write_step(transaction, docket, now)
         await keep_broken_glass(transaction, principal.id, case, now, until)
     perform(house, case, docket.effects)
-    log.warning("%s %s broke the glass of case %s", principal.kind, principal.id, case)
+    log.warning("%s %s broke the glass of case %s", Safe(principal.kind), Safe(principal.id), case)
     row = replace(dossier.row, state=docket.standing, seq=docket.seq, changed_at=now)
     return view_of(row, dossier.shelved), until

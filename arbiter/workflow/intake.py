@@ -28,6 +28,7 @@ from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
+from arbiter.workflow import figures
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.admission import Ticket
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
@@ -66,6 +67,7 @@ class Submitted:
     duplicate: bool = False
 
 
+@figures.counting_refusals
 async def submit(
     house: House, principal: Principal, submission: Submission, idempotency_key: str, body: bytes
 ) -> Submitted:
@@ -138,6 +140,7 @@ async def _take_in(
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
+            figures.taken_in(shelved, submission.risk_class)
             begun = _begin_work(house, replace(docket, job=job), key, shelved, taken, ticket)
             return Submitted(case, repeated=False), begun
         case _:
@@ -265,6 +268,7 @@ def _begin_work(
     """Perform the step's effects; return whether the panel is being asked, at whose end the ticket is given back."""
     perform(house, docket.case, docket.effects)
     if not any(isinstance(effect, AskPanel) for effect in docket.effects):
+        figures.escalated(shelved, docket.standing, exclusion_reasons(shelved, taken))
         return False
     hand = InHand(docket.written(), key, shelved, taken, ())
     house.errands.start(docket.case, _counted(house, hand, ticket))
@@ -357,7 +361,10 @@ async def _supersede(
         dossier = await load_dossier(house, transaction, old)
         docket = advance(house, dossier.docket, Supersede(new), actor=principal.id, now=now)
     except (NotFoundError, ConflictError) as error:
-        problem = Problem("/supersedes", "not-supersedable", str(error))
+        # What was named may be no case's id at all, so it is not repeated.
+        unknown = isinstance(error, NotFoundError)
+        says = "expected a case that this client may know of" if unknown else str(error)
+        problem = Problem("/supersedes", "not-supersedable", says)
         raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
     await write_step(transaction, without_safety_net(docket), now)
     return docket

@@ -30,6 +30,7 @@ from arbiter.lifecycle import (
 from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
 from arbiter.store.cases import CaseRow, Wanted, list_cases
+from arbiter.workflow import figures
 from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
@@ -248,7 +249,8 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    await act(house, principal, case, decide, through_glass=True)
+    acted = await act(house, principal, case, decide, through_glass=True)
+    figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
 
 
 async def signed_case(house: House, principal: Principal, case: CaseId) -> DecisionView | None:

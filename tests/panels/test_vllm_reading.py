@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from arbiter.model import FactSet
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.vllm.answer_schema import answer_schema
-from arbiter.panels.vllm.reading import CONTENT_LIMIT, UnreadableError, read_answer, read_reply
+from arbiter.panels.vllm.reading import CONTENT_LIMIT, UnreadableError, read_answer, read_reply, tokens_used
 from arbiter.question import ABSTAIN
 from tests.panels.asking import TAKEN_AT, asked, fact_set
 
@@ -243,3 +243,21 @@ def test_no_damage_to_a_sound_reply_raises(at: int, put: bytes) -> None:
     at %= len(body)
     answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1)
     assert len(answer.samples) + answer.unreadable == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        (b'{"usage": {"prompt_tokens": 812, "completion_tokens": 95}}', (812, 95)),
+        (b'{"usage": {"prompt_tokens": 812}}', None),
+        (b'{"usage": {"prompt_tokens": true, "completion_tokens": 95}}', None),
+        (b'{"usage": {"prompt_tokens": -1, "completion_tokens": 95}}', None),
+        (b'{"usage": {"prompt_tokens": 1e400, "completion_tokens": 95}}', None),
+        (b'{"usage": 7}', None),
+        (b"[]", None),
+        (b"not json", None),
+        (b"\xff", None),
+    ],
+)
+def test_tokens_are_told_only_as_plausible_counts(body: bytes, tokens: tuple[int, int] | None) -> None:
+    assert tokens_used(body) == tokens

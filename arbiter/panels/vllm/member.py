@@ -17,10 +17,11 @@ from arbiter.model import MemberIdentity, MemberStatus
 from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.prompt import Prompt
-from arbiter.panels.vllm.reading import read_reply
+from arbiter.panels.vllm.reading import read_reply, tokens_used
 from arbiter.panels.vllm.request import reply_limit, request_bytes
 from arbiter.panels.vllm.server import UNKNOWN, ModelServer
 from arbiter.question import VLLM, ModelSpec
+from arbiter.telemetry.members import used_tokens
 
 _OK: Final = 200
 _SPARE_SECONDS: Final = 0.1
@@ -145,4 +146,7 @@ def _failure(exchange: Exchange) -> tuple[Failed, str] | None:
 def _samples(exchange: Exchange, model: ModelSpec, asked: Asked) -> Answer:
     if exchange.ending is Ending.TOO_LARGE:
         return Answer((), model.samples)
+    tokens = tokens_used(exchange.reply)
+    if tokens is not None:
+        used_tokens(*tokens)
     return read_reply(exchange.reply, asked, model.name, model.samples)

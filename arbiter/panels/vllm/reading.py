@@ -29,6 +29,8 @@ from arbiter.question import ABSTAIN
 CONTENT_LIMIT: Final = 64 * 1024
 """As many characters may an answer have; the schema's own limits add up to less, each character escaped."""
 
+_MOST_TOKENS: Final = 10_000_000
+
 _T = TypeVar("_T")
 _MEMBERS: Final = frozenset({"option", "confidence", "evidence", "missing", "consult", "rationale"})
 
@@ -53,6 +55,17 @@ def read_reply(body: bytes, asked: Asked, model: str, choices: int) -> Answer:
         except UnreadableError:
             continue
     return Answer(tuple(samples), choices - len(samples))
+
+
+def tokens_used(body: bytes) -> tuple[int, int] | None:
+    """Return how many tokens a reply says were read and written, or None where it does not say; nothing rests on it."""
+    try:
+        usage = json.loads(body)["usage"]
+        read, written = usage["prompt_tokens"], usage["completion_tokens"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    plausible = all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in (read, written))
+    return (read, written) if plausible else None
 
 
 def read_answer(text: str, asked: Asked) -> Sample:

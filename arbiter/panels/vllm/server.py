@@ -22,6 +22,7 @@ import httpx
 
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.ports import Clock
+from arbiter.telemetry import outgoing_headers
 
 CHAT_PATH: Final = "/v1/chat/completions"
 VERSION_PATH: Final = "/version"
@@ -159,7 +160,7 @@ class ModelServer:
             return Ending.BROKEN
 
     async def _read(self, method: str, path: str, request: bytes, limit: int, progress: _Progress) -> Ending:
-        headers = {"Content-Type": "application/json"} if request else {}
+        headers = {"Content-Type": "application/json", **outgoing_headers()} if request else {}
         async with self._http.stream(method, path, content=request or None, headers=headers) as response:
             progress.status = response.status_code
             progress.head_after_us = progress.passed_us()
