@@ -17,6 +17,9 @@ from opentelemetry import trace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
+from arbiter.api.fhir.discovery import PATHS as FHIR_PATHS
+from arbiter.api.fhir.outcomes import PREFIX as FHIR_PREFIX
+from arbiter.api.fhir.outcomes import in_dialect
 from arbiter.api.problems import incident_response
 from arbiter.api.security import route_rules
 
@@ -70,7 +73,7 @@ class Door:
         except ClientDisconnect:
             log.debug("request %s: the client hung up", reply.request_id)
         except Exception as error:  # noqa: BLE001 - the last answer: whatever failed, no trace leaves the house
-            response = incident_response(error)
+            response = in_dialect(scope["path"], incident_response(error))
             if reply.status is None:
                 await response(inner, receive, reply.send)
         finally:
@@ -121,8 +124,15 @@ def _log_access(scope: Scope, reply: _Reply, seconds: float) -> None:
     access.info(
         "%s %s %s %.1f ms request %s",
         scope["method"] if scope["method"].isalpha() else "?",
-        _NO_CASE_ID.sub("?", path) if _LOGGABLE_PATH.fullmatch(path) else "?",
+        _loggable(path),
         reply.status or "aborted",
         seconds * 1000,
         reply.request_id,
     )
+
+
+def _loggable(path: str) -> str:
+    if path.startswith(FHIR_PREFIX):
+        # Whoever takes this for a server of resources puts their ids into addresses, and those name patients.
+        return path if path in FHIR_PATHS else f"{FHIR_PREFIX}?"
+    return _NO_CASE_ID.sub("?", path) if _LOGGABLE_PATH.fullmatch(path) else "?"
