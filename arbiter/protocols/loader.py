@@ -158,7 +158,7 @@ def _fhir(read: YamlFile, protocol: ProtocolFile | None) -> FhirMapping | None:
     if part is None or protocol is None:
         return None
     check_mapping(part, protocol, Finder(read.positions, read.problems))
-    return None if read.problems else freeze_mapping(part)
+    return None if read.problems else freeze_mapping(part, protocol)
 
 
 def _structure(model: type[_Model], read: YamlFile) -> _Model | None:

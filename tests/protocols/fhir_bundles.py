@@ -14,6 +14,7 @@ from typing import Any
 
 from arbiter.model import FactValue
 from arbiter.protocols.bundle import Bundle, LabelledCase
+from arbiter.protocols.fhir.lists import MEDICATION_LIST, NIL_KNOWN
 from arbiter.protocols.fhir.mapping import (
     Concept,
     ConditionSource,
@@ -41,10 +42,15 @@ MRN = "https://hospital.example/fhir/NamingSystem/mrn"
 def bundle_of(protocol: Bundle, case: LabelledCase, taken_at: datetime = TAKEN_AT) -> dict[str, Any]:
     """Return the Bundle that a hospital would send for a labelled case that arrives at `taken_at`."""
     assert protocol.fhir is not None
+    facts = case.raw_facts(taken_at)
+    chosen_for = {
+        fact.name: _fitting(fact.sources, facts[fact.name].value)
+        for fact in protocol.fhir.facts
+        if fact.name in facts
+    }
     writer = _Writer(case.id, taken_at)
-    sources = dict(protocol.fhir.facts)
-    for name, fact in case.raw_facts(taken_at).items():
-        writer.write(sources[name], fact)
+    for name, fact in facts.items():
+        writer.write(chosen_for[name], fact)
     return writer.bundle()
 
 
@@ -78,10 +84,9 @@ class _Writer:
         }
         self._panels: dict[tuple[str, str], dict[str, Any]] = {}
         self._resources: list[dict[str, Any]] = []
-        self._absent: dict[type, list[datetime]] = {}
+        self._listed_at: set[datetime] = set()
 
-    def write(self, sources: Sequence[Source], fact: RawFact) -> None:
-        source = sources[0]
+    def write(self, source: Source, fact: RawFact) -> None:
         match source:
             case ObservationSource():
                 self._observation(source, fact)
@@ -93,12 +98,18 @@ class _Writer:
                 self._about_patient(source, fact.value)
 
     def bundle(self) -> dict[str, Any]:
-        lists = [
-            _list(code, max(times))
-            for kind, code in ((ConditionSource, "11450-4"), (MedicationSource, "10160-0"))
-            if (times := self._absent.get(kind))
-        ]
-        resources = [*self._resources, *lists]
+        resources = self._resources
+        urls = [f"{PATIENT_URL[:-3]}{index:03d}" for index in range(2, len(resources) + 2)]
+        if self._listed_at:
+            # One list tells one instant: the examples' orders all have the same.
+            (listed_at,) = self._listed_at
+            orders = [
+                url
+                for url, resource in zip(urls, resources, strict=True)
+                if resource["resourceType"] == "MedicationRequest"
+            ]
+            resources = [*resources, _medication_list(orders, listed_at)]
+            urls.append(f"{PATIENT_URL[:-3]}{len(urls) + 2:03d}")
         return {
             "resourceType": "Bundle",
             "type": "collection",
@@ -106,8 +117,8 @@ class _Writer:
             "entry": [
                 {"fullUrl": PATIENT_URL, "resource": self._patient},
                 *(
-                    {"fullUrl": f"{PATIENT_URL[:-3]}{index:03d}", "resource": resource}
-                    for index, resource in enumerate(resources, start=2)
+                    {"fullUrl": url, "resource": resource}
+                    for url, resource in zip(urls, resources, strict=True)
                 ),
             ],
         }
@@ -135,7 +146,7 @@ class _Writer:
         }
 
     def _condition(self, source: ConditionSource, fact: RawFact) -> None:
-        verified = "confirmed" if fact.value else "refuted"
+        verified = "confirmed" if fact.value == source.means else "refuted"
         stated: dict[str, Any] = {
             "resourceType": "Condition",
             "clinicalStatus": {"coding": [{"system": CLINICAL, "code": "active"}]},
@@ -144,13 +155,13 @@ class _Writer:
             "subject": ABOUT,
             "recordedDate": instant(fact.observed_at),
         }
-        if not fact.value:
+        if fact.value != source.means:
             del stated["clinicalStatus"]
         self._resources.append(stated)
 
     def _order(self, source: MedicationSource, fact: RawFact) -> None:
-        if not fact.value:
-            self._absent.setdefault(MedicationSource, []).append(fact.observed_at)
+        if fact.value != source.means:
+            self._listed_at.add(fact.observed_at)
             return
         self._resources.append(
             {
@@ -171,20 +182,18 @@ class _Writer:
         self._patient["gender"] = next(gender for gender, means in source.genders if means == value)
 
 
-def _list(code: str, at: datetime) -> dict[str, Any]:
-    return {
+def _medication_list(orders: Sequence[str], at: datetime) -> dict[str, Any]:
+    said: dict[str, Any] = {
         "resourceType": "List",
         "status": "current",
         "mode": "snapshot",
-        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+        "code": concept(MEDICATION_LIST),
         "subject": ABOUT,
         "date": instant(at),
-        "emptyReason": {
-            "coding": [
-                {"system": "http://terminology.hl7.org/CodeSystem/list-empty-reason", "code": "nilknown"}
-            ]
-        },
     }
+    if orders:
+        return said | {"entry": [{"item": {"reference": url}} for url in orders]}
+    return said | {"emptyReason": concept(NIL_KNOWN)}
 
 
 def _value(source: ObservationSource, fact: RawFact) -> dict[str, Any]:
@@ -201,6 +210,21 @@ def _value(source: ObservationSource, fact: RawFact) -> dict[str, Any]:
                 assert fact.unit is not None
                 value, unit = fact.value, fact.unit
             return {"valueQuantity": {"value": number(value), "unit": unit, "system": UCUM, "code": unit}}
+
+
+def _fitting(sources: Sequence[Source], value: FactValue) -> Source:
+    """The first source that can say the value; a list can say that there is no order if it can tell orders apart."""
+    for source in sources:
+        match source:
+            case ConditionSource():
+                if isinstance(value, bool) or source.means == value:
+                    return source
+            case MedicationSource():
+                if source.means == value or (source.absent == value and source.exhaustive):
+                    return source
+            case _:
+                return source
+    raise AssertionError(value)
 
 
 def _meaning(concepts: Sequence[Concept], value: FactValue) -> Concept:

@@ -8,18 +8,16 @@ from functools import cache
 
 import pytest
 
-from arbiter.adjudication import Bench, recompute
 from arbiter.api.strict_json import parse
-from arbiter.documents import facts_hash
-from arbiter.model import FactSet, RiskClass, VerdictKind
+from arbiter.model import CaseId, FactSet, RiskClass, VerdictKind
 from arbiter.panels.panel import address, ask_panel
-from arbiter.panels.seating import seat_members
-from arbiter.policy import CompiledPolicy, compile_policy, evaluate, exclusions
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.fhir.mapping import PatientSource
 from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
 from arbiter.protocols.intake import take_facts
-from arbiter.question import Protocol
+from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
+from arbiter.workflow.dossier import TakenFacts
+from arbiter.workflow.shelf import Shelved, shelve
 from tests.protocols.fhir_bundles import FOLDER, MRN, TAKEN_AT, bundle_of, chosen, mapped, text_of
 
 PROTOCOLS = dict(mapped())
@@ -32,24 +30,19 @@ class _Clock:
 
 
 @cache
-def policy(name: str) -> CompiledPolicy:
-    return compile_policy(PROTOCOLS[name].protocol)
+def on_shelf(name: str) -> Shelved:
+    return shelve(PROTOCOLS[name])
 
 
-async def outcome(protocol: Protocol, facts: FactSet, risk_class: RiskClass) -> str:
+async def outcome(name: str, facts: FactSet, risk_class: RiskClass) -> str:
     """What the service does with these facts: exclusions, panel, policy, adjudication."""
-    compiled = policy(protocol.id)
-    if exclusions(compiled, facts):
+    shelved, taken = on_shelf(name), TakenFacts.of(facts, TAKEN_AT)
+    if exclusion_reasons(shelved, taken):
         return "escalated"
-    bound = facts_hash(facts)
-    put = address(protocol, facts, bound, TAKEN_AT, TAKEN_AT + timedelta(seconds=30), seed=1)
-    opinions = tuple([opinion async for opinion in ask_panel(seat_members(protocol), put, _Clock())])
-    _, verdict = recompute(
-        Bench(protocol, bound, risk_class),
-        facts,
-        opinions,
-        lambda facts, facets, risk, valid: evaluate(compiled, facts, facets, risk, valid),
-    )
+    put = address(shelved.protocol, facts, taken.hash, TAKEN_AT, TAKEN_AT + timedelta(seconds=30), seed=1)
+    opinions = tuple([opinion async for opinion in ask_panel(shelved.members, put, _Clock())])
+    around = Circumstances(CaseId("c_example"), risk_class, False, True, TAKEN_AT)
+    verdict = adjudicate(around, shelved, taken, opinions).verdict
     match verdict.kind:
         case VerdictKind.DECIDE:
             return f"decided:{verdict.option}"
@@ -78,13 +71,13 @@ async def test_an_example_is_the_same_case_by_fhir(name: str, case_id: str) -> N
     native = take_facts(question, case.raw_facts(TAKEN_AT), TAKEN_AT)
     facts = take_facts(question, by_fhir.facts, TAKEN_AT)
     assert protocol.fhir is not None
-    of_patient = {name for name, sources in protocol.fhir.facts if isinstance(sources[0], PatientSource)}
+    of_patient = {fact.name for fact in protocol.fhir.facts if isinstance(fact.sources[0], PatientSource)}
     assert [
         (fact.name, fact.value, fact.unit, fact.name in of_patient or fact.observed_at) for fact in facts
     ] == [(fact.name, fact.value, fact.unit, fact.name in of_patient or fact.observed_at) for fact in native]
     assert all(fact.source.startswith("FHIR ") for fact in facts)
-    ended = await outcome(protocol.protocol, facts, case.risk_class)
-    assert ended == await outcome(protocol.protocol, native, case.risk_class)
+    ended = await outcome(name, facts, case.risk_class)
+    assert ended == await outcome(name, native, case.risk_class)
     assert ended == case.expect
 
 
@@ -96,7 +89,9 @@ def test_there_is_a_protocol_that_takes_bundles() -> None:
 def test_every_fact_of_a_mapped_protocol_can_come_by_fhir(name: str) -> None:
     fhir = PROTOCOLS[name].fhir
     assert fhir is not None
-    assert {fact for fact, _ in fhir.facts} == {spec.name for spec in PROTOCOLS[name].protocol.question.facts}
+    assert {fact.name for fact in fhir.facts} == {
+        spec.name for spec in PROTOCOLS[name].protocol.question.facts
+    }
 
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))

@@ -72,22 +72,27 @@ class ObservationSource:
 
 @dataclass(frozen=True, slots=True)
 class ConditionSource:
-    """A Condition with one of the codings. `history` counts one that is over as well.
+    """A Condition with one of the codings, which `means` a value. `history` counts one that is over as well.
 
-    `exhaustive` are code systems of which the codings name every code that means the fact: only what is coded in one
-    of them can be known to be something else.
+    `absent` is what it means that a whole list names none, or None where that means nothing. `exhaustive` are code
+    systems of which the codings name every code that means the fact: only what is coded in one of them can be known to
+    be something else.
     """
 
     codings: tuple[Wanted, ...]
-    history: bool
+    means: str | bool
+    absent: str | bool | None
     exhaustive: tuple[str, ...]
+    history: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MedicationSource:
-    """A MedicationRequest for one of the codings; `exhaustive` as for conditions."""
+    """A MedicationRequest for one of the codings; the rest as for conditions."""
 
     codings: tuple[Wanted, ...]
+    means: str | bool
+    absent: str | bool | None
     exhaustive: tuple[str, ...]
 
 
@@ -110,11 +115,21 @@ Source: TypeAlias = ObservationSource | ConditionSource | MedicationSource | Pat
 
 
 @dataclass(frozen=True, slots=True)
+class MappedFact:
+    """A fact's sources, with what of its specification reading them needs: the units it takes, and whether it ages."""
+
+    name: str
+    units: tuple[str, ...]
+    ages: bool
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FhirMapping:
     """A whole `fhir.yaml`: the identifier systems that name a patient, and each fact's sources."""
 
     subject_systems: tuple[str, ...]
-    facts: tuple[tuple[str, tuple[Source, ...]], ...]
+    facts: tuple[MappedFact, ...]
 
 
 def any_matches(wanted: Iterable[Wanted], codings: Iterable[tuple[str, str]]) -> bool:

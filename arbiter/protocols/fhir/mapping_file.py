@@ -21,6 +21,7 @@ from arbiter.protocols.fhir.mapping import (
     ConditionSource,
     FhirMapping,
     Limit,
+    MappedFact,
     MedicationSource,
     ObservationSource,
     PatientPart,
@@ -33,8 +34,7 @@ from arbiter.protocols.positions import Path
 from arbiter.protocols.schema import FactName, FactPart, Id, Number, ProtocolFile, Unit
 from arbiter.question import FactKind
 
-NESTING: Final = (ICD_10, "atc")
-"""Words that a code system's name holds when its codes nest by spelling."""
+ATC: Final = "http://www.whocc.no/atc"
 
 _TOKEN = re.compile(r"([a-z][a-z0-9-]{0,30})\|([^\s|*]{1,64})(\*?)")
 _SYSTEM = re.compile(r"(?:https?://|urn:)[!-~]{1,180}")
@@ -85,29 +85,33 @@ class LimitPart(_Part):
 
 
 class ObservationPart(_Part):
-    """An Observation as a source; which keys are needed depends on the fact's kind."""
+    """An Observation as a source; which keys are needed depends on the fact's kind.
+
+    `same_codes_in` names a system whose codes for the value are spelt as the fact's own.
+    """
 
     codings: Tokens
     components: Tokens | None = None
     value: Annotated[ValuePlace, Field(strict=False)]
     concepts: Annotated[list[ConceptPart], Field(min_length=1, max_length=64)] | None = None
+    same_codes_in: Id | None = None
     unknown: Tokens | None = None
     above: LimitPart | None = None
 
 
-class ConditionPart(_Part):
+class MedicationPart(_Part):
+    """A MedicationRequest as a source. For a flag it means true, and absence false, unless something else is said."""
+
+    codings: Tokens
+    means: Meaning | None = None
+    absent: Meaning | None = None
+    exhaustive: Annotated[list[Id], Field(max_length=16)] = []
+
+
+class ConditionPart(MedicationPart):
     """A Condition as a source."""
 
-    codings: Tokens
     history: bool = False
-    exhaustive: Annotated[list[Id], Field(max_length=16)] = []
-
-
-class MedicationPart(_Part):
-    """A MedicationRequest as a source."""
-
-    codings: Tokens
-    exhaustive: Annotated[list[Id], Field(max_length=16)] = []
 
 
 class PatientPartIn(_Part):
@@ -190,9 +194,12 @@ class _Check:
         if part.above is not None and self._fact.kind is not FactKind.FLAG:
             self._report((*path, "above"), "expected 'above' only for a flag")
         coded = part.value is ValuePlace.CONCEPT
-        if coded and not part.concepts:
-            self._finder.report(path, "missing", "expected the key 'concepts' for coded values")
-        for key in ("concepts", "unknown"):
+        if coded and not part.concepts and part.same_codes_in is None:
+            detail = "expected the key 'concepts' or 'same_codes_in' for coded values"
+            self._finder.report(path, "missing", detail)
+        if part.same_codes_in is not None:
+            self._same_codes(part.same_codes_in, (*path, "same_codes_in"))
+        for key in ("concepts", "same_codes_in", "unknown"):
             if not coded and getattr(part, key) is not None:
                 self._report((*path, key), f"expected {key!r} only for coded values")
         seen = list(part.unknown or ())
@@ -202,9 +209,23 @@ class _Check:
             self._means(concept.means, (*place, "means"))
             seen += concept.codings
 
-    def _stated(self, part: ConditionPart | MedicationPart, path: Path) -> None:
-        if self._fact.kind is not FactKind.FLAG:
-            self._report(path, f"expected a flag for this source, {self._fact.name!r} is a {self._fact.kind}")
+    def _same_codes(self, alias: str, path: Path) -> None:
+        if self._fact.kind is not FactKind.CODE:
+            self._report(path, f"expected a code for this key, {self._fact.name!r} is a {self._fact.kind}")
+        if alias not in self._systems:
+            self._finder.report(path, "reference", f"expected an alias of 'systems', {alias!r} came")
+
+    def _stated(self, part: MedicationPart, path: Path) -> None:
+        if self._fact.kind is FactKind.NUMBER:
+            self._report(path, f"expected a flag or code for this source, {self._fact.name!r} is a number")
+            return
+        if self._fact.kind is FactKind.CODE and part.means is None:
+            self._finder.report(path, "missing", "expected the key 'means' for a code")
+        for key, value in (("means", part.means), ("absent", part.absent)):
+            if value is not None:
+                self._means(value, (*path, key))
+        if part.absent is not None and part.absent == part.means:
+            self._report((*path, "absent"), "expected another value than 'means'")
         self._tokens(part.codings, (*path, "codings"))
         used = {token.partition("|")[0] for token in part.codings}
         for index, alias in enumerate(part.exhaustive):
@@ -238,7 +259,7 @@ class _Check:
             if alias not in self._systems:
                 detail = f"expected an alias of 'systems', {alias!r} came"
                 self._finder.report((*path, index), "reference", detail)
-            elif code.endswith("*") and not any(word in self._systems[alias] for word in NESTING):
+            elif code.endswith("*") and not _nests(self._systems[alias]):
                 self._report(
                     (*path, index), "expected * only in ICD-10 and ATC, whose codes nest by spelling"
                 )
@@ -253,32 +274,49 @@ class _Check:
 # --- freezing -----------------------------------------------------------------------------------------------------
 
 
-def freeze_mapping(part: FhirFile) -> FhirMapping:
+def freeze_mapping(part: FhirFile, protocol: ProtocolFile) -> FhirMapping:
     """Return the mapping of a `fhir.yaml` that passed every check."""
+    specs = {fact.name: fact for fact in protocol.question.facts}
     facts = tuple(
-        (name, tuple(_source(source, part.systems) for source in sources))
+        MappedFact(
+            name=name,
+            units=_units(specs[name]),
+            ages=specs[name].greatest_age is not None,
+            sources=tuple(_source(source, specs[name], part.systems) for source in sources),
+        )
         for name, sources in part.facts.items()
     )
     return FhirMapping(tuple(part.subject_systems), facts)
 
 
-def _source(part: SourcePart, systems: Mapping[str, str]) -> Source:
+def _units(fact: FactPart) -> tuple[str, ...]:
+    own = () if fact.unit is None else (fact.unit,)
+    return (*own, *(conversion.unit for conversion in fact.conversions or ()))
+
+
+def _nests(system: str) -> bool:
+    return ICD_10 in system or system == ATC
+
+
+def _source(part: SourcePart, fact: FactPart, systems: Mapping[str, str]) -> Source:
     if part.observation is not None:
-        return _observation(part.observation, systems)
-    if part.condition is not None:
-        stated = part.condition
-        return ConditionSource(
-            _wanted(stated.codings, systems), stated.history, _named(stated.exhaustive, systems)
-        )
-    if part.medication_request is not None:
-        asked = part.medication_request
-        return MedicationSource(_wanted(asked.codings, systems), _named(asked.exhaustive, systems))
+        return _observation(part.observation, fact, systems)
+    stated = part.condition or part.medication_request
+    if stated is not None:
+        means = True if stated.means is None else stated.means
+        absent = not means if stated.absent is None and isinstance(means, bool) else stated.absent
+        codings, exhaustive = _wanted(stated.codings, systems), _named(stated.exhaustive, systems)
+        if isinstance(stated, ConditionPart):
+            return ConditionSource(codings, means, absent, exhaustive, stated.history)
+        return MedicationSource(codings, means, absent, exhaustive)
     assert part.patient is not None
     return PatientSource(part.patient.take, tuple(sorted((part.patient.genders or {}).items())))
 
 
-def _observation(part: ObservationPart, systems: Mapping[str, str]) -> ObservationSource:
+def _observation(part: ObservationPart, fact: FactPart, systems: Mapping[str, str]) -> ObservationSource:
     meant = [(concept.codings, concept.means) for concept in part.concepts or ()]
+    if part.same_codes_in is not None:
+        meant += [([f"{part.same_codes_in}|{code.code}"], code.code) for code in fact.codes or ()]
     meant.append((part.unknown or [], None))
     return ObservationSource(
         codings=_wanted(part.codings, systems),

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from arbiter.errors import Problem
 from arbiter.model import FactStatus, FactValue
 from arbiter.protocols.fhir.mapping import (
     ConditionSource,
-    MedicationSource,
     ObservationSource,
     ValuePlace,
     any_matches,
@@ -83,8 +83,10 @@ class Notes:
 # --- observations -------------------------------------------------------------------------------------------------
 
 
-def observed(placed: Placed[Observation], source: ObservationSource, notes: Notes) -> Iterator[Statement]:
-    """Yield what an Observation with one of the source's codings states."""
+def observed(
+    placed: Placed[Observation], source: ObservationSource, units: tuple[str, ...], notes: Notes
+) -> Iterator[Statement]:
+    """Yield what an Observation with one of the source's codings states about a fact that takes these units."""
     observation, place = placed.resource, placed.place
     if observation.status in _WITHOUT_VALUE:
         notes.leave(f"{place}/status", "status", "a status under which there is no value to take")
@@ -104,7 +106,7 @@ def observed(placed: Placed[Observation], source: ObservationSource, notes: Note
         return
     at, at_place = when
     for valued, where in _valued(observation, source, place):
-        for value, unit, places in _value(valued, where, source, notes):
+        for value, unit, places in _value(valued, where, source, units, notes):
             named = (("", place), ("observed_at", at_place), ("status", f"{place}/status"), *places)
             yield Statement(at, value, unit, observation.status, "FHIR Observation", named)
 
@@ -150,7 +152,9 @@ def _valued(observation: Observation, source: ObservationSource, place: str) -> 
 _Value = tuple[FactValue | None, str | None, tuple[tuple[str, str], ...]]
 
 
-def _value(valued: Valued, place: str, source: ObservationSource, notes: Notes) -> Iterator[_Value]:
+def _value(
+    valued: Valued, place: str, source: ObservationSource, units: tuple[str, ...], notes: Notes
+) -> Iterator[_Value]:
     if valued.modifier_extension:
         _refuse_modifier(place, notes)
         return
@@ -174,14 +178,16 @@ def _value(valued: Valued, place: str, source: ObservationSource, notes: Notes) 
         return
     match source.value:
         case ValuePlace.QUANTITY:
-            yield from _quantity(valued, f"{place}/{member}", source, notes)
+            yield from _quantity(valued, f"{place}/{member}", source, units, notes)
         case ValuePlace.CONCEPT:
             yield from _concept(valued, f"{place}/{member}", source, notes)
         case ValuePlace.BOOLEAN:
             yield valued.boolean, None, (("value", f"{place}/{member}"),)
 
 
-def _quantity(valued: Valued, place: str, source: ObservationSource, notes: Notes) -> Iterator[_Value]:
+def _quantity(
+    valued: Valued, place: str, source: ObservationSource, units: tuple[str, ...], notes: Notes
+) -> Iterator[_Value]:
     quantity = valued.quantity
     assert quantity is not None
     if quantity.comparator is not None:
@@ -195,8 +201,10 @@ def _quantity(valued: Valued, place: str, source: ObservationSource, notes: Note
         member = "system" if quantity.code is not None else "code"
         notes.refuse(f"{place}/{member}", "unit", f"expected a unit as a code of UCUM ({UCUM})")
         return
-    # UCUM 2.1, paragraph 6: what stands in braces annotates and does not change the unit.
-    unit = _ANNOTATION.sub("", quantity.code) or "1"
+    # UCUM 2.1, paragraph 6: what stands in braces annotates and does not change the unit. A fact whose own unit is
+    # annotated means it: mL/min/{1.73_m2} is another quantity than mL/min.
+    known = units if source.above is None else (source.above.unit,)
+    unit = quantity.code if quantity.code in known else _ANNOTATION.sub("", quantity.code) or "1"
     places = (("value", f"{place}/value"), ("unit", f"{place}/code"))
     if source.above is None:
         yield quantity.value, unit, places
@@ -228,12 +236,15 @@ def _concept(valued: Valued, place: str, source: ObservationSource, notes: Notes
 # --- conditions and orders ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Says:
-    """What a Condition or an order says of a flag: true, false, or None; `over` when it speaks of what is no more."""
+class Says(StrEnum):
+    """What a Condition or an order says of what a source looks for."""
 
-    value: bool | None
-    over: bool = False
+    HOLDS = "holds"
+    DENIED = "denied"
+    OVER = "over"
+    """It speaks of what is no more, or never was: as if it were not there."""
+    OPEN = "open"
+    """Neither; and no list can say that there is nothing."""
 
 
 def condition_says(placed: Placed[Condition], source: ConditionSource, notes: Notes) -> Says:
@@ -242,43 +253,43 @@ def condition_says(placed: Placed[Condition], source: ConditionSource, notes: No
     verified = _codes(condition.verification_status, VERIFICATION)
     if verified == {"entered-in-error"}:
         notes.leave(f"{place}/verificationStatus", "status", "entered in error")
-        return Says(None, over=True)
+        return Says.OVER
     if condition.modifier_extension:
         _refuse_modifier(place, notes)
-        return Says(None)
+        return Says.OPEN
     if verified == {"refuted"}:
-        return Says(value=False)
+        return Says.DENIED
     if verified != {"confirmed"}:
         notes.leave(f"{place}/verificationStatus", "status", "a condition that is not said to be confirmed")
-        return Says(None)
+        return Says.OPEN
     clinical = _codes(condition.clinical_status, CLINICAL)
-    if clinical & _ACTIVE or (source.history and clinical & _OVER):
-        return Says(value=True)
+    if clinical and clinical <= (_ACTIVE | _OVER if source.history else _ACTIVE):
+        return Says.HOLDS
     notes.leave(f"{place}/clinicalStatus", "status", "a condition that is not said to be active")
-    return Says(None, over=bool(clinical & _OVER))
+    return Says.OVER if clinical and clinical <= _OVER else Says.OPEN
 
 
-def order_says(placed: Placed[MedicationRequest], _: MedicationSource, notes: Notes) -> Says:
-    """Return what a MedicationRequest for one of the source's codings says."""
+def order_says(placed: Placed[MedicationRequest], notes: Notes) -> Says:
+    """Return what a MedicationRequest for one of a source's codings says."""
     order, place = placed.resource, placed.place
     if order.status in _ORDER_OVER:
         notes.leave(f"{place}/status", "status", "an order that is not in force")
-        return Says(None, over=True)
+        return Says.OVER
     if order.modifier_extension:
         _refuse_modifier(place, notes)
-        return Says(None)
+        return Says.OPEN
     if order.do_not_perform:
         notes.leave(f"{place}/doNotPerform", "status", "an order not to give something")
-        return Says(None, over=True)
+        return Says.OVER
     if order.status == "active" and order.intent == "order":
-        return Says(value=True)
+        return Says.HOLDS
     if order.status != "active" and order.status not in _ORDER_PENDING:
         known = ", ".join(sorted({"active"} | _ORDER_OVER | _ORDER_PENDING))
         notes.refuse(f"{place}/status", "status", f"expected one of {known}")
-        return Says(None)
+        return Says.OPEN
     member = "intent" if order.status == "active" else "status"
     notes.leave(f"{place}/{member}", "status", "no active order")
-    return Says(None)
+    return Says.OPEN
 
 
 def _codes(concept: CodeableConcept | None, system: str) -> set[str]:

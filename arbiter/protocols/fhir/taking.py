@@ -8,7 +8,7 @@ with its place. What a fact must look like (unit, range, age) is judged by `arbi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,11 +18,11 @@ from arbiter.protocols.fhir.lists import WholeList, whole_list
 from arbiter.protocols.fhir.mapping import (
     ConditionSource,
     FhirMapping,
+    MappedFact,
     MedicationSource,
     ObservationSource,
     PatientPart,
     PatientSource,
-    Source,
     any_matches,
 )
 from arbiter.protocols.fhir.opening import PROBLEM_LIMIT, Content, Placed, open_bundle
@@ -40,7 +40,7 @@ from arbiter.protocols.fhir.statements import (
 )
 from arbiter.protocols.fhir.subject import present_encounter, require_subject, subject_of
 from arbiter.protocols.fhir.times import completed_years, day_of
-from arbiter.protocols.intake import RawFact
+from arbiter.protocols.intake import OLDEST, RawFact
 
 LEFT_OUT_LIMIT = 200
 
@@ -91,9 +91,9 @@ def take_bundle(
     notes = Notes()
     reader = _Reader(content, notes, taken_at)
     chosen = {
-        name: statement
-        for name, sources in mapping.facts
-        if (statement := reader.choose(sources)) is not None and statement.value is not None
+        fact.name: statement
+        for fact in mapping.facts
+        if (statement := reader.choose(fact)) is not None and statement.value is not None
     }
     reader.tell_unmapped(mapping)
     encounter, several = present_encounter(content)
@@ -136,9 +136,9 @@ class _Reader:
         self._problem_list = whole_list(content, Condition, notes)
         self._drug_list = whole_list(content, MedicationRequest, notes)
 
-    def choose(self, sources: Sequence[Source]) -> Statement | None:
+    def choose(self, fact: MappedFact) -> Statement | None:
         """Return the newest statement, or None when there is none or the newest contradict each other."""
-        statements = self._statements(sources)
+        statements = [one for one in self._statements(fact) if not self._too_old(fact, one)]
         newest_at = max((one.at for one in statements), default=None)
         newest = [one for one in statements if one.at == newest_at]
         if not newest:
@@ -152,24 +152,31 @@ class _Reader:
             return None
         return first
 
-    def _statements(self, sources: Sequence[Source]) -> list[Statement]:
+    def _too_old(self, fact: MappedFact, statement: Statement) -> bool:
+        # A record goes back for years, so what other doors refuse as a mistake is here no more than old.
+        old = fact.ages and self._taken_at - statement.at > OLDEST
+        if old:
+            detail = f"older than the {OLDEST.days} days after which nothing that ages is taken"
+            self._notes.leave(statement.place, "too-old", detail)
+        return old
+
+    def _statements(self, fact: MappedFact) -> list[Statement]:
         found: list[Statement] = []
         stated: list[_Stated] = []
-        for source in sources:
+        for source in fact.sources:
             match source:
                 case ObservationSource():
                     for placed in self._observations:
                         if any_matches(source.codings, placed.resource.code.pairs()):
-                            found += observed(placed, source, self._notes)
+                            found += observed(placed, source, fact.units, self._notes)
                 case ConditionSource():
                     stated.append(self._by_conditions(source))
                 case MedicationSource():
                     stated.append(self._by_orders(source))
                 case PatientSource():
                     found += self._by_patient(source)
-        found += [statement for one in stated for statement in one.statements]
-        # A list that is newer than something that says yes contradicts it; it is no proof of absence.
-        return found if any(one.value is True for one in found) else [*found, *_absent(stated)]
+        found += _at_once([one for source in stated for one in source.statements], self._notes)
+        return [*found, *_absent(stated, found)]
 
     def _by_conditions(self, source: ConditionSource) -> _Stated:
         found = _Stated([], self._problem_list, source, self._notes)
@@ -183,7 +190,7 @@ class _Reader:
         found = _Stated([], self._drug_list, source, self._notes)
         for placed, codings in self._orders:
             if any_matches(source.codings, codings):
-                says = order_says(placed, source, self._notes)
+                says = order_says(placed, self._notes)
                 self._state(placed, says, placed.resource.authored_at, "authoredOn", found)
         return found
 
@@ -195,19 +202,28 @@ class _Reader:
         member: str,
         found: _Stated,
     ) -> None:
+        means = found.source.means
+        match says:
+            case Says.HOLDS:
+                value = means
+            case Says.DENIED if isinstance(means, bool):
+                value = not means
+            case Says.DENIED | Says.OVER:
+                return
+            case Says.OPEN:
+                found.open = True
+                return
         listed_at = None if found.list is None else found.list.names(placed.index)
-        found.open = found.open or not says.over
-        if says.value is None:
-            return
         meta = placed.resource.meta
         at = stated_at(text, None if meta is None else meta.last_updated, listed_at)
         place = f"{placed.place}/{member}"
         if at is None:
+            found.open = True
             self._notes.leave(place, "instant", "nothing says as of when this holds")
             return
         kind = placed.resource.resource_type
         places = (("", placed.place), ("value", placed.place), ("observed_at", place))
-        found.statements.append(Statement(at, says.value, None, "final", f"FHIR {kind}", places))
+        found.statements.append(Statement(at, value, None, "final", f"FHIR {kind}", places))
 
     def _by_patient(self, source: PatientSource) -> Iterator[Statement]:
         patient, place = self._content.patient.resource, self._content.patient.place
@@ -234,7 +250,7 @@ class _Reader:
 
     def tell_unmapped(self, mapping: FhirMapping) -> None:
         """Note every resource that could give a fact and has no coding that the mapping knows."""
-        sources = [source for _, sources in mapping.facts for source in sources]
+        sources = [source for fact in mapping.facts for source in fact.sources]
         for kind, held in (
             (ObservationSource, [(one, one.resource.code.pairs()) for one in self._observations]),
             (ConditionSource, self._conditions),
@@ -257,14 +273,32 @@ class _Stated:
     open: bool = False
 
 
-def _absent(stated: Sequence[_Stated]) -> Iterator[Statement]:
-    """Yield that a flag is false, when every source of it has a whole list and none names what would make it true."""
+def _at_once(stated: Sequence[Statement], notes: Notes) -> list[Statement]:
+    """Return what Conditions or orders state; what holds at once and means different things says that none is known.
+
+    One flag denied and held is another matter: there the newer word counts.
+    """
+    if len({one.value for one in stated if not isinstance(one.value, bool)}) < 2:
+        return list(stated)
+    for one in stated:
+        notes.leave(one.place, "several", "holds at once with what means another value, so none is taken")
+    newest = max(stated, key=lambda one: one.at)
+    return [replace(newest, value=None)]
+
+
+def _absent(stated: Sequence[_Stated], found: Sequence[Statement]) -> Iterator[Statement]:
+    """Yield what absence means, when every source has a whole list and nothing in the Bundle says otherwise.
+
+    A list that is newer than something that says otherwise contradicts it; it is no proof of absence.
+    """
+    meant = {one.source.absent for one in stated}
+    if len(meant) != 1 or None in meant or any(one.value not in meant for one in found):
+        return
     lists: list[WholeList] = []
     for one in stated:
         if one.list is None or one.open or not one.list.excludes(one.source, one.notes):
             return
         lists.append(one.list)
-    if lists:
-        oldest = min(lists, key=lambda whole: whole.at)
-        places = (("", oldest.place), ("value", oldest.place), ("observed_at", oldest.date_place))
-        yield Statement(oldest.at, value=False, unit=None, status="final", source="FHIR List", places=places)
+    oldest = min(lists, key=lambda whole: whole.at)
+    places = (("", oldest.place), ("value", oldest.place), ("observed_at", oldest.date_place))
+    yield Statement(oldest.at, meant.pop(), None, "final", "FHIR List", places)
