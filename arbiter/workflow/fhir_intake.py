@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arbiter.errors import InvalidCaseError, NotFoundError, Problem
 from arbiter.identity.principals import Principal
@@ -127,4 +127,8 @@ def _mapping_of(shelved: Shelved, place: str) -> FhirMapping:
 
 
 def _located(taken: TakenBundle, error: InvalidCaseError) -> InvalidCaseError:
-    return InvalidCaseError(str(error), taken.located(error.problems))
+    problems = [
+        replace(problem, pointer="query:supersedes") if problem.pointer == "/supersedes" else problem
+        for problem in error.problems
+    ]
+    return InvalidCaseError(str(error), taken.located(problems))

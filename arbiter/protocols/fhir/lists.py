@@ -25,6 +25,14 @@ NIL_KNOWN: Final = Wanted("http://terminology.hl7.org/CodeSystem/list-empty-reas
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Something named in a list for which the list does not exclude a fact; `unclear` when it may be something else."""
+
+    place: str
+    unclear: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WholeList:
     """A list that is whole as of its date, with the codings of what it names by index among the Bundle's entries."""
 
@@ -37,16 +45,13 @@ class WholeList:
         """Return the list's date when it names that entry."""
         return self.at if index in self.named else None
 
-    def excludes(self, source: ConditionSource | MedicationSource, notes: Notes) -> bool:
-        """Return whether nothing that is named is, or may be, what the source looks for."""
+    def obstacle(self, source: ConditionSource | MedicationSource) -> Obstacle | None:
+        """Return the first that is named and is, or may be, what the source looks for; None when nothing is."""
         for index, codings in self.named.items():
-            if any_matches(source.codings, codings):
-                return False
-            if not any(system in source.exhaustive for system, _ in codings):
-                detail = "cannot be told apart from what is looked for, so the list excludes nothing"
-                notes.leave(f"/entry/{index}/resource", "not-excluded", detail)
-                return False
-        return True
+            matches = any_matches(source.codings, codings)
+            if matches or not any(system in source.exhaustive for system, _ in codings):
+                return Obstacle(f"/entry/{index}/resource", unclear=not matches)
+        return None
 
 
 def whole_list(content: Content, kind: type[Condition | MedicationRequest], notes: Notes) -> WholeList | None:

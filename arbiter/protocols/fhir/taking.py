@@ -296,7 +296,13 @@ def _absent(stated: Sequence[_Stated], found: Sequence[Statement]) -> Iterator[S
         return
     lists: list[WholeList] = []
     for one in stated:
-        if one.list is None or one.open or not one.list.excludes(one.source, one.notes):
+        if one.list is None or one.open:
+            return
+        obstacle = one.list.obstacle(one.source)
+        if obstacle is not None:
+            if obstacle.unclear and not found:
+                detail = "cannot be told apart from what is looked for, so the list excludes nothing"
+                one.notes.leave(obstacle.place, "not-excluded", detail)
             return
         lists.append(one.list)
     oldest = min(lists, key=lambda whole: whole.at)
