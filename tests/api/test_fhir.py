@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
+import httpx
 import pytest
 
+from arbiter.errors import InvalidCaseError, Problem
 from arbiter.identity.roles import Role
+from arbiter.serving import build_app
 from arbiter.workflow.house import House
 from tests.api.bundles import (
     AMEND,
@@ -269,3 +273,37 @@ async def test_a_newer_value_wins_wherever_it_stands(caller: Caller) -> None:
     told = parameters_of(await send(caller, bundle))
     content = (await caller.get(f"/v1/cases/{told['case']}/content")).json()
     assert content["facts"]["heart_rate"]["value"] == 75
+
+
+async def test_a_repeat_that_fits_no_more_is_still_the_same_case(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await send(caller, stable_bundle(), Idempotency_Key="fhir-long-ago")
+
+    def unfit(*_: object, **__: object) -> None:
+        raise InvalidCaseError("no", (Problem("/entry/0", "range", "expected something else now"),))
+
+    monkeypatch.setattr("arbiter.workflow.fhir_intake.take_bundle", unfit)
+    again = await send(caller, stable_bundle(), Idempotency_Key="fhir-long-ago")
+    assert parameters_of(again)["case"] == parameters_of(first)["case"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await send(caller, stable_bundle(), Idempotency_Key="fhir-only-now")).status_code == 422
+    other = await send(caller, without(stable_bundle(), "8867-4"), Idempotency_Key="fhir-long-ago")
+    assert other.json()["issue"][0]["details"]["coding"][0]["code"] == "key-reused"
+
+
+async def test_the_server_hands_fhir_addresses_to_this_door(house: House) -> None:
+    transport = httpx.ASGITransport(app=build_app(house))
+    async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as http:
+        assert (await http.get("/fhir/metadata")).json()["resourceType"] == "CapabilityStatement"
+        assert (await http.get("/fhir/Patient/1")).json()["resourceType"] == "OperationOutcome"
+
+
+async def test_addresses_that_may_name_patients_are_not_logged(
+    caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "arbiter.access")
+    await caller.get("/fhir/Patient/0000001")
+    await caller.get("/fhir/metadata")
+    told = [record.getMessage().split(" ")[1] for record in caplog.records if record.name == "arbiter.access"]
+    assert told == ["/fhir/?", "/fhir/metadata"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from arbiter.protocols.fhir.mapping import ConditionSource, MedicationSource, Wanted, any_matches
+from arbiter.protocols.fhir.mapping import ConditionSource, MedicationSource, Wanted, any_matches, told_apart
 from arbiter.protocols.fhir.opening import Content, Placed
 from arbiter.protocols.fhir.resources import Condition, Listing, MedicationRequest
 from arbiter.protocols.fhir.statements import Notes, condition_codings, order_codings
@@ -49,7 +49,7 @@ class WholeList:
         """Return the first that is named and is, or may be, what the source looks for; None when nothing is."""
         for index, codings in self.named.items():
             matches = any_matches(source.codings, codings)
-            if matches or not any(system in source.exhaustive for system, _ in codings):
+            if matches or not told_apart(source.codings, source.exhaustive, codings):
                 return Obstacle(f"/entry/{index}/resource", unclear=not matches)
         return None
 

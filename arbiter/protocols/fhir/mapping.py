@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +17,10 @@ class Wanted:
     system: str
     code: str
     descendants: bool = False
+
+    def is_below(self, code: str) -> bool:
+        """Return whether this is a code below that one, so that whoever chose that one may have meant this."""
+        return self.code != code and self.code.startswith(code)
 
     def matches(self, system: str, code: str) -> bool:
         """Return whether a coding is this one, or below it.
@@ -33,6 +38,10 @@ class Wanted:
 
 ICD_10 = "icd-10"
 """Part of the name of every edition of ICD-10 as a code system: the WHO's and the national ones."""
+ATC = "http://www.whocc.no/atc"
+
+_ICD_10_CODE = re.compile(r"[A-Z][0-9][0-9A-Z](\.[0-9A-Z]{1,4})?")
+_ATC_CODE = re.compile(r"[A-Z][0-9]{2}[A-Z]{2}[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +145,26 @@ def any_matches(wanted: Iterable[Wanted], codings: Iterable[tuple[str, str]]) ->
     """Return whether one of the (system, code) pairs is wanted."""
     held = tuple(codings)
     return any(one.matches(system, code) for one in wanted for system, code in held)
+
+
+def told_apart(
+    wanted: Iterable[Wanted], exhaustive: Iterable[str], codings: Iterable[tuple[str, str]]
+) -> bool:
+    """Return whether a coding that is not wanted is known to be something else.
+
+    That takes a code of a system of which the wanted codings name everything, spelt as the system spells its codes (an
+    I500 without its dot begins like nothing that is wanted), and not above one that is wanted.
+    """
+    sought, named = tuple(wanted), frozenset(exhaustive)
+    return any(
+        system in named
+        and _is_spelt(system, code)
+        and not any(one.system == system and one.is_below(code) for one in sought)
+        for system, code in codings
+    )
+
+
+def _is_spelt(system: str, code: str) -> bool:
+    if ICD_10 in system:
+        return _ICD_10_CODE.fullmatch(code) is not None
+    return system != ATC or _ATC_CODE.fullmatch(code) is not None

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from arbiter.model import FactValue
 from arbiter.protocols.checks import Finder, unfit
 from arbiter.protocols.fhir.mapping import (
+    ATC,
     ICD_10,
     Concept,
     ConditionSource,
@@ -33,8 +34,6 @@ from arbiter.protocols.fhir.mapping import (
 from arbiter.protocols.positions import Path
 from arbiter.protocols.schema import FactName, FactPart, Id, Number, ProtocolFile, Unit
 from arbiter.question import FactKind
-
-ATC: Final = "http://www.whocc.no/atc"
 
 _TOKEN = re.compile(r"([a-z][a-z0-9-]{0,30})\|([^\s|*]{1,64})(\*?)")
 _SYSTEM = re.compile(r"(?:https?://|urn:)[!-~]{1,180}")
@@ -147,7 +146,10 @@ class FhirFile(_Part):
 def check_mapping(mapping: FhirFile, protocol: ProtocolFile, finder: Finder) -> None:
     """Check `fhir.yaml` against a protocol that is sound in itself."""
     specs = {fact.name: fact for fact in protocol.question.facts}
-    finder.unique((), "subject_systems", mapping.subject_systems)
+    for index, system in enumerate(mapping.subject_systems):
+        if system in mapping.subject_systems[:index]:
+            detail = f"expected {system!r} once, it came again"
+            finder.report(("subject_systems", index), "duplicate", detail)
     for name, sources in mapping.facts.items():
         if name not in specs:
             finder.report(("facts", name), "reference", f"expected a fact of the question, {name!r} came")
