@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
 from dataclasses import dataclass, replace
 
 from arbiter.errors import InvalidCaseError, NotFoundError, Problem
@@ -51,7 +51,7 @@ async def submit_bundle(
     """
     principal.require(Permission.CASES_SUBMIT)
     try:
-        taken = _take(house, principal, wanted)
+        taken = await _take(house, principal, wanted)
     except InvalidCaseError:
         # Age and mapping change with time, so what was fit once may not be so any more.
         repeat = await intake.repeat_of(house, principal, idempotency_key, request)
@@ -87,7 +87,9 @@ async def amend_by_bundle(
         await load_seen_case(transaction, principal, case)
         dossier = await load_dossier(house, transaction, case)
     subject = dossier.request()["subject"]
-    taken = take_bundle(
+    # A thread, because a Bundle may hold thousands of resources, and other cases must not wait for them.
+    taken = await asyncio.to_thread(
+        take_bundle,
         document,
         _mapping_of(dossier.shelved, "query:case"),
         house.clock.now(),
@@ -100,12 +102,7 @@ async def amend_by_bundle(
     return taken.left_out
 
 
-def mapped_protocols(house: House) -> Sequence[str]:
-    """Return the ids of the protocols in force that take Bundles."""
-    return sorted(name for name, shelved in house.shelf.current.items() if shelved.bundle.fhir is not None)
-
-
-def _take(house: House, principal: Principal, wanted: BundleSubmission) -> TakenBundle:
+async def _take(house: House, principal: Principal, wanted: BundleSubmission) -> TakenBundle:
     problems = []
     if not principal.may_see(wanted.site):
         detail = f"client {principal.id} does not act for such a site"
@@ -116,7 +113,9 @@ def _take(house: House, principal: Principal, wanted: BundleSubmission) -> Taken
         problems.append(Problem("query:protocol", "unknown-protocol", str(error)))
     if problems:
         raise InvalidCaseError("the case does not fit any question asked here", tuple(problems))
-    return take_bundle(wanted.document, mapping, house.clock.now(), systems=wanted.subject_systems)
+    return await asyncio.to_thread(
+        take_bundle, wanted.document, mapping, house.clock.now(), systems=wanted.subject_systems
+    )
 
 
 def _mapping_of(shelved: Shelved, place: str) -> FhirMapping:

@@ -6,6 +6,7 @@ answers with Parameters, or with an OperationOutcome where `Prefer: return=Opera
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -105,7 +106,7 @@ async def _read(request: Request) -> tuple[Json, bytes]:
         unsent="expect" in headers,
         limit_bytes=BODY_LIMIT_BYTES,
     )
-    return parse(body, DEPTH_LIMIT), body
+    return await asyncio.to_thread(parse, body, DEPTH_LIMIT), body
 
 
 def _whole_request(wanted: BundleSubmission, body: bytes) -> bytes:

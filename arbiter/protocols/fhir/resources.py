@@ -25,7 +25,7 @@ class _Element(BaseModel):
 class _Modifiable(_Element):
     """What may carry modifier extensions: nobody who does not understand one may go on."""
 
-    modifier_extension: list[Any] = Field([], alias="modifierExtension")
+    modifier_extension: list[Any] = Field(default_factory=list, alias="modifierExtension")
 
 
 def _number(value: object) -> Decimal:
@@ -49,7 +49,7 @@ class Coding(_Element):
 class CodeableConcept(_Element):
     """A concept in one or more codings."""
 
-    coding: list[Coding] = []
+    coding: list[Coding] = Field(default_factory=list)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the codings as (system, code), those that lack either left out."""
@@ -111,13 +111,13 @@ class PatientLink(_Element):
 class Patient(Resource):
     """The person."""
 
-    identifier: list[Identifier] = []
+    identifier: list[Identifier] = Field(default_factory=list)
     active: bool = True
     gender: str | None = None
     birth_date: str | None = Field(None, alias="birthDate")
     deceased: bool = Field(default=False, alias="deceasedBoolean")
     deceased_at: str | None = Field(None, alias="deceasedDateTime")
-    link: list[PatientLink] = []
+    link: list[PatientLink] = Field(default_factory=list)
 
 
 class Valued(_Modifiable):
@@ -135,11 +135,11 @@ class Observation(Resource, Valued):
 
     status: str
     subject: Reference | None = None
-    focus: list[Reference] = []
+    focus: list[Reference] = Field(default_factory=list)
     effective_at: str | None = Field(None, alias="effectiveDateTime")
     effective_instant: str | None = Field(None, alias="effectiveInstant")
     effective_period: Period | None = Field(None, alias="effectivePeriod")
-    component: list[Valued] = []
+    component: list[Valued] = Field(default_factory=list)
 
 
 class Condition(Resource):
@@ -167,7 +167,7 @@ class MedicationRequest(Resource):
     do_not_perform: bool = Field(default=False, alias="doNotPerform")
     medication_concept: CodeableConcept | None = Field(None, alias="medicationCodeableConcept")
     medication_reference: Reference | None = Field(None, alias="medicationReference")
-    contained: list[Any] = []
+    contained: list[Any] = Field(default_factory=list)
     subject: Reference | None = None
     authored_at: str | None = Field(None, alias="authoredOn")
 
@@ -187,7 +187,7 @@ class Listing(Resource):
     code: CodeableConcept | None = None
     subject: Reference | None = None
     date: str | None = None
-    entry: list[ListEntry] = []
+    entry: list[ListEntry] = Field(default_factory=list)
     empty_reason: CodeableConcept | None = Field(None, alias="emptyReason")
 
 
@@ -195,7 +195,7 @@ class Encounter(Resource):
     """A stay or visit."""
 
     status: str
-    identifier: list[Identifier] = []
+    identifier: list[Identifier] = Field(default_factory=list)
     subject: Reference | None = None
 
 
@@ -218,8 +218,8 @@ class FhirBundle(_Modifiable):
     resource_type: Literal["Bundle"] = Field(alias="resourceType")
     type: str
     implicit_rules: str | None = Field(None, alias="implicitRules")
-    link: list[BundleLink] = []
-    entry: list[BundleEntry] = Field([], max_length=2_000)
+    link: list[BundleLink] = Field(default_factory=list)
+    entry: list[BundleEntry] = Field(default_factory=list, max_length=2_000)
 
 
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -60,24 +60,30 @@ class Statement:
         return dict(self.places)["value"]
 
 
-@dataclass(slots=True)
 class Notes:
-    """What refuses the Bundle, and what was left out of it and why."""
+    """What refuses the Bundle, and what was left out of it and why: each once, in the order in which it was found."""
 
-    problems: list[Problem] = field(default_factory=list)
-    left_out: list[Problem] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._problems: dict[Problem, None] = {}
+        self._left_out: dict[Problem, None] = {}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What refuses the Bundle."""
+        return tuple(self._problems)
+
+    @property
+    def left_out(self) -> tuple[Problem, ...]:
+        """What was left out."""
+        return tuple(self._left_out)
 
     def refuse(self, place: str, code: str, detail: str) -> None:
-        """Note what refuses the Bundle, once."""
-        problem = Problem(place, code, detail)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        """Note what refuses the Bundle."""
+        self._problems.setdefault(Problem(place, code, detail))
 
     def leave(self, place: str, code: str, detail: str) -> None:
-        """Note what is left out, once."""
-        problem = Problem(place, code, detail)
-        if problem not in self.left_out:
-            self.left_out.append(problem)
+        """Note what is left out."""
+        self._left_out.setdefault(Problem(place, code, detail))
 
 
 # --- observations -------------------------------------------------------------------------------------------------

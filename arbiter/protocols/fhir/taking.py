@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from arbiter.errors import InvalidCaseError, Problem
 from arbiter.model import FactValue
+from arbiter.protocols.fhir.by_coding import ByCoding
 from arbiter.protocols.fhir.lists import WholeList, whole_list
 from arbiter.protocols.fhir.mapping import (
     ConditionSource,
@@ -23,7 +25,7 @@ from arbiter.protocols.fhir.mapping import (
     ObservationSource,
     PatientPart,
     PatientSource,
-    any_matches,
+    Source,
 )
 from arbiter.protocols.fhir.opening import PROBLEM_LIMIT, Content, Placed, open_bundle
 from arbiter.protocols.fhir.resources import Condition, MedicationRequest, Observation
@@ -100,7 +102,7 @@ def take_bundle(
     if several:
         notes.leave("/entry", "encounters", "several stays that go on; none was taken")
     if notes.problems:
-        raise InvalidCaseError("the Bundle cannot be taken", tuple(notes.problems[:PROBLEM_LIMIT]))
+        raise InvalidCaseError("the Bundle cannot be taken", notes.problems[:PROBLEM_LIMIT])
     if not chosen:
         nothing = Problem("/entry", "no-facts", "expected a resource that gives a fact of the question")
         told = (nothing, *notes.left_out)[:PROBLEM_LIMIT]
@@ -114,7 +116,7 @@ def take_bundle(
             for name, statement in chosen.items()
             for key, place in statement.places
         },
-        left_out=tuple(notes.left_out[:LEFT_OUT_LIMIT]),
+        left_out=notes.left_out[:LEFT_OUT_LIMIT],
     )
 
 
@@ -130,9 +132,9 @@ class _Reader:
         self._content = content
         self._notes = notes
         self._taken_at = taken_at
-        self._observations = tuple(content.of(Observation))
-        self._conditions = tuple((one, condition_codings(one)) for one in content.of(Condition))
-        self._orders = tuple((one, order_codings(one, content)) for one in content.of(MedicationRequest))
+        self._observations = ByCoding((one, one.resource.code.pairs()) for one in content.of(Observation))
+        self._conditions = ByCoding((one, condition_codings(one)) for one in content.of(Condition))
+        self._orders = ByCoding((one, order_codings(one, content)) for one in content.of(MedicationRequest))
         self._problem_list = whole_list(content, Condition, notes)
         self._drug_list = whole_list(content, MedicationRequest, notes)
 
@@ -166,9 +168,8 @@ class _Reader:
         for source in fact.sources:
             match source:
                 case ObservationSource():
-                    for placed in self._observations:
-                        if any_matches(source.codings, placed.resource.code.pairs()):
-                            found += observed(placed, source, fact.units, self._notes)
+                    for placed in self._observations.find(source.codings):
+                        found += observed(placed, source, fact.units, self._notes)
                 case ConditionSource():
                     stated.append(self._by_conditions(source))
                 case MedicationSource():
@@ -180,18 +181,16 @@ class _Reader:
 
     def _by_conditions(self, source: ConditionSource) -> _Stated:
         found = _Stated([], self._problem_list, source, self._notes)
-        for placed, codings in self._conditions:
-            if any_matches(source.codings, codings):
-                says = condition_says(placed, source, self._notes)
-                self._state(placed, says, placed.resource.recorded_at, "recordedDate", found)
+        for placed in self._conditions.find(source.codings):
+            says = condition_says(placed, source, self._notes)
+            self._state(placed, says, placed.resource.recorded_at, "recordedDate", found)
         return found
 
     def _by_orders(self, source: MedicationSource) -> _Stated:
         found = _Stated([], self._drug_list, source, self._notes)
-        for placed, codings in self._orders:
-            if any_matches(source.codings, codings):
-                says = order_says(placed, self._notes)
-                self._state(placed, says, placed.resource.authored_at, "authoredOn", found)
+        for placed in self._orders.find(source.codings):
+            says = order_says(placed, self._notes)
+            self._state(placed, says, placed.resource.authored_at, "authoredOn", found)
         return found
 
     def _state(
@@ -251,14 +250,21 @@ class _Reader:
     def tell_unmapped(self, mapping: FhirMapping) -> None:
         """Note every resource that could give a fact and has no coding that the mapping knows."""
         sources = [source for fact in mapping.facts for source in fact.sources]
-        for kind, held in (
-            (ObservationSource, [(one, one.resource.code.pairs()) for one in self._observations]),
+        kinds: tuple[tuple[type[Source], ByCoding[Any]], ...] = (
+            (ObservationSource, self._observations),
             (ConditionSource, self._conditions),
             (MedicationSource, self._orders),
-        ):
-            wanted = [one for source in sources if isinstance(source, kind) for one in source.codings]
-            for placed, codings in held:
-                if not any_matches(wanted, codings):
+        )
+        for kind, held in kinds:
+            wanted = [
+                one
+                for source in sources
+                if isinstance(source, kind) and not isinstance(source, PatientSource)
+                for one in source.codings
+            ]
+            known = {placed.index for placed in held.find(wanted)}
+            for placed in held.everything:
+                if placed.index not in known:
                     self._notes.leave(placed.place, "not-mapped", "no coding that the protocol knows")
 
 
