@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +36,9 @@ TAKEN_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FOLDER = Path(__file__).parent / "bundles"
 EXAMPLES_WRITTEN = 8
 PATIENT_URL = "urn:uuid:0a8eca3b-34b0-4a3f-9e0e-000000000001"
+DRUGS = {"A10A": "A10AB01", "B01AA": "B01AA03", "B01AB": "B01AB05", "B01AC": "B01AC06", "M01A": "M01AE01"}
+"""Groups of ATC that the mappings name, and a drug in each: insulin, warfarin, enoxaparin, aspirin, ibuprofen."""
+
 ABOUT = {"reference": PATIENT_URL}
 MRN = "https://hospital.example/fhir/NamingSystem/mrn"
 
@@ -168,7 +172,7 @@ class _Writer:
                 "resourceType": "MedicationRequest",
                 "status": "active",
                 "intent": "order",
-                "medicationCodeableConcept": concept(source.codings[0]),
+                "medicationCodeableConcept": concept(_drug(source.codings[0])),
                 "subject": ABOUT,
                 "authoredOn": instant(fact.observed_at),
             }
@@ -180,6 +184,11 @@ class _Writer:
             self._patient["birthDate"] = born(int(value), self._taken_at)
             return
         self._patient["gender"] = next(gender for gender, means in source.genders if means == value)
+
+
+def _drug(wanted: Wanted) -> Wanted:
+    """A drug of a group: orders are for warfarin, not for the vitamin K antagonists."""
+    return replace(wanted, code=DRUGS[wanted.code]) if wanted.descendants else wanted
 
 
 def _medication_list(orders: Sequence[str], at: datetime) -> dict[str, Any]:
