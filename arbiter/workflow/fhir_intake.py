@@ -14,8 +14,9 @@ from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
 from arbiter.workflow import intake
 from arbiter.workflow.dossier import load_dossier, load_seen_case
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import SubjectRef, Submission, Submitted
+from arbiter.workflow.intake import Submission, Submitted
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.subjects import SubjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class BundleSubmission:
     document: object
     subject_systems: tuple[str, ...] = ()
     supersedes: CaseId | None = None
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ async def submit_bundle(
         risk_class=wanted.risk_class,
         facts=taken.facts,
         supersedes=wanted.supersedes,
+        training=wanted.training,
     )
     try:
         submitted = await intake.submit(house, principal, submission, idempotency_key, request)

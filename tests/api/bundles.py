@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from datetime import timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import httpx
 
 from tests.api.conftest import Caller, new_key
 from tests.conftest import NOON
-from tests.protocols.fhir_bundles import bundle_of, mapped
+from tests.protocols.fhir_bundles import ABOUT, PATIENT_URL, bundle_of, mapped
 
 SUBMIT = "/fhir/Bundle/$submit-case"
 AMEND = "/fhir/Bundle/$amend-case"
@@ -24,9 +25,21 @@ _STABLE = bundle_of(
 )
 
 
+_stays = itertools.count(1)
+
+
 def stable_bundle() -> dict[str, Any]:
-    """A patient whom every score calls stable."""
-    return copy.deepcopy(_STABLE)
+    """A patient whom every score calls stable, in a stay of its own: the same case twice would be one."""
+    bundle = copy.deepcopy(_STABLE)
+    stay = {
+        "resourceType": "Encounter",
+        "status": "in-progress",
+        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
+        "identifier": [{"system": "https://hospital.example/visits", "value": f"V-{next(_stays)}"}],
+        "subject": dict(ABOUT),
+    }
+    bundle["entry"].append({"fullUrl": f"{PATIENT_URL[:-3]}900", "resource": stay})
+    return bundle
 
 
 def patient(bundle: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -27,6 +28,7 @@ from tests.api.bundles import (
     without,
 )
 from tests.api.conftest import Caller, stable_case, token_of
+from tests.conftest import SettableClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -90,18 +92,23 @@ async def test_what_is_left_out_is_told_with_its_place(caller: Caller) -> None:
 
 async def test_the_stay_that_goes_on_is_the_cases_encounter(caller: Caller) -> None:
     bundle = stable_bundle()
-    stay = {
-        "resourceType": "Encounter",
-        "status": "in-progress",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-        "identifier": [{"system": "https://hospital.example/visits", "value": "V-77"}],
-        "subject": {"reference": bundle["entry"][0]["fullUrl"]},
-    }
-    over = stay | {"status": "finished", "identifier": [{"value": "V-76"}]}
-    bundle["entry"] += [{"resource": over}, {"resource": stay}]
+    stay = bundle["entry"][-1]["resource"]
+    stay["identifier"][0]["value"] = "V-now"
+    bundle["entry"].append({"resource": stay | {"status": "finished", "identifier": [{"value": "V-then"}]}})
     told = parameters_of(await send(caller, bundle))
     content = (await caller.get(f"/v1/cases/{told['case']}/content")).json()
-    assert content["encounter"] == "V-77"
+    assert content["encounter"] == "V-now"
+
+
+async def test_of_several_stays_that_go_on_none_is_taken(caller: Caller) -> None:
+    bundle = stable_bundle()
+    patient(bundle)["identifier"][0]["value"] = "in-two-places"
+    stay = bundle["entry"][-1]["resource"]
+    bundle["entry"].append({"resource": stay | {"identifier": [{"value": "V-elsewhere"}]}})
+    reply = await send(caller, bundle)
+    assert left_out(reply) == [("Bundle.entry", "encounters")]
+    content = (await caller.get(f"/v1/cases/{parameters_of(reply)['case']}/content")).json()
+    assert content["encounter"] is None
 
 
 async def test_the_request_may_choose_the_numbering(caller: Caller) -> None:
@@ -118,8 +125,9 @@ async def test_the_request_may_choose_the_numbering(caller: Caller) -> None:
 
 
 async def test_the_same_request_again_is_the_same_case(caller: Caller) -> None:
-    first = await send(caller, stable_bundle(), Idempotency_Key="fhir-twice")
-    again = await send(caller, stable_bundle(), Idempotency_Key="fhir-twice")
+    bundle = stable_bundle()
+    first = await send(caller, bundle, Idempotency_Key="fhir-twice")
+    again = await send(caller, bundle, Idempotency_Key="fhir-twice")
     assert parameters_of(first)["case"] == parameters_of(again)["case"]
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
@@ -128,11 +136,11 @@ async def test_the_same_request_again_is_the_same_case(caller: Caller) -> None:
 @pytest.mark.parametrize("change", ["spacing", "risk class", "native door"])
 async def test_a_key_stands_for_one_exact_request(caller: Caller, change: str) -> None:
     key = f"fhir-reused-{change.replace(' ', '-')}"
-    assert (await send(caller, stable_bundle(), Idempotency_Key=key)).status_code < 300
+    body: Any = stable_bundle()
+    assert (await send(caller, body, Idempotency_Key=key)).status_code < 300
     if change == "native door":
         assert (await caller.submit(stable_case(), key)).status_code == 422
         return
-    body: Any = stable_bundle()
     parameters = PARAMETERS
     if change == "spacing":
         body = json.dumps(body, indent=1).encode()
@@ -141,6 +149,28 @@ async def test_a_key_stands_for_one_exact_request(caller: Caller, change: str) -
     reply = await send(caller, body, parameters=parameters, Idempotency_Key=key)
     assert reply.status_code == 422
     assert reply.json()["issue"][0]["details"]["coding"][0]["code"] == "key-reused"
+
+
+async def test_the_same_bundle_under_another_key_is_the_case_that_there_is(
+    caller: Caller, module_clock: SettableClock
+) -> None:
+    bundle = stable_bundle()
+    patient(bundle)["identifier"][0]["value"] = "asked-twice"
+    first = await send(caller, bundle, Prefer="wait=10")
+    module_clock.advance(timedelta(seconds=20))
+    again = await send(caller, bundle, Prefer="wait=10")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert parameters_of(again)["case"] == parameters_of(first)["case"]
+    assert again.headers["arbiter-duplicate"] == "true"
+
+
+async def test_a_case_for_training_is_one(caller: Caller) -> None:
+    bundle = stable_bundle()
+    patient(bundle)["identifier"][0]["value"] = "for-training"
+    told = parameters_of(await send(caller, bundle, parameters=PARAMETERS | {"training": "true"}))
+    assert told["training"] is True
+    assert (await caller.get(f"/v1/cases/{told['case']}")).json()["training"] is True
+    assert (await send(caller, bundle, parameters=PARAMETERS | {"training": "yes"})).status_code == 400
 
 
 # --- amending ---------------------------------------------------------------------------------------------------------
@@ -278,17 +308,18 @@ async def test_a_newer_value_wins_wherever_it_stands(caller: Caller) -> None:
 async def test_a_repeat_that_fits_no_more_is_still_the_same_case(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await send(caller, stable_bundle(), Idempotency_Key="fhir-long-ago")
+    bundle = stable_bundle()
+    first = await send(caller, bundle, Idempotency_Key="fhir-long-ago")
 
     def unfit(*_: object, **__: object) -> None:
         raise InvalidCaseError("no", (Problem("/entry/0", "range", "expected something else now"),))
 
     monkeypatch.setattr("arbiter.workflow.fhir_intake.take_bundle", unfit)
-    again = await send(caller, stable_bundle(), Idempotency_Key="fhir-long-ago")
+    again = await send(caller, bundle, Idempotency_Key="fhir-long-ago")
     assert parameters_of(again)["case"] == parameters_of(first)["case"]
     assert again.headers["idempotency-replayed"] == "true"
     assert (await send(caller, stable_bundle(), Idempotency_Key="fhir-only-now")).status_code == 422
-    other = await send(caller, without(stable_bundle(), "8867-4"), Idempotency_Key="fhir-long-ago")
+    other = await send(caller, without(bundle, "8867-4"), Idempotency_Key="fhir-long-ago")
     assert other.json()["issue"][0]["details"]["coding"][0]["code"] == "key-reused"
 
 

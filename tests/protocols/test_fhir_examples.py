@@ -40,7 +40,7 @@ async def outcome(name: str, facts: FactSet, risk_class: RiskClass) -> str:
     if exclusion_reasons(shelved, taken):
         return "escalated"
     put = address(shelved.protocol, facts, taken.hash, TAKEN_AT, TAKEN_AT + timedelta(seconds=30), seed=1)
-    opinions = tuple([opinion async for opinion in ask_panel(shelved.members, put, _Clock())])
+    opinions = tuple([item.opinion async for item in ask_panel(shelved.members, put, _Clock())])
     around = Circumstances(CaseId("c_example"), risk_class, False, True, TAKEN_AT)
     verdict = adjudicate(around, shelved, taken, opinions).verdict
     match verdict.kind:

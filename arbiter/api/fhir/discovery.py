@@ -48,8 +48,9 @@ class Operation:
 SUBMIT_CASE: Final = Operation(
     "submit-case",
     "Takes in the case that the Bundle in the body describes. Parameters in the address: protocol, site and risk-class, "
-    "each once; subject-system and supersedes, each at most once. The header Idempotency-Key is required.",
-    frozenset({"protocol", "site", "risk-class", "subject-system", "supersedes"}),
+    "each once; subject-system, supersedes and training (true or false), each at most once. The header Idempotency-Key is "
+    "required.",
+    frozenset({"protocol", "site", "risk-class", "subject-system", "supersedes", "training"}),
 )
 AMEND_CASE: Final = Operation(
     "amend-case",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -41,7 +41,7 @@ _Name = Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
 @router.post(
     SUBMIT_PATH,
     status_code=HTTPStatus.ACCEPTED,
-    responses=replies({201: described(), 202: described()}, 400, 409, 413, 415, 422),
+    responses=replies({200: described(), 201: described(), 202: described()}, 400, 409, 413, 415, 422),
     openapi_extra=SUBMIT_CASE.openapi("Idempotency-Key", "Prefer"),
 )
 async def submit_bundle(
@@ -52,6 +52,7 @@ async def submit_bundle(
     risk_class: Annotated[RiskText, Query(alias="risk-class")],
     subject_system: Annotated[str | None, Query(alias="subject-system", pattern=r"^[!-~]{1,200}$")] = None,
     supersedes: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = None,
+    training: Literal["true", "false"] = "false",
 ) -> Response:
     """Hand in a case as a FHIR R4 Bundle; which resource gives which fact is the protocol's word.
 
@@ -68,11 +69,15 @@ async def submit_bundle(
         document=document,
         subject_systems=() if subject_system is None else (subject_system,),
         supersedes=None if supersedes is None else CaseId(supersedes),
+        training=training == "true",
     )
     made = await fhir_intake.submit_bundle(house, principal, wanted, key, _whole_request(wanted, body))
     headers = {"Idempotency-Replayed": "true"} if made.submitted.repeated else {}
+    if made.submitted.duplicate:
+        headers["Arbiter-Duplicate"] = "true"
     view = await awaited(house, principal, made.submitted.case, wait_seconds(request), headers)
-    return _reply(request, view, HTTPStatus.CREATED, headers, made.left_out)
+    settled = HTTPStatus.OK if made.submitted.duplicate else HTTPStatus.CREATED
+    return _reply(request, view, settled, headers, made.left_out)
 
 
 @router.post(
@@ -116,6 +121,7 @@ def _whole_request(wanted: BundleSubmission, body: bytes) -> bytes:
         wanted.risk_class.value,
         *wanted.subject_systems,
         wanted.supersedes or "",
+        "training" if wanted.training else "",
     )
     return b"fhir\n" + "\n".join(beside).encode() + b"\n\n" + body
 
@@ -164,6 +170,7 @@ def _parameters(view: CaseView, *, settled: bool, left_out: Iterable[Problem]) -
         {"name": "protocol-version", "valueString": view.protocol_version},
         {"name": "phase", "valueCode": view.phase.value},
         {"name": "settled", "valueBoolean": settled},
+        {"name": "training", "valueBoolean": view.training},
         {"name": "facts-version", "valuePositiveInt": view.facts_version},
     ]
     if view.decided_by is not None:

@@ -244,8 +244,10 @@ class _Reader:
             self._notes.leave(where, "unknown-code", "a gender that the protocol has no value for")
 
     def _of_patient(self, value: FactValue, unit: str | None, place: str) -> Statement:
+        # As of the day, so that the same Bundle sent twice on one day gives the same facts.
+        today = self._taken_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         places = (("", place), ("value", place), ("unit", place), ("observed_at", place))
-        return Statement(self._taken_at, value, unit, "final", "FHIR Patient", places)
+        return Statement(today, value, unit, "final", "FHIR Patient", places)
 
     def tell_unmapped(self, mapping: FhirMapping) -> None:
         """Note every resource that could give a fact and has no coding that the mapping knows."""
