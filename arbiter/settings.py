@@ -10,6 +10,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,6 +34,24 @@ def _postgresql(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
+def _mail_server(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("expected smtp://host[:port] or smtps://host[:port]")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            f"expected no user or password; {PREFIX}MAIL_CREDENTIALS names the file that holds them"
+        )
+    return url
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected an https:// or http:// URL")
+    return url.rstrip("/")
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
 
@@ -42,7 +61,8 @@ class Settings(BaseSettings):
     `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
     without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
-    without a clinician; in production nothing is until somebody has.
+    without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
+    escalation; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -58,6 +78,11 @@ class Settings(BaseSettings):
     workers: bool = True
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     secure_cookies: bool = True
+    duty: Path | None = None
+    mail_server: Annotated[str, AfterValidator(_mail_server)] | None = None
+    mail_from: str | None = Field(default=None, pattern=r"^[^\s@<>]{1,64}@[A-Za-z0-9.-]{1,255}$")
+    mail_credentials: Path | None = None
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
 
     @property
     def may_decide_alone(self) -> bool:
@@ -68,6 +93,14 @@ class Settings(BaseSettings):
     def _owner_needs_a_server(self) -> Settings:
         if self.database_owner_url is not None and self.database_url is None:
             raise ValueError(f"{PREFIX}DATABASE_OWNER_URL is set without {PREFIX}DATABASE_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Settings:
+        if (self.mail_server is None) != (self.mail_from is None):
+            raise ValueError(f"{PREFIX}MAIL_SERVER and {PREFIX}MAIL_FROM are set together or not at all")
+        if self.mail_credentials is not None and self.mail_server is None:
+            raise ValueError(f"{PREFIX}MAIL_CREDENTIALS is set without {PREFIX}MAIL_SERVER")
         return self
 
 

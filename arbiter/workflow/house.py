@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from arbiter.audit.note import VerifierKey
+from arbiter.duty.roster import Duty
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.identities import Identities
@@ -13,6 +14,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.errands import Errands
+from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import Shelf
@@ -34,4 +36,6 @@ class House:
     errands: Errands
     safety_net: SafetyNet
     verifiers: tuple[VerifierKey, ...]
+    duty: Duty | None
+    postbox: Postbox
     trace_id: Callable[[], str]

@@ -29,6 +29,7 @@ from arbiter.store.cases import NewCase, Repeat, TakenIn, find_repeat, insert_ca
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.acting import TRIES
+from arbiter.workflow.calling import waits_of
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
@@ -204,7 +205,7 @@ def _open(
     docket = advance(
         house,
         docket,
-        Submit(submission.risk_class, timers, (timers.review / 2,)),
+        Submit(submission.risk_class, timers, waits_of(house, shelved.protocol, submission.risk_class)),
         actor=principal.id,
         now=taken.taken_at,
         key=key,
