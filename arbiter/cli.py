@@ -1,4 +1,4 @@
-"""The command line: `arbiter demo | serve | worker | keys | migrate | protocol | clients | accounts | sites | audit | replay`.
+"""The command line: `arbiter demo | serve | worker | keys | migrate | protocol | clients | accounts | sites | audit | webhooks | replay`.
 
 A command imports what it needs when it runs: whoever checks a receipt offline does not wait for a database to load.
 """
@@ -27,6 +27,7 @@ from arbiter.identity.roles import Role
 from arbiter.model import CaseId
 from arbiter.settings import Settings, read_settings
 from arbiter.store.keys import init_keys, read_keys
+from arbiter.webhook_commands import webhooks
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
@@ -49,7 +50,7 @@ sites = typer.Typer(no_args_is_help=True, help="The sites that cases belong to."
 audit = typer.Typer(no_args_is_help=True, help="Check the log, with or without the database.")
 for name, group in (
     ("keys", keys), ("protocol", protocol), ("clients", clients), ("accounts", accounts), ("sites", sites),
-    ("audit", audit),
+    ("audit", audit), ("webhooks", webhooks),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -59,11 +60,16 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ClientRoles = Annotated[
     list[Role],
-    typer.Option("--role", help="integration-client, auditor or administrator; may be given more than once."),
+    typer.Option(
+        "--role",
+        help="integration-client, paging-client, auditor or administrator; may be given more than once.",
+    ),
 ]
 AccountRoles = Annotated[
     list[Role],
-    typer.Option("--role", help="Any role but integration-client; may be given more than once."),
+    typer.Option(
+        "--role", help="Any role but integration-client and paging-client; may be given more than once."
+    ),
 ]
 Sites = Annotated[list[str], typer.Option("--site", help="A site's id; may be given more than once.")]
 

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, cases, health, protocols
+from arbiter.api import audit, cases, health, notices, protocols
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.headers import content_digests
@@ -46,7 +46,14 @@ def create_app(house: House) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_parameter_error)
     app.add_middleware(Door, owner=app)
-    for router in (cases.router, protocols.router, audit.router, health.router, _discovery(app)):
+    for router in (
+        cases.router,
+        notices.router,
+        protocols.router,
+        audit.router,
+        health.router,
+        _discovery(app),
+    ):
         # Routes go in flat: an included router would match each of them twice for every request.
         app.router.routes.extend(router.routes)
     route_rules(app)

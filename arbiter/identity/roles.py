@@ -22,6 +22,7 @@ class Permission(StrEnum):
     CASES_CANCEL = "cases:cancel"
     CASES_CONTEST = "cases:contest"
     CASES_RETRACT = "cases:retract"
+    ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     PROTOCOLS_READ = "protocols:read"
     REVIEW_WORK = "review:work"
     REVIEW_ARBITRATE = "review:arbitrate"
@@ -36,6 +37,7 @@ class Role(StrEnum):
     """A duty in the house."""
 
     INTEGRATION_CLIENT = "integration-client"
+    PAGING_CLIENT = "paging-client"
     REVIEWER = "reviewer"
     SENIOR_ARBITER = "senior-arbiter"
     POLICY_AUTHOR = "policy-author"
@@ -59,9 +61,13 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 P.PROTOCOLS_READ,
             }
         ),
+        # A pager answers for whoever carries it, and learns nothing of the case.
+        Role.PAGING_CLIENT: frozenset({P.ESCALATIONS_ACKNOWLEDGE}),
         # No cases:read: a reviewer sees content through a claim, and the panel only after committing an opinion.
-        Role.REVIEWER: frozenset({P.REVIEW_WORK, P.PROTOCOLS_READ}),
-        Role.SENIOR_ARBITER: frozenset({P.REVIEW_WORK, P.REVIEW_ARBITRATE, P.PROTOCOLS_READ}),
+        Role.REVIEWER: frozenset({P.REVIEW_WORK, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}),
+        Role.SENIOR_ARBITER: frozenset(
+            {P.REVIEW_WORK, P.REVIEW_ARBITRATE, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}
+        ),
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
@@ -69,10 +75,10 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     }
 )
 
-CLIENT_ROLES = frozenset({Role.INTEGRATION_CLIENT, Role.AUDITOR, Role.ADMINISTRATOR})
+CLIENT_ROLES = frozenset({Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT, Role.AUDITOR, Role.ADMINISTRATOR})
 """Roles a machine may hold; the others are a person's judgement."""
 
-ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT}
+ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT}
 """Roles a person may hold."""
 
 _CASE_CONTENT = frozenset(

@@ -53,3 +53,10 @@ def check_calling(house: House) -> None:
     )
     if by_mail and settings.mail_server is None:
         raise ConfigurationError(f"ARBITER_MAIL_SERVER is not set, and mail is to call {', '.join(by_mail)}")
+
+
+def describe_calling(house: House) -> str:
+    """Return in words how an escalation calls people here."""
+    if house.duty is None:
+        return "no duty file: escalations stand on the work list and call nobody"
+    return f"{len(house.duty.groups)} groups can be called"

@@ -118,6 +118,8 @@ class Dispatcher:
         self._postponed = {case: until for case, until in self._postponed.items() if until > now}
         failed = await address_messages(self.house, frozenset(self._postponed))
         self._postponed |= dict.fromkeys(failed, now + POSTPONED)
+        # Read again: what was addressed just now is due from just now on.
+        now = self.house.clock.now()
         room = MOST_AT_ONCE - len(self._sending)
         if room <= 0:
             return 0
