@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from arbiter.duty.roster import DAY
@@ -16,7 +16,7 @@ from arbiter.protocols.schema import Duration, Id, Title
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 # RFC 5321 without quoted local parts and address literals: what a person writes, and nothing that could end a header.
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-ENDPOINT_PATTERN: Final = r"^we_[a-z2-7]{16}$"
+_ENDPOINT = re.compile(r"we_[a-z2-7]{16}")
 
 
 class Day(StrEnum):
@@ -51,10 +51,16 @@ def _mail(value: object) -> str:
     return value
 
 
+def _endpoint(value: object) -> str:
+    if not isinstance(value, str) or _ENDPOINT.fullmatch(value) is None:
+        raise PydanticCustomError("endpoint", "expected the id of a registered webhook endpoint")
+    return value
+
+
 Clock = Annotated[int, BeforeValidator(_clock), Field(ge=0, le=DAY)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 Mail = Annotated[str, BeforeValidator(_mail)]
-Endpoint = Annotated[str, StringConstraints(pattern=ENDPOINT_PATTERN)]
+Endpoint = Annotated[str, BeforeValidator(_endpoint)]
 
 
 class _Part(BaseModel):
