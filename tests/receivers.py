@@ -80,9 +80,6 @@ class Receiver:
                 await self.answer(self, writer)
                 if writer.is_closing():
                     break
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
 
 def status(code: int, *more: str, body: bytes = b"") -> Answer:
@@ -118,10 +115,11 @@ async def a_receiver(answer: Answer | None = None) -> AsyncIterator[Receiver]:
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
-        try:
+        # The streams' own callback would report a cancelled connection as a fault: it ends here.
+        with suppress(asyncio.CancelledError):
             await receiver.handle(reader, writer)
-        finally:
-            connections.discard(task)
+        writer.transport.abort()
+        connections.discard(task)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
@@ -132,4 +130,5 @@ async def a_receiver(answer: Answer | None = None) -> AsyncIterator[Receiver]:
         for task in list(connections):
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.sleep(0)
         await server.wait_closed()
