@@ -6,6 +6,7 @@ certificate is checked; the loopback address alone is spoken to in the clear.
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -60,17 +61,19 @@ async def send_mail(settings: Settings, address: str, notice: Notice) -> Attempt
     local = is_loopback(parts.hostname)
     credentials = None if settings.mail_credentials is None else read_credentials(settings.mail_credentials)
     try:
-        await aiosmtplib.send(
-            mail_of(notice, sender=settings.mail_from, address=address),
-            hostname=parts.hostname,
-            port=parts.port or _PORTS[parts.scheme],
-            use_tls=parts.scheme == "smtps",
-            # Required, not merely taken when offered: whoever strips the offer must not get to read the mail.
-            start_tls=parts.scheme == "smtp" and not local,
-            username=None if credentials is None else credentials.user,
-            password=None if credentials is None else credentials.password,
-            timeout=ATTEMPT_SECONDS,
-        )
+        # The library's own limit is for each step of the dialogue; this one is for all of it.
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            await aiosmtplib.send(
+                mail_of(notice, sender=settings.mail_from, address=address),
+                hostname=parts.hostname,
+                port=parts.port or _PORTS[parts.scheme],
+                use_tls=parts.scheme == "smtps",
+                # Required, not merely taken when offered: whoever strips the offer must not get to read the mail.
+                start_tls=parts.scheme == "smtp" and not local,
+                username=None if credentials is None else credentials.user,
+                password=None if credentials is None else credentials.password,
+                timeout=ATTEMPT_SECONDS,
+            )
     except aiosmtplib.SMTPResponseException as error:
         return Failed(f"SMTP {error.code}")
     except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:

@@ -10,6 +10,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.model import RiskClass
 from arbiter.question import Protocol
 from arbiter.settings import Mode
+from arbiter.store.endpoints import EndpointRow
 from arbiter.workflow.house import House
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,15 @@ def check_calling(house: House) -> None:
         raise ConfigurationError(f"ARBITER_MAIL_SERVER is not set, and mail is to call {', '.join(by_mail)}")
 
 
-def describe_calling(house: House) -> str:
-    """Return in words how an escalation calls people here."""
+def describe_calling(house: House, endpoints: tuple[EndpointRow, ...]) -> str:
+    """Return in words how an escalation calls people here, given the enabled endpoints."""
     if house.duty is None:
         return "no duty file: escalations stand on the work list and call nobody"
-    return f"{len(house.duty.groups)} groups can be called"
+    enabled = {(endpoint.duty_group, endpoint.id) for endpoint in endpoints}
+    unreachable = sum(
+        contact.channel == "webhook" and (group.id, contact.address) not in enabled
+        for group in house.duty.groups.values()
+        for contact in group.contacts
+    )
+    told = f"{len(house.duty.groups)} groups can be called"
+    return f"{told}; {unreachable} of their contacts name no enabled endpoint" if unreachable else told

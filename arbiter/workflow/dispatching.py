@@ -33,11 +33,11 @@ from arbiter.workflow.notices import notice_of
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.1
 """How long a wake-up waits for its fellows: a busy house makes many steps at once."""
 
 MOST_AT_ONCE = 128
-MOST_EACH = 4
+MOST_EACH = 8
 HOLD = timedelta(seconds=ATTEMPT_SECONDS + 10)
 """How long a claim lasts: an attempt, and time to mark it."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -172,3 +174,24 @@ def test_credentials_that_others_may_read_are_refused(tmp_path: Path) -> None:
         read_credentials(tmp_path / "nowhere")
     file.chmod(0o600)
     assert "s3cret" not in repr(read_credentials(file))
+
+
+async def test_a_server_that_answers_slowly_throughout_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError, ConnectionError):
+            for byte in b"220-hello\r\n" * 100:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.transport.abort()
+
+    monkeypatch.setattr(mail, "ATTEMPT_SECONDS", 0.3)
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    mailbox = Mailbox(url=f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with asyncio.timeout(5):
+        assert isinstance(await send_mail(settings_of(mailbox), ADDRESS, NOTICE), Failed)
+    server.close()
+    await asyncio.sleep(0.1)
+    await server.wait_closed()
