@@ -49,6 +49,10 @@ class InvalidProtocolError(RefusedError):
     """A protocol bundle is malformed; each problem's pointer is `file:line:column`."""
 
 
+class InvalidDutyError(RefusedError):
+    """The duty file is malformed; each problem's pointer is `file:line:column`."""
+
+
 class NotFoundError(ArbiterError):
     """No such thing, or none that this principal may know of."""
 

@@ -44,6 +44,24 @@ def _postgresql(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
+def _mail_server(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("expected smtp://host[:port] or smtps://host[:port]")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            f"expected no user or password; {PREFIX}MAIL_CREDENTIALS names the file that holds them"
+        )
+    return url
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("expected an https:// or http:// URL")
+    return url.rstrip("/")
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
 _SERVER_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -96,6 +114,8 @@ class Settings(BaseSettings):
     without a clinician; in production nothing is until somebody has.
     `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
     the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
+    `duty` is the file that says who is called about an escalation; `mail_credentials` a file of two lines, user and password;
+    `public_url` where people and systems reach us.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -116,6 +136,11 @@ class Settings(BaseSettings):
     protocols: Path | None = None
     secure_cookies: bool = True
     log_level: LogLevel = LogLevel.INFO
+    duty: Path | None = None
+    mail_server: Annotated[str, AfterValidator(_mail_server)] | None = None
+    mail_from: str | None = Field(default=None, pattern=r"^[^\s@<>]{1,64}@[A-Za-z0-9.-]{1,255}$")
+    mail_credentials: Path | None = None
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
 
     @property
     def may_decide_alone(self) -> bool:
@@ -126,6 +151,14 @@ class Settings(BaseSettings):
     def _owner_needs_a_server(self) -> Settings:
         if self.database_owner_url is not None and self.database_url is None:
             raise ValueError(f"{PREFIX}DATABASE_OWNER_URL is set without {PREFIX}DATABASE_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Settings:
+        if (self.mail_server is None) != (self.mail_from is None):
+            raise ValueError(f"{PREFIX}MAIL_SERVER and {PREFIX}MAIL_FROM are set together or not at all")
+        if self.mail_credentials is not None and self.mail_server is None:
+            raise ValueError(f"{PREFIX}MAIL_CREDENTIALS is set without {PREFIX}MAIL_SERVER")
         return self
 
 

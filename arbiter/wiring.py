@@ -1,7 +1,7 @@
 """The composition root: settings in, a running house out. Nothing else builds the parts.
 
 `open_house` starts or finds the database, reads the keys, refuses a database that lies behind the kept checkpoint, and
-puts the use cases' parts together. `run_house` adds the work that never ends: sealing, deadlines, the safety net.
+puts the use cases' parts together. `run_house` adds the work that never ends: sealing, deadlines, telling people, the safety net.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
+from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.ports import Chance, Clock, Signer
@@ -32,12 +33,15 @@ from arbiter.store.vault import Vault
 from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.calling import check_calling
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
+from arbiter.workflow.dispatching import Dispatcher
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
@@ -111,8 +115,11 @@ async def open_house_on(
             admission=Admission(settings.capacity),
             safety_net=safety_net,
             verifiers=(VerifierKey.parse(signer.verifier_key),),
+            duty=None if settings.duty is None else read_duty(settings.duty),
+            postbox=Postbox(),
             trace_id=ports.trace_id,
         )
+        check_calling(house)
         await _check_not_behind(house, kept, signer)
         await _keep_protocols(house)
         house.sealer.then(lambda: release_sealed(house))
@@ -127,8 +134,11 @@ async def open_house_on(
 async def run_house(house: House) -> AsyncIterator[None]:
     """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand."""
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
-    others = [asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house)))]
-    others.append(asyncio.create_task(keep_up("watching the load", house.admission.watch)))
+    others = [
+        asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),
+        asyncio.create_task(keep_up("telling people", lambda: Dispatcher(house).run())),
+        asyncio.create_task(keep_up("watching the load", house.admission.watch)),
+    ]
     if house.settings.workers:
         net = house.safety_net
         work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))

@@ -136,7 +136,7 @@ _STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class WorkRow:
-    """One case of the list. Nothing in it tells why the case is here."""
+    """One case of the list. Nothing in it tells why the case is here; `call` is how the call about it stands."""
 
     case: CaseId
     title: str
@@ -148,6 +148,8 @@ class WorkRow:
     due: Due
     step: str
     training: bool
+    call: str
+    acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,23 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
         due=due(item.due_at, overdue=item.overdue, here=here),
         step=_STEPS.get(item.phase, "") if item.mine else "",
         training=item.training,
+        call=_call_words(item, here) if item.phase is Phase.ESCALATED else "",
+        acknowledged=item.acknowledged_by is not None,
     )
+
+
+def _call_words(item: WorkItem, here: Here) -> str:
+    """Return whether somebody is on the way, or what happens when nobody says so."""
+    if item.acknowledged_by is not None:
+        return f"Acknowledged by {item.acknowledged_by}"
+    if item.unattended:
+        return "Nobody acknowledged it; the requester was told to follow the local procedure"
+    if item.calls_on_at is None:
+        return ""
+    at = moment(item.calls_on_at, here).text
+    if item.last_call:
+        return f"Not acknowledged; the requester is told at {at} that nobody came"
+    return f"Not acknowledged; the next people are called at {at}"
 
 
 # --- a case, without its panel -----------------------------------------------------------------------------------

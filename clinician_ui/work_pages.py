@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from arbiter.errors import ConflictError
-from arbiter.workflow import review
+from arbiter.errors import ConflictError, IllegalMoveError
+from arbiter.workflow import acknowledging, review
 from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.presenters import work_page
 
@@ -26,6 +27,7 @@ class WorkPages:
             Route("/work", self.show, methods=["GET"]),
             Route("/work/list", self.refresh, methods=["GET"]),
             Route("/work/{case}/claim", self.claim, methods=["POST"]),
+            Route("/work/{case}/acknowledge", self.acknowledge, methods=["POST"]),
         )
 
     async def show(self, request: Request) -> Response:
@@ -47,6 +49,14 @@ class WorkPages:
             if not any(item.mine and item.case == case for item in items):
                 raise
         return see(f"/cases/{case}")
+
+    async def acknowledge(self, request: Request) -> Response:
+        """Say that somebody is on the way; a case that is acknowledged, claimed or closed by now needs nothing more."""
+        visitor, _ = await self._desk.form(request)
+        case = case_in(request)
+        with suppress(IllegalMoveError):
+            await acknowledging.acknowledge(self._desk.house, visitor.principal, case)
+        return see("/work")
 
     async def _list(self, request: Request, template: str, *, acting: bool) -> Response:
         visitor = await self._desk.door.visitor(request, acting=acting)

@@ -187,3 +187,43 @@ def test_a_callers_misspelt_variable_names_its_neighbour(
         with pytest.raises(ConfigurationError, match=rf"did you mean {nearest}\?") as caught:
             read()
         assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ARBITER_MAIL_SERVER", "mail.hospital.example"),
+        ("ARBITER_MAIL_SERVER", "http://mail.hospital.example"),
+        ("ARBITER_MAIL_SERVER", "smtp://arbiter:s3cret@mail.hospital.example"),
+        ("ARBITER_MAIL_SERVER", "smtp://"),
+        ("ARBITER_MAIL_SERVER", "smtp://mail.hospital.example/path"),
+        ("ARBITER_MAIL_FROM", "nobody"),
+        ("ARBITER_MAIL_FROM", "a@h.example, b@h.example"),
+        ("ARBITER_MAIL_FROM", "a@h.example\nBcc: b@h.example"),
+        ("ARBITER_PUBLIC_URL", "arbiter.hospital.example"),
+        ("ARBITER_PUBLIC_URL", "javascript:alert(1)"),
+        ("ARBITER_PUBLIC_URL", "https://arbiter.hospital.example/?next=x"),
+    ],
+)
+def test_an_unfit_way_to_reach_people_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("ARBITER_MAIL_SERVER", "smtp://mail.hospital.example")
+    monkeypatch.setenv("ARBITER_MAIL_FROM", "arbiter@hospital.example")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        read_settings()
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ARBITER_MAIL_SERVER", "ARBITER_MAIL_FROM", "ARBITER_MAIL_CREDENTIALS"])
+def test_half_a_mail_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    values = {"ARBITER_MAIL_SERVER": "smtp://h.example", "ARBITER_MAIL_FROM": "a@h.example"}
+    monkeypatch.setenv(name, values.get(name, "/etc/arbiter/mail"))
+    with pytest.raises(ConfigurationError, match=name):
+        read_settings()
+
+
+def test_a_public_address_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARBITER_PUBLIC_URL", "https://arbiter.hospital.example/panel/")
+    assert read_settings().public_url == "https://arbiter.hospital.example/panel"

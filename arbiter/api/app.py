@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, cases, health, protocols, subjects
+from arbiter.api import audit, cases, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.fhir import discovery, operations
@@ -50,6 +50,7 @@ def create_app(house: House) -> FastAPI:
     for router in (
         cases.router,
         subjects.router,
+        notices.router,
         protocols.router,
         audit.router,
         health.router,

@@ -25,6 +25,7 @@ from arbiter.api.replies import (
     json_reply,
 )
 from arbiter.api.schemas import (
+    AcknowledgedOut,
     CaseIn,
     CaseOut,
     CasePageOut,
@@ -41,7 +42,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import closing, glass, intake, reading
+from arbiter.workflow import acknowledging, closing, glass, intake, reading
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -57,6 +58,7 @@ Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
 Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
 Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
 GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
+Acknowledger = Annotated[Principal, requires(Permission.ESCALATIONS_ACKNOWLEDGE)]
 Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
 
 
@@ -216,6 +218,13 @@ async def amend_facts(request: Request, principal: Amender, case: CaseParam) -> 
     if (seconds := wait_seconds(request)) is not None:
         view = await awaited(house, principal, CaseId(case), seconds, headers)
     return _standing(view, HTTPStatus.OK, headers)
+
+
+@router.post("/{case}/acknowledge", responses=replies({200: {"model": AcknowledgedOut}}, 404, 409))
+async def acknowledge_case(request: Request, principal: Acknowledger, case: CaseParam) -> Response:
+    """Answer the call about an escalation, so that no further rung is called; there is no body. Repeating it is safe."""
+    await acknowledging.acknowledge(house_of(request), principal, CaseId(case))
+    return json_reply(AcknowledgedOut(case=case))
 
 
 _CLOSING_REPLIES = replies({200: {"model": CaseOut}}, 404, 409, 413, 415, 422)

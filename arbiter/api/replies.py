@@ -9,7 +9,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from arbiter.api.headers import matches_etag
-from arbiter.api.schemas import CaseOut, ContentOut, DecisionOut, FactOut
+from arbiter.api.schemas import CaseOut, ContentOut, DecisionOut, FactOut, NoticeOut, NoticePageOut
+from arbiter.channels.notice import ADVICE, Notice, document_of
+from arbiter.workflow.notices import NoticePage
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseContent, CaseView, DecisionView
 
@@ -35,6 +37,9 @@ def case_out(view: CaseView) -> CaseOut:
         successor=view.successor,
         entries=view.entries,
         training=view.training,
+        acknowledged=view.acknowledged,
+        unattended=view.unattended,
+        advice=ADVICE if view.unattended else None,
     )
 
 
@@ -69,6 +74,16 @@ def decision_out(view: DecisionView) -> DecisionOut:
         certificate_sha256=view.certificate_sha256,
         plain=view.plain,
     )
+
+
+def notices_out(page: NoticePage) -> NoticePageOut:
+    """Return the reply form of a page of notices."""
+    return NoticePageOut(notices=tuple(_notice_out(notice) for notice in page.notices), next=str(page.next))
+
+
+def _notice_out(notice: Notice) -> NoticeOut:
+    document = document_of(notice)
+    return NoticeOut(id=notice.id, type=document["type"], timestamp=notice.at, data=document["data"])
 
 
 def json_reply(

@@ -192,6 +192,9 @@ class CaseOut(Out):
                     "successor": None,
                     "entries": 10,
                     "training": False,
+                    "acknowledged": False,
+                    "unattended": False,
+                    "advice": None,
                 }
             ]
         }
@@ -217,6 +220,11 @@ class CaseOut(Out):
     successor: str | None
     entries: int
     training: bool
+    acknowledged: bool = Field(description="Somebody on duty has answered the call about this escalation.")
+    unattended: bool = Field(description="Everybody on the ladder was called and nobody answered in time.")
+    advice: str | None = Field(
+        description="What the caller must do now, where the house cannot: a local procedure."
+    )
 
 
 class CasePageOut(Out):
@@ -224,6 +232,58 @@ class CasePageOut(Out):
 
     cases: tuple[CaseOut, ...]
     next_cursor: str | None
+
+
+class AcknowledgedOut(Out):
+    """The call about an escalation is answered; nothing else about the case is told."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"case": "c_4jnoc5hb37oz5irylzg747rv", "acknowledged": True}]}
+    )
+
+    case: str
+    acknowledged: Literal[True] = True
+
+
+class NoticeOut(Out):
+    """What a webhook would have told, under the same id: receivers of both tell a repeat by it."""
+
+    id: str
+    type: str
+    timestamp: datetime = Field(description="When the case moved, not when it was told.")
+    data: dict[str, JsonValue]
+
+
+class NoticePageOut(Out):
+    """A page of notices, oldest first; ask again with `after` set to `next`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "notices": [
+                        {
+                            "id": "msg_mzxw6ytboi2gk3tfonzgk5dj",
+                            "type": "case.released",
+                            "timestamp": "2026-11-22T09:00:02Z",
+                            "data": {
+                                "case": "c_4jnoc5hb37oz5irylzg747rv",
+                                "protocol": "deterioration",
+                                "site": "st-elsewhere",
+                                "risk_class": "urgent",
+                                "phase": "released",
+                                "due_at": None,
+                            },
+                        }
+                    ],
+                    "next": "17",
+                }
+            ]
+        }
+    )
+
+    notices: tuple[NoticeOut, ...]
+    next: str
 
 
 class FactOut(Out):

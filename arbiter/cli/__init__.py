@@ -20,6 +20,7 @@ from arbiter.cli import (
     submitting,
     users,
     watching,
+    webhooks,
 )
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
@@ -50,6 +51,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")
 app.add_typer(sites.app, name="sites")
+app.add_typer(webhooks.app, name="webhooks")
 # What 0.1.0 called `users`.
 app.add_typer(users.app, name="accounts", hidden=True)
 

@@ -12,7 +12,7 @@ from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_record, show_rows
-from arbiter.identity.roles import Role
+from arbiter.identity.roles import ACCOUNT_ROLES, Role
 
 if TYPE_CHECKING:
     from arbiter.store.identities import AccountStanding
@@ -30,7 +30,7 @@ app = typer.Typer(
 
 Roles = Annotated[
     list[Role],
-    typer.Option("--role", help="Any role but integration-client; may be given more than once."),
+    typer.Option("--role", help=f"One of {', '.join(sorted(ACCOUNT_ROLES))}; may be given more than once."),
 ]
 User = Annotated[
     str, typer.Argument(help="The login, or the id that `users list` shows.", show_default=False)

@@ -24,6 +24,7 @@ class Permission(StrEnum):
     CASES_RETRACT = "cases:retract"
     CASES_BREAK_GLASS = "cases:break-glass"
     SUBJECTS_MERGE = "subjects:merge"
+    ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     PROTOCOLS_READ = "protocols:read"
     REVIEW_WORK = "review:work"
     REVIEW_ARBITRATE = "review:arbitrate"
@@ -40,6 +41,7 @@ class Role(StrEnum):
     INTEGRATION_CLIENT = "integration-client"
     PATIENT_INDEX = "patient-index"
     EMERGENCY_ACCESS = "emergency-access"
+    PAGING_CLIENT = "paging-client"
     REVIEWER = "reviewer"
     SENIOR_ARBITER = "senior-arbiter"
     POLICY_AUTHOR = "policy-author"
@@ -66,9 +68,13 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.PATIENT_INDEX: frozenset({P.SUBJECTS_MERGE}),
         # Opens nothing by itself: it lets who may read or review do so at another site, for a reason.
         Role.EMERGENCY_ACCESS: frozenset({P.CASES_BREAK_GLASS}),
+        # A pager answers for whoever carries it, and learns nothing of the case.
+        Role.PAGING_CLIENT: frozenset({P.ESCALATIONS_ACKNOWLEDGE}),
         # No cases:read: a reviewer sees content through a claim, and the panel only after committing an opinion.
-        Role.REVIEWER: frozenset({P.REVIEW_WORK, P.PROTOCOLS_READ}),
-        Role.SENIOR_ARBITER: frozenset({P.REVIEW_WORK, P.REVIEW_ARBITRATE, P.PROTOCOLS_READ}),
+        Role.REVIEWER: frozenset({P.REVIEW_WORK, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}),
+        Role.SENIOR_ARBITER: frozenset(
+            {P.REVIEW_WORK, P.REVIEW_ARBITRATE, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}
+        ),
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
@@ -81,13 +87,14 @@ CLIENT_ROLES = frozenset(
         Role.INTEGRATION_CLIENT,
         Role.PATIENT_INDEX,
         Role.EMERGENCY_ACCESS,
+        Role.PAGING_CLIENT,
         Role.AUDITOR,
         Role.ADMINISTRATOR,
     }
 )
 """Roles a machine may hold; the others are a person's judgement."""
 
-ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PATIENT_INDEX}
+ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PATIENT_INDEX, Role.PAGING_CLIENT}
 """Roles a person may hold."""
 
 _CASE_CONTENT = frozenset(

@@ -58,8 +58,8 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
         raise InvalidProtocolError("the bundle's files cannot be read", tuple(problems[:PROBLEMS_LIMIT]))
     protocol_yaml = read_yaml(PROTOCOL_FILE, files[PROTOCOL_FILE])
     policy_yaml = read_yaml(POLICY_FILE, files[POLICY_FILE])
-    protocol_part = _structure(ProtocolFile, protocol_yaml)
-    policy_part = _structure(PolicyFile, policy_yaml)
+    protocol_part = structured(ProtocolFile, protocol_yaml)
+    policy_part = structured(PolicyFile, policy_yaml)
     if protocol_part is not None:
         finder = Finder(protocol_yaml.positions, protocol_yaml.problems)
         check_protocol(protocol_part, finder)
@@ -154,14 +154,14 @@ def _misfit_files(files: Mapping[str, bytes]) -> list[Problem]:
 
 def _fhir(read: YamlFile, protocol: ProtocolFile | None) -> FhirMapping | None:
     """Return the mapping in `fhir.yaml`, or None with its problems noted or where there is no sound protocol."""
-    part = _structure(FhirFile, read)
+    part = structured(FhirFile, read)
     if part is None or protocol is None:
         return None
     check_mapping(part, protocol, Finder(read.positions, read.problems))
     return None if read.problems else freeze_mapping(part, protocol)
 
 
-def _structure(model: type[_Model], read: YamlFile) -> _Model | None:
+def structured(model: type[_Model], read: YamlFile) -> _Model | None:
     """Return the file as its model, or None with the problems noted. What reading already noted is not said twice."""
     if read.value is None and read.problems:
         return None

@@ -52,12 +52,18 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """Something to be told about a case's entry `seq`: to whom (`requester` or `duty`), what, and on which rung."""
+    """Something to be told about a case's entry `seq`: to whom (`requester` or `duty`), what, and on which rung.
+
+    `phase`, `due_at` and `acknowledge_by` (when the rung's time ends) are the case's as its step left them.
+    """
 
     seq: int
     audience: str
     topic: str
     rung: int | None
+    phase: str
+    due_at: datetime | None
+    acknowledge_by: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +196,10 @@ WITH gate AS MATERIALIZED (
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
 ), told AS (
-    INSERT INTO message (case_id, seq, audience, topic, rung, at)
+    INSERT INTO message (case_id, seq, audience, topic, rung, phase, due_at, acknowledge_by, at)
     SELECT %(id)s, m.*, %(now)s FROM open, unnest(%(message_seqs)s::int[], %(message_audiences)s::text[],
-        %(message_topics)s::text[], %(message_rungs)s::int[]) AS m
+        %(message_topics)s::text[], %(message_rungs)s::int[], %(message_phases)s::text[],
+        %(message_dues)s::timestamptz[], %(message_answers)s::timestamptz[]) AS m
 )
 SELECT gate.free, earlier.case_id, earlier.body_mac, net.job, EXISTS (SELECT FROM open)
 FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
@@ -224,9 +231,11 @@ WITH asked AS MATERIALIZED (
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
 ), told AS (
-    INSERT INTO message (case_id, seq, audience, topic, rung, at)
+    INSERT INTO message (case_id, seq, audience, topic, rung, phase, due_at, acknowledge_by, at)
     SELECT m.*, %(now)s FROM unnest(%(message_cases)s::text[], %(message_seqs)s::int[], %(message_audiences)s::text[],
-        %(message_topics)s::text[], %(message_rungs)s::int[]) AS m(case_id, seq, audience, topic, rung)
+        %(message_topics)s::text[], %(message_rungs)s::int[], %(message_phases)s::text[],
+        %(message_dues)s::timestamptz[], %(message_answers)s::timestamptz[])
+        AS m(case_id, seq, audience, topic, rung, phase, due_at, acknowledge_by)
     JOIN moved ON moved.id = m.case_id
 )
 SELECT id, CASE WHEN dropped_job IS NOT NULL THEN procrastinate_cancel_job_v1(dropped_job, false, true) END FROM moved
@@ -335,6 +344,9 @@ def _columns_of(messages: Sequence[NewMessage]) -> dict[str, list[Any]]:
         "message_audiences": [message.audience for message in messages],
         "message_topics": [message.topic for message in messages],
         "message_rungs": [message.rung for message in messages],
+        "message_phases": [message.phase for message in messages],
+        "message_dues": [message.due_at for message in messages],
+        "message_answers": [message.acknowledge_by for message in messages],
     }
 
 

@@ -237,6 +237,19 @@ class Identities:
             end_sessions=True,
         )
 
+    async def names(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return what people call these accounts and clients, by id; ids of nobody are left out."""
+        wanted = list(ids)
+        if not wanted:
+            return {}
+        of_accounts = select(account.c.id, account.c.display_name.label("name")).where(
+            account.c.id.in_(wanted)
+        )
+        of_clients = select(client.c.id, client.c.name).where(client.c.id.in_(wanted))
+        async with self._reads.connect() as connection:
+            rows = await connection.execute(of_accounts.union_all(of_clients))
+            return {row.id: row.name for row in rows}
+
     async def accounts(self) -> tuple[AccountRow, ...]:
         """Return every account, by login."""
         async with self._reads.connect() as connection:

@@ -229,9 +229,16 @@ message = Table(
     Column("audience", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("rung", Integer),
+    # The case as the step left it, so that a message says the same however late and however often it is sent.
+    Column("phase", Text, nullable=False),
+    Column("due_at", _INSTANT),
+    Column("acknowledge_by", _INSTANT),
     Column("at", _INSTANT, nullable=False),
     Column("addressed_at", _INSTANT),
+    # The order in which messages were addressed, which is the order in which they are read: no smaller one comes later.
+    Column("place", BigInteger, unique=True),
     CheckConstraint("audience IN ('requester', 'duty')", name="known_audience"),
+    CheckConstraint("(addressed_at IS NULL) = (place IS NULL)", name="placed_when_addressed"),
     Index("ix_message_case_id", "case_id", "id"),
     Index("ix_message_unaddressed", "id", postgresql_where=text("addressed_at IS NULL")),
 )
@@ -246,8 +253,11 @@ delivery = Table(
     Column("recipient", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("next_at", _INSTANT, nullable=False),
+    # Whoever sends holds the delivery until then; after a crash the next sender takes it.
+    Column("claimed_until", _INSTANT),
     Column("delivered_at", _INSTANT),
     Column("dead_at", _INSTANT),
+    Column("revived_at", _INSTANT),
     Column("last_fault", Text),
     UniqueConstraint("message_id", "channel", "recipient"),
     CheckConstraint("channel IN ('webhook', 'mail')", name="known_channel"),

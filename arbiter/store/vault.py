@@ -27,6 +27,7 @@ _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _DOCUMENT = b"arbiter/document/v1"
 _CASE_KEY = b"arbiter/case-key/v1"
+_SECRET = b"arbiter/secret/v1"
 _MAC = b"arbiter/mac/v1"
 
 
@@ -88,6 +89,22 @@ class Vault:
             raise VerificationError(f"{where} does not open: it was changed or moved") from None
         return plain[:SALT_BYTES], plain[SALT_BYTES:]
 
+    def seal_secret(self, owner: str, secret: bytes) -> tuple[str, bytes]:
+        """Return the current key-encryption key's id and the secret sealed under it, bound to its owner's id."""
+        kek_id = self._current_kek
+        nonce = self._chance.token(_NONCE_BYTES)
+        return kek_id, nonce + self._keks[kek_id].encrypt(nonce, secret, _secret_place(owner, kek_id))
+
+    def open_secret(self, owner: str, kek_id: str, sealed: bytes) -> bytes:
+        """Return a sealed secret; raise VerificationError when it was sealed for another owner or was changed."""
+        kek = self._keks.get(kek_id)
+        if kek is None:
+            raise ConfigurationError(f"the secret of {owner} needs {kek_id}, which is not among the keys")
+        try:
+            return kek.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _secret_place(owner, kek_id))
+        except (InvalidTag, ValueError):
+            raise VerificationError(f"the secret of {owner} does not open under {kek_id}") from None
+
     def mac(self, purpose: str, *parts: bytes) -> bytes:
         """Return HMAC-SHA-256 (32 bytes) of the parts, in order, under the index key.
 
@@ -102,6 +119,10 @@ def _document_place(case_id: CaseId, seq: int, name: str) -> bytes:
 
 def _key_place(case_id: CaseId, kek_id: str) -> bytes:
     return _joined(_CASE_KEY, case_id.encode(), kek_id.encode())
+
+
+def _secret_place(owner: str, kek_id: str) -> bytes:
+    return _joined(_SECRET, owner.encode(), kek_id.encode())
 
 
 def _joined(*parts: bytes) -> bytes:

@@ -184,17 +184,17 @@ def messages_of(outcome: Step, first_seq: int) -> tuple[NewMessage, ...]:
     if outcome.state.training:
         return ()
     last = first_seq + len(outcome.entries) - 1
-    messages = []
+    told: list[tuple[int, str, str, int | None]] = []
     for effect in outcome.effects:
         match effect:
             case TellRequester(of):
-                seq = first_seq + outcome.entries.index(of)
-                messages.append(NewMessage(seq, "requester", of.value, None))
+                told.append((first_seq + outcome.entries.index(of), "requester", of.value, None))
             case NotifyDutyGroup(rung):
-                messages.append(NewMessage(last, "duty", outcome.entries[-1].value, rung))
+                told.append((last, "duty", outcome.entries[-1].value, rung))
             case _:
                 pass
-    return tuple(messages)
+    state = outcome.state
+    return tuple(NewMessage(*what, state.phase.value, state.due_at, state.ladder.until) for what in told)
 
 
 def _documents_of(entry_type: EntryType, given: Mapping[str, bytes]) -> frozenset[str]:

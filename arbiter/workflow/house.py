@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from arbiter.audit.note import VerifierKey
+from arbiter.duty.roster import Duty
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.identities import Identities
@@ -14,6 +15,7 @@ from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.errands import Errands
+from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import Shelf
@@ -36,4 +38,6 @@ class House:
     admission: Admission
     safety_net: SafetyNet
     verifiers: tuple[VerifierKey, ...]
+    duty: Duty | None
+    postbox: Postbox
     trace_id: Callable[[], str]

@@ -31,6 +31,7 @@ from arbiter.store.vault import CaseKey
 from arbiter.workflow import figures
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.admission import Ticket
+from arbiter.workflow.calling import waits_of
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
@@ -250,7 +251,12 @@ def _open(
     docket = advance(
         house,
         docket,
-        Submit(submission.risk_class, timers, (timers.review / 2,), submission.training),
+        Submit(
+            submission.risk_class,
+            timers,
+            waits_of(house, shelved.protocol, submission.risk_class),
+            submission.training,
+        ),
         actor=principal.id,
         now=taken.taken_at,
         key=key,

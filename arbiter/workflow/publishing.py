@@ -8,8 +8,11 @@ from datetime import timedelta
 from arbiter.audit.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, tile_from_nodes, tile_width
 from arbiter.errors import NotFoundError, UnavailableError
 from arbiter.question import Protocol
+from arbiter.store.endpoints import list_endpoints
 from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
+from arbiter.store.outbox import OutboxCounts, count_outbox
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.workflow.calling import describe_calling
 from arbiter.workflow.house import House
 
 PENDING_ALARM = timedelta(seconds=10)
@@ -65,13 +68,22 @@ async def ready(house: House) -> Readiness:
     try:
         async with house.store.read() as transaction:
             count, since = await count_pending(transaction)
+            outbox = await count_outbox(transaction)
+            endpoints = await list_endpoints(transaction, enabled=True)
     except (UnavailableError, *DATABASE_ERRORS, OSError):
         checks.append(("database", False, "does not answer"))
     else:
         checks.append(("database", True, "answers"))
+        # Told and never failing: cases can be taken while somebody cannot be reached.
+        checks.append(("duty", True, describe_calling(house, endpoints)))
+        checks.append(("messages", True, _outbox_words(outbox)))
         late = since is not None and house.clock.now() - since > PENDING_ALARM
         checks.append(
             ("log", not late, f"{count} entries pending" + (", the oldest too long" if late else ""))
         )
     checks.append(("protocols", bool(house.shelf.current), f"{len(house.shelf.current)} in force"))
     return Readiness(all(passed for _, passed, _ in checks), tuple(checks))
+
+
+def _outbox_words(counts: OutboxCounts) -> str:
+    return f"{counts.unaddressed + counts.waiting} wait to be told, {counts.dead} given up"

@@ -23,6 +23,7 @@ from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases import CaseRow, Wanted, load_entries
 from arbiter.store.cases import list_cases as list_rows
 from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
+from arbiter.store.outbox import note_recipient
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
@@ -96,7 +97,11 @@ async def decision(house: House, principal: Principal, case: CaseId) -> Decision
     """
     principal.require(Permission.CASES_READ)
     await _require_released(house, principal, case)
-    return decision_of(await read_dossier(house, principal, case))
+    await _note_recipient(house, principal, case)
+    dossier = await read_dossier(house, principal, case)
+    # It may have been taken back since the first look; whoever took it back may not have seen this reader yet.
+    _check_released(dossier.row)
+    return decision_of(dossier)
 
 
 async def certificate(house: House, principal: Principal, case: CaseId) -> bytes:
@@ -193,10 +198,19 @@ def decision_of(dossier: Dossier) -> DecisionView:
 
 
 async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
-    row = await load_seen_case(house.store, principal, case, house.clock.now())
+    _check_released(await load_seen_case(house.store, principal, case, house.clock.now()))
+
+
+def _check_released(row: CaseRow) -> None:
     _refuse_training(row)
     if row.state.phase is not Phase.RELEASED:
-        raise ConflictError(f"case {case} is {row.state.phase}; a decision can be read once it is released")
+        raise ConflictError(f"case {row.id} is {row.state.phase}; a decision can be read once it is released")
+
+
+async def _note_recipient(house: House, principal: Principal, case: CaseId) -> None:
+    """Remember that this client gets the case's decision, before it does: whatever changes it must reach the client."""
+    if principal.kind == "client":
+        await note_recipient(house.store, case, principal.id, house.clock.now())
 
 
 def _refuse_training(row: CaseRow) -> None:
@@ -216,6 +230,7 @@ async def _sealed_certificate(
         raise ConflictError(
             f"case {case} is {row.state.phase}; its certificate can be read once it is released"
         )
+    await _note_recipient(house, principal, case)
     dossier = await read_dossier(house, principal, case)
     for document in reversed(dossier.documents):
         if document.name != "certificate" or document.seq not in entries:

@@ -6,7 +6,7 @@ log, nothing returned by this module holds a word of the panel, of the reason of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -48,7 +48,11 @@ _RISK_ORDER = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """A case on the work list: nothing about its patient, nothing about why it is there."""
+    """A case on the work list: nothing about its patient, nothing about why it is there.
+
+    While nobody has acknowledged it, `calls_on_at` is when the next people are called, or on the `last_call` when the
+    requester is told that nobody came. `unattended`: the requester has been told so. `acknowledged_by` is a name.
+    """
 
     case: CaseId
     title: str
@@ -61,6 +65,10 @@ class WorkItem:
     phase: Phase
     mine: bool
     training: bool = False
+    acknowledged_by: str | None = None
+    calls_on_at: datetime | None = None
+    last_call: bool = False
+    unattended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +128,11 @@ async def work_list(house: House, principal: Principal) -> tuple[WorkItem, ...]:
     phases = tuple(sorted(WITH_HUMANS))
     async with house.store.read() as transaction:
         rows = await list_cases(transaction, Wanted(sites=principal.sites, phases=phases), LIST_LIMIT)
+        names = await _names(house, rows)
         items = []
         for row in rows:
             shelved = await house.shelf.fetch(transaction, row.protocol_hash)
-            items.append(_work_item(row, shelved, principal))
+            items.append(_work_item(row, shelved, principal, names))
     return tuple(sorted(items, key=_by_urgency))
 
 
@@ -131,7 +140,8 @@ async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem
     """Return one case as the work list would show it, whatever its phase."""
     principal.require(Permission.REVIEW_WORK)
     row = await load_seen_case(house.store, principal, case, house.clock.now())
-    return _work_item(row, await house.shelf.fetch(house.store, row.protocol_hash), principal)
+    shelved = await house.shelf.fetch(house.store, row.protocol_hash)
+    return _work_item(row, shelved, principal, await _names(house, (row,)))
 
 
 async def claim(house: House, principal: Principal, case: CaseId) -> None:
@@ -276,8 +286,14 @@ def signer_of(dossier: Dossier) -> str | None:
     return str(decode(dossier.latest("signature").content)["reviewer"])
 
 
-def _work_item(row: CaseRow, shelved: Shelved, principal: Principal) -> WorkItem:
-    state = row.state
+async def _names(house: House, rows: Sequence[CaseRow]) -> Mapping[str, str]:
+    """Return the names of those who have acknowledged one of these cases."""
+    held = (row.state.ladder.acknowledged_by for row in rows)
+    return await house.identities.names({by for by in held if by is not None})
+
+
+def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapping[str, str]) -> WorkItem:
+    state, ladder = row.state, row.state.ladder
     return WorkItem(
         case=row.id,
         title=shelved.protocol.title,
@@ -290,6 +306,12 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal) -> WorkItem
         phase=state.phase,
         mine=state.claim is not None and state.claim.reviewer == principal.id,
         training=state.training,
+        acknowledged_by=None
+        if ladder.acknowledged_by is None
+        else names.get(ladder.acknowledged_by, ladder.acknowledged_by),
+        calls_on_at=ladder.until,
+        last_call=ladder.rung + 1 >= len(ladder.waits),
+        unattended=ladder.unattended,
     )
 
 

@@ -61,9 +61,11 @@ def perform(house: House, case: CaseId, effects: Iterable[Effect]) -> None:
                 house.sealer.request()
             case TellRequester():
                 house.bell.ring(case)
+                house.postbox.fill()
             case NotifyDutyGroup():
                 # The work list shows the case from here on; the log line is for whoever watches the service.
                 log.info("case %s waits for a clinician", case)
+                house.postbox.fill()
             case AskPanel() | ScheduleSafetyNet() | DropSafetyNet():
                 pass
             case _:

@@ -13,7 +13,11 @@ from arbiter.workflow.shelf import Shelved
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries."""
+    """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries.
+
+    `acknowledged`: somebody on duty has answered the call about this escalation. `unattended`: nobody did on any rung,
+    and the requester follows the local procedure.
+    """
 
     id: CaseId
     protocol: str
@@ -31,6 +35,8 @@ class CaseView:
     decided_by: DecidedBy | None
     successor: CaseId | None
     entries: int
+    acknowledged: bool
+    unattended: bool
     training: bool = False
 
 
@@ -99,4 +105,6 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         successor=state.successor,
         entries=row.seq + 1,
         training=state.training,
+        acknowledged=state.ladder.acknowledged_by is not None,
+        unattended=state.ladder.unattended,
     )

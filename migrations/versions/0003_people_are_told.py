@@ -126,11 +126,19 @@ def _messages() -> None:
         sa.Column("audience", sa.Text, nullable=False),
         sa.Column("topic", sa.Text, nullable=False),
         sa.Column("rung", sa.Integer),
+        sa.Column("phase", sa.Text, nullable=False),
+        sa.Column("due_at", INSTANT),
+        sa.Column("acknowledge_by", INSTANT),
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("addressed_at", INSTANT),
+        sa.Column("place", sa.BigInteger),
         sa.CheckConstraint("audience IN ('requester', 'duty')", name=op.f("ck_message_known_audience")),
+        sa.CheckConstraint(
+            "(addressed_at IS NULL) = (place IS NULL)", name=op.f("ck_message_placed_when_addressed")
+        ),
         sa.ForeignKeyConstraint(["case_id"], ["case_file.id"], name="fk_message_case_id"),
         sa.PrimaryKeyConstraint("id", name="pk_message"),
+        sa.UniqueConstraint("place", name="uq_message_place"),
     )
     op.create_index("ix_message_case_id", "message", ["case_id", "id"])
     op.create_index(
@@ -145,8 +153,10 @@ def _messages() -> None:
         sa.Column("recipient", sa.Text, nullable=False),
         sa.Column("attempts", sa.Integer, server_default=sa.text("0"), nullable=False),
         sa.Column("next_at", INSTANT, nullable=False),
+        sa.Column("claimed_until", INSTANT),
         sa.Column("delivered_at", INSTANT),
         sa.Column("dead_at", INSTANT),
+        sa.Column("revived_at", INSTANT),
         sa.Column("last_fault", sa.Text),
         sa.CheckConstraint("channel IN ('webhook', 'mail')", name=op.f("ck_delivery_known_channel")),
         sa.ForeignKeyConstraint(["message_id"], ["message.id"], name="fk_delivery_message_id"),

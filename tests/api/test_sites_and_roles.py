@@ -52,9 +52,13 @@ FOREIGN: Mapping[tuple[str, str], int] = {
         ("GET", f"/v1/cases/{{case}}{part}"): 404
         for part in ("", "/content", "/decision", "/certificate", "/receipt", "/events")
     },
-    **{("POST", f"/v1/cases/{{case}}/{act}"): 404 for act in ("facts", "cancel", "contest", "retract")},
+    **{
+        ("POST", f"/v1/cases/{{case}}/{act}"): 404
+        for act in ("facts", "cancel", "contest", "retract", "acknowledge")
+    },
     # Whoever may break the glass does; what that opens has tests of its own.
     ("POST", "/v1/cases/{case}/break-glass"): 200,
+    ("GET", "/v1/notices"): 200,
     ("GET", "/v1/protocols"): 200,
     ("GET", "/v1/protocols/{protocol}"): 200,
     ("POST", "/v1/subjects/search"): 200,

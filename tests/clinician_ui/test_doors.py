@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 POSTS = (
     "/logout",
     "/work/{}/claim",
+    "/work/{}/acknowledge",
     *(f"/cases/{{}}/{act}" for act in ("opinion", "reveal", "sign", "renew", "hand-back")),
 )
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"

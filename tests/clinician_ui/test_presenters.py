@@ -200,6 +200,8 @@ def blind(*facts: BlindFact, claim_minutes: int | None = 14, system: str = "urn:
         decided_by=None,
         successor=None,
         entries=9,
+        acknowledged=False,
+        unattended=False,
     )
     return BlindCase(
         view=view,

@@ -135,3 +135,12 @@ def test_other_sites_do_not_exist_for_a_principal(site: str) -> None:
     assert principal(sites=frozenset({"ward"})).may_see("ward")
     assert not principal(sites=frozenset({"ward"})).may_see(site)
     assert not principal().may_see(site)
+
+
+def test_a_pager_answers_calls_and_does_nothing_else() -> None:
+    assert ROLES[Role.PAGING_CLIENT] == {Permission.ESCALATIONS_ACKNOWLEDGE}
+    assert Role.PAGING_CLIENT in CLIENT_ROLES - ACCOUNT_ROLES
+
+
+def test_whoever_hands_a_case_in_does_not_answer_for_those_on_duty() -> None:
+    assert Permission.ESCALATIONS_ACKNOWLEDGE not in ROLES[Role.INTEGRATION_CLIENT]

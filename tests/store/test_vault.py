@@ -179,3 +179,49 @@ def test_macs_of_different_things_differ(
 def test_a_mac_under_another_index_key_differs(keyring: Keyring, vault: Vault) -> None:
     other = Vault(replace(keyring, index_key=bytes(32)), SeededChance())
     assert vault.mac("subject", b"a") != other.mac("subject", b"a")
+
+
+# --- secrets of endpoints -----------------------------------------------------------------------------------------
+
+SECRET = bytes(range(100, 132))
+
+
+def test_a_secret_opens_for_its_owner_alone() -> None:
+    kek_id, sealed = VAULT.seal_secret("we_one", SECRET)
+    assert VAULT.open_secret("we_one", kek_id, sealed) == SECRET
+    assert SECRET not in sealed
+    for owner in ("we_two", "we_on", "we_one ", ""):
+        with pytest.raises(VerificationError):
+            VAULT.open_secret(owner, kek_id, sealed)
+
+
+def test_a_changed_or_cut_secret_is_refused() -> None:
+    kek_id, sealed = VAULT.seal_secret("we_one", SECRET)
+    for position in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[position] ^= 1
+        with pytest.raises(VerificationError):
+            VAULT.open_secret("we_one", kek_id, bytes(changed))
+        with pytest.raises(VerificationError):
+            VAULT.open_secret("we_one", kek_id, sealed[:position])
+
+
+def test_a_secret_under_a_key_that_is_not_here_names_the_key() -> None:
+    _, sealed = VAULT.seal_secret("we_one", SECRET)
+    with pytest.raises(ConfigurationError, match="kek-9"):
+        VAULT.open_secret("we_one", "kek-9", sealed)
+
+
+def test_a_secret_sealed_under_an_older_key_still_opens() -> None:
+    before = keyring_of(SeededChance(1))
+    kek_id, sealed = Vault(before, SeededChance(2)).seal_secret("we_one", SECRET)
+    rotated = replace(before, keks={**before.keks, "kek-2": bytes(32)}, current_kek="kek-2")
+    assert Vault(rotated, SeededChance(3)).open_secret("we_one", kek_id, sealed) == SECRET
+
+
+def test_a_cases_key_is_no_secret_and_a_secret_no_cases_key() -> None:
+    kek_id, sealed = VAULT.seal_secret(CASE, SECRET)
+    with pytest.raises(VerificationError):
+        VAULT.open_key(CASE, kek_id, sealed)
+    with pytest.raises(VerificationError):
+        VAULT.open_secret(CASE, KEY.kek_id, KEY.wrapped)

@@ -1,0 +1,70 @@
+"""How an escalation calls people in this installation: by the duty file's ladder, or by the work list alone without one."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from arbiter.channels.mail import read_credentials
+from arbiter.errors import ConfigurationError
+from arbiter.model import RiskClass
+from arbiter.question import Protocol
+from arbiter.settings import Mode
+from arbiter.store.endpoints import EndpointRow
+from arbiter.workflow.house import House
+
+log = logging.getLogger(__name__)
+
+
+def waits_of(house: House, protocol: Protocol, risk_class: RiskClass) -> tuple[timedelta, ...]:
+    """Return how long each rung has to acknowledge an escalation of a case taken in now.
+
+    Without a duty file there is one rung: the reviewers at their work list, with half the review time.
+    """
+    if house.duty is None:
+        return (protocol.timers(risk_class).review / 2,)
+    return house.duty.waits(protocol.duty_group, risk_class)
+
+
+def check_calling(house: House) -> None:
+    """Refuse to start where an escalation would call nobody; warn where the work list alone calls.
+
+    Raises:
+        ConfigurationError: when a protocol's duty group has no ladder, or somebody is called by mail and no server is
+        set, or the mail server's credentials cannot be read.
+    """
+    settings = house.settings
+    if settings.mail_credentials is not None:
+        read_credentials(settings.mail_credentials)
+    if house.duty is None:
+        if settings.mode is Mode.PRODUCTION:
+            log.warning("ARBITER_DUTY is not set: escalations stand on the work list and call nobody")
+        return
+    unknown = sorted(
+        f"{shelved.protocol.duty_group} (protocol {name})"
+        for name, shelved in house.shelf.current.items()
+        if not house.duty.knows(shelved.protocol.duty_group)
+    )
+    if unknown:
+        raise ConfigurationError(f"ARBITER_DUTY has no ladder for duty group {', '.join(unknown)}")
+    by_mail = sorted(
+        group.id
+        for group in house.duty.groups.values()
+        if any(contact.channel == "mail" for contact in group.contacts)
+    )
+    if by_mail and settings.mail_server is None:
+        raise ConfigurationError(f"ARBITER_MAIL_SERVER is not set, and mail is to call {', '.join(by_mail)}")
+
+
+def describe_calling(house: House, endpoints: tuple[EndpointRow, ...]) -> str:
+    """Return in words how an escalation calls people here, given the enabled endpoints."""
+    if house.duty is None:
+        return "no duty file: escalations stand on the work list and call nobody"
+    enabled = {(endpoint.duty_group, endpoint.id) for endpoint in endpoints}
+    unreachable = sum(
+        contact.channel == "webhook" and (group.id, contact.address) not in enabled
+        for group in house.duty.groups.values()
+        for contact in group.contacts
+    )
+    told = f"{len(house.duty.groups)} groups can be called"
+    return f"{told}; {unreachable} of their contacts name no enabled endpoint" if unreachable else told
