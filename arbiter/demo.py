@@ -45,6 +45,7 @@ ORIGIN = "demonstration.arbiter.invalid/log"
 SITE = "demonstration"
 REVIEWERS = (("anna", "Anna Example"), ("boris", "Boris Example"))
 WAIT_SECONDS = 20
+TURNED_AWAY_LIMIT = 60
 AT_ONCE = 4
 NOTES_NAME = "demonstration.json"
 
@@ -77,6 +78,7 @@ class Notes:
 class Outcome:
     """What became of an example: the phase, the milliseconds from POST to answer, and the certificate if there is one."""
 
+    protocol: str
     title: str
     case: str
     phase: str
@@ -88,7 +90,7 @@ async def run(out: Console) -> None:
     """Run the demonstration until interrupted."""
     settings = read_settings().model_copy(update={"mode": Mode.DEMONSTRATION, "secure_cookies": False})
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log_to_file(settings.data / "arbiter.log")
+    log_to_file(settings.data / "arbiter.log", settings.log_level)
     if not (settings.data / "keys").exists():
         init_keys(settings.data, ORIGIN, SystemChance())
         out.print(f"made keys in {settings.data / 'keys'}")
@@ -178,20 +180,27 @@ async def _send(door: httpx.AsyncClient, notes: Notes, protocol: str, example: L
     key = f"{protocol}/{example.id}"
     elapsed = 0.0
     if key not in notes.cases:
-        began = time.perf_counter()
-        reply = await door.post(
-            "/v1/cases",
-            json=_body(protocol, example),
-            headers={"Idempotency-Key": secrets.token_hex(16), "Prefer": f"wait={WAIT_SECONDS}"},
-        )
-        elapsed = (time.perf_counter() - began) * 1000
-        if reply.status_code not in {201, 202}:
+        reply, elapsed = await _post(door, _body(protocol, example))
+        if reply.status_code not in {200, 201, 202}:
             raise ConfigurationError(f"the example {key} was answered with {reply.status_code}: {reply.text}")
         notes.cases[key] = reply.json()["id"]
     case = notes.cases[key]
     status = (await door.get(f"/v1/cases/{case}")).raise_for_status().json()
     certificate = await _certificate(door, case)
-    return Outcome(example.title, case, status["phase"], elapsed, certificate)
+    return Outcome(protocol, example.title, case, status["phase"], elapsed, certificate)
+
+
+async def _post(door: httpx.AsyncClient, body: dict[str, Any]) -> tuple[httpx.Response, float]:
+    """Post a case, again when a busy house says so, as any caller should; return the answer and its milliseconds."""
+    headers = {"Idempotency-Key": secrets.token_hex(16), "Prefer": f"wait={WAIT_SECONDS}"}
+    for _ in range(TURNED_AWAY_LIMIT):
+        began = time.perf_counter()
+        reply = await door.post("/v1/cases", json=body, headers=headers)
+        elapsed = (time.perf_counter() - began) * 1000
+        if reply.status_code not in {429, 503}:
+            break
+        await asyncio.sleep(float(reply.headers.get("Retry-After", "1")))
+    return reply, elapsed
 
 
 async def _certificate(door: httpx.AsyncClient, case: str) -> dict[str, Any] | None:
@@ -238,8 +247,10 @@ async def _summary(
     outcomes: list[Outcome],
     passwords: dict[str, str],
 ) -> None:
-    out.print()
-    out.print(_outcomes_table(outcomes), soft_wrap=False)
+    for name in sorted({outcome.protocol for outcome in outcomes}):
+        out.print()
+        mine = [outcome for outcome in outcomes if outcome.protocol == name]
+        out.print(_outcomes_table(name, mine), soft_wrap=False)
     times = [
         outcome.milliseconds for outcome in outcomes if outcome.phase == "released" and outcome.milliseconds
     ]
@@ -259,8 +270,8 @@ async def _summary(
     )
 
 
-def _outcomes_table(outcomes: list[Outcome]) -> Table:
-    table = Table("outcome", "cases", "because", title=f"{len(outcomes)} example cases")
+def _outcomes_table(protocol: str, outcomes: list[Outcome]) -> Table:
+    table = Table("outcome", "cases", "because", title=f"{protocol}: {len(outcomes)} example cases")
     told: Counter[tuple[str, str]] = Counter()
     totals: Counter[str] = Counter()
     for outcome in outcomes:

@@ -89,5 +89,21 @@ class UnavailableError(ArbiterError):
     """The database does not answer. Whether the step under way was kept is not known; it may be asked for again."""
 
 
+class BusyError(ArbiterError):
+    """There is no room for this now; nothing of it was kept, and it may come again after that many seconds."""
+
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ShedError(BusyError):
+    """What room there is is kept for graver cases."""
+
+
+class OverloadedError(BusyError):
+    """There is no room at all, or the case would miss its deadline."""
+
+
 class UndecidableError(ArbiterError):
     """A pure step was handed inputs it must not weigh together; the case goes to a human."""

@@ -256,9 +256,15 @@ class Read:
     """Somebody reads the case's content; nothing moves, and the log says so."""
 
 
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """Somebody of another site looks all the same, for a reason that the log commits to."""
+
+
 Event: TypeAlias = (
     Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
     | CommitOpinion | Reveal | Sign | Release | Cancel | Contest | Retract | Supersede | Read
+    | BreakGlass
 )  # fmt: skip
 
 
@@ -292,6 +298,7 @@ class EntryType(StrEnum):
     RETRACTED = "case.retracted"
     SUPERSEDED = "case.superseded"
     READ = "content.read"
+    GLASS_BROKEN = "glass.broken"
 
 
 CLOSING = frozenset({EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED})
@@ -310,8 +317,12 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.CANCELLED: frozenset({"reason"}),
     EntryType.CONTESTED: frozenset({"reason"}),
     EntryType.RETRACTED: frozenset({"reason"}),
+    EntryType.GLASS_BROKEN: frozenset({"reason"}),
 }
 """The sealed documents each entry must commit to; a step saved without them is refused."""
+
+OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {EntryType.OPINION: frozenset({"exchange"})}
+"""The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +466,7 @@ MOVES: tuple[Move, ...] = (
         {DropSafetyNet, TellRequester},
     ),
     _move(Read, frozenset(Phase), frozenset(Phase), {E.READ}, set()),
+    _move(BreakGlass, frozenset(Phase), frozenset(Phase), {E.GLASS_BROKEN}, {TellRequester}),
 )
 
 _BY_EVENT = {move.event: move for move in MOVES}
@@ -548,6 +560,8 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return _close(replace(state, successor=successor), P.SUPERSEDED, E.SUPERSEDED)
         case Read():
             return Step(state, (E.READ,), ())
+        case BreakGlass():
+            return Step(state, (E.GLASS_BROKEN,), (TellRequester(E.GLASS_BROKEN),))
         case _:
             assert_never(event)
 

@@ -16,6 +16,16 @@ from arbiter.model import FactSet, MemberId, RiskClass, RuleEffect
 QUESTION = "question"
 """The `asks` of a seat that answers the protocol's question rather than a facet."""
 
+VLLM = "vllm"
+"""The `backend` of a seat that a language model fills."""
+
+ABSTAIN = "abstain"
+"""What a model says instead of an option. No question with such an option may be put to one."""
+
+
+DUPLICATE_WINDOW = timedelta(hours=1)
+"""Where a protocol does not say otherwise."""
+
 
 class FactKind(StrEnum):
     """The type of a fact's value."""
@@ -84,13 +94,18 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The closed question a protocol answers."""
+    """The closed question a protocol answers.
+
+    Within `duplicate_window` the same facts about the same subject, asked at the same site with the same urgency, are
+    the same case.
+    """
 
     text: str
     options: tuple[Option, ...]
     facts: tuple[FactSpec, ...]
     timers: tuple[tuple[RiskClass, Timers], ...]
     exclusions: tuple[Exclusion, ...]
+    duplicate_window: timedelta = DUPLICATE_WINDOW
 
     def spec(self, name: str) -> FactSpec | None:
         """Return the specification of the fact of that name, or None."""
@@ -126,11 +141,33 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A language model behind vLLM, as a protocol pins it: what answers, and how it is sampled.
+
+    `server` names a server whose URL is the deployment's; `name` is what the server calls the model or adapter;
+    `weights_sha256` (hex) is the hash its owner states; `adapter` names the LoRA adapter where there is one. `prompt` is
+    the version of the prompt. Each answer draws `samples` at `temperature` and `top_p`, none longer than `max_tokens`.
+    """
+
+    server: str
+    name: str
+    revision: str
+    weights_sha256: str | None
+    adapter: str | None
+    dtype: str
+    prompt: str
+    samples: int
+    temperature: Decimal
+    top_p: Decimal
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """A member's place on the panel.
 
-    `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` here); `implementation` names it
-    there. `family` names what errs together. `weight` is used by the weighted strategy.
+    `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` or `vllm`); `implementation` names it
+    there. `family` names what errs together. `weight` is used by the weighted strategy. `model` is set for `vllm` alone.
     """
 
     member: MemberId
@@ -142,6 +179,7 @@ class Seat:
     weight: Decimal
     required: bool
     veto: tuple[str, ...]
+    model: ModelSpec | None = None
 
 
 class Strategy(StrEnum):
@@ -155,6 +193,9 @@ class Strategy(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Adjudication:
     """The protocol's settings for weighing opinions.
+
+    Where no seat answers the question, `automatic` is false and the three `least_` numbers are 0: there are no opinions to
+    weigh, and the panel advises the clinician who decides.
 
     `threshold` is the share of weight the leading option must exceed (weighted strategy);
     `greatest_between` and `greatest_within` bound normalised disagreement, 0 to 1; `family_correlation` is the

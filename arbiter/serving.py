@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from arbiter.api.app import create_app
 from arbiter.errors import ConfigurationError
 from arbiter.settings import Settings
+from arbiter.telemetry.requests import observed
 from arbiter.workflow.house import House
 from clinician_ui.pages import create_pages
 
@@ -29,7 +30,7 @@ def build_app(house: House) -> ASGIApp:
         door = rest if scope["path"].startswith(REST_PATHS) else pages
         await door(scope, receive, send)
 
-    return application
+    return observed(application)
 
 
 class _Server(uvicorn.Server):

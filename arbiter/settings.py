@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from arbiter.errors import ConfigurationError
 
 PREFIX = "ARBITER_"
+
+
+class LogLevel(StrEnum):
+    """The least serious lines that the log holds."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class Mode(StrEnum):
@@ -54,6 +64,46 @@ def _public_url(url: str) -> str:
 
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
+_SERVER_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_SERVER_EXAMPLE = "expected name=http://host:port, further ones after commas"
+
+
+def _model_servers(value: object) -> object:
+    """Read `gpu-a=http://10.0.0.5:8000,gpu-b=https://gpu-b.example` as pairs of name and base URL."""
+    if not isinstance(value, str):
+        return value
+    servers: dict[str, str] = {}
+    for item in value.split(","):
+        name, separator, url = item.strip().partition("=")
+        if not separator or not _SERVER_NAME.fullmatch(name):
+            raise ValueError(f"{_SERVER_EXAMPLE}; names are lower-case words joined by hyphens")
+        if name in servers:
+            raise ValueError(f"expected each server once, {name} came again")
+        servers[name] = _base_url(name, url)
+    return tuple(servers.items())
+
+
+def _base_url(name: str, url: str) -> str:
+    # http is allowed: vLLM stands inside, often on the same host. Across a network that others use, take https.
+    fault = ValueError(f"the URL of {name} is no base URL: {_SERVER_EXAMPLE}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise fault from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            f"the URL of {name} holds a credential; use {PREFIX}MODEL_SERVER_TOKEN_FILE, a URL is logged"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise fault
+    if "?" in url or "#" in url or not re.fullmatch(r"[!-~]+", url):
+        raise fault
+    return url.rstrip("/")
+
+
+ModelServers = Annotated[tuple[tuple[str, str], ...] | None, NoDecode, BeforeValidator(_model_servers)]
+
 
 class Settings(BaseSettings):
     """The installation's settings; each field is the variable `ARBITER_<NAME>`.
@@ -63,6 +113,8 @@ class Settings(BaseSettings):
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
     escalation; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
+    `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
+    the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -76,13 +128,18 @@ class Settings(BaseSettings):
     port: int = Field(default=8400, ge=1, le=65535)
     origin: str | None = None
     workers: bool = True
+    capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
+    model_servers: ModelServers = Field(default=None, repr=False)
+    model_server_token_file: Path | None = None
+    protocols: Path | None = None
     secure_cookies: bool = True
     duty: Path | None = None
     mail_server: Annotated[str, AfterValidator(_mail_server)] | None = None
     mail_from: str | None = Field(default=None, pattern=r"^[^\s@<>]{1,64}@[A-Za-z0-9.-]{1,255}$")
     mail_credentials: Path | None = None
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    log_level: LogLevel = LogLevel.INFO
 
     @property
     def may_decide_alone(self) -> bool:
@@ -104,16 +161,38 @@ class Settings(BaseSettings):
         return self
 
 
+class ClientSettings(BaseSettings):
+    """What the commands that call a running Arbiter need: its address, and the file that holds their token."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    url: str = "http://127.0.0.1:8400"
+    token_file: Path | None = None
+
+
+_Settings = TypeVar("_Settings", Settings, ClientSettings)
+
+
 def read_settings() -> Settings:
     """Read the process's environment; raise ConfigurationError naming every variable that is unknown or unfit."""
-    known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    return _read(Settings)
+
+
+def read_client_settings() -> ClientSettings:
+    """Read what a command that calls a running Arbiter needs; raises as `read_settings`."""
+    return _read(ClientSettings)
+
+
+def _read(model: type[_Settings]) -> _Settings:
+    fields = Settings.model_fields | ClientSettings.model_fields
+    known = {f"{PREFIX}{name}".upper() for name in fields}
     unknown = [
         name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known
     ]
     if unknown:
         raise ConfigurationError("; ".join(_unknown(name, known) for name in unknown))
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
         # The values stay out of the message: a database URL holds a password.
         faults = [_fault(tuple(fault["loc"]), fault["msg"]) for fault in error.errors()]

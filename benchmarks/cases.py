@@ -45,6 +45,7 @@ from arbiter.wiring import open_house, run_house
 from arbiter.workflow import deliberation, intake, releasing, saving, sealing
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import wait_until_settled
+from arbiter.workflow.subjects import SubjectRef
 
 SITE = "bench"
 CALM = {
@@ -125,9 +126,10 @@ class Door:
         return int(lines[0].split(" ")[1]), answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; the next request connects anew."""
         if self._writer is not None:
             self._writer.close()
+        self._reader = self._writer = None
 
 
 def _case() -> dict[str, Any]:
@@ -190,10 +192,11 @@ async def measure_commit(settings: Settings, count: int) -> Spread:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[None]:
-    """Run `arbiter serve` as a process of its own."""
+async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
+    """Run `arbiter serve` as a process of its own; nothing is exported unless `variables` say so."""
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("ARBITER_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "OTEL_"))},
+        **variables,
         "ARBITER_DATA": str(settings.data),
         "ARBITER_PORT": str(settings.port),
         "ARBITER_MODE": "demonstration",
@@ -333,7 +336,7 @@ async def _one_inside(house: House, principal: Principal, key: str) -> None:
         )
         for name, (value, unit) in CALM.items()
     }
-    subject = intake.SubjectRef("urn:example:bench", "made-up")
+    subject = SubjectRef("urn:example:bench", "made-up")
     submission = intake.Submission("deterioration", SITE, subject, None, RiskClass.URGENT, facts)
     submitted = await intake.submit(house, principal, submission, key, key.encode())
     view = await wait_until_settled(house, principal, submitted.case, 30)

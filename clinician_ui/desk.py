@@ -20,7 +20,8 @@ from clinician_ui.session import Doorkeeper, Visitor
 
 log = logging.getLogger(__name__)
 
-_CASE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_CASE_ID = re.compile(r"c_[a-z2-7]{1,64}", re.ASCII)
+"""What an address may name: anything else could be a patient's number, and is not repeated in a redirect."""
 
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: (

@@ -149,6 +149,7 @@ class WorkRow:
     step: str
     call: str
     acknowledged: bool
+    training: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,7 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
         step=_STEPS.get(item.phase, "") if item.mine else "",
         call=_call_words(item, here) if item.phase is Phase.ESCALATED else "",
         acknowledged=item.acknowledged_by is not None,
+        training=item.training,
     )
 
 
@@ -221,7 +223,11 @@ _UNITS = {
     "mm[Hg]": "mmHg",
     "10*9/L": "\N{MULTIPLICATION SIGN} 10⁹/L",
     "umol/L": "µmol/L",
+    "mL/min/{1.73_m2}": "mL/min/1.73 m²",
+    "{drink}/wk": "drinks a week",
     "a": "years",
+    "d": "days",
+    "kg/m2": "kg/m²",
     "h": "hours",
     "min": "minutes",
     "{score}": "",
@@ -281,6 +287,7 @@ class CasePage:
     options: tuple[Option, ...]
     shows_panel_first: bool
     zone: str
+    training: bool
 
     def fact_title(self, name: str) -> str:
         """Return what people call a fact; its name when the case does not hold it."""
@@ -311,6 +318,7 @@ def case_page(blind: BlindCase, here: Here) -> CasePage:
         options=tuple(blind.options),
         shows_panel_first=blind.shows_panel_first,
         zone=here.zone_name,
+        training=view.training,
     )
 
 
@@ -352,6 +360,7 @@ class DonePage:
     at: Moment
     zone: str
     hash: str
+    training: bool
 
 
 def done_page(decision: DecisionView, here: Here) -> DonePage:
@@ -363,4 +372,5 @@ def done_page(decision: DecisionView, here: Here) -> DonePage:
         at=moment(decision.decided_at, here),
         zone=here.zone_name,
         hash=decision.certificate_sha256,
+        training=decision.training,
     )

@@ -23,7 +23,8 @@ from arbiter.store.database import Database
 from arbiter.store.keys import init_keys, read_keys
 from arbiter.wiring import Ports, open_house_on, run_house
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import SubjectRef, Submission
+from arbiter.workflow.intake import Submission
+from arbiter.workflow.subjects import SubjectRef
 
 SITE = "north"
 PASSWORD = "correct horse battery staple"

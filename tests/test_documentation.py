@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from typer.main import get_command
 
 from arbiter import __version__
 from arbiter.api.app import create_app
 from arbiter.api.security import markdown_routes
+from arbiter.cli import app
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.demo import ORIGIN, SITE, Notes
 from arbiter.identity.clients import register_client
@@ -32,12 +34,13 @@ from arbiter.lifecycle import MOVES, Effect, EntryType, Phase
 from arbiter.model import ReasonCode
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
-from arbiter.settings import PREFIX, Mode, Settings
+from arbiter.settings import PREFIX, ClientSettings, Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.house import House
 from tests.audit.go_checker import require_tool
+from tests.cli.commands import commands_below
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -176,7 +179,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     written = [tuple(row[:2]) for row in cells(table_after("settings"))]
     expected = [
         (f"`{PREFIX}{name.upper()}`", _default(field.default))
-        for name, field in Settings.model_fields.items()
+        for name, field in (Settings.model_fields | ClientSettings.model_fields).items()
     ]
     assert sorted(written) == sorted(expected)
 
@@ -222,7 +225,7 @@ def _imports(path: Path) -> set[str]:
 
 @each_page
 def test_no_variable_is_named_that_the_code_does_not_read(page: Path) -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields | ClientSettings.model_fields}
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", text_of(page))) <= known
 
 
@@ -255,13 +258,10 @@ def test_every_test_named_is_there(page: Path) -> None:
 
 @each_page
 def test_every_command_of_arbiter_named_is_one(page: Path) -> None:
-    source = text_of(ROOT / "arbiter" / "cli.py")
-    plain = set(re.findall(r"@app\.command\(\)\s+def (\w+)", source))
-    grouped = {
-        f"{group} {name or function.removeprefix(f'{group}_')}"
-        for group, name, function in re.findall(r"@(\w+)\.command\((?:\"([\w-]+)\")?\)\s+def (\w+)", source)
-        if group != "app"
-    }
+    plain: set[str] = set()
+    grouped: set[str] = set()
+    for path, _ in commands_below(get_command(app)):
+        (plain if len(path) == 1 else grouped).add(" ".join(path))
     spans = "\n".join([*code_spans(page), *(found["body"] for found in _FENCE.finditer(text_of(page)))])
     for first, second in re.findall(
         r"(?:(?<=bin/)|(?<![/\w.@-]))arbiter ([a-z]+)(?: ([a-z][a-z-]+))?", spans
@@ -433,6 +433,8 @@ async def test_the_readmes_walk_with_a_case_works_as_written(database: Database,
 def _environment(settings: Settings) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
+        # The code beside these tests, wherever the environment's own command was installed from.
+        "PYTHONPATH": str(ROOT),
         "ARBITER_DATA": str(settings.data),
         "ARBITER_PORT": str(settings.port),
         "ARBITER_DATABASE_URL": str(settings.database_url),

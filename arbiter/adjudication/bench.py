@@ -51,6 +51,14 @@ class Bench:
         """The protocol's settings for weighing opinions."""
         return self.protocol.adjudication
 
+    @property
+    def only_advises(self) -> bool:
+        """True for a panel that answers facets alone, under a protocol by which a clinician always decides.
+
+        One that is to decide and has nobody to answer the question is none of these: it is short of members.
+        """
+        return not self.settings.automatic and all(seat.asks != QUESTION for seat in self.protocol.seats)
+
     def option_ids(self, asks: str = QUESTION) -> tuple[str, ...]:
         """Return the ids of the options of the question, or of the facet named, in their order."""
         return tuple(option.id for option in self.protocol.options_for(asks))

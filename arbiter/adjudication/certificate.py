@@ -34,6 +34,7 @@ from arbiter.model import (
 from arbiter.question import Adjudication, Protocol, Seat
 
 FORMAT: Final = "arbiter/certificate/v1"
+TRAINING: Final = "TRAINING: this is a case for practice and decides nothing about anybody's care."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def certificate(
     code_version: str,
     concluded_at: datetime,
     signature: Signature | None = None,
+    training: bool = False,
 ) -> dict[str, Any]:
     """Return the certificate of a decision, an escalation or a wait for facts.
 
@@ -77,6 +79,7 @@ def certificate(
         code_version: the version of the code that decided.
         concluded_at: aware; when the verdict fell.
         signature: the reviewer's, once there is one.
+        training: whether the case is for practice: the document and its paragraph then begin by saying so.
 
     Raises:
         UndecidableError: when an opinion is not about these facts or from no seat of the panel.
@@ -105,6 +108,8 @@ def certificate(
         "verdict": _verdict(verdict),
         "plain": paragraph(protocol, heard, outcome, verdict, _signature_sentence(protocol, signature)),
     }
+    if training:
+        document |= {"training": True, "plain": f"{TRAINING} {document['plain']}"}
     if outcome is not None:
         document["policy"] = outcome_document(outcome)
     decision = _decision(protocol, verdict, signature)

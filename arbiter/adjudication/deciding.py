@@ -93,7 +93,8 @@ def _settle(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     """Weigh what was heard, and again with each answer that the missing members could have given."""
     verdict = _weigh(bench, heard, policy)
     missing = [voice for voice in heard if voice.is_missing]
-    if not missing:
+    # What only advises comes to the same whatever its missing members would have said: a clinician decides.
+    if not missing or bench.only_advises:
         return verdict
     who = "; ".join(f"{voice.seat.title} {what_became(bench.protocol, voice)}" for voice in missing)
     supposed = completions(bench, heard, missing, or_abstains=True)
@@ -144,6 +145,7 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     disagreement = measure(counted.weights, counted.distributions) if len(counted.voices) > 1 else None
     reasons = [
         *_standing_reasons(bench),
+        *_unanswered_reasons(bench, heard),
         *quorum_reasons(bench, heard, counted),
         *veto_reasons(bench, heard, leading.option),
         *_disagreement_reasons(bench, disagreement),
@@ -166,6 +168,15 @@ def _standing_reasons(bench: Bench) -> Iterable[Reason]:
         yield Reason(ReasonCode.NEVER_AUTOMATIC, "")
     if bench.human_required:
         yield Reason(ReasonCode.HUMAN_REQUIRED, "")
+
+
+def _unanswered_reasons(bench: Bench, heard: Sequence[Heard]) -> Iterable[Reason]:
+    """Say what a panel that only advises lacked; nobody asks for it, since a clinician decides with or without it."""
+    if not bench.only_advises:
+        return
+    names = sorted({name for voice in heard for name in voice.missing})
+    if names:
+        yield Reason(ReasonCode.FACTS_MISSING, listed([fact_title(bench.protocol, name) for name in names]))
 
 
 def _disagreement_reasons(bench: Bench, measured: Disagreement | None) -> Iterable[Reason]:
@@ -197,7 +208,8 @@ def _policy_reasons(bench: Bench, leading: str | None, outcome: PolicyOutcome) -
     denying = [hit.rule for hit in outcome.hits if hit.effect is RuleEffect.DENY]
     if denying:
         yield Reason(ReasonCode.POLICY_DENIES, ", ".join(denying))
-    if not any(hit.effect is RuleEffect.PERMIT for hit in outcome.hits):
+    # Where only a clinician can decide, a policy that permits nothing else has forgotten nothing.
+    if not bench.only_advises and not any(hit.effect is RuleEffect.PERMIT for hit in outcome.hits):
         yield Reason(ReasonCode.POLICY_SILENT, "")
     if outcome.failures:
         yield Reason(ReasonCode.POLICY_FAILED, ", ".join(failure.rule for failure in outcome.failures))
@@ -214,6 +226,8 @@ def _in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
 
 def _numbers(bench: Bench, counted: Tally, disagreement: Disagreement | None) -> tuple[tuple[str, str], ...]:
     """Return the measures in a fixed order; what was not measured is left out rather than given as zero."""
+    if bench.only_advises:
+        return ()
     measures: list[tuple[str, float]] = [
         ("valid", len(counted.voices)),
         ("families", len({voice.seat.family for voice in counted.voices})),

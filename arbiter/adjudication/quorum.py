@@ -35,6 +35,9 @@ def quorum_reasons(bench: Bench, heard: Sequence[Heard], counted: Tally) -> list
         for voice in heard
         if (voice.seat.required or voice.seat.veto) and not voice.is_valid
     ]
+    if bench.only_advises:
+        # INVARIANT: such a bench is never automatic, so leaving the counts out cannot let anything be decided.
+        return reasons
     valid, least_valid = len(counted.voices), max(settings.least_valid, LEAST_COMPARED)
     if valid < least_valid:
         reasons.append(Reason(ReasonCode.TOO_FEW_VALID, f"{valid} valid, at least {least_valid} needed"))

@@ -66,9 +66,12 @@ def paragraph(
 def _panel_sentences(protocol: Protocol, heard: Sequence[Heard]) -> list[str]:
     """Say how many members voted, what each said, what became of the others, and the same for each facet."""
     voting = [voice for voice in heard if voice.votes_on_question]
-    valid = sum(voice.is_valid for voice in voting)
-    of = f"{_count(valid)} of {_count(len(voting)).lower()} voting members gave a valid answer."
-    said = [of, *_groups(protocol, voting, QUESTION)]
+    if voting:
+        valid = sum(voice.is_valid for voice in voting)
+        said = [f"{_count(valid)} of {_count(len(voting)).lower()} voting members gave a valid answer."]
+    else:
+        said = ["No member votes on it; the panel answers questions about parts of it."]
+    said += _groups(protocol, voting, QUESTION)
     for facet in protocol.facets:
         said += _groups(protocol, [voice for voice in heard if voice.seat.asks == facet.id], facet.id)
     return said
@@ -138,7 +141,11 @@ def _verdict_sentences(protocol: Protocol, verdict: Verdict) -> list[str]:
         case VerdictKind.DECIDE:
             return [f"The panel decided: {quoted(option_title(protocol, verdict.option))}."]
         case VerdictKind.ESCALATE:
-            opening = "The panel did not decide; a clinician does."
+            opening = (
+                "The panel did not decide; a clinician does."
+                if any(seat.asks == QUESTION for seat in protocol.seats)
+                else "The panel advises; a clinician decides."
+            )
         case VerdictKind.ASK_FACTS:
             titles = [fact_title(protocol, name) for name in verdict.wanted]
             opening = f"The panel asks for {listed(titles)}; if nothing comes in time, a clinician decides."

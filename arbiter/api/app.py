@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, cases, health, notices, protocols
+from arbiter.api import audit, cases, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.headers import content_digests
@@ -38,8 +38,8 @@ def create_app(house: House) -> FastAPI:
         docs_url=None,  # its page would fetch scripts from a network that is closed here
         redoc_url=None,
         redirect_slashes=False,
-        # Its log records would carry exception texts; the door hides addresses from its spans.
-        telemetry={"logs": False, "operation_spans": False, "auto_configure": False},
+        # Its spans would carry addresses and its log records exception texts; ours surround both doors.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.house = house
     app.add_exception_handler(ArbiterError, on_arbiter_error)
@@ -49,6 +49,7 @@ def create_app(house: House) -> FastAPI:
     for router in (
         cases.router,
         notices.router,
+        subjects.router,
         protocols.router,
         audit.router,
         health.router,

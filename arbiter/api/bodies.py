@@ -11,7 +11,8 @@ from arbiter.api.schemas import CaseIn, FactIn, read
 from arbiter.api.strict_json import check_media_type, parse, read_body
 from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.intake import RawFact
-from arbiter.workflow.intake import SubjectRef, Submission
+from arbiter.workflow.intake import Submission
+from arbiter.workflow.subjects import SubjectRef
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -51,5 +52,6 @@ def submission(case: CaseIn) -> Submission:
         encounter=case.encounter,
         risk_class=RiskClass(case.risk_class),
         facts=raw_facts(case.facts),
+        training=case.training,
         supersedes=None if case.supersedes is None else CaseId(case.supersedes),
     )

@@ -32,6 +32,7 @@ from arbiter.api.schemas import (
     ContentOut,
     DecisionOut,
     FactsIn,
+    GlassOut,
     ReasonIn,
     RiskText,
 )
@@ -41,7 +42,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import acknowledging, closing, intake, reading
+from arbiter.workflow import acknowledging, closing, glass, intake, reading
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -57,13 +58,14 @@ Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
 Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
 Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
 Acknowledger = Annotated[Principal, requires(Permission.ESCALATIONS_ACKNOWLEDGE)]
+GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
 Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
 
 
 @router.post(
     "",
     status_code=HTTPStatus.ACCEPTED,
-    responses=replies({201: {"model": CaseOut}, 202: {"model": CaseOut}}, 400, 409, 413, 415, 422),
+    responses=replies({201: {"model": CaseOut}, 202: {"model": CaseOut}}, 400, 409, 413, 415, 422, 429, 503),
     openapi_extra=body_of(CaseIn, "Idempotency-Key", "Prefer"),
 )
 async def submit_case(request: Request, principal: Submitter) -> Response:
@@ -71,14 +73,18 @@ async def submit_case(request: Request, principal: Submitter) -> Response:
 
     `Prefer: wait=N` waits up to N seconds (60 at most) for the case to settle: then 201, else 202 and a place to ask
     again. The same Idempotency-Key with the same body answers with the same case; with another body it is refused.
+    Under another key, the same facts about the same subject within the protocol's `duplicate_window_seconds` answer
+    with the case that is there, `Arbiter-Duplicate: true` and 200 or 202.
     """
     house = house_of(request)
     key = idempotency_key(request)
     case, body = await read_request(request, CaseIn)
     submitted = await intake.submit(house, principal, submission(case), key, body)
     headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}
+    if submitted.duplicate:
+        headers["Arbiter-Duplicate"] = "true"
     view = await _awaited(house, principal, submitted.case, wait_seconds(request), headers)
-    return _standing(view, HTTPStatus.CREATED, headers)
+    return _standing(view, HTTPStatus.OK if submitted.duplicate else HTTPStatus.CREATED, headers)
 
 
 async def _awaited(
@@ -101,7 +107,7 @@ def _standing(view: CaseView, settled_status: int, headers: dict[str, str]) -> R
 _LIST_PARAMETERS = frozenset({"phase", "protocol", "risk_class", "site", "cursor", "limit"})
 
 
-@router.get("", responses=replies({200: {"model": CasePageOut}}, 400))
+@router.get("", responses=replies({200: {"model": CasePageOut}, 304: {"description": "Not changed"}}, 400))
 async def list_cases(
     request: Request,
     principal: Reader,
@@ -112,7 +118,10 @@ async def list_cases(
     cursor: Annotated[str | None, Query(max_length=300)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
-    """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page."""
+    """List the cases of this client's sites, newest first; `Link: rel="next"` leads to the next page.
+
+    Made to be polled with `If-None-Match`.
+    """
     check_query(request, _LIST_PARAMETERS)
     try:
         page = await reading.list_cases(
@@ -134,10 +143,9 @@ async def list_cases(
         query = {name: value for name, value in filters.items() if value is not None}
         query |= {"limit": str(limit), "cursor": page.next_cursor}
         headers["Link"] = f'</v1/cases?{urlencode(query)}>; rel="next"'
-    return json_reply(
-        CasePageOut(cases=tuple(case_out(view) for view in page.cases), next_cursor=page.next_cursor),
-        headers=headers,
-    )
+    out = CasePageOut(cases=tuple(case_out(view) for view in page.cases), next_cursor=page.next_cursor)
+    content = out.model_dump_json().encode()
+    return bytes_reply(content, "application/json", headers | content_digests(content), request)
 
 
 @router.get(
@@ -237,6 +245,18 @@ async def contest_case(request: Request, principal: Contester, case: CaseParam) 
     return json_reply(
         case_out(await closing.contest(house_of(request), principal, CaseId(case), reason.reason))
     )
+
+
+@router.post(
+    "/{case}/break-glass",
+    responses=replies({200: {"model": GlassOut}}, 404, 409, 413, 415, 422),
+    openapi_extra=body_of(ReasonIn),
+)
+async def break_glass(request: Request, principal: GlassBreaker, case: CaseParam) -> Response:
+    """Look at a foreign site's case for an hour, for a reason; the log says so and the requester is told."""
+    reason, _ = await read_request(request, ReasonIn)
+    view, until = await glass.break_glass(house_of(request), principal, CaseId(case), reason.reason)
+    return json_reply(GlassOut(case=case_out(view), until=until))
 
 
 @router.post("/{case}/retract", responses=_CLOSING_REPLIES, openapi_extra=body_of(ReasonIn))

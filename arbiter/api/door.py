@@ -6,19 +6,20 @@ Plain ASGI, because it stands in every request's way.
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI
-from opentelemetry import trace
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from arbiter.api.problems import incident_response
 from arbiter.api.security import route_rules
+from arbiter.telemetry import Safe
+from arbiter.telemetry.catalogue import CASE_ID
+from arbiter.telemetry.requests import route_of
 
 Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -27,10 +28,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 access = logging.getLogger("arbiter.access")
 log = logging.getLogger("arbiter.api")
-
-_LOGGABLE_PATH = re.compile(r"[A-Za-z0-9/._-]{1,200}")
-_NO_CASE_ID = re.compile(r"(?<=^/v1/cases/)(?!c_[a-z2-7]{24}(?:/|$))[^/]+")
-"""What stands in a case id's place and is none of ours: a mistaken caller may have put a patient's number there."""
 
 SAFE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -61,7 +58,6 @@ class Door:
         reply = _Reply(
             send, secrets.token_hex(8), head=scope["method"] == "HEAD", secure=scope["scheme"] == "https"
         )
-        _hide_address_from_span(scope)
         # Routes know GET; a copy, because the server reads the method of its own scope to frame the reply.
         inner = {**scope, "method": "GET", "arbiter.head": True} if reply.head else scope
         started = time.perf_counter()
@@ -74,6 +70,8 @@ class Door:
             if reply.status is None:
                 await response(inner, receive, reply.send)
         finally:
+            # The copy of a HEAD request learnt its route, not the scope that those around us hold.
+            scope.update({name: inner[name] for name in ("route", "path_params") if name in inner})
             _log_access(scope, reply, time.perf_counter() - started)
 
 
@@ -105,24 +103,23 @@ class _Reply:
         return headers
 
 
-def _hide_address_from_span(scope: Scope) -> None:
-    """Keep path and query out of traces: callers put words there that nobody asked for. The route's template stays."""
-    span = trace.get_current_span()
-    if span.is_recording():
-        span.set_attribute("url.path", "")
-        if scope.get("query_string"):
-            span.set_attribute("url.query", "")
-
-
 def _log_access(scope: Scope, reply: _Reply, seconds: float) -> None:
     if not access.isEnabledFor(logging.INFO):
         return
-    path = scope["path"]
     access.info(
         "%s %s %s %.1f ms request %s",
-        scope["method"] if scope["method"].isalpha() else "?",
-        _NO_CASE_ID.sub("?", path) if _LOGGABLE_PATH.fullmatch(path) else "?",
-        reply.status or "aborted",
+        scope["method"],
+        Safe(_told_path(scope)),
+        reply.status or Safe("aborted"),
         seconds * 1000,
         reply.request_id,
     )
+
+
+def _told_path(scope: Scope) -> str:
+    """Return the route's template, with the case id where it is one of ours; nothing else that a caller wrote."""
+    template = route_of(scope)
+    if template is None:
+        return "?"
+    case = str(scope.get("path_params", {}).get("case", ""))
+    return template.replace("{case}", case if CASE_ID.fullmatch(case) else "?")

@@ -29,6 +29,7 @@ from arbiter.api.strict_json import (
 )
 from arbiter.errors import (
     ArbiterError,
+    BusyError,
     ConfigurationError,
     ConflictError,
     ForbiddenError,
@@ -36,14 +37,17 @@ from arbiter.errors import (
     InvalidCaseError,
     KeyReusedError,
     NotFoundError,
+    OverloadedError,
     Problem,
     RefusedError,
+    ShedError,
     StaleStateError,
     StillRunningError,
     UnauthenticatedError,
     UnavailableError,
     UndecidableError,
 )
+from arbiter.telemetry import Safe
 
 log = logging.getLogger("arbiter.api")
 
@@ -127,6 +131,9 @@ TABLE: dict[type[ArbiterError], Answer] = {
         (("Retry-After", "1"),),
         "the service's database does not answer; the same request may be sent again in a moment",
     ),
+    ShedError: Answer(429, "shed", "There is room for graver cases alone just now"),
+    OverloadedError: Answer(503, "overloaded", "There is no room just now"),
+    BusyError: Answer(503, "busy", "There is no room just now"),
     UndecidableError: Answer(500, "internal", "Something failed here", (), "the case was left to a human"),
     ArbiterError: Answer(500, "internal", "Something failed here", (), "something failed here"),
 }
@@ -169,15 +176,18 @@ def response_for(error: ArbiterError) -> Response:
         return incident_response(error, answer.says)
     problems = error.problems if isinstance(error, RefusedError) else ()
     detail = str(error) if answer.says is None else answer.says
+    headers = dict(answer.headers)
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(error.retry_after_seconds)
     return problem_response(
-        answer.status, answer.slug, answer.title, detail or answer.title, problems, dict(answer.headers)
+        answer.status, answer.slug, answer.title, detail or answer.title, problems, headers
     )
 
 
 def incident_response(error: BaseException, says: str | None = None) -> Response:
     """Log where `error` passed, without its text, and return a 500 that carries only the incident's id."""
     incident = secrets.token_hex(8)
-    log.error("incident %s: %s", incident, _trail(error))
+    log.error("incident %s: %s", incident, Safe(_trail(error)))
     return problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal",

@@ -39,6 +39,7 @@ def case_out(view: CaseView) -> CaseOut:
         acknowledged=view.acknowledged,
         unattended=view.unattended,
         advice=ADVICE if view.unattended else None,
+        training=view.training,
     )
 
 

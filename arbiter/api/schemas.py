@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from arbiter.api.complaints import problems_of
 from arbiter.api.problems import InvalidRequestError
 from arbiter.api.strict_json import Json
-from arbiter.api.texts import CaseIdText, FactValueText, Identifier, Instant, Line, Prose, SiteId
+from arbiter.api.texts import CaseIdText, FactValueText, Identifier, Instant, Limit, Line, Prose, SiteId
 from arbiter.errors import RefusedError
 from arbiter.lifecycle import Phase
 
@@ -103,6 +103,10 @@ class CaseIn(_Strict):
     risk_class: RiskText
     facts: Facts
     supersedes: CaseIdText | None = Field(None, description="An earlier case that this one replaces.")
+    training: bool = Field(
+        default=False,
+        description="A case for practice: marked as such everywhere, told to nobody, its decision never handed out.",
+    )
 
 
 class FactsIn(_Strict):
@@ -121,6 +125,43 @@ class ReasonIn(_Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the patient was transferred"}]})
 
     reason: Prose
+
+
+_EXAMPLE_SUBJECT: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000001"}
+_EXAMPLE_OTHER: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000002"}
+
+
+class SubjectSearchIn(_Strict):
+    """Whose cases to find. Sent as a body, because a number in an address would stand in every log on the way."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"subject": _EXAMPLE_SUBJECT, "limit": 50}],
+        }
+    )
+
+    subject: SubjectIn
+    cursor: Line | None = None
+    limit: Limit = 50
+
+
+class SubjectMergeIn(_Strict):
+    """Two numbers of one patient: what is known under `absorbed` is found under `surviving` from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"absorbed": _EXAMPLE_OTHER, "surviving": _EXAMPLE_SUBJECT}]}
+    )
+
+    absorbed: SubjectIn
+    surviving: SubjectIn
+
+
+class SubjectSeparateIn(_Strict):
+    """A number that was joined to another patient's by mistake."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"absorbed": _EXAMPLE_OTHER}]})
+
+    absorbed: SubjectIn
 
 
 # --- out ----------------------------------------------------------------------------------------------------------
@@ -153,6 +194,7 @@ class CaseOut(Out):
                     "acknowledged": False,
                     "unattended": False,
                     "advice": None,
+                    "training": False,
                 }
             ]
         }
@@ -182,6 +224,7 @@ class CaseOut(Out):
     advice: str | None = Field(
         description="What the caller must do now, where the house cannot: a local procedure."
     )
+    training: bool
 
 
 class CasePageOut(Out):
@@ -261,6 +304,28 @@ class ContentOut(Out):
     encounter: str | None
     facts_version: int
     facts: dict[str, FactOut]
+
+
+class GlassOut(Out):
+    """A foreign site's case, and until when its content may be read."""
+
+    case: CaseOut
+    until: datetime
+
+
+class SubjectOut(Out):
+    """A patient's cases at the client's sites; `subject` is an opaque id, and null when there is none to be seen."""
+
+    subject: str | None
+    cases: tuple[CaseOut, ...]
+    next_cursor: str | None
+
+
+class JoinedOut(Out):
+    """Two numbers that were joined or parted, by their opaque ids."""
+
+    absorbed: str
+    surviving: str
 
 
 class DecisionOut(Out):
@@ -364,6 +429,9 @@ def _invalid(problems: tuple[Any, ...]) -> RefusedError:
     return InvalidRequestError(f"{count} {what} not have the expected form", problems)
 
 
+_MODELS_IN = (CaseIn, FactsIn, ReasonIn, SubjectSearchIn, SubjectMergeIn, SubjectSeparateIn)
+
+
 def schemas_in() -> Mapping[str, type[BaseModel]]:
     """Return the request models by name, for the OpenAPI document."""
-    return {model.__name__: model for model in (CaseIn, FactsIn, ReasonIn)}
+    return {model.__name__: model for model in _MODELS_IN}

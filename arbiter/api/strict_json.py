@@ -26,7 +26,7 @@ DEPTH_LIMIT = 12
 NUMBER_LIMIT_CHARACTERS = 32
 EXPONENT_LIMIT = 30
 PROBLEM_LIMIT = 50
-_PLAIN_NAME = re.compile(r"[a-z][A-Za-z0-9_-]{0,63}")
+_PLAIN_NAME = re.compile(r"(?!.*[0-9]{4})[a-z][A-Za-z0-9_-]{0,63}")
 
 
 class MalformedJsonError(RefusedError):
@@ -104,7 +104,7 @@ def pointer_to(parent: str, step: str | int) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """True for an identifier short and plain enough to be repeated in a message."""
+    """True for an identifier short and plain enough to be repeated in a message; one with a long number is somebody's."""
     return _PLAIN_NAME.fullmatch(name) is not None
 
 

@@ -19,13 +19,13 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from arbiter.errors import RefusedError, UnauthenticatedError
+from arbiter.errors import ConflictError, RefusedError, UnauthenticatedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import ACCOUNT_ROLES, Role, check_roles, permissions_of
 from arbiter.identity.sites import check_name, check_sites
 from arbiter.model import ActorId
 from arbiter.ports import Chance, Clock
-from arbiter.store.identities import AccountRow, Identities
+from arbiter.store.identities import AccountRow, AccountStanding, Identities
 
 MOST_FAILURES = 10
 LOCK_FOR = timedelta(minutes=15)
@@ -54,18 +54,9 @@ async def create_account(
     A password has 12 to 256 characters and is not the login; anything more leads to weaker ones (NIST SP 800-63B).
     """
     login = login.strip().lower()
-    if not _LOGIN.fullmatch(login):
-        raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise RefusedError(
-            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, came {len(password)}"
-        )
-    text = _password(password)
-    if password.strip().lower() == login:
-        raise RefusedError("the password is the login")
-    role_set = frozenset(roles)
-    check_roles(role_set, ACCOUNT_ROLES)
-    site_set = await check_sites(identities, sites)
+    text = _fit_password(login, password)
+    role_set, site_set = frozenset(roles), frozenset(sites)
+    await check_account(identities, login, display_name, role_set, site_set)
     row = AccountRow(
         id="a" + base64.b32encode(chance.token(10)).decode().lower(),
         login=login,
@@ -78,6 +69,20 @@ async def create_account(
     )
     await identities.add_account(row)
     return account_principal(row)
+
+
+async def check_account(
+    identities: Identities, login: str, display_name: str, roles: Iterable[Role], sites: Iterable[str]
+) -> None:
+    """Raise what `create_account` would about anything but the password, so that nobody types one in vain."""
+    login = login.strip().lower()
+    if not _LOGIN.fullmatch(login):
+        raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
+    check_name(display_name, "person")
+    check_roles(frozenset(roles), ACCOUNT_ROLES)
+    await check_sites(identities, sites)
+    if any(row.login == login for row in await identities.accounts()):
+        raise ConflictError(f"login {login} exists already")
 
 
 async def authenticate(identities: Identities, clock: Clock, login: str, password: str) -> Principal:
@@ -94,7 +99,9 @@ async def authenticate(identities: Identities, clock: Clock, login: str, passwor
     renewed = None
     if _HASHER.check_needs_rehash(row.password_hash):
         renewed = await _in_thread(functools.partial(_HASHER.hash, text))
-    await identities.end_login(row.id, renewed)
+    if not await identities.end_login(row.id, row.password_hash, renewed):
+        # Replaced while it was being checked: what was proven is the old password.
+        raise UnauthenticatedError(_REFUSAL)
     return account_principal(row)
 
 
@@ -106,6 +113,27 @@ async def list_accounts(identities: Identities) -> tuple[AccountRow, ...]:
 async def disable_account(identities: Identities, clock: Clock, account_id: str) -> None:
     """End the account and its sessions at once; raise NotFoundError when there is no such active account."""
     await identities.disable_account(account_id, clock.now())
+
+
+async def find_account(identities: Identities, id_or_login: str) -> AccountStanding:
+    """Return an account by its id or login; raise NotFoundError when there is none."""
+    return await identities.account_standing(id_or_login.strip().lower())
+
+
+async def unlock_account(identities: Identities, account_id: str) -> None:
+    """End the lock that wrong passwords brought; raise NotFoundError when there is no such active account."""
+    await identities.unlock_account(account_id)
+
+
+async def set_password(identities: Identities, chance: Chance, account: AccountRow, password: str) -> None:
+    """Replace an account's password: its lock and all its sessions end.
+
+    Raises:
+        RefusedError: for a password unfit for this login; NotFoundError: when the account is not active.
+    """
+    text = _fit_password(account.login, password)
+    fresh = await _in_thread(functools.partial(_HASHER.hash, text, salt=chance.token(16)))
+    await identities.set_password(account.id, fresh)
 
 
 def account_principal(row: AccountRow) -> Principal:
@@ -123,6 +151,16 @@ def account_principal(row: AccountRow) -> Principal:
 
 
 _REFUSAL = "login or password is wrong, or the account is locked"
+
+
+def _fit_password(login: str, password: str) -> bytes:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise RefusedError(
+            f"a password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, came {len(password)}"
+        )
+    if password.strip().lower() == login:
+        raise RefusedError("the password is the login")
+    return _password(password)
 
 
 def _password(password: str) -> bytes:

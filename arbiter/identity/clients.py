@@ -12,8 +12,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
-from arbiter.errors import RefusedError, UnauthenticatedError
+from arbiter.errors import NotFoundError, RefusedError, UnauthenticatedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import CLIENT_ROLES, Permission, Role, check_roles, permissions_of
 from arbiter.identity.sites import check_name, check_sites
@@ -33,10 +34,11 @@ async def register_client(
     roles: Iterable[Role],
     sites: Iterable[str],
     scopes: Iterable[str] | None = None,
+    expires_at: datetime | None = None,
 ) -> tuple[Principal, str]:
     """Register a client and return it with its token, which is shown this once and never stored.
 
-    `scopes` are permissions to which its roles are narrowed. Raises RefusedError for roles a machine may not hold,
+    `scopes` are permissions to which its roles are narrowed; from `expires_at` on its token is refused. Raises RefusedError for roles a machine may not hold,
     duties that must be apart, unknown sites, or a scope its roles do not allow.
     """
     role_set = frozenset(roles)
@@ -56,6 +58,7 @@ async def register_client(
         sites=tuple(sorted(site_set)),
         created_at=clock.now(),
         disabled_at=None,
+        expires_at=expires_at,
     )
     await identities.add_client(row)
     return _principal(row), f"arb_{client_id}_{secret}"
@@ -70,11 +73,13 @@ async def authenticate_client(identities: Identities, clock: Clock, token: str) 
     parts = _TOKEN.fullmatch(token)
     if parts is None:
         raise UnauthenticatedError("the token is not one of ours")
-    row = await identities.client(parts[1], clock.now())
+    now = clock.now()
+    row = await identities.client(parts[1], now)
     # Compared even when there is no such client, so that the time taken tells nothing about ids.
     expected = row.secret_hash if row is not None else bytes(hashlib.sha256().digest_size)
     proven = hmac.compare_digest(_hash(parts[2]), expected)
-    if row is None or not proven or row.disabled_at is not None:
+    expired = row is not None and row.expires_at is not None and row.expires_at <= now
+    if row is None or not proven or expired or row.disabled_at is not None:
         raise UnauthenticatedError("the token is unknown or no longer valid")
     return _principal(row)
 
@@ -82,6 +87,14 @@ async def authenticate_client(identities: Identities, clock: Clock, token: str) 
 async def list_clients(identities: Identities) -> tuple[ClientRow, ...]:
     """Return every client ever registered, oldest first."""
     return await identities.clients()
+
+
+async def find_client(identities: Identities, client_id: str) -> ClientRow:
+    """Return a client by its id; raise NotFoundError when there is none."""
+    found = next((row for row in await identities.clients() if row.id == client_id), None)
+    if found is None:
+        raise NotFoundError(f"no client {client_id}")
+    return found
 
 
 async def disable_client(identities: Identities, clock: Clock, client_id: str) -> None:

@@ -23,6 +23,8 @@ class Permission(StrEnum):
     CASES_CONTEST = "cases:contest"
     CASES_RETRACT = "cases:retract"
     ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
+    CASES_BREAK_GLASS = "cases:break-glass"
+    SUBJECTS_MERGE = "subjects:merge"
     PROTOCOLS_READ = "protocols:read"
     REVIEW_WORK = "review:work"
     REVIEW_ARBITRATE = "review:arbitrate"
@@ -38,6 +40,8 @@ class Role(StrEnum):
 
     INTEGRATION_CLIENT = "integration-client"
     PAGING_CLIENT = "paging-client"
+    PATIENT_INDEX = "patient-index"
+    EMERGENCY_ACCESS = "emergency-access"
     REVIEWER = "reviewer"
     SENIOR_ARBITER = "senior-arbiter"
     POLICY_AUTHOR = "policy-author"
@@ -63,6 +67,9 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         ),
         # A pager answers for whoever carries it, and learns nothing of the case.
         Role.PAGING_CLIENT: frozenset({P.ESCALATIONS_ACKNOWLEDGE}),
+        Role.PATIENT_INDEX: frozenset({P.SUBJECTS_MERGE}),
+        # Opens nothing by itself: it lets who may read or review do so at another site, for a reason.
+        Role.EMERGENCY_ACCESS: frozenset({P.CASES_BREAK_GLASS}),
         # No cases:read: a reviewer sees content through a claim, and the panel only after committing an opinion.
         Role.REVIEWER: frozenset({P.REVIEW_WORK, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}),
         Role.SENIOR_ARBITER: frozenset(
@@ -75,10 +82,19 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     }
 )
 
-CLIENT_ROLES = frozenset({Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT, Role.AUDITOR, Role.ADMINISTRATOR})
+CLIENT_ROLES = frozenset(
+    {
+        Role.INTEGRATION_CLIENT,
+        Role.PAGING_CLIENT,
+        Role.PATIENT_INDEX,
+        Role.EMERGENCY_ACCESS,
+        Role.AUDITOR,
+        Role.ADMINISTRATOR,
+    }
+)
 """Roles a machine may hold; the others are a person's judgement."""
 
-ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT}
+ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT, Role.PATIENT_INDEX}
 """Roles a person may hold."""
 
 _CASE_CONTENT = frozenset(
@@ -89,6 +105,8 @@ _CASE_CONTENT = frozenset(
         P.CASES_CANCEL,
         P.CASES_CONTEST,
         P.CASES_RETRACT,
+        P.CASES_BREAK_GLASS,
+        P.SUBJECTS_MERGE,
         P.REVIEW_WORK,
         P.REVIEW_ARBITRATE,
         P.AUDIT_READ,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from arbiter.errors import Problem
 from arbiter.model import FactValue, RiskClass, RuleEffect
@@ -16,13 +17,16 @@ from arbiter.protocols.positions import Path, Positions
 from arbiter.protocols.schema import (
     AdjudicationPart,
     FactPart,
+    ModelPart,
     PolicyFile,
     ProtocolFile,
     RulePart,
     RuleTestPart,
     SeatPart,
 )
-from arbiter.question import QUESTION, FactKind
+from arbiter.question import ABSTAIN, QUESTION, VLLM, FactKind
+
+_LEAST_TEMPERATURE: Final = Decimal("0.01")
 
 
 @dataclass(slots=True)
@@ -126,6 +130,7 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
     finder.unique(("panel",), "member", (seat.member for seat in protocol.panel))
     offered = {QUESTION: {option.id for option in protocol.question.options}}
     offered |= {facet.id: {option.id for option in facet.options} for facet in protocol.facets}
+    _check_backends(protocol.panel, finder)
     for index, seat in enumerate(protocol.panel):
         if seat.asks not in offered:
             known = ", ".join(sorted(offered))
@@ -133,6 +138,12 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
                 ("panel", index, "asks"), "reference", f"expected one of {known}, {seat.asks!r} came"
             )
             continue
+        if seat.model is not None and ABSTAIN in offered[seat.asks]:
+            finder.report(
+                ("panel", index, "asks"),
+                "value",
+                f"expected no option {ABSTAIN!r} where a model answers: it is how one gives no answer",
+            )
         finder.unique(("panel", index), "veto", seat.veto)
         for at, option in enumerate(seat.veto):
             if option not in offered[seat.asks]:
@@ -146,12 +157,61 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
             finder.report(
                 ("panel", index, key), "value", f"expected {key!r} only on a seat that answers the question"
             )
-    if all(seat.asks != QUESTION for seat in protocol.panel):
-        finder.report(("panel",), "reference", "expected a seat that answers the question, none does")
+    if protocol.adjudication.automatic and all(seat.asks != QUESTION for seat in protocol.panel):
+        finder.report(
+            ("panel",),
+            "reference",
+            "expected a seat that answers the question, or 'automatic: false'; there is neither",
+        )
+
+
+def _check_backends(panel: list[SeatPart], finder: Finder) -> None:
+    """Check that a score has an implementation and a model its part, and that each model can be asked as it stands."""
+    for index, seat in enumerate(panel):
+        path: Path = ("panel", index)
+        needed, unfit = ("model", "implementation") if seat.backend == VLLM else ("implementation", "model")
+        if getattr(seat, needed) is None:
+            finder.report(path, "missing", f"expected the key {needed!r} for the backend {seat.backend!r}")
+        if getattr(seat, unfit) is not None:
+            finder.report(
+                (*path, unfit), "unknown-key", f"expected no {unfit!r} for the backend {seat.backend!r}"
+            )
+        if seat.model is not None:
+            _check_model(seat.model, (*path, "model"), finder)
+    models = [seat.model for seat in panel if seat.model is not None]
+    adapted = {model.server for model in models if model.adapter is not None}
+    for index, seat in enumerate(panel):
+        if seat.model is not None and seat.model.adapter is None and seat.model.server in adapted:
+            # vLLM computes a base model wrongly in a batch that it shares with adapters.
+            finder.report(
+                ("panel", index, "model"),
+                "missing",
+                f"expected the key 'adapter', as other seats on {seat.model.server!r} have: a base model is not asked "
+                "beside its adapters",
+            )
+
+
+def _check_model(model: ModelPart, path: Path, finder: Finder) -> None:
+    if 0 < model.temperature < _LEAST_TEMPERATURE:
+        # vLLM would take the least it knows, and the protocol would say another.
+        finder.report(
+            (*path, "temperature"),
+            "value",
+            f"expected 0, or a number of at least {_LEAST_TEMPERATURE}, {model.temperature} came",
+        )
+    if model.temperature == 0 and model.samples != 1:
+        # Samples drawn at temperature zero are all the same, and vLLM refuses to draw them.
+        finder.report((*path, "samples"), "value", f"expected 1 at temperature 0, {model.samples} came")
 
 
 def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:
     voting = [seat for seat in panel if seat.asks == QUESTION]
+    if not voting:
+        _check_without_voters(settings, finder)
+        return
+    for key, least in (("least_valid", settings.least_valid), ("least_families", settings.least_families)):
+        if least < 1:
+            finder.report(("adjudication", key), "value", f"expected a number of at least 1, {least} came")
     families = {seat.family for seat in voting}
     limits: tuple[tuple[str, Decimal | int, int, str], ...] = (
         ("least_valid", settings.least_valid, len(voting), "voting seats"),
@@ -163,6 +223,24 @@ def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finde
             finder.report(
                 ("adjudication", key), "value", f"expected at most the {limit} {what}, {value} came"
             )
+
+
+def _check_without_voters(settings: AdjudicationPart, finder: Finder) -> None:
+    """A panel that only answers facets has no quorum to set and no answer that a further fact could bring about."""
+    limits: tuple[tuple[str, Decimal | int], ...] = (
+        ("least_valid", settings.least_valid),
+        ("least_families", settings.least_families),
+        ("least_effective", settings.least_effective),
+    )
+    for key, value in limits:
+        if value != 0:
+            finder.report(
+                ("adjudication", key), "value", f"expected 0, no seat answers the question; {value} came"
+            )
+    if settings.asks_for_facts:
+        finder.report(
+            ("adjudication", "asks_for_facts"), "value", "expected false, no seat answers the question"
+        )
 
 
 def check_policy(policy: PolicyFile, protocol: ProtocolFile, finder: Finder) -> None:

@@ -34,6 +34,7 @@ CONVERTED_DECIMALS: Final = 2
 """How many more decimals a value in an accepted other unit may carry than the fact itself."""
 
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_LONG_NUMBER = re.compile(r"[0-9]{4}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -97,7 +98,9 @@ def _take(
 
 
 def _token(name: str) -> str:
-    """Escape a name for a JSON pointer; what is not a plausible name is shortened and made printable."""
+    """Escape a name for a JSON pointer; what is no plausible name is made printable, or `?` if somebody's number is in it."""
+    if _LONG_NUMBER.search(name):
+        return "?"
     printable = _UNPRINTABLE.sub("?", name)[:64]
     return printable.replace("~", "~0").replace("/", "~1")
 

@@ -89,9 +89,14 @@ def read_bundle(path: Path) -> Bundle:
 
 
 def shipped() -> tuple[str, ...]:
-    """Return the names of the bundles that come with Arbiter, sorted."""
+    """Return the ids of the protocols that come with Arbiter, sorted.
+
+    A bundle's folder is a package and so has an underscore for each hyphen of the id.
+    """
     root = package_files(_SHIPPED)
-    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / PROTOCOL_FILE).is_file()))
+    return tuple(
+        sorted(entry.name.replace("_", "-") for entry in root.iterdir() if (entry / PROTOCOL_FILE).is_file())
+    )
 
 
 def read_shipped(name: str) -> Bundle:
@@ -102,7 +107,7 @@ def read_shipped(name: str) -> Bundle:
     """
     if name not in shipped():
         raise NotFoundError(f"expected one of the shipped protocols {', '.join(shipped())}")
-    return load_bundle(_read(package_files(_SHIPPED) / name))
+    return load_bundle(_read(package_files(_SHIPPED) / name.replace("-", "_")))
 
 
 def _read(folder: Path | Traversable) -> dict[str, bytes]:

@@ -22,6 +22,8 @@ from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
 from arbiter.store.tables import entry, leaf, sealed_document
 from arbiter.store.transaction import Where, run
+from arbiter.telemetry.catalogue import Statement
+from arbiter.telemetry.spans import as_statement
 
 log = logging.getLogger(__name__)
 
@@ -86,17 +88,21 @@ class StepWrite:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """The safety net left with a new case: procrastinate's queue and task, and when it may begin."""
+    """The safety net left with a new case: procrastinate's queue and task, when it may begin, and the span that left it."""
 
     queue: str
     task: str
     priority: int
     not_before: datetime
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class NewCase:
-    """What intake writes beside the first step."""
+    """What intake writes beside the first step.
+
+    A case of the same `likeness_mac` taken in after `like_since` stands in this one's way; None asks for no such look.
+    """
 
     step: StepWrite
     site: str
@@ -111,6 +117,8 @@ class NewCase:
     idempotency_mac: bytes
     body_mac: bytes
     job: NewJob | None
+    likeness_mac: bytes | None
+    like_since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,13 @@ class TakenIn:
     """What became of an intake: the case is there (`job` is its safety net), or an earlier request had the key."""
 
     job: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A case that asks the same about the same facts was there first; nothing but the request's key was kept."""
+
+    case: CaseId
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +145,33 @@ class Repeat:
 
 _EARLIER = "SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s"
 
+# Inserting into `recent_case` waits for whoever inserts the same likeness and then sees what they wrote, so that two
+# alike that come at once are one case.
 # `gate` holds the key until the transaction ends; whoever finds it held is told so at once instead of waiting.
 _NEW_CASE = """
 WITH gate AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(%(lock)s) AS free
 ), earlier AS MATERIALIZED (
     SELECT case_id, body_mac FROM idempotency WHERE client_id = %(client)s AND key_mac = %(key_mac)s
-), open AS MATERIALIZED (
+), fresh AS MATERIALIZED (
     SELECT 1 FROM gate WHERE free AND NOT EXISTS (SELECT FROM earlier)
+), first AS (
+    INSERT INTO recent_case AS r (likeness_mac, case_id, taken_at)
+    SELECT %(likeness)s, %(id)s, %(now)s FROM fresh WHERE %(likeness)s::bytea IS NOT NULL
+    ON CONFLICT (likeness_mac) DO UPDATE SET case_id = excluded.case_id, taken_at = excluded.taken_at
+    WHERE r.taken_at < %(like_since)s OR EXISTS (
+        SELECT FROM case_file AS c WHERE c.id = r.case_id
+            AND c.phase IN ('cancelled', 'superseded', 'entered-in-error')
+    )
+    RETURNING case_id
+), open AS MATERIALIZED (
+    SELECT 1 FROM fresh WHERE %(likeness)s::bytea IS NULL OR EXISTS (SELECT FROM first)
 ), who AS (
     INSERT INTO subject (id, index_mac, created_at) SELECT %(subject)s, %(subject_mac)s, %(now)s FROM open
     ON CONFLICT DO NOTHING
 ), net AS MATERIALIZED (
     SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(%(queue)s, %(task)s, %(priority)s, NULL, NULL,
-        jsonb_build_object('case', %(id)s::text), %(not_before)s)::procrastinate_job_to_defer_v1]))[1] AS job
+        jsonb_build_object('case', %(id)s::text, 'trace', %(trace)s::text), %(not_before)s)::procrastinate_job_to_defer_v1]))[1] AS job
     FROM open WHERE %(queue)s::text IS NOT NULL
 ), head AS (
     INSERT INTO case_file (id, site_id, client_id, subject_id, encounter_mac, protocol_id, protocol_hash,
@@ -173,7 +201,7 @@ WITH gate AS MATERIALIZED (
         %(message_topics)s::text[], %(message_rungs)s::int[], %(message_phases)s::text[],
         %(message_dues)s::timestamptz[], %(message_answers)s::timestamptz[]) AS m
 )
-SELECT gate.free, earlier.case_id, earlier.body_mac, net.job
+SELECT gate.free, earlier.case_id, earlier.body_mac, net.job, EXISTS (SELECT FROM open)
 FROM gate LEFT JOIN earlier ON true LEFT JOIN net ON true
 """
 
@@ -214,11 +242,19 @@ SELECT id, CASE WHEN dropped_job IS NOT NULL THEN procrastinate_cancel_job_v1(dr
 """
 
 
-async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Repeat | None:
+_KEEP_DUPLICATE = """
+INSERT INTO idempotency (client_id, key_mac, body_mac, case_id, created_at)
+SELECT %(client)s, %(key_mac)s, %(body_mac)s, case_id, %(now)s FROM recent_case WHERE likeness_mac = %(likeness)s
+RETURNING case_id
+"""
+
+
+@as_statement(Statement.INTAKE)
+async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Duplicate | Repeat | None:
     """Write a case that did not exist: head, key, subject, idempotency record, documents, entries, safety net.
 
-    Returns what was taken in; or the earlier request that used the idempotency key; or None while another request
-    with that key is under way. But for the first, nothing is written.
+    Returns what was taken in; or the case that is like it and was there first; or the earlier request that used the
+    idempotency key; or None while another request with that key is under way. But for the first, no case is written.
     """
     step, job = new.step, new.job
     parameters = {
@@ -241,7 +277,10 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
         "task": None if job is None else job.task,
         "priority": 0 if job is None else job.priority,
         "not_before": None if job is None else job.not_before,
+        "trace": "" if job is None else job.traceparent,
         "now": now,
+        "likeness": new.likeness_mac,
+        "like_since": new.like_since,
         "kek_id": new.kek_id,
         "wrapped": new.wrapped_key,
         "key_mac": new.idempotency_mac,
@@ -254,10 +293,14 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Re
         "training": step.state.training,
         **_columns_of(step.messages),
     }
-    ((free, earlier, body_mac, left),) = await run(where, _NEW_CASE, parameters)
+    ((free, earlier, body_mac, left, opened),) = await run(where, _NEW_CASE, parameters)
     if earlier is not None:
         return Repeat(CaseId(earlier), body_mac)
-    return TakenIn(left) if free else None
+    if not free:
+        return None
+    if opened:
+        return TakenIn(left)
+    return Duplicate(CaseId((await run(where, _KEEP_DUPLICATE, parameters))[0][0]))
 
 
 async def find_repeat(where: Where, client: ActorId, key_mac: bytes) -> Repeat | None:
@@ -266,6 +309,7 @@ async def find_repeat(where: Where, client: ActorId, key_mac: bytes) -> Repeat |
     return Repeat(CaseId(rows[0][0]), rows[0][1]) if rows else None
 
 
+@as_statement(Statement.STEP)
 async def save_steps(
     where: Where, steps: Sequence[StepWrite], now: datetime, *, durable: bool = True
 ) -> frozenset[CaseId]:
@@ -348,6 +392,7 @@ WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND EXISTS (
 )
 
 
+@as_statement(Statement.READ_CASE)
 async def load_case(where: Where, case: CaseId) -> CaseRow:
     """Return a case's head.
 
@@ -360,6 +405,7 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
     return _row(rows[0])
 
 
+@as_statement(Statement.READ_SEALED)
 async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
     """Return decided cases whose decision a committed checkpoint covers: those that may be released.
 
@@ -374,11 +420,13 @@ async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]
     return tuple(whole)
 
 
+@as_statement(Statement.READ_DUE)
 async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
     """Return the ids of the cases whose present wait is over, longest overdue first."""
     return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
 
 
+@as_statement(Statement.READ_DOCUMENTS)
 async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tuple[int, str, bytes], ...]:
     """Return a case's sealed documents as (seq, name, ciphertext), oldest first."""
     rows = await connection.execute(
@@ -411,6 +459,7 @@ class Wanted:
     protocol: str | None = None
     risk_class: RiskClass | None = None
     before: tuple[datetime, CaseId] | None = None
+    subjects: frozenset[str] | None = None
 
 
 _LISTED = (
@@ -420,12 +469,14 @@ WHERE c.site_id = ANY(%(sites)s)
     AND (%(phases)s::text[] IS NULL OR c.phase = ANY(%(phases)s::text[]))
     AND (%(protocol)s::text IS NULL OR c.protocol_id = %(protocol)s::text)
     AND (%(risk_class)s::text IS NULL OR c.risk_class = %(risk_class)s::text)
+    AND (%(subjects)s::text[] IS NULL OR c.subject_id = ANY(%(subjects)s::text[]))
     AND (%(at)s::timestamptz IS NULL OR (c.created_at, c.id) < (%(at)s::timestamptz, %(before)s::text))
 ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
 """
 )
 
 
+@as_statement(Statement.LIST)
 async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow, ...]:
     """Return the newest cases that fit, newest first; `before` continues after the last one seen."""
     at, before = (None, None) if wanted.before is None else wanted.before
@@ -434,6 +485,7 @@ async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow,
         "phases": None if wanted.phases is None else [phase.value for phase in wanted.phases],
         "protocol": wanted.protocol,
         "risk_class": None if wanted.risk_class is None else wanted.risk_class.value,
+        "subjects": None if wanted.subjects is None else sorted(wanted.subjects),
         "at": at,
         "before": before,
         "limit": limit,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -27,6 +28,7 @@ from arbiter.store import migrate
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.tables import INSERT_ONLY
 from arbiter.store.transaction import DirectConnection
+from arbiter.telemetry import Safe
 
 APPLICATION_ROLE = "arbiter_app"
 OWNER_ROLE = "arbiter_owner"
@@ -112,7 +114,7 @@ def _tell_unavailable(context: ExceptionContext) -> None:
         _log.warning(
             "the database does not answer: %s %s",
             type(original).__name__,
-            getattr(original, "sqlstate", None),
+            Safe(getattr(original, "sqlstate", None) or "without SQLSTATE"),
         )
         raise UnavailableError("the database does not answer") from original
 
@@ -212,16 +214,52 @@ def _check_server(url: str) -> None:
         raise ConfigurationError(
             f"the database is at version {found or 'none'} and this release needs {needed}: run `arbiter migrate`"
         )
+    for name in changeable_tables(url):
+        raise ConfigurationError(
+            f"the database role may change {name}, which is append-only: "
+            f"ARBITER_DATABASE_URL must name {APPLICATION_ROLE} or a member of it"
+        )
+
+
+def changeable_tables(url: str) -> tuple[str, ...]:
+    """Return the append-only tables that this role could change; raise ConfigurationError when they cannot be asked for."""
+    asked = text("SELECT has_table_privilege(:name, 'UPDATE, DELETE, TRUNCATE')")
     engine = create_engine(url, poolclass=NullPool)
     try:
         with engine.connect() as connection:
-            for table in INSERT_ONLY:
-                asked = text("SELECT has_table_privilege(:name, 'UPDATE, DELETE, TRUNCATE')")
-                if connection.scalar(asked, {"name": table.name}):
-                    raise ConfigurationError(
-                        f"the database role may change {table.name}, which is append-only: "
-                        f"ARBITER_DATABASE_URL must name {APPLICATION_ROLE} or a member of it"
-                    )
+            return tuple(
+                table.name for table in INSERT_ONLY if connection.scalar(asked, {"name": table.name})
+            )
+    except DBAPIError as error:
+        raise ConfigurationError(f"the database refused: {str(error.orig).strip()}") from error
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What a server says of itself: its version, its clock, and which of its settings give up durability."""
+
+    version: str
+    now: datetime
+    not_durable: tuple[str, ...]
+
+
+def ask_server(url: str) -> ServerFacts:
+    """Return what the server says of itself; raise ConfigurationError when it does not answer."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": POOL_WAIT_SECONDS})
+    try:
+        with engine.connect() as connection:
+            version, now = connection.execute(
+                text("SELECT current_setting('server_version'), clock_timestamp()")
+            ).one()
+            off = connection.scalars(
+                text(
+                    "SELECT name FROM pg_settings WHERE name = ANY(:names) AND setting = 'off' ORDER BY name"
+                ),
+                {"names": ["fsync", "full_page_writes", "synchronous_commit"]},
+            )
+            return ServerFacts(version, now, tuple(off))
     except DBAPIError as error:
         raise ConfigurationError(f"the database refused: {str(error.orig).strip()}") from error
     finally:

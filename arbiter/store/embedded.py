@@ -134,6 +134,21 @@ class EmbeddedPostgres:
             return False
         return True
 
+    def busy(self) -> bool:
+        """Return whether another process is starting or stopping the server at this moment."""
+        path = self._data / "postgres.lock"
+        if not path.exists():
+            return False
+        descriptor = _open_lock(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        else:
+            return False
+        finally:
+            os.close(descriptor)
+
     def postmaster_pid(self) -> int | None:
         """Return the id of the server's first process, or None when it does not run."""
         pid = _noted_pid(self.folder / "postmaster.pid")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Insert, Row, bindparam, case, delete, insert, select, update
+from sqlalchemy import Insert, Row, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,6 +31,7 @@ class ClientRow:
     sites: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ class AccountRow:
     sites: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """An account as an administrator looks at it: wrong passwords in a row, the end of its lock, its sessions."""
+
+    account: AccountRow
+    failed_logins: int
+    locked_until: datetime | None
+    sessions: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +116,7 @@ class Identities:
             "scopes": list(row.scopes),
             "sites": list(row.sites),
             "created_at": row.created_at,
+            "expires_at": row.expires_at,
         }
         await self._insert(insert(client).values(values), f"client {row.id} exists already")
 
@@ -176,13 +188,54 @@ class Identities:
             found = (await connection.execute(statement)).one_or_none()
         return None if found is None else _account_row(found)
 
-    async def end_login(self, account_id: str, new_hash: str | None) -> None:
-        """Clear the failures of a proven account, and keep its password under newer parameters if given."""
+    async def end_login(self, account_id: str, proven_hash: str, new_hash: str | None) -> bool:
+        """Clear the failures of a proven account, and keep its password under newer parameters if given.
+
+        False, and nothing changed, when the password was replaced or the account disabled since it was read.
+        """
         values: dict[str, object] = {"failed_logins": 0, "locked_until": None}
         if new_hash is not None:
             values["password_hash"] = new_hash
+        statement = update(account).where(
+            account.c.id == account_id,
+            account.c.password_hash == proven_hash,
+            account.c.disabled_at.is_(None),
+        )
         async with self._engine.begin() as connection:
-            await connection.execute(update(account).where(account.c.id == account_id).values(values))
+            return (await connection.execute(statement.values(values))).rowcount == 1
+
+    async def account_standing(self, id_or_login: str) -> AccountStanding:
+        """Return an account by its id or login; raise NotFoundError when there is none."""
+        open_sessions = (
+            select(func.count())
+            .where(session.c.account_id == account.c.id)
+            .scalar_subquery()
+            .label("sessions")
+        )
+        statement = (
+            select(account, open_sessions)
+            .where((account.c.id == id_or_login) | (account.c.login == id_or_login))
+            # A login may read like somebody's id; the id, which nobody chooses, comes first.
+            .order_by((account.c.id == id_or_login).desc())
+            .limit(1)
+        )
+        async with self._reads.connect() as connection:
+            found = (await connection.execute(statement)).one_or_none()
+        if found is None:
+            raise NotFoundError(f"no account {id_or_login}")
+        return AccountStanding(_account_row(found), found.failed_logins, found.locked_until, found.sessions)
+
+    async def unlock_account(self, account_id: str) -> None:
+        """Forget the account's wrong passwords and end its lock; raise NotFoundError when there is no such active one."""
+        await self._change_active(account_id, {"failed_logins": 0, "locked_until": None})
+
+    async def set_password(self, account_id: str, password_hash: str) -> None:
+        """Replace the password, unlock the account and end its sessions; raise NotFoundError when there is no such active one."""
+        await self._change_active(
+            account_id,
+            {"password_hash": password_hash, "failed_logins": 0, "locked_until": None},
+            end_sessions=True,
+        )
 
     async def names(self, ids: Iterable[str]) -> dict[str, str]:
         """Return what people call these accounts and clients, by id; ids of nobody are left out."""
@@ -205,12 +258,7 @@ class Identities:
 
     async def disable_account(self, account_id: str, now: datetime) -> None:
         """End the account and all its sessions; raise NotFoundError when there is none or it is disabled already."""
-        statement = update(account).where(account.c.id == account_id, account.c.disabled_at.is_(None))
-        async with self._engine.begin() as connection:
-            changed = await connection.execute(statement.values(disabled_at=now))
-            await connection.execute(delete(session).where(session.c.account_id == account_id))
-        if changed.rowcount != 1:
-            raise NotFoundError(f"no active account {account_id}")
+        await self._change_active(account_id, {"disabled_at": now}, end_sessions=True)
 
     async def add_session(self, row: SessionRow, idle_since: datetime) -> None:
         """Add a session, and forget those that ended by themselves before or were idle since `idle_since`."""
@@ -247,6 +295,17 @@ class Identities:
         async with self._engine.begin() as connection:
             await connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
+    async def _change_active(
+        self, account_id: str, values: dict[str, object], *, end_sessions: bool = False
+    ) -> None:
+        statement = update(account).where(account.c.id == account_id, account.c.disabled_at.is_(None))
+        async with self._engine.begin() as connection:
+            changed = await connection.execute(statement.values(values))
+            if end_sessions:
+                await connection.execute(delete(session).where(session.c.account_id == account_id))
+        if changed.rowcount != 1:
+            raise NotFoundError(f"no active account {account_id}")
+
     async def _insert(self, statement: Insert, taken: str) -> None:
         try:
             async with self._engine.begin() as connection:
@@ -265,6 +324,7 @@ def _client_row(row: Row[tuple[object, ...]]) -> ClientRow:
         sites=tuple(row.sites),
         created_at=row.created_at,
         disabled_at=row.disabled_at,
+        expires_at=row.expires_at,
     )
 
 

@@ -103,10 +103,9 @@ async def add_checkpoint(
 
 
 async def stream_leaves(
-    connection: AsyncConnection, batch: int
+    connection: AsyncConnection, batch: int, start: int = 0
 ) -> AsyncIterator[tuple[tuple[int, bytes | None, bytes], ...]]:
-    """Yield the whole log in order as (index, entry bytes or None where the entry is gone, stored leaf hash)."""
-    start = 0
+    """Yield the log from `start` in order as (index, entry bytes or None where the entry is gone, stored leaf hash)."""
     while True:
         rows = (
             await connection.execute(

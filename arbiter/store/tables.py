@@ -52,6 +52,7 @@ client = Table(
     Column("scopes", ARRAY(Text), nullable=False),
     Column("sites", ARRAY(Text), nullable=False),
     Column("created_at", _INSTANT, nullable=False),
+    Column("expires_at", _INSTANT),
     Column("disabled_at", _INSTANT),
 )
 
@@ -124,7 +125,6 @@ case_file = Table(
     Column("reviewer_id", Text),
     Column("job_id", BigInteger),
     Column("training", Boolean, nullable=False, server_default=text("false")),
-    Column("duplicate_mac", LargeBinary),
     Column("created_at", _INSTANT, nullable=False),
     Column("changed_at", _INSTANT, nullable=False),
     CheckConstraint("seq >= 0 AND version >= 1", name="counts"),
@@ -136,12 +136,6 @@ case_file = Table(
         "ix_case_file_decided",
         "id",
         postgresql_where=text("phase = 'decided'"),
-    ),
-    Index(
-        "ix_case_file_duplicate",
-        "duplicate_mac",
-        "created_at",
-        postgresql_where=text("duplicate_mac IS NOT NULL"),
     ),
 )
 
@@ -170,6 +164,35 @@ idempotency = Table(
     Column("body_mac", LargeBinary, nullable=False),
     Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
     Column("created_at", _INSTANT, nullable=False, index=True),
+)
+
+# The newest case of each subject, question and facts: who asks the same again within the window gets that one.
+recent_case = Table(
+    "recent_case",
+    metadata,
+    Column("likeness_mac", LargeBinary, primary_key=True),
+    Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
+    Column("taken_at", _INSTANT, nullable=False),
+)
+
+# Where the log's chain of a subject ends: its searches and mergers are entries that belong to no case.
+subject_chain = Table(
+    "subject_chain",
+    metadata,
+    Column("subject_id", Text, ForeignKey("subject.id"), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("prev", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(prev) = 32", name="prev_is_a_hash"),
+)
+
+# What a merger's entry commits to, with its salt. Subjects are opaque ids, so nothing here is secret.
+subject_merger = Table(
+    "subject_merger",
+    metadata,
+    Column("subject_id", Text, ForeignKey("subject.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 broken_glass = Table(
@@ -303,7 +326,7 @@ checkpoint = Table(
     Column("sealed_at", _INSTANT, nullable=False),
 )
 
-INSERT_ONLY = (entry, leaf, tree_node, checkpoint, protocol_bundle, sealed_document)
+INSERT_ONLY = (entry, leaf, tree_node, checkpoint, protocol_bundle, sealed_document, subject_merger)
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 
 Erasure destroys a case's key, never a row of `sealed_document`.

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.pool import QueuePool
 
 from arbiter.errors import UnavailableError
 
@@ -26,6 +28,16 @@ DATABASE_ERRORS = (DBAPIError, psycopg.Error)
 """What the database raises on either road; its absence is an UnavailableError."""
 
 UNIQUENESS_ERRORS = (IntegrityError, psycopg.errors.UniqueViolation)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """A pool's connections now, and how many wait for one, where the pool tells."""
+
+    name: str
+    used: int
+    idle: int
+    waiting: int | None
 
 
 class Store:
@@ -67,6 +79,17 @@ class Store:
         """
         async with self._direct() as connection, connection.pipeline(), connection.transaction():
             yield connection
+
+    def connections(self) -> tuple[PoolUse, ...]:
+        """Return how both pools are used: that of single statements and that of transactions."""
+        stats, pool = self._pool.get_stats(), self.engine.pool
+        idle = stats.get("pool_available", 0)
+        statements = PoolUse(
+            "statements", stats.get("pool_size", 0) - idle, idle, stats.get("requests_waiting", 0)
+        )
+        if not isinstance(pool, QueuePool):
+            return (statements,)
+        return statements, PoolUse("transactions", pool.checkedout(), pool.checkedin(), None)
 
     @asynccontextmanager
     async def _direct(self) -> AsyncIterator[DirectConnection]:

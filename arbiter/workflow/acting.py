@@ -32,8 +32,10 @@ class Acted:
     at: datetime
 
 
-async def act(house: House, principal: Principal, case: CaseId, intent: Intent) -> Acted:
-    """Make one move for a principal who may know of the case.
+async def act(
+    house: House, principal: Principal, case: CaseId, intent: Intent, *, through_glass: bool = False
+) -> Acted:
+    """Make one move for a principal who may know of the case; `through_glass` for those who look or judge.
 
     Raises:
         NotFoundError: for a foreign site's case too; IllegalMoveError: when the reducer refuses;
@@ -42,7 +44,7 @@ async def act(house: House, principal: Principal, case: CaseId, intent: Intent) 
     for attempt in range(1, TRIES + 1):
         now = house.clock.now()
         async with house.store.read() as transaction:
-            await load_seen_case(transaction, principal, case)
+            await load_seen_case(transaction, principal, case, now if through_glass else None)
             dossier = await load_dossier(house, transaction, case)
         event, documents = intent(dossier, now)
         docket = advance(
@@ -67,5 +69,5 @@ async def act(house: House, principal: Principal, case: CaseId, intent: Intent) 
 
 async def read_dossier(house: House, principal: Principal, case: CaseId) -> Dossier:
     """Open a case's content for a principal; the read is an entry, written before anything is returned."""
-    acted = await act(house, principal, case, lambda _dossier, _now: (Read(), {}))
+    acted = await act(house, principal, case, lambda _dossier, _now: (Read(), {}), through_glass=True)
     return acted.before

@@ -117,6 +117,7 @@ def _certificate_again(before: Dossier, recorded: Mapping[str, Any]) -> bytes:
         automatic=recorded["settings"]["automatic"],
         concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
         code_version=recorded["code_version"],
+        training=before.row.state.training,
     )
     taken = TakenFacts.decode(before.latest("facts").content)
     shelved, opinions = before.shelved, before.opinions()

@@ -40,6 +40,7 @@ class Circumstances:
     automatic: bool
     concluded_at: datetime
     code_version: str = __version__
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,12 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     """Return the present circumstances of a case."""
     state = docket.standing
     return Circumstances(
-        docket.case, state.risk_class, state.human_required, house.settings.may_decide_alone, now
+        docket.case,
+        state.risk_class,
+        state.human_required,
+        house.settings.may_decide_alone,
+        now,
+        training=state.training,
     )
 
 
@@ -176,6 +182,7 @@ def _render(
             code_version=around.code_version,
             concluded_at=around.concluded_at,
             signature=signature,
+            training=around.training,
         )
     )
 

@@ -11,6 +11,9 @@ from arbiter.lifecycle import Expire, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.telemetry.catalogue import CASE, DEADLINE
+from arbiter.telemetry.spans import spanned
+from arbiter.workflow import figures
 from arbiter.workflow.certifying import circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
@@ -46,7 +49,8 @@ async def expire_due(house: House) -> int:
     expired = 0
     for case in due:
         try:
-            expired += await _expire(house, case)
+            with spanned(DEADLINE, {CASE: case}):
+                expired += await _expire(house, case)
         except (UnavailableError, *DATABASE_ERRORS):
             raise
         except Exception:
@@ -68,6 +72,8 @@ async def _expire(house: House, case: CaseId) -> bool:
         await save(house, docket, now)
     except (IllegalMoveError, StaleStateError):
         return False
+    if late is not None:
+        figures.escalated(dossier.shelved, docket.standing, (late,))
     return True
 
 

@@ -17,6 +17,7 @@ from arbiter.errors import StaleStateError
 from arbiter.lifecycle import (
     CLOSING,
     DOCUMENTS,
+    OPTIONAL_DOCUMENTS,
     CaseState,
     Effect,
     EntryType,
@@ -92,9 +93,9 @@ class Docket:
         )
 
 
-def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str) -> Docket:
+def fresh_docket(case: CaseId, protocol_hash: str, policy_hash: str, *, training: bool = False) -> Docket:
     """Return the docket of a case that nobody has submitted yet."""
-    return Docket(case, None, 0, -1, FIRST_PREV, versions_of(protocol_hash, policy_hash))
+    return Docket(case, None, 0, -1, FIRST_PREV, versions_of(protocol_hash, policy_hash, training=training))
 
 
 def docket_of(row: CaseRow, policy_hash: str) -> Docket:
@@ -105,15 +106,16 @@ def docket_of(row: CaseRow, policy_hash: str) -> Docket:
         version=row.version,
         seq=row.seq,
         prev=row.prev.hex(),
-        versions=versions_of(row.protocol_hash, policy_hash),
+        versions=versions_of(row.protocol_hash, policy_hash, training=row.state.training),
         job=row.job,
         decided_seq=row.decided_seq,
     )
 
 
-def versions_of(protocol_hash: str, policy_hash: str) -> tuple[tuple[str, str], ...]:
-    """Return what an entry says about the versions in force, sorted by name."""
-    return (("code", __version__), ("policy", policy_hash), ("protocol", protocol_hash))
+def versions_of(protocol_hash: str, policy_hash: str, *, training: bool) -> tuple[tuple[str, str], ...]:
+    """Return what an entry says about the versions in force, sorted by name; each entry of a training case says so."""
+    mode = (("mode", "training"),) if training else ()
+    return (("code", __version__), *mode, ("policy", policy_hash), ("protocol", protocol_hash))
 
 
 def advance(
@@ -139,7 +141,7 @@ def advance(
     for entry_type in outcome.entries:
         seq += 1
         commits: list[tuple[str, str]] = []
-        for name in sorted(DOCUMENTS.get(entry_type, ())):
+        for name in sorted(_documents_of(entry_type, unused)):
             commitment, ciphertext = _seal(house, key, seq, name, unused.pop(name))
             commits.append((name, commitment))
             sealed.append((seq, name, ciphertext))
@@ -193,6 +195,12 @@ def messages_of(outcome: Step, first_seq: int) -> tuple[NewMessage, ...]:
                 pass
     state = outcome.state
     return tuple(NewMessage(*what, state.phase.value, state.due_at, state.ladder.until) for what in told)
+
+
+def _documents_of(entry_type: EntryType, given: Mapping[str, bytes]) -> frozenset[str]:
+    """Return the documents an entry must commit to, and those it may that are there."""
+    optional = OPTIONAL_DOCUMENTS.get(entry_type, frozenset())
+    return DOCUMENTS.get(entry_type, frozenset()) | (optional & given.keys())
 
 
 def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes) -> tuple[str, bytes]:

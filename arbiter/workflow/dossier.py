@@ -19,6 +19,7 @@ from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion
 from arbiter.store.cases import CaseRow, load_case, load_documents
+from arbiter.store.glass import is_glass_broken
 from arbiter.store.transaction import Transaction, Where
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.docket import Docket, docket_of
@@ -118,13 +119,20 @@ async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> 
     return Dossier(row, shelved, docket_of(row, shelved.protocol.policy_hash), key, opened)
 
 
-async def load_seen_case(where: Where, principal: Principal, case: CaseId) -> CaseRow:
+async def load_seen_case(
+    where: Where, principal: Principal, case: CaseId, looking_at: datetime | None = None
+) -> CaseRow:
     """Return a case's head if this principal may know of it.
+
+    `looking_at` is given by those who look or judge: at that instant a glass broken by this principal counts. Changes
+    of a foreign site's case by its systems are never let through.
 
     Raises:
         NotFoundError: when there is no such case, or it belongs to a site the principal does not act for.
     """
     row = await load_case(where, case)
-    if not principal.may_see(row.site):
+    if principal.may_see(row.site):
+        return row
+    if looking_at is None or not await is_glass_broken(where, principal.id, case, looking_at):
         raise NotFoundError(f"no case {case}")
     return row

@@ -28,6 +28,10 @@ class Errands:
         """Return whether this process is working on the case."""
         return case in self._running
 
+    def __len__(self) -> int:
+        """Return how many cases this process is working on."""
+        return len(self._running)
+
     async def settled(self, case: CaseId) -> None:
         """Return once this process is not working on the case."""
         running = self._running.get(case)

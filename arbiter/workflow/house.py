@@ -12,6 +12,7 @@ from arbiter.settings import Settings
 from arbiter.store.identities import Identities
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
+from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.postbox import Postbox
@@ -34,6 +35,7 @@ class House:
     sealer: Sealer
     bell: Bell
     errands: Errands
+    admission: Admission
     safety_net: SafetyNet
     verifiers: tuple[VerifierKey, ...]
     duty: Duty | None

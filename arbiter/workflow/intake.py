@@ -25,10 +25,12 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import NewCase, Repeat, TakenIn, find_repeat, insert_case
+from arbiter.store.cases import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
+from arbiter.workflow import figures
 from arbiter.workflow.acting import TRIES
+from arbiter.workflow.admission import Ticket
 from arbiter.workflow.calling import waits_of
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
@@ -37,17 +39,10 @@ from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import perform, with_safety_net, without_safety_net
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.subjects import SubjectRef, subject_id, subject_mac
 from arbiter.workflow.views import CaseView, view_of
 
 KEY_LIMIT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectRef:
-    """The patient: an identifier and the system that issued it."""
-
-    system: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +56,19 @@ class Submission:
     risk_class: RiskClass
     facts: Mapping[str, RawFact]
     supersedes: CaseId | None = None
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The case, and whether this request had been made before."""
+    """The case; whether this request had been made before; whether another had asked the same about the same facts."""
 
     case: CaseId
     repeated: bool
+    duplicate: bool = False
 
 
+@figures.counting_refusals
 async def submit(
     house: House, principal: Principal, submission: Submission, idempotency_key: str, body: bytes
 ) -> Submitted:
@@ -80,6 +78,7 @@ async def submit(
 
     Raises:
         ForbiddenError, InvalidCaseError: nothing is kept.
+        ShedError, OverloadedError: there is no room now, nothing is kept.
         KeyReusedError: the key came before with another body; StillRunningError: the first request is not done.
     """
     principal.require(Permission.CASES_SUBMIT)
@@ -95,10 +94,38 @@ async def submit(
         if repeat is None:
             raise
         return _repeated(repeat, body_mac)
+    risk_class = RiskClass.ROUTINE if submission.training else submission.risk_class
+    ticket = house.admission.admit(risk_class, shelved.protocol.timers(submission.risk_class).panel)
+    try:
+        submitted, begun = await _take_in(
+            house, principal, submission, shelved, taken, key_mac, body_mac, ticket
+        )
+    except BaseException:
+        ticket.give_back()
+        raise
+    if not begun:
+        ticket.give_back()
+    return submitted
+
+
+async def _take_in(
+    house: House,
+    principal: Principal,
+    submission: Submission,
+    shelved: Shelved,
+    taken: TakenFacts,
+    key_mac: bytes,
+    body_mac: bytes,
+    ticket: Ticket,
+) -> tuple[Submitted, bool]:
+    """Write the case; return what became of it, and whether work on it has begun, which then holds the ticket."""
+    now = taken.taken_at
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
-    docket = _open(house, principal, fresh_docket_of(case, shelved), submission, taken, key, shelved)
-    new = _new_case(house, principal, submission, docket, key, key_mac, body_mac, shelved, now)
+    docket = _open(
+        house, principal, fresh_docket_of(case, shelved, submission), submission, taken, key, shelved
+    )
+    new = _new_case(house, principal, submission, taken, docket, key, key_mac, body_mac, shelved)
     try:
         taken_in, superseded = await _write(house, principal, submission, new, now)
     except UNIQUENESS_ERRORS:
@@ -108,12 +135,15 @@ async def submit(
         case None:
             raise StillRunningError("the first request with this idempotency key has not finished")
         case Repeat():
-            return _repeated(taken_in, body_mac)
+            return _repeated(taken_in, body_mac), False
+        case Duplicate(case=first):
+            return Submitted(first, repeated=False, duplicate=True), False
         case TakenIn(job=job):
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
-            _begin_work(house, replace(docket, job=job), key, shelved, taken)
-            return Submitted(case, repeated=False)
+            figures.taken_in(shelved, submission.risk_class)
+            begun = _begin_work(house, replace(docket, job=job), key, shelved, taken, ticket)
+            return Submitted(case, repeated=False), begun
         case _:
             assert_never(taken_in)
 
@@ -163,9 +193,10 @@ async def _amend(house: House, principal: Principal, case: CaseId, facts: Mappin
     return view_of(row, dossier.shelved)
 
 
-def fresh_docket_of(case: CaseId, shelved: Shelved) -> Docket:
+def fresh_docket_of(case: CaseId, shelved: Shelved, submission: Submission) -> Docket:
     """Return the docket of a new case under a protocol."""
-    return fresh_docket(case, shelved.protocol.content_hash, shelved.protocol.policy_hash)
+    protocol = shelved.protocol
+    return fresh_docket(case, protocol.content_hash, protocol.policy_hash, training=submission.training)
 
 
 def _protocol_for(house: House, principal: Principal, submission: Submission) -> Shelved:
@@ -205,7 +236,12 @@ def _open(
     docket = advance(
         house,
         docket,
-        Submit(submission.risk_class, timers, waits_of(house, shelved.protocol, submission.risk_class)),
+        Submit(
+            submission.risk_class,
+            timers,
+            waits_of(house, shelved.protocol, submission.risk_class),
+            submission.training,
+        ),
         actor=principal.id,
         now=taken.taken_at,
         key=key,
@@ -227,11 +263,30 @@ def _ask_or_exclude(
     )
 
 
-def _begin_work(house: House, docket: Docket, key: CaseKey, shelved: Shelved, taken: TakenFacts) -> None:
+def _begin_work(
+    house: House,
+    docket: Docket,
+    key: CaseKey,
+    shelved: Shelved,
+    taken: TakenFacts,
+    ticket: Ticket | None = None,
+) -> bool:
+    """Perform the step's effects; return whether the panel is being asked, at whose end the ticket is given back."""
     perform(house, docket.case, docket.effects)
-    if any(isinstance(effect, AskPanel) for effect in docket.effects):
-        hand = InHand(docket.written(), key, shelved, taken, ())
-        house.errands.start(docket.case, deliberate(house, hand))
+    if not any(isinstance(effect, AskPanel) for effect in docket.effects):
+        figures.escalated(shelved, docket.standing, exclusion_reasons(shelved, taken))
+        return False
+    hand = InHand(docket.written(), key, shelved, taken, ())
+    house.errands.start(docket.case, _counted(house, hand, ticket))
+    return True
+
+
+async def _counted(house: House, hand: InHand, ticket: Ticket | None) -> None:
+    try:
+        await deliberate(house, hand)
+    finally:
+        if ticket is not None:
+            ticket.give_back(concluded=True)
 
 
 def _merged(before: FactSet, fresh: FactSet) -> FactSet:
@@ -243,23 +298,23 @@ def _new_case(
     house: House,
     principal: Principal,
     submission: Submission,
+    taken: TakenFacts,
     docket: Docket,
     key: CaseKey,
     key_mac: bytes,
     body_mac: bytes,
     shelved: Shelved,
-    now: datetime,
 ) -> NewCase:
-    subject = (submission.subject.system.encode(), submission.subject.value.encode())
     encounter = submission.encounter
+    now = taken.taken_at
     asked = docket.standing.phase is Phase.DELIBERATING
     job = house.safety_net.job(submission.risk_class, now) if asked else None
     return NewCase(
         step=docket.write(),
         site=submission.site,
         client=principal.id,
-        subject="s_" + _token(house.vault.mac("subject-id", *subject)[:15]),
-        subject_mac=house.vault.mac("subject", *subject),
+        subject=subject_id(house, submission.subject),
+        subject_mac=subject_mac(house, submission.subject),
         encounter_mac=None if encounter is None else house.vault.mac("encounter", encounter.encode()),
         protocol_id=shelved.protocol.id,
         protocol_hash=shelved.protocol.content_hash,
@@ -268,12 +323,30 @@ def _new_case(
         idempotency_mac=key_mac,
         body_mac=body_mac,
         job=job,
+        likeness_mac=_likeness(house, submission, taken, shelved),
+        like_since=now - shelved.protocol.question.duplicate_window,
+    )
+
+
+def _likeness(house: House, submission: Submission, taken: TakenFacts, shelved: Shelved) -> bytes | None:
+    """Return the fingerprint of what is asked about whom; None for a case that replaces another on purpose."""
+    if submission.supersedes is not None:
+        return None
+    return house.vault.mac(
+        "likeness",
+        subject_id(house, submission.subject).encode(),
+        (submission.encounter or "").encode(),
+        submission.site.encode(),
+        submission.risk_class.value.encode(),
+        b"training" if submission.training else b"",
+        shelved.protocol.content_hash.encode(),
+        taken.hash.encode(),
     )
 
 
 async def _write(
     house: House, principal: Principal, submission: Submission, new: NewCase, now: datetime
-) -> tuple[TakenIn | Repeat | None, Docket | None]:
+) -> tuple[TakenIn | Duplicate | Repeat | None, Docket | None]:
     """Write the new case; with it, in one transaction, the end of the case that it replaces if it names one."""
     if submission.supersedes is None:
         return await insert_case(house.store, new, now), None
@@ -294,7 +367,10 @@ async def _supersede(
         dossier = await load_dossier(house, transaction, old)
         docket = advance(house, dossier.docket, Supersede(new), actor=principal.id, now=now)
     except (NotFoundError, ConflictError) as error:
-        problem = Problem("/supersedes", "not-supersedable", str(error))
+        # What was named may be no case's id at all, so it is not repeated.
+        unknown = isinstance(error, NotFoundError)
+        says = "expected a case that this client may know of" if unknown else str(error)
+        problem = Problem("/supersedes", "not-supersedable", says)
         raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
     await write_step(transaction, without_safety_net(docket), now)
     return docket

@@ -21,6 +21,8 @@ from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases import NewJob
 from arbiter.store.transaction import Transaction, driver_connection
+from arbiter.telemetry.catalogue import CASE, LAST_ATTEMPT, TAKE_UP
+from arbiter.telemetry.spans import link_to, outgoing_headers, spanned
 
 log = logging.getLogger(__name__)
 
@@ -77,12 +79,12 @@ class SafetyNet:
                 schedule_at=now + GRACE,
                 priority=_PRIORITY[risk_class],
                 connection=await driver_connection(transaction),
-            ).defer_async(case=case)
+            ).defer_async(case=case, trace=_traceparent())
 
     @staticmethod
     def job(risk_class: RiskClass, now: datetime) -> NewJob:
         """Return the job that a new case's own statement leaves."""
-        return NewJob(QUEUE, TASK, _PRIORITY[risk_class], now + GRACE)
+        return NewJob(QUEUE, TASK, _PRIORITY[risk_class], now + GRACE, _traceparent())
 
     async def work(self, take_up: TakeUp) -> None:
         """Take up what is left over, until cancelled or cut off from the database; may be called again then."""
@@ -107,9 +109,12 @@ class SafetyNet:
             # Also after a failed opening: the library would take the closed pool for an open one the next time.
             await self._app.close_async()
 
-    async def _run(self, context: JobContext, case: str) -> None:
+    async def _run(self, context: JobContext, case: str, trace: str = "") -> None:
+        """Take a case up in a trace of its own, linked to the request or amendment that left the job."""
         assert self._take_up is not None
-        await self._take_up(CaseId(case), context.job.attempts + 1 >= ATTEMPTS)
+        last = context.job.attempts + 1 >= ATTEMPTS
+        with spanned(TAKE_UP, {CASE: case, LAST_ATTEMPT: last}, links=link_to(trace)):
+            await self._take_up(CaseId(case), last)
 
     async def _sweep_beside(self, working: Coroutine[Any, Any, None]) -> None:
         """Work and sweep; when either ends, end both and raise what ended it."""
@@ -131,6 +136,10 @@ class SafetyNet:
             await asyncio.sleep(SWEEP_SECONDS)
             for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALE_SECONDS):
                 await manager.retry_job(job)
+
+
+def _traceparent() -> str:
+    return outgoing_headers().get("traceparent", "")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ SETTLED = frozenset(Phase) - {Phase.RECEIVED, Phase.DELIBERATING, Phase.DECIDED}
 async def view_case(house: House, principal: Principal, case: CaseId) -> CaseView:
     """Return a case's status; safe to poll."""
     principal.require(Permission.CASES_READ)
-    row = await load_seen_case(house.store, principal, case)
+    row = await load_seen_case(house.store, principal, case, house.clock.now())
     return view_of(row, await house.shelf.fetch(house.store, row.protocol_hash))
 
 
@@ -65,14 +65,14 @@ async def list_cases(
         phases=None if phase is None else (phase,),
         protocol=protocol,
         risk_class=risk_class,
-        before=None if cursor is None else _parse_cursor(cursor),
+        before=None if cursor is None else parse_cursor(cursor),
     )
     async with house.store.read() as transaction:
         rows = await list_rows(transaction, wanted, limit + 1)
         views = [
             view_of(row, await house.shelf.fetch(transaction, row.protocol_hash)) for row in rows[:limit]
         ]
-    return CasePage(tuple(views), _cursor(rows[limit - 1]) if len(rows) > limit else None)
+    return CasePage(tuple(views), cursor_of(rows[limit - 1]) if len(rows) > limit else None)
 
 
 async def read_content(house: House, principal: Principal, case: CaseId) -> CaseContent:
@@ -161,7 +161,7 @@ async def follow(
         waiter = house.bell.expect(case)
         try:
             async with house.store.read() as transaction:
-                row = await load_seen_case(transaction, principal, case)
+                row = await load_seen_case(transaction, principal, case, house.clock.now())
                 entries = await load_entries(transaction, case, after)
             for seq, body, index in entries:
                 if index is None:
@@ -193,11 +193,14 @@ def decision_of(dossier: Dossier) -> DecisionView:
         decided_at=datetime.fromisoformat(content["concluded_at"]),
         certificate_sha256=hashlib.sha256(document.content).hexdigest(),
         plain=content["plain"],
+        training=dossier.row.state.training,
     )
 
 
 async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
-    _check_released(await load_seen_case(house.store, principal, case))
+    row = await load_seen_case(house.store, principal, case, house.clock.now())
+    _refuse_training(row)
+    _check_released(row)
 
 
 def _check_released(row: CaseRow) -> None:
@@ -211,13 +214,19 @@ async def _note_recipient(house: House, principal: Principal, case: CaseId) -> N
         await note_recipient(house.store, case, principal.id, house.clock.now())
 
 
+def _refuse_training(row: CaseRow) -> None:
+    if row.state.training:
+        raise ConflictError(f"case {row.id} is for training: what comes of it never leaves this house")
+
+
 async def _sealed_certificate(
     house: House, principal: Principal, case: CaseId
 ) -> tuple[Document, bytes, int]:
     """Return the newest sealed certificate with its entry's bytes and leaf index, after noting the read."""
     async with house.store.read() as transaction:
-        row = await load_seen_case(transaction, principal, case)
+        row = await load_seen_case(transaction, principal, case, house.clock.now())
         entries = {seq: (body, index) for seq, body, index in await load_entries(transaction, case)}
+    _refuse_training(row)
     if row.state.phase is Phase.DECIDED:
         raise ConflictError(
             f"case {case} is {row.state.phase}; its certificate can be read once it is released"
@@ -234,11 +243,13 @@ async def _sealed_certificate(
     raise ConflictError(f"case {case} is {row.state.phase}; it has no certificate yet")
 
 
-def _cursor(row: CaseRow) -> str:
+def cursor_of(row: CaseRow) -> str:
+    """Return the cursor of the page that follows this row."""
     return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.id}".encode()).decode().rstrip("=")
 
 
-def _parse_cursor(cursor: str) -> tuple[datetime, CaseId]:
+def parse_cursor(cursor: str) -> tuple[datetime, CaseId]:
+    """Return the place that a page's cursor names; raise RefusedError for anything else."""
     problem = Problem("/cursor", "unknown-cursor", "expected a cursor that a page of this list gave")
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")

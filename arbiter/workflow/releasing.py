@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from arbiter.lifecycle import Release
-from arbiter.store.cases import load_sealed_decisions, save_steps
+from arbiter.store.cases import CaseRow, load_sealed_decisions, save_steps
+from arbiter.telemetry.catalogue import RELEASE, RELEASED
+from arbiter.telemetry.spans import say, spanned
+from arbiter.workflow import figures
 from arbiter.workflow.docket import ARBITER, advance, docket_of
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import perform
@@ -22,16 +27,24 @@ async def release_sealed(house: House) -> int:
         rows = await load_sealed_decisions(house.store, BATCH)
         if not rows:
             return released
-        now = house.clock.now()
-        dockets = []
-        for row in rows:
-            shelved = await house.shelf.fetch(house.store, row.protocol_hash)
-            docket = docket_of(row, shelved.protocol.policy_hash)
-            dockets.append(advance(house, docket, Release(), actor=ARBITER, now=now))
-        moved = await save_steps(house.store, [docket.write() for docket in dockets], now, durable=False)
-        for docket in dockets:
-            if docket.case in moved:
-                perform(house, docket.case, docket.effects)
-        released += len(moved)
+        with spanned(RELEASE) as span:
+            moved = await _release(house, rows)
+            say(span, {RELEASED: moved})
+        released += moved
         if len(rows) < BATCH:
             return released
+
+
+async def _release(house: House, rows: Sequence[CaseRow]) -> int:
+    now = house.clock.now()
+    dockets = []
+    for row in rows:
+        shelved = await house.shelf.fetch(house.store, row.protocol_hash)
+        docket = docket_of(row, shelved.protocol.policy_hash)
+        dockets.append(advance(house, docket, Release(), actor=ARBITER, now=now))
+    moved = await save_steps(house.store, [docket.write() for docket in dockets], now, durable=False)
+    for row, docket in zip(rows, dockets, strict=True):
+        if docket.case in moved:
+            perform(house, docket.case, docket.effects)
+            figures.released(row, now)
+    return len(moved)

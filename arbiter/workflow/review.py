@@ -30,6 +30,7 @@ from arbiter.lifecycle import (
 from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
 from arbiter.store.cases import CaseRow, Wanted, list_cases
+from arbiter.workflow import figures
 from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
@@ -67,6 +68,7 @@ class WorkItem:
     calls_on_at: datetime | None = None
     last_call: bool = False
     unattended: bool = False
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ async def work_list(house: House, principal: Principal) -> tuple[WorkItem, ...]:
 async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem:
     """Return one case as the work list would show it, whatever its phase."""
     principal.require(Permission.REVIEW_WORK)
-    row = await load_seen_case(house.store, principal, case)
+    row = await load_seen_case(house.store, principal, case, house.clock.now())
     shelved = await house.shelf.fetch(house.store, row.protocol_hash)
     return _work_item(row, shelved, principal, await _names(house, (row,)))
 
@@ -145,19 +147,31 @@ async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem
 async def claim(house: House, principal: Principal, case: CaseId) -> None:
     """Take a case on for `LEASE`. Raises ConflictError when somebody else holds it."""
     principal.require(Permission.REVIEW_WORK)
-    await act(house, principal, case, lambda _dossier, now: (TakeUp(principal.id, now + LEASE), {}))
+    await act(
+        house,
+        principal,
+        case,
+        lambda _dossier, now: (TakeUp(principal.id, now + LEASE), {}),
+        through_glass=True,
+    )
 
 
 async def renew(house: House, principal: Principal, case: CaseId) -> None:
     """Hold on to a claimed case for another `LEASE`."""
     principal.require(Permission.REVIEW_WORK)
-    await act(house, principal, case, lambda _dossier, now: (Renew(principal.id, now + LEASE), {}))
+    await act(
+        house,
+        principal,
+        case,
+        lambda _dossier, now: (Renew(principal.id, now + LEASE), {}),
+        through_glass=True,
+    )
 
 
 async def hand_back(house: House, principal: Principal, case: CaseId) -> None:
     """Give a claimed case back to the duty group."""
     principal.require(Permission.REVIEW_WORK)
-    await act(house, principal, case, lambda _dossier, _now: (HandBack(principal.id), {}))
+    await act(house, principal, case, lambda _dossier, _now: (HandBack(principal.id), {}), through_glass=True)
 
 
 async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCase:
@@ -168,7 +182,7 @@ async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCa
         _require_claim(dossier, principal, now)
         return Read(), {}
 
-    acted = await act(house, principal, case, look)
+    acted = await act(house, principal, case, look, through_glass=True)
     return _blind(acted.before, acted.at)
 
 
@@ -191,7 +205,7 @@ async def commit_opinion(house: House, principal: Principal, case: CaseId, own: 
         }
         return CommitOpinion(principal.id), {"review": encode(document)}
 
-    await act(house, principal, case, commit)
+    await act(house, principal, case, commit, through_glass=True)
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -208,7 +222,7 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
             return Read(), {}
         return Reveal(principal.id), {}
 
-    acted = await act(house, principal, case, show)
+    acted = await act(house, principal, case, show, through_glass=True)
     dossier = acted.before
     return RevealedCase(
         blind=_blind(dossier, acted.at),
@@ -245,7 +259,8 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    await act(house, principal, case, decide)
+    acted = await act(house, principal, case, decide, through_glass=True)
+    figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
 
 
 async def signed_case(house: House, principal: Principal, case: CaseId) -> DecisionView | None:
@@ -256,7 +271,7 @@ async def signed_case(house: House, principal: Principal, case: CaseId) -> Decis
     """
     principal.require(Permission.REVIEW_WORK)
     async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case)
+        await load_seen_case(transaction, principal, case, house.clock.now())
         dossier = await load_dossier(house, transaction, case)
     signer = signer_of(dossier)
     if signer != principal.id:
@@ -296,6 +311,7 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapp
         calls_on_at=ladder.until,
         last_call=ladder.rung + 1 >= len(ladder.waits),
         unattended=ladder.unattended,
+        training=state.training,
     )
 
 

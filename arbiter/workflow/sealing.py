@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from arbiter.errors import UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log import StoredCheckpoint, StoredLeaf, add_checkpoint, load_nodes, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, Store
+from arbiter.workflow import figures
 from arbiter.workflow.kept import KeptCheckpoint
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class Sealer:
         return total
 
     async def _seal(self) -> int:
+        began_ns = time.time_ns()
         async with self._store.pipeline() as connection:
             newest, leaves = await number_pending(connection, ROUND_LIMIT)
             if not leaves:
@@ -118,6 +121,7 @@ class Sealer:
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
         self._kept.write(note)
+        figures.sealed(began_ns, len(leaves), body.size)
         self._tree = _Tree(extension.frontier, root)
         return len(leaves)
 

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from arbiter.telemetry import Safe
+
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -22,10 +24,10 @@ async def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
         begun = loop.time()
         try:
             await work()
-            log.error("%s has ended and is begun again", name)
+            log.error("%s has ended and is begun again", Safe(name))
         except Exception:
             # Whatever it was: a house that silently stopped sealing or watching deadlines would look healthy.
-            log.exception("%s has failed and is begun again", name)
+            log.exception("%s has failed and is begun again", Safe(name))
         if loop.time() - begun > STEADY_SECONDS:
             pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause)

@@ -37,6 +37,7 @@ class CaseView:
     entries: int
     acknowledged: bool
     unattended: bool
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class DecisionView:
     decided_at: datetime
     certificate_sha256: str
     plain: str
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +106,5 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         entries=row.seq + 1,
         acknowledged=state.ladder.acknowledged_by is not None,
         unattended=state.ladder.unattended,
+        training=state.training,
     )

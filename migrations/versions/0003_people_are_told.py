@@ -17,6 +17,9 @@ APPLICATION = "arbiter_app"
 
 GRANTS = {
     "broken_glass": "SELECT, INSERT, UPDATE",
+    "recent_case": "SELECT, INSERT, UPDATE",
+    "subject_chain": "SELECT, INSERT, UPDATE",
+    "subject_merger": "SELECT, INSERT",
     "webhook_endpoint": "SELECT, INSERT, UPDATE",
     "message": "SELECT, INSERT, UPDATE",
     "delivery": "SELECT, INSERT, UPDATE",
@@ -31,6 +34,11 @@ def upgrade() -> None:
     _messages()
     for table, rights in GRANTS.items():
         op.execute(f"GRANT {rights} ON {table} TO {APPLICATION}")
+    op.execute(
+        "CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON subject_merger "
+        "FOR EACH STATEMENT EXECUTE FUNCTION arbiter_refuse_change()"
+    )
+    op.execute("ALTER TABLE subject_merger ENABLE ALWAYS TRIGGER append_only")
     op.execute(f"GRANT UPDATE (merged_into) ON subject TO {APPLICATION}")
 
 
@@ -41,12 +49,32 @@ def _cases() -> None:
     op.add_column(
         "case_file", sa.Column("training", sa.Boolean, server_default=sa.text("false"), nullable=False)
     )
-    op.add_column("case_file", sa.Column("duplicate_mac", sa.LargeBinary))
-    op.create_index(
-        "ix_case_file_duplicate",
-        "case_file",
-        ["duplicate_mac", "created_at"],
-        postgresql_where=sa.text("duplicate_mac IS NOT NULL"),
+    op.add_column("client", sa.Column("expires_at", INSTANT))
+    op.create_table(
+        "recent_case",
+        sa.Column("likeness_mac", sa.LargeBinary, nullable=False),
+        sa.Column("case_id", sa.Text, nullable=False),
+        sa.Column("taken_at", INSTANT, nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["case_file.id"], name="fk_recent_case_case_id"),
+        sa.PrimaryKeyConstraint("likeness_mac", name="pk_recent_case"),
+    )
+    op.create_table(
+        "subject_chain",
+        sa.Column("subject_id", sa.Text, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("prev", sa.LargeBinary, nullable=False),
+        sa.CheckConstraint("octet_length(prev) = 32", name=op.f("ck_subject_chain_prev_is_a_hash")),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name="fk_subject_chain_subject_id"),
+        sa.PrimaryKeyConstraint("subject_id", name="pk_subject_chain"),
+    )
+    op.create_table(
+        "subject_merger",
+        sa.Column("subject_id", sa.Text, nullable=False),
+        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("salt", sa.LargeBinary, nullable=False),
+        sa.Column("content", sa.LargeBinary, nullable=False),
+        sa.ForeignKeyConstraint(["subject_id"], ["subject.id"], name="fk_subject_merger_subject_id"),
+        sa.PrimaryKeyConstraint("subject_id", "seq", name="pk_subject_merger"),
     )
     op.create_table(
         "broken_glass",

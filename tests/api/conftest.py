@@ -167,9 +167,12 @@ _STABLE = {
 }
 
 
+_encounters = itertools.count(1)
+
+
 def stable_case() -> dict[str, Any]:
-    """A patient whom every score calls stable: the panel decides alone."""
-    return copy.deepcopy(_STABLE)
+    """A patient whom every score calls stable: the panel decides alone. Each time another visit, and so another case."""
+    return copy.deepcopy(_STABLE) | {"encounter": f"E-{next(_encounters)}"}
 
 
 def excluded_case() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import root_of
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
+from arbiter.protocols.loader import shipped
 from arbiter.store import tables
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, excluded_case, fact, incomplete_case, stable_case
@@ -177,7 +178,7 @@ async def test_reading_content_shows_the_facts_in_the_questions_units_and_is_log
     before = await entries_of(house, made["id"])
     content = (await caller.get(f"/v1/cases/{made['id']}/content")).json()
     assert content["subject"] == {"system": "https://hospital.example/mrn", "value": "M-4711"}
-    assert content["encounter"] == "E-12"
+    assert content["encounter"] == case["encounter"]
     assert content["facts_version"] == 1
     assert content["facts"]["temperature"] == {
         "value": 36.8,
@@ -328,6 +329,17 @@ async def test_pages_follow_one_another_without_gap_or_repeat(
     assert len(set(seen)) == 6
 
 
+async def test_a_list_that_has_not_changed_is_not_sent_again(caller: Caller) -> None:
+    await settled(caller, stable_case())
+    page = await caller.get("/v1/cases?limit=1")
+    held = await caller.get("/v1/cases?limit=1", If_None_Match=page.headers["etag"])
+    assert (held.status_code, held.content) == (304, b"")
+    await settled(caller, stable_case())
+    newer = await caller.get("/v1/cases?limit=1", If_None_Match=page.headers["etag"])
+    assert newer.status_code == 200
+    assert newer.headers["etag"] != page.headers["etag"]
+
+
 async def test_the_last_page_leads_nowhere(caller: Caller) -> None:
     reply = await caller.get("/v1/cases?phase=cancelled&limit=200")
     assert reply.json()["next_cursor"] is None
@@ -377,8 +389,9 @@ async def test_a_cursor_from_the_ends_of_time_breaks_nothing(caller: Caller, at:
 
 
 async def test_a_protocol_tells_an_integrator_what_to_send(caller: Caller) -> None:
-    (summary,) = (await caller.get("/v1/protocols")).json()["protocols"]
-    reply = await caller.get(f"/v1/protocols/{summary['id']}")
+    summaries = (await caller.get("/v1/protocols")).json()["protocols"]
+    assert [summary["id"] for summary in summaries] == list(shipped())
+    reply = await caller.get("/v1/protocols/deterioration")
     protocol = reply.json()
     assert protocol["question"] == "Does this inpatient need urgent review?"
     assert [option["id"] for option in protocol["options"]] == ["urgent-review", "continue-monitoring"]

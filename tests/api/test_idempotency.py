@@ -24,10 +24,10 @@ async def count_cases(house: House) -> int:
 
 
 async def test_a_repeat_answers_with_the_same_case(caller: Caller, house: House) -> None:
-    key = new_key()
-    first = await caller.submit(stable_case(), key, Prefer="wait=20")
+    key, case = new_key(), stable_case()
+    first = await caller.submit(case, key, Prefer="wait=20")
     before = await count_cases(house)
-    again = await caller.submit(stable_case(), key, Prefer="wait=20")
+    again = await caller.submit(case, key, Prefer="wait=20")
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
     assert (again.status_code, again.json()) == (first.status_code, first.json())
@@ -35,9 +35,9 @@ async def test_a_repeat_answers_with_the_same_case(caller: Caller, house: House)
 
 
 async def test_the_quoted_key_is_the_same_key(caller: Caller) -> None:
-    key = new_key()
-    first = await caller.submit(stable_case(), key)
-    again = await caller.submit(stable_case(), f'"{key}"')
+    key, case = new_key(), stable_case()
+    first = await caller.submit(case, key)
+    again = await caller.submit(case, f'"{key}"')
     assert again.json()["id"] == first.json()["id"]
 
 
@@ -76,9 +76,9 @@ async def test_two_clients_may_choose_the_same_key(
 
 
 async def test_twenty_posts_at_once_make_one_case(caller: Caller, house: House) -> None:
-    key = new_key()
+    key, case = new_key(), stable_case()
     before = await count_cases(house)
-    replies = await asyncio.gather(*(caller.submit(stable_case(), key, Prefer="wait=20") for _ in range(20)))
+    replies = await asyncio.gather(*(caller.submit(case, key, Prefer="wait=20") for _ in range(20)))
     assert await count_cases(house) == before + 1
     good = [reply for reply in replies if reply.status_code in {201, 202}]
     assert {reply.status_code for reply in replies} <= {201, 202, 409}
@@ -88,7 +88,7 @@ async def test_twenty_posts_at_once_make_one_case(caller: Caller, house: House) 
         if reply.status_code == 409:
             assert reply.json()["type"] == "urn:problem-type:arbiter:still-running"
             assert reply.headers["retry-after"] == "1"
-    last = await caller.submit(stable_case(), key, Prefer="wait=20")
+    last = await caller.submit(case, key, Prefer="wait=20")
     assert (last.json()["id"], last.json()["phase"]) == (good[0].json()["id"], "released")
 
 
@@ -113,11 +113,11 @@ async def test_a_refused_request_does_not_use_up_its_key(caller: Caller) -> None
 async def test_a_repeat_is_answered_even_when_its_facts_have_grown_old(
     caller: Caller, module_clock: SettableClock
 ) -> None:
-    key = new_key()
-    first = await caller.submit(stable_case(), key, Prefer="wait=20")
+    key, case = new_key(), stable_case()
+    first = await caller.submit(case, key, Prefer="wait=20")
     module_clock.advance(timedelta(hours=30))
     try:
-        again = await caller.submit(stable_case(), key)
+        again = await caller.submit(case, key)
     finally:
         module_clock.advance(-timedelta(hours=30))
     assert again.json()["id"] == first.json()["id"]

@@ -27,7 +27,8 @@ from arbiter.model import CaseId, FactValue, RiskClass
 from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import SubjectRef, submit
+from arbiter.workflow.intake import submit
+from arbiter.workflow.subjects import SubjectRef
 from clinician_ui.assets import require_built
 from clinician_ui.pages import create_pages
 from tests.conftest import _TEMPLATE, _new_name

@@ -7,7 +7,7 @@ import pytest
 from arbiter.errors import InvalidProtocolError
 from arbiter.model import RuleEffect
 from arbiter.policy import compile_policy
-from arbiter.protocols.loader import read_shipped
+from arbiter.protocols.loader import read_shipped, shipped
 from tests.policy.small import compiled, protocol, rule
 
 SOUND = [
@@ -271,6 +271,7 @@ def test_fact_and_facet_ids_that_are_no_identifiers_do_not_collide_in_the_typed_
     assert compile_policy(dataclasses.replace(small, facets=twins)).rules
 
 
-def test_the_shipped_policy_compiles() -> None:
-    shipped = read_shipped("deterioration").protocol
-    assert len(compile_policy(shipped).rules) == len(shipped.rules)
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_policy_compiles(name: str) -> None:
+    protocol = read_shipped(name).protocol
+    assert len(compile_policy(protocol).rules) == len(protocol.rules)

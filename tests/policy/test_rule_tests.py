@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from arbiter.model import RiskClass
 from arbiter.policy import compile_policy, run_rule_tests
-from arbiter.protocols.loader import read_shipped
 from arbiter.question import RuleTest
 from tests.policy.small import protocol, rule
 
@@ -60,7 +59,3 @@ def test_facets_and_risk_class_of_a_test_are_used() -> None:
 
 def test_a_test_without_word_of_the_members_has_them_all() -> None:
     assert run("members.valid == 3", case(True)) == []
-
-
-def test_the_shipped_rules_pass_their_own_tests() -> None:
-    assert run_rule_tests(compile_policy(read_shipped("deterioration").protocol)) == ()

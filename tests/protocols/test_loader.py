@@ -84,7 +84,7 @@ PROTOCOL_FAULTS = {
     "facet called question": ("id: worry", "id: question", 0, "'question' is the question's"),
     "facet nobody answers": ("asks: worry", "asks: question", -18, "expected a seat that answers 'worry'"),
     "seat asks nothing known": ("asks: worry", "asks: worries", 0, "expected one of question, worry"),
-    "nobody answers": ("asks: question", "asks: worry", -2, "expected a seat that answers the question"),
+    "nobody answers": ("asks: question", "asks: worry", -2, "a seat that answers the question, or 'automatic: false'"),
     "duplicate member": ("member: second", "member: first", 0, "expected 'first' once"),
     "weight of zero": ("weight: 0.5", "weight: 0", 0, "a number above 0"),
     "veto over nothing": ("required: true", "required: true\n    veto: [maybe]", 1, "an option of 'question'"),
@@ -111,6 +111,51 @@ def test_a_malformed_protocol_is_refused_at_its_line(fault: str) -> None:
     assert named, problems
     if fault != "unclosed quote":
         assert named[0].pointer.startswith(f"protocol.yaml:{line + below}:"), (named, line)
+
+
+# A panel on which nobody votes: every seat answers the facet, and a clinician always decides.
+ADVISING = (
+    PROTOCOL.replace("asks: question", "asks: worry")
+    .replace("    required: true\n", "")
+    .replace("automatic: true", "automatic: false")
+    .replace("least_valid: 1", "least_valid: 0")
+    .replace("least_families: 1", "least_families: 0")
+    .replace("least_effective: 1", "least_effective: 0")
+)
+
+
+def test_a_panel_without_voters_is_taken_where_nothing_is_automatic() -> None:
+    protocol = load_bundle(files(protocol=ADVISING)).protocol
+    assert {seat.asks for seat in protocol.seats} == {"worry"}
+    settings = protocol.adjudication
+    assert (settings.automatic, settings.least_valid, settings.least_families) == (False, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("automatic: false", "automatic: true", "a seat that answers the question, or 'automatic: false'"),
+        ("least_valid: 0", "least_valid: 1", "expected 0, no seat answers the question; 1 came"),
+        ("least_families: 0", "least_families: 1", "expected 0, no seat answers the question; 1 came"),
+        ("least_effective: 0", "least_effective: 0.5", "expected 0, no seat answers the question; 0.5 came"),
+        ("asks_for_facts: false", "asks_for_facts: true", "expected false, no seat answers the question"),
+        ("least_valid: 0\n", "\n", "expected the key 'least_valid'"),
+        ("least_valid: 0", "least_valid: -1", "at least 0"),
+    ],
+)
+def test_a_panel_without_voters_may_promise_nothing_of_voters(old: str, new: str, words: str) -> None:
+    source, _ = spoiled(ADVISING, old, new)
+    assert any(words in problem.detail for problem in problems_of(files(protocol=source)))
+
+
+@pytest.mark.parametrize("key", ["least_valid", "least_families"])
+def test_a_panel_with_voters_must_ask_for_at_least_one_of_them(key: str) -> None:
+    for automatic in ("true", "false"):
+        source = PROTOCOL.replace("automatic: true", f"automatic: {automatic}").replace(
+            f"{key}: 1", f"{key}: 0"
+        )
+        problems = problems_of(files(protocol=source))
+        assert [problem.detail for problem in problems] == ["expected a number of at least 1, 0 came"]
 
 
 POLICY_FAULTS = {
@@ -332,8 +377,13 @@ def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nothing", "..", "../deterioration", ""])
 def test_only_shipped_names_are_shipped(name: str) -> None:
     assert "deterioration" in shipped()
+    assert "surgery_readiness" not in shipped()
     with pytest.raises(NotFoundError):
         read_shipped(name)
+
+
+def test_a_protocol_is_shipped_under_its_own_id() -> None:
+    assert [read_shipped(name).protocol.id for name in shipped()] == list(shipped())
 
 
 @pytest.mark.parametrize("spoilt", ["!" * 9_000, "&" + "a" * 9_000, "k" * 9_000 + ": x", "*" + "a" * 9_000])

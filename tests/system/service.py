@@ -56,6 +56,8 @@ class Service:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = ""
+        self.command = COMMAND
+        self.variables: dict[str, str] = {}
         self.database = EmbeddedPostgres(self.data)
         self._log = folder / "service.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,9 +94,9 @@ class Service:
         """Start the process and wait until it is ready."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, "serve"],
+                [*self.command, "serve"],
                 cwd=ROOT,
-                env=environment(self.data, ARBITER_PORT=str(self.port)),
+                env=environment(self.data, ARBITER_PORT=str(self.port), **self.variables),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -178,7 +180,11 @@ def bytecode_folder() -> Path:
 
 def environment(data: Path, **more: str) -> dict[str, str]:
     """Return the environment of a process of ours on a data folder, untouched by the settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("ARBITER_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(("ARBITER_", "OTEL_"))
+    }
     # Starting again is most of what these tests wait for: compile our code and the libraries' once.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept | {

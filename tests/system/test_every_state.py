@@ -16,11 +16,17 @@ import pytest_asyncio
 
 from arbiter.audit.entry import Entry
 from arbiter.audit.receipt import verify_receipt
-from arbiter.lifecycle import EntryType, Phase
+from arbiter.identity.accounts import account_principal, list_accounts
+from arbiter.identity.clients import register_client
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Role
+from arbiter.identity.sites import add_site
+from arbiter.lifecycle import Acknowledge, EntryType, Phase
 from arbiter.model import CaseId
 from arbiter.serving import build_app
 from arbiter.store.cases import load_entries
 from arbiter.store.database import Database
+from arbiter.workflow.acting import act
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.errands import Errands
@@ -157,13 +163,15 @@ async def test_every_state_is_reached_every_entry_is_told_and_every_certificate_
     await a_case_is_cancelled_while_its_panel_deliberates(hospital)
     await cases_are_retracted_and_superseded(hospital)
     await waits_run_out(hospital)
+    await a_foreign_site_breaks_the_glass(hospital)
     await a_reviewer_hands_back_and_an_emergency_shows_its_panel_first(hospital)
 
     # Submitting and asking are one step: `received` shows in the entry that every case begins with.
     assert hospital.seen == set(Phase) - {Phase.RECEIVED}
     await hospital.seal()
     await hospital.seal()
-    assert await hospital.told() == {entry_type.value for entry_type in EntryType}
+    # One rung is all that there is without a duty file: nothing climbs.
+    assert await hospital.told() == {entry_type.value for entry_type in EntryType} - {"escalation.climbed"}
     replayed = [step for case in hospital.cases for step in await replay_case(hospital.house, CaseId(case))]
     assert len(replayed) >= 17
     assert all(step.same for step in replayed), replayed
@@ -263,7 +271,9 @@ async def waits_run_out(at: Hospital) -> None:
     case = await at.panel_done(AWAITING)
     await at.pass_time(timedelta(minutes=11))
     assert not (await at.look(case, Phase.ESCALATED))["overdue"]
-    # A review nobody begins, and a lease nobody uses.
+    # A review nobody begins though somebody answered the call, and a lease nobody uses.
+    anna = await act_as(at, "anna")
+    await act(at.house, anna, CaseId(case), lambda _dossier, _now: (Acknowledge(anna.id), {}))
     await at.pass_time(timedelta(hours=2))
     assert (await at.look(case, Phase.ESCALATED))["overdue"]
     await log_in_again(at)
@@ -291,6 +301,25 @@ async def waits_run_out(at: Hospital) -> None:
     certificate = (await at.rest.get(f"/v1/cases/{case}/certificate")).raise_for_status().json()
     assert [reason["code"] for reason in certificate["verdict"]["reasons"]] == ["withdrawn"]
     await at.review_and_sign(at.ben, case, "continue-monitoring")
+
+
+async def act_as(at: Hospital, login: str) -> Principal:
+    rows = await list_accounts(at.house.identities)
+    return account_principal(next(row for row in rows if row.login == login))
+
+
+async def a_foreign_site_breaks_the_glass(at: Hospital) -> None:
+    house = at.house
+    await add_site(house.identities, "south", "South Hospital")
+    _, token = await register_client(
+        house.identities, house.clock, house.chance, "south", {Role.EMERGENCY_ACCESS}, {"south"}
+    )
+    broken = await at.rest.post(
+        f"/v1/cases/{at.cases[0]}/break-glass",
+        json={"reason": "brought in"},
+        headers={"Authorization": f"Bearer {token}"},
+    )
+    assert broken.status_code == 200, broken.text
 
 
 async def log_in_again(at: Hospital) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from pathlib import Path
 
 import pytest
 
+from tests.system.canaries import files_with, table_dumps
 from tests.system.service import Service, case_body, until
 
 CANARIES = {
@@ -60,35 +59,13 @@ async def has_certificate(service: Service, case: str) -> bool:
         return (await door.get(f"/v1/cases/{case}/certificate")).status_code == 200
 
 
-def files_with(folder: Path, words: dict[str, bytes]) -> dict[str, set[str]]:
-    """Return which files under a folder hold which of the words."""
-    pattern = re.compile(b"|".join(re.escape(word) for word in words.values()))
-    names = {word: name for name, word in words.items()}
-    found: dict[str, set[str]] = {}
-    for path in folder.rglob("*"):
-        if path.is_file():
-            for match in pattern.findall(path.read_bytes()):
-                found.setdefault(names[match], set()).add(path.name)
-    return found
-
-
 @pytest.mark.timeout(60)
 def test_no_file_of_the_data_folder_holds_a_patients_words(service: Service) -> None:
     case = asyncio.run(live_through(service))
-    with service.superuser() as superuser:
-        superuser.execute("CHECKPOINT")
-        tables = [
-            row[0]
-            for row in superuser.execute(
-                "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-            )
-        ]
-        for table in tables:
-            with superuser.cursor().copy(f"COPY {table} TO STDOUT".encode()) as copied:
-                told = b"".join(bytes(part) for part in copied)
-            for name, canary in CANARIES.items():
-                assert canary.encode() not in told, (table, name)
-                assert canary.encode().hex().encode() not in told, (table, name)
+    for table, told in table_dumps(service):
+        for name, canary in CANARIES.items():
+            assert canary.encode() not in told, (table, name)
+            assert canary.encode().hex().encode() not in told, (table, name)
     words = {name: canary.encode() for name, canary in CANARIES.items()} | {"case": case.encode()}
     found = files_with(service.data, words)
     # The case's id stands there by design: it shows that the search finds what there is.

@@ -133,7 +133,8 @@ async def test_a_house_outlives_an_outage_of_its_database(
         async with asyncio.timeout(20):
             while True:
                 with contextlib.suppress(UnavailableError):
-                    after = (await submit(house, client, made, "after", b"body")).case
+                    again = submission(house.clock.now())
+                    after = (await submit(house, client, again, "after", b"body")).case
                     break
         assert (await wait_until_settled(house, client, after, 15)).phase is Phase.RELEASED
         await settle(house)

@@ -190,7 +190,7 @@ async def test_a_training_case_is_told_to_nobody(
         await subscribed(post.house, receiver, client)
         case = await a_case(post.house, client, **EXCLUDED)
         released = await a_released_case(post.house, client, "key-2")
-        assert (await reading.decision(post.house, client, released)).option == "continue-monitoring"
+        assert (await reading.view_case(post.house, client, released)).phase == "released"
         await closing.cancel(post.house, client, case, "no longer needed")
         await closing.retract(post.house, client, released, "entered in error")
         await post.go()

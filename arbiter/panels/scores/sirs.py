@@ -32,6 +32,8 @@ from arbiter.panels.scores.table import (
     abstains,
     band,
     below,
+    lacking,
+    once,
 )
 
 HIGH: Final = "high"
@@ -90,20 +92,11 @@ def assess(facts: Facts, too_old: frozenset[str] = frozenset()) -> ScoreResult:
     return ScoreResult(met, tuple(components), option, (), summary)
 
 
-def _read(criterion: tuple[Row, ...], facts: Facts) -> tuple[list[Component], list[str]]:
+def _read(criterion: tuple[Row, ...], facts: Facts) -> tuple[tuple[Component, ...], tuple[str, ...]]:
     """Return the parts of a criterion that were measured, at most one with its point, and the names of the others."""
-    parts: list[Component] = []
-    absent: list[str] = []
-    for row in criterion:
-        if row.fact not in facts:
-            absent.append(row.fact)
-            continue
-        part = row.read(facts[row.fact])
-        if part.points and any(earlier.points for earlier in parts):
-            # One criterion, one point: the second part is shown and adds nothing.
-            part = Component(part.fact, part.value, 0, part.finding)
-        parts.append(part)
-    return parts, absent
+    measured = tuple(row for row in criterion if row.fact in facts)
+    absent = lacking(tuple(row.fact for row in criterion), facts)
+    return once(row.read(facts[row.fact]) for row in measured), absent
 
 
 SCORE: Final = Score(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import TypeAlias
 
 from arbiter.model import FactValue
@@ -144,6 +144,33 @@ class FlagRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SlopeRow:
+    """One numeric parameter that adds the same whole number of points for every unit of it, as in a regression."""
+
+    fact: str
+    title: str
+    unit: str
+    per_unit: int
+
+    def read(self, value: FactValue) -> Component:
+        """Return the points for a value; a part of a point counts as a whole one.
+
+        Raises:
+            TypeError: when the value is no finite number.
+        """
+        if isinstance(value, bool) or not isinstance(value, Decimal) or not value.is_finite():
+            raise TypeError(f"{self.fact}: expected a finite number, {type(value).__name__} came")
+        points = int((value * self.per_unit).to_integral_value(rounding=ROUND_CEILING))
+        return Component(
+            self.fact, value, points, f"{self.title}, {self.per_unit} points for each {self.unit}"
+        )
+
+    def definition(self) -> dict[str, object]:
+        """Return the row as plain JSON values, for the score's digest."""
+        return {"fact": self.fact, "unit": self.unit, "per_unit": self.per_unit}
+
+
+@dataclass(frozen=True, slots=True)
 class Component:
     """What one fact contributed: the value read, its points, and the band it fell in, in words."""
 
@@ -157,8 +184,10 @@ class Component:
 class ScoreResult:
     """What a score says of a set of facts.
 
-    `total` and `option` are None when the score abstains; `missing` then names the facts it lacked or found too
-    old. A score may answer although facts are missing where the answer is already certain (SIRS alone);
+    `option` is None when the score abstains. It does so for want of facts: `total` is then None and `missing` names what
+    it lacked or found too old. Or because the source that ties its bands to an action leaves the band of this `total` to
+    a person's judgement: the total stands, nothing is missing, and `summary` says whose judgement it is.
+    A score may answer although facts are missing where the answer is already certain (SIRS alone);
     `total` is then the least total, and `summary` says so.
     """
 
@@ -169,7 +198,7 @@ class ScoreResult:
     summary: str
 
 
-AnyRow: TypeAlias = Row | CodeRow | FlagRow
+AnyRow: TypeAlias = Row | CodeRow | FlagRow | SlopeRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +254,19 @@ def above(points: int, end: str) -> Band:
 def below(points: int, end: str) -> Band:
     """Return the band of everything below `end`, which it does not include."""
     return Band(points, below=Decimal(end))
+
+
+def once(parts: Iterable[Component]) -> tuple[Component, ...]:
+    """Return the parts of one criterion with its points counted once, on the first part that has any.
+
+    The further parts are shown and add nothing.
+    """
+    counted = False
+    found: list[Component] = []
+    for part in parts:
+        found.append(Component(part.fact, part.value, 0, part.finding) if counted else part)
+        counted = counted or part.points > 0
+    return tuple(found)
 
 
 def lacking(names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:

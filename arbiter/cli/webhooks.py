@@ -6,95 +6,101 @@ from typing import Annotated
 
 import typer
 
-webhooks = typer.Typer(
-    no_args_is_help=True, help="Where signed notices go, and what became of those that were given up."
+from arbiter.cli.examples import examples
+from arbiter.cli.inside import in_house
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import err, out, show_rows
+
+_ADD = "arbiter webhooks add https://ward.hospital.example/arbiter --client caaaaaaaaaaaaaaaa"
+_DUTY = "arbiter webhooks add https://pager.hospital.example/arbiter --group critical-care-outreach"
+_ENDPOINT = "we_aaaaaaaaaaaaaaaa"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Where signed notices go, and what became of those that were given up.",
+    epilog=examples(_ADD, f"arbiter webhooks test {_ENDPOINT}", "arbiter webhooks dead-letters"),
 )
 
 
-@webhooks.command("add")
+@app.command("add", epilog=examples(_ADD, _DUTY))
 def webhooks_add(
     url: Annotated[str, typer.Argument(help="https://…; http:// for the loopback address alone.")],
     client: Annotated[str | None, typer.Option(help="The id of the client whose cases it hears of.")] = None,
     group: Annotated[str | None, typer.Option(help="The duty group that is called by it.")] = None,
 ) -> None:
     """Register an endpoint of a client or of a duty group, and print its secret, which is shown this once."""
-    from arbiter.cli import _in_house, out
     from arbiter.workflow.endpoints import register_endpoint
 
-    added = _in_house(lambda house: register_endpoint(house, url, client=client, duty_group=group))
+    added = in_house(lambda house: register_endpoint(house, url, client=client, duty_group=group))
     out.print(f"registered {added.id}; its signing secret, shown this once:")
     out.print(added.secret, markup=False)
 
 
-@webhooks.command("list")
-def webhooks_list() -> None:
+@app.command("list", epilog=examples("arbiter webhooks list", "arbiter webhooks list --json"))
+def webhooks_list(*, as_json: AsJson = False) -> None:
     """List the endpoints."""
-    from arbiter.cli import _in_house, _list
     from arbiter.workflow.endpoints import list_endpoints
 
-    rows = _in_house(list_endpoints)
-    _list(
+    rows = in_house(list_endpoints)
+    show_rows(
         ("id", "client", "group", "url", "disabled"),
-        (
-            (row.id, row.client or "", row.duty_group or "", row.url, str(row.disabled_at or ""))
-            for row in rows
-        ),
+        ((row.id, row.client, row.duty_group, row.url, row.disabled_at) for row in rows),
+        as_json=as_json,
     )
 
 
-@webhooks.command("disable")
+@app.command("disable", epilog=examples(f"arbiter webhooks disable {_ENDPOINT}"))
 def webhooks_disable(endpoint: str) -> None:
     """Send nothing to an endpoint any more; what waits for it becomes dead letters."""
-    from arbiter.cli import _in_house
     from arbiter.workflow.endpoints import disable
 
-    _in_house(lambda house: disable(house, endpoint))
+    in_house(lambda house: disable(house, endpoint))
 
 
-@webhooks.command("test")
+@app.command("test", epilog=examples(f"arbiter webhooks test {_ENDPOINT}"))
 def webhooks_test(endpoint: str) -> None:
     """Send an endpoint a signed notice about no case, and say what became of it."""
     from arbiter.channels.attempt import Sent
-    from arbiter.cli import _in_house, err, out
     from arbiter.workflow.endpoints import try_endpoint
 
-    attempt = _in_house(lambda house: try_endpoint(house, endpoint))
+    attempt = in_house(lambda house: try_endpoint(house, endpoint))
     if not isinstance(attempt, Sent):
         err.print(f"not taken: {attempt.fault}", markup=False)
         raise typer.Exit(1)
     out.print("taken")
 
 
-@webhooks.command("dead-letters")
-def webhooks_dead_letters() -> None:
+@app.command(
+    "dead-letters", epilog=examples("arbiter webhooks dead-letters", "arbiter webhooks dead-letters --json")
+)
+def webhooks_dead_letters(*, as_json: AsJson = False) -> None:
     """List what was given up, mail included, oldest first."""
-    from arbiter.cli import _in_house, _list
     from arbiter.workflow.endpoints import dead_letters
 
-    letters = _in_house(dead_letters)
-    _list(
-        ("id", "channel", "recipient", "case", "about", "attempts", "given up", "fault"),
+    letters = in_house(dead_letters)
+    show_rows(
+        ("id", "channel", "recipient", "case", "about", "attempts", "given_up_at", "fault"),
         (
             (
-                str(letter.id), letter.channel, letter.recipient, letter.case, letter.topic,
-                str(letter.attempts), str(letter.dead_at), letter.fault,
+                letter.id, letter.channel, letter.recipient, letter.case, letter.topic,
+                letter.attempts, letter.dead_at, letter.fault,
             )
             for letter in letters
         ),
+        as_json=as_json,
     )  # fmt: skip
 
 
-@webhooks.command("redrive")
+@app.command("redrive", epilog=examples("arbiter webhooks redrive 17 18", "arbiter webhooks redrive --all"))
 def webhooks_redrive(
     letters: Annotated[list[int] | None, typer.Argument(help="Ids that `dead-letters` shows.")] = None,
     *,
     everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
 ) -> None:
     """Send dead letters anew, under the ids they had."""
-    from arbiter.cli import _in_house, out
     from arbiter.workflow.endpoints import redrive
 
     if bool(letters) == everything:
         raise typer.BadParameter("name the letters, or --all")
-    count = _in_house(lambda house: redrive(house, letters or None))
+    count = in_house(lambda house: redrive(house, letters or None))
     out.print(f"{count} are sent anew")

@@ -1,0 +1,69 @@
+"""The command line. Each group of commands is a module here; `main` puts them together.
+
+A command imports what it needs when it runs: whoever checks a receipt offline does not wait for a database to load.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from arbiter.cli import (
+    auditing,
+    clients,
+    doctor,
+    keys,
+    protocols,
+    running,
+    sites,
+    submitting,
+    users,
+    watching,
+    webhooks,
+)
+from arbiter.cli.examples import examples
+from arbiter.cli.failing import Status, status_of
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Arbiter puts a panel of clinical models between a hospital's systems and an important decision.",
+    epilog=examples("arbiter demo", "arbiter serve", "arbiter doctor", "arbiter submit case.json"),
+)
+_SINGLE = (
+    (running.demo, running.DEMO_EXAMPLES),
+    (running.serve, running.SERVE_EXAMPLES),
+    (running.worker, running.WORKER_EXAMPLES),
+    (submitting.submit, submitting.EXAMPLES),
+    (watching.watch, watching.EXAMPLES),
+    (auditing.replay, auditing.REPLAY_EXAMPLES),
+    (running.migrate, running.MIGRATE_EXAMPLES),
+    (doctor.doctor, doctor.EXAMPLES),
+    (running.version, running.VERSION_EXAMPLES),
+)
+for command, shown in _SINGLE:
+    app.command(epilog=shown)(command)
+app.add_typer(protocols.app, name="protocol")
+app.add_typer(auditing.app, name="audit")
+app.add_typer(keys.app, name="keys")
+app.add_typer(clients.app, name="clients")
+app.add_typer(users.app, name="users")
+app.add_typer(sites.app, name="sites")
+app.add_typer(webhooks.app, name="webhooks")
+# What 0.1.0 called `users`.
+app.add_typer(users.app, name="accounts", hidden=True)
+
+
+def main() -> None:
+    """Run a command. What can be expected to fail is told in words, without a traceback; see `Status`."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(Status.INTERRUPTED)
+    except Exception as error:
+        status = status_of(error)
+        if status is None:
+            raise
+        sys.exit(status)

@@ -1,0 +1,125 @@
+"""`arbiter audit` and `arbiter replay`: check the log and what rests on it, with or without the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.examples import examples
+from arbiter.cli.inside import in_house
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import out, progress_bar, show_json
+
+if TYPE_CHECKING:
+    from arbiter.audit.verify import LogReport
+    from arbiter.workflow.house import House
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Check the log, with or without the database.",
+    epilog=examples("arbiter audit verify", "arbiter audit verify-receipt receipt.json --key VERIFIER-KEY"),
+)
+
+REPLAY_EXAMPLES = examples(
+    "arbiter replay c_4jnoc5hb37oz5irylzg747rv", "arbiter replay c_4jnoc5hb37oz5irylzg747rv --json"
+)
+
+
+@app.command("verify", epilog=examples("arbiter audit verify", "arbiter audit verify --json"))
+def audit_verify(*, as_json: AsJson = False) -> None:
+    """Verify the whole log in the database: every entry, chain and checkpoint, and its tail against the kept checkpoint."""
+    report, kept = in_house(_verify)
+    size = 0 if report.newest is None else report.newest.size
+    if as_json:
+        show_json(
+            {
+                "verified": True,
+                "entries": report.entries,
+                "cases": report.cases,
+                "checkpoints": report.checkpoints,
+                "newest_size": size,
+                "compared_with_kept": kept,
+            }
+        )
+        return
+    against = "none missing against the kept checkpoint" if kept else "no kept checkpoint to compare with"
+    out.print(
+        f"verified {report.entries} entries of {report.cases} cases under {report.checkpoints} checkpoints; "
+        f"newest covers {size}; {against}"
+    )
+
+
+async def _verify(house: House) -> tuple[LogReport, bool]:
+    import asyncio
+
+    from arbiter.workflow.auditing import verify_log
+    from arbiter.workflow.kept import NAME as KEPT_NAME
+
+    path = house.settings.data / KEPT_NAME
+    kept = await asyncio.to_thread(path.read_bytes) if path.exists() else None
+    with progress_bar() as progress:
+        task = progress.add_task("entries", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return await verify_log(house, kept, advance), kept is not None
+
+
+@app.command(
+    "verify-receipt",
+    epilog=examples(
+        "arbiter audit verify-receipt receipt.json --key log.hospital.example/arbiter+f41aaf94+AXzM3tnp",
+    ),
+)
+def audit_verify_receipt(
+    file: Path,
+    key: Annotated[str, typer.Option("--key", help="The log's verifier key, from somewhere you trust.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier key."""
+    from arbiter.audit.note import VerifierKey
+    from arbiter.audit.receipt import verify_receipt
+
+    verified = verify_receipt(file.read_bytes(), (VerifierKey.parse(key),))
+    entry = verified.entry
+    if as_json:
+        show_json(
+            {
+                "verified": True,
+                "type": entry.type,
+                "case": entry.case,
+                "at": entry.at,
+                "seq": entry.seq,
+                "checkpoint": {"origin": verified.checkpoint.origin, "size": verified.checkpoint.size},
+                "opened": {name: len(content) for name, content in verified.contents},
+            }
+        )
+        return
+    out.print(
+        f"{entry.type} of case {entry.case} at {entry.at.isoformat()}: entry {entry.seq}, under a checkpoint of "
+        f"{verified.checkpoint.size} entries signed by {verified.checkpoint.origin}",
+        markup=False,
+    )
+    for opened, content in verified.contents:
+        out.print(f"{opened}: {len(content)} bytes, as committed to", markup=False)
+
+
+def replay(case: str, *, as_json: AsJson = False) -> None:
+    """Decide a case again from its recorded inputs and compare the certificate's bytes."""
+    from arbiter.model import CaseId
+    from arbiter.workflow.auditing import replay_case
+
+    replayed = in_house(lambda house: replay_case(house, CaseId(case)))
+    same = all(step.same for step in replayed)
+    if as_json:
+        steps = [{"entry": step.seq, "same": step.same, "said": step.said} for step in replayed]
+        show_json({"case": case, "same": same, "steps": steps})
+    else:
+        for step in replayed:
+            out.print(f"entry {step.seq}: {step.said}", markup=False)
+    if not same:
+        raise typer.Exit(1)

@@ -1,0 +1,79 @@
+"""Where a case stands, and each of its steps, in words for whoever follows it at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from arbiter.lifecycle import EntryType, Phase
+
+STANDING: Mapping[Phase, str] = {
+    Phase.RECEIVED: "taken; the panel has not been asked yet",
+    Phase.DELIBERATING: "before the panel",
+    Phase.AWAITING_FACTS: "waits for facts from the hospital's system",
+    Phase.ESCALATED: "waits on the work list for a clinician",
+    Phase.CLAIMED: "with a clinician",
+    Phase.OPINION_COMMITTED: "with a clinician, whose own opinion is recorded",
+    Phase.REVEALED: "with a clinician, who has seen the panel",
+    Phase.DECIDED: "decided; told once a signed checkpoint covers it",
+    Phase.RELEASED: "decided",
+    Phase.CANCELLED: "cancelled",
+    Phase.SUPERSEDED: "superseded by another case",
+    Phase.ENTERED_IN_ERROR: "entered in error",
+}
+
+STEPS: Mapping[str, str] = {
+    EntryType.RECEIVED: "the case was taken",
+    EntryType.ASKED: "the panel was asked",
+    EntryType.OPINION: "a member answered",
+    EntryType.FACTS_WANTED: "facts are wanted from the hospital's system",
+    EntryType.AMENDED: "new facts came",
+    EntryType.ESCALATED: "escalated to a clinician",
+    EntryType.OVERDUE: "nobody has taken it in time: follow the local procedure",
+    EntryType.CLAIMED: "a clinician took it",
+    EntryType.RENEWED: "the clinician is still at it",
+    EntryType.CLAIM_ENDED: "the clinician let it go",
+    EntryType.COMMITTED: "the clinician recorded an own opinion",
+    EntryType.REVEALED: "the clinician saw the panel",
+    EntryType.SIGNED: "the clinician signed",
+    EntryType.DECIDED: "decided",
+    EntryType.WITHDRAWN: "the decision was withdrawn",
+    EntryType.RELEASED: "the decision was released",
+    EntryType.CANCELLED: "cancelled",
+    EntryType.CONTESTED: "contested: a clinician looks anew",
+    EntryType.RETRACTED: "marked as entered in error",
+    EntryType.SUPERSEDED: "another case takes its place",
+    EntryType.READ: "somebody read its content",
+    # Said by servers newer than this release.
+    "escalation.climbed": "the next duty group was called",
+    "escalation.unattended": "nobody answers: follow the local procedure",
+    "escalation.acknowledged": "somebody on duty answered the call",
+    "glass.broken": "somebody of another site looked, for a reason that is recorded",
+}
+
+
+def standing(case: Mapping[str, Any]) -> str:
+    """Return where a case stands, from the server's words about it."""
+    phase = str(case.get("phase"))
+    words = STANDING[Phase(phase)] if phase in list(Phase) else phase
+    if phase == Phase.RELEASED and case.get("decided_by"):
+        words = f"decided by the {'panel' if case['decided_by'] == 'panel' else 'reviewer'}"
+    if case.get("overdue"):
+        words += ", OVERDUE: follow the local procedure"
+    if case.get("successor"):
+        words += f": {case['successor']}"
+    return words
+
+
+def step(kind: str) -> str:
+    """Return what happened; an entry type that has no words here is shown as it is."""
+    return STEPS.get(kind, kind)
+
+
+def local_time(text: str) -> str:
+    """Return an instant of the server's in this machine's own time zone, as a clock on the wall shows it; what is none is shown as it came."""
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return text

@@ -1,0 +1,99 @@
+"""What commands print: results to standard output, everything about the run to standard error.
+
+What is printed is copied and piped: no line is broken in two, and a program gets whole values, by tabs or as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON; instants in ISO 8601, enumerations by their value."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
+
+
+def show_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, as_json: bool) -> None:
+    """Print a table to a person, values with tabs between to a pipe, or a JSON array of objects."""
+    held = [tuple(row) for row in rows]
+    if as_json:
+        show_json([dict(zip(columns, row, strict=True)) for row in held])
+    elif not out.is_terminal:
+        for row in held:
+            typer.echo("\t".join(in_words(value) for value in row))
+    else:
+        _show_table(columns, held)
+
+
+def show_record(record: Sequence[tuple[str, Any]], *, as_json: bool) -> None:
+    """Print one thing: a line a property, or a JSON object."""
+    if as_json:
+        show_json(dict(record))
+        return
+    width = max(len(name) for name, _ in record)
+    for name, value in record:
+        out.print(f"{name:<{width}}  {in_words(value)}", markup=False)
+
+
+def in_words(value: Any) -> str:
+    """Return a value as a person reads it in a table."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.isoformat(sep=" ", timespec="seconds")
+        case tuple() | list():
+            return ",".join(in_words(item) for item in value)
+        case _:
+            return str(value)
+
+
+def progress_bar() -> Progress:
+    """Return a bar for long work: on standard error, and only for somebody who watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    )
+
+
+def _show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
+    for row in rows:
+        table.add_row(*(Text(in_words(value)) for value in row))
+    out.print(table, soft_wrap=False)
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case _:
+            raise TypeError(f"nothing says how {type(value).__name__} looks in JSON")

@@ -1,0 +1,101 @@
+"""`arbiter demo | serve | worker | migrate | version`: the processes of an installation, and its schema."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from arbiter import __version__
+from arbiter.cli.examples import examples
+from arbiter.cli.inside import run
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import err, out, show_json
+
+if TYPE_CHECKING:
+    from arbiter.settings import Settings
+
+DEMO_EXAMPLES = examples("arbiter demo")
+SERVE_EXAMPLES = examples("arbiter serve")
+WORKER_EXAMPLES = examples("arbiter worker")
+MIGRATE_EXAMPLES = examples("arbiter migrate")
+VERSION_EXAMPLES = examples("arbiter version", "arbiter version --json")
+
+
+def version(*, as_json: AsJson = False) -> None:
+    """Print the version."""
+    if as_json:
+        show_json({"version": __version__})
+    else:
+        out.print(__version__)
+
+
+def demo() -> None:
+    """Start everything on the embedded database and put the example cases through the REST door.
+
+    A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
+    """
+    from arbiter import demo as demonstration
+    from arbiter.telemetry.export import telemetry
+
+    with telemetry():
+        run(demonstration.run(out))
+
+
+def serve() -> None:
+    """Serve the REST door and the clinicians' pages until interrupted.
+
+    ARBITER_HOST and ARBITER_PORT say where; `arbiter doctor` says whether everything is in place.
+    """
+    from arbiter.settings import read_settings
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
+
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from arbiter import serving
+    from arbiter.wiring import open_house, run_house
+
+    async with open_house(settings) as house, run_house(house), serving.open_doors(house, settings) as stop:
+        err.print(f"Arbiter {__version__} serves http://{settings.host}:{settings.port}; Ctrl-C stops it")
+        await stop.wait()
+        err.print("stopping: finishing what is in hand")
+
+
+def worker() -> None:
+    """Seal, watch deadlines and take up left-over cases, without any door."""
+    from arbiter.settings import read_settings
+    from arbiter.telemetry.export import telemetry
+    from arbiter.telemetry.logs import log_to_stderr
+
+    settings = read_settings()
+    log_to_stderr(settings.log_level)
+    with telemetry():
+        run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    from arbiter import serving
+    from arbiter.wiring import open_house, run_house
+
+    stop = serving.stop_on_signals()
+    async with open_house(settings) as house, run_house(house):
+        err.print(f"Arbiter {__version__} works; Ctrl-C stops it")
+        await stop.wait()
+
+
+def migrate() -> None:
+    """Bring the schema of the server named by ARBITER_DATABASE_OWNER_URL to this release's version."""
+    from arbiter.settings import read_settings
+    from arbiter.store import migrate as migrations
+
+    settings = read_settings()
+    if settings.database_owner_url is None:
+        raise typer.BadParameter("set ARBITER_DATABASE_OWNER_URL; the embedded database migrates by itself")
+    migrations.upgrade(settings.database_owner_url)
+    out.print(f"the schema is at {migrations.head()}")

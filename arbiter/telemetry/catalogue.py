@@ -1,0 +1,354 @@
+"""Everything that may leave as telemetry: one frozen table of attributes, spans and metrics, shared by code and README.
+
+An attribute names the values it takes: a closed list of words, a shape that only our own ids have, or a number. What is
+not in these tables, or does not fit, is dropped before any exporter sees it (`arbiter.telemetry.scrubbing`), whoever
+recorded it. Nothing here can hold a patient's identifier, a fact's value or text that anybody typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from arbiter.lifecycle import DecidedBy, Phase
+from arbiter.model import MemberStatus, ReasonCode, RiskClass, VerdictKind
+
+CASE_ID = re.compile(r"c_[a-z2-7]{24}")
+"""What a case id looks like; nothing a hospital system sends does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What an attribute may hold: words of a closed list, text of a shape, a whole number, or a flag."""
+
+    told: str
+    words: frozenset[str] = frozenset()
+    shape: re.Pattern[str] | None = None
+    number: bool = False
+    flag: bool = False
+
+    def take(self, value: object) -> bool:
+        """Return whether this value may leave."""
+        if isinstance(value, bool):
+            return self.flag
+        if isinstance(value, int):
+            return self.number
+        if not isinstance(value, str):
+            return False
+        return value in self.words or (self.shape is not None and self.shape.fullmatch(value) is not None)
+
+
+def _words(words: Iterable[str]) -> Values:
+    listed = frozenset(words)
+    return Values(", ".join(f"`{word}`" for word in sorted(listed)), words=listed)
+
+
+def _any_of(enum: type[StrEnum], told: str) -> Values:
+    return Values(told, words=frozenset(enum))
+
+
+_COUNT = Values("a whole number", number=True)
+_FLAG = Values("true or false", flag=True)
+_SLUG = Values("an id from a protocol file", shape=re.compile(r"[a-z][a-z0-9-]{0,63}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of spans or metrics."""
+
+    name: str
+    values: Values
+    says: str
+
+
+METHODS: Final = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "_OTHER"}
+)
+
+
+class Statement(StrEnum):
+    """The statements of the database that have spans, by what they do; never their text or parameters."""
+
+    INTAKE = "take a case in"
+    STEP = "write a step"
+    READ_CASE = "read a case"
+    READ_DOCUMENTS = "read a case's documents"
+    READ_DUE = "read what is due"
+    READ_SEALED = "read sealed decisions"
+    LIST = "list cases"
+    FIGURES = "read figures"
+
+
+CASE = Attribute("arbiter.case.id", Values("a case id", shape=CASE_ID), "The case, by its opaque id.")
+PHASE = Attribute("arbiter.case.phase", _any_of(Phase, "a phase"), "Where the case stands.")
+PROTOCOL = Attribute("arbiter.protocol.id", _SLUG, "The protocol that asked.")
+RISK = Attribute("arbiter.risk.class", _words(RiskClass), "The case's risk class.")
+REASON = Attribute("arbiter.reason.code", _any_of(ReasonCode, "a reason code"), "Why a case went to a human.")
+REFUSAL = Attribute("arbiter.refusal.code", _SLUG, "What was wrong with a refused case: a problem's code.")
+VERDICT = Attribute("arbiter.verdict", _words(VerdictKind), "What adjudication said.")
+DECIDED_BY = Attribute("arbiter.decided.by", _words(DecidedBy), "Who decided.")
+MEMBER = Attribute("arbiter.member.id", _SLUG, "The panel member, by its seat's id.")
+MEMBER_KIND = Attribute("arbiter.member.kind", _SLUG, "What sits in the seat, such as `score` or `model`.")
+MEMBER_STATUS = Attribute("arbiter.member.status", _words(MemberStatus), "What became of asking the member.")
+MEMBERS_ASKED = Attribute("arbiter.members.asked", _COUNT, "How many members are asked.")
+LAST_ATTEMPT = Attribute(
+    "arbiter.attempt.last", _FLAG, "Whether a human gets the case if this attempt fails."
+)
+ENTRIES = Attribute("arbiter.entries", _COUNT, "How many entries were sealed.")
+TREE_SIZE = Attribute("arbiter.tree.size", _COUNT, "How many leaves the log has.")
+RELEASED = Attribute("arbiter.released", _COUNT, "How many decisions were released.")
+DB_SYSTEM = Attribute("db.system.name", _words(["postgresql"]), "Always PostgreSQL.")
+DB_OPERATION = Attribute(
+    "db.operation.name", _any_of(Statement, "a statement's name"), "What the statement does, in fixed words."
+)
+POOL = Attribute("db.client.connection.pool.name", _words(["statements", "transactions"]), "Which pool.")
+POOL_STATE = Attribute(
+    "db.client.connection.state", _words(["idle", "used"]), "What the connections are doing."
+)
+METHOD = Attribute("http.request.method", _words(METHODS), "The request's method.")
+ROUTE = Attribute(
+    "http.route",
+    Values("a route's template", shape=re.compile(r"/|(?:/(?:[a-z][a-z0-9._-]*|\{[a-z_]+(?::path)?\}|v1))+")),
+    "The template of the route that matched, never the path that came.",
+)
+STATUS_CODE = Attribute("http.response.status_code", _COUNT, "The reply's status.")
+SCHEME = Attribute("url.scheme", _words(["http", "https"]), "The request's scheme.")
+ERROR_TYPE = Attribute(
+    "error.type",
+    Values(
+        "an exception's class or a status",
+        shape=re.compile(r"[1-5][0-9]{2}|(?:[a-z_0-9]+\.)*[A-Z][A-Za-z]{2,60}"),
+    ),
+    "The class of what failed, never its text.",
+)
+GEN_OPERATION = Attribute("gen_ai.operation.name", _words(["chat"]), "What a model was asked to do.")
+GEN_PROVIDER = Attribute("gen_ai.provider.name", _words(["vllm"]), "What serves the model.")
+GEN_MODEL = Attribute(
+    "gen_ai.request.model",
+    Values("a model's name from a protocol file", shape=re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}")),
+    "The model or adapter asked.",
+)
+GEN_INPUT = Attribute("gen_ai.usage.input_tokens", _COUNT, "Tokens of the prompt.")
+GEN_OUTPUT = Attribute("gen_ai.usage.output_tokens", _COUNT, "Tokens of the answers.")
+GEN_TOKEN_TYPE = Attribute("gen_ai.token.type", _words(["input", "output"]), "Which tokens are counted.")
+EXCEPTION_TYPE = Attribute("exception.type", ERROR_TYPE.values, "In a log record: the exception's class.")
+EXCEPTION_PLACE = Attribute(
+    "arbiter.exception.place",
+    Values("a module and a line", shape=re.compile(r"[A-Za-z_][\w.]{0,120}:\d{1,6}")),
+    "In a log record: the module and line that raised.",
+)
+
+ATTRIBUTES: Final[tuple[Attribute, ...]] = (
+    CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, MEMBER_KIND, MEMBER_STATUS,
+    MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
+    ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
+    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SpanKindOf:
+    """One kind of span. A name in braces stands for the value of that attribute."""
+
+    name: str
+    attributes: tuple[Attribute, ...]
+    says: str
+
+
+REQUEST = SpanKindOf(
+    "{http.request.method} {http.route}",
+    (METHOD, ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE),
+    "A request at either door. Linked to the caller's span if it sent a `traceparent`.",
+)
+DELIBERATION = SpanKindOf(
+    "deliberate",
+    (CASE, PROTOCOL, RISK, MEMBERS_ASKED, ERROR_TYPE),
+    "The panel is asked and what it says is kept.",
+)
+TAKE_UP = SpanKindOf(
+    "take up a case",
+    (CASE, LAST_ATTEMPT, ERROR_TYPE),
+    "The safety net's job. Linked to the span that left the job.",
+)
+MEMBER_CALL = SpanKindOf(
+    "ask member",
+    (MEMBER, MEMBER_KIND, MEMBER_STATUS, ERROR_TYPE),
+    "One member is asked, from the asking to its opinion.",
+)
+MODEL_CALL = SpanKindOf(
+    "{gen_ai.operation.name} {gen_ai.request.model}",
+    (*MEMBER_CALL.attributes, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT),
+    "The same for a model, named as the conventions for generative models ask. Never prompts or answers.",
+)
+ADJUDICATION = SpanKindOf(
+    "adjudicate", (CASE, PROTOCOL, VERDICT, ERROR_TYPE), "Opinions and policy become a verdict."
+)
+DEADLINE = SpanKindOf("end a wait", (CASE, ERROR_TYPE), "A wait that is over is acted on.")
+SEAL = SpanKindOf(
+    "seal", (ENTRIES, TREE_SIZE, ERROR_TYPE), "A round that sealed something, until its commit."
+)
+RELEASE = SpanKindOf("release", (RELEASED, ERROR_TYPE), "Decisions that a checkpoint covers are released.")
+STATEMENT = SpanKindOf(
+    "{db.operation.name}", (DB_SYSTEM, DB_OPERATION, ERROR_TYPE), "A statement on the database."
+)
+
+SPANS: Final[tuple[SpanKindOf, ...]] = (
+    REQUEST, DELIBERATION, TAKE_UP, MEMBER_CALL, MODEL_CALL, ADJUDICATION, DEADLINE, SEAL, RELEASE, STATEMENT,
+)  # fmt: skip
+
+
+class Instrument(StrEnum):
+    """How a metric is measured."""
+
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    GAUGE = "gauge"
+
+
+_SECONDS: Final = (
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    7.5,
+    10.0,
+    30.0,
+    60.0,
+)
+_LONG_SECONDS: Final = (
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    300.0,
+    900.0,
+    3600.0,
+    14400.0,
+    86400.0,
+)
+_TOKENS: Final = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `unit` is a UCUM code; `buckets` are a histogram's upper bounds in that unit."""
+
+    name: str
+    instrument: Instrument
+    unit: str
+    attributes: tuple[Attribute, ...]
+    says: str
+    buckets: tuple[float, ...] = ()
+
+
+_C, _H, _G = Instrument.COUNTER, Instrument.HISTOGRAM, Instrument.GAUGE
+
+TAKEN_IN = Metric("arbiter.case.taken_in", _C, "{case}", (PROTOCOL, RISK), "Cases taken in.")
+DECIDED = Metric("arbiter.case.decided", _C, "{case}", (PROTOCOL, RISK, DECIDED_BY), "Decisions made.")
+ESCALATED = Metric("arbiter.case.escalated", _C, "{case}", (PROTOCOL, RISK), "Cases handed to clinicians.")
+ESCALATION_REASONS = Metric(
+    "arbiter.case.escalation_reasons",
+    _C,
+    "{reason}",
+    (PROTOCOL, RISK, REASON),
+    "Reasons of those escalations; one escalation may have several.",
+)
+REFUSED = Metric(
+    "arbiter.case.refused", _C, "{case}", (REFUSAL,), "Cases refused, by each thing wrong with them."
+)
+RELEASED_CASES = Metric("arbiter.case.released", _C, "{case}", (PROTOCOL, RISK), "Decisions released.")
+CONCLUSION_SECONDS = Metric(
+    "arbiter.case.conclusion.duration",
+    _H,
+    "s",
+    (PROTOCOL, RISK, VERDICT),
+    "From the facts' intake to the panel's conclusion.",
+    _SECONDS,
+)
+RELEASE_SECONDS = Metric(
+    "arbiter.case.release.duration",
+    _H,
+    "s",
+    (PROTOCOL, RISK, DECIDED_BY),
+    "From a case's intake to the release of its decision.",
+    _LONG_SECONDS,
+)
+OPEN_CASES = Metric(
+    "arbiter.case.open",
+    _G,
+    "{case}",
+    (PHASE,),
+    "Cases in each phase that is not an end, at most 10 000 counted.",
+)
+JOBS = Metric(
+    "arbiter.queue.jobs", _G, "{job}", (), "Jobs of the safety net that are due, at most 10 000 counted."
+)
+JOBS_AGE = Metric("arbiter.queue.oldest.age", _G, "s", (), "How long the longest due of them has been due.")
+ERRANDS = Metric("arbiter.errands", _G, "{case}", (), "Cases in this process's hands.")
+MEMBER_SECONDS = Metric(
+    "arbiter.member.call.duration",
+    _H,
+    "s",
+    (MEMBER, MEMBER_KIND, MEMBER_STATUS),
+    "From asking a member to its opinion; its count is the number of calls.",
+    _SECONDS,
+)
+TOKENS = Metric(
+    "gen_ai.client.token.usage",
+    _H,
+    "{token}",
+    (GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_TOKEN_TYPE),
+    "Tokens of a model's call.",
+    _TOKENS,
+)
+SEALED = Metric("arbiter.log.sealed", _C, "{entry}", (), "Entries sealed by this process.")
+SEAL_SECONDS = Metric(
+    "arbiter.log.seal.duration", _H, "s", (), "Rounds that sealed something, until their commit.", _SECONDS
+)
+PENDING = Metric("arbiter.log.pending", _G, "{entry}", (), "Entries that no checkpoint covers.")
+PENDING_AGE = Metric("arbiter.log.pending.age", _G, "s", (), "How long the oldest of them has waited.")
+CHECKPOINT_SIZE = Metric(
+    "arbiter.log.checkpoint.size", _G, "{entry}", (), "Entries under the newest checkpoint."
+)
+CHECKPOINT_AGE = Metric("arbiter.log.checkpoint.age", _G, "s", (), "Since that checkpoint was signed.")
+CONNECTIONS = Metric(
+    "db.client.connection.count", _G, "{connection}", (POOL, POOL_STATE), "Connections to the database."
+)
+CONNECTIONS_WANTED = Metric(
+    "db.client.connection.pending_requests",
+    _G,
+    "{request}",
+    (POOL,),
+    "Statements that wait for a connection.",
+)
+HTTP_SECONDS = Metric(
+    "http.server.request.duration",
+    _H,
+    "s",
+    (METHOD, ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE),
+    "Requests at either door; one that waits or streams lasts as long as it does.",
+    _SECONDS,
+)
+
+METRICS: Final[tuple[Metric, ...]] = (
+    TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
+    OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
+    CHECKPOINT_SIZE, CHECKPOINT_AGE, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+)  # fmt: skip

@@ -1,0 +1,160 @@
+"""Lets cases in as long as those already in can meet their deadlines; the graver ones last to be turned away.
+
+Three limits, each looked at when a case comes in and nothing of it is kept yet:
+
+- how many cases this process has in hand, of which the less grave may fill a share only, so that room is reserved;
+- how late the event loop runs, which is how a busy processor shows whatever it is busy with: routine cases are turned
+  away long before an urgent one would feel it;
+- how long a new case would take at the rate at which cases are concluded now, against its own deadline.
+
+Who is turned away is told when to come again and has left nothing behind; who is let in is never dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from arbiter.errors import OverloadedError, ShedError
+from arbiter.model import RiskClass
+
+SHARES: Final[Mapping[RiskClass, float]] = MappingProxyType(
+    {RiskClass.ROUTINE: 0.6, RiskClass.URGENT: 0.85, RiskClass.EMERGENCY: 1.0}
+)
+"""How much of the capacity may be full for a case of that class still to be let in."""
+
+LATEST_SECONDS: Final[Mapping[RiskClass, float]] = MappingProxyType(
+    {RiskClass.ROUTINE: 0.02, RiskClass.URGENT: 1.0, RiskClass.EMERGENCY: math.inf}
+)
+"""How late the event loop may run for a case of that class still to be let in."""
+
+ALWAYS: Final = 3
+"""With fewer cases in hand it is not they that keep the loop busy, and turning another away would help nobody."""
+
+SAMPLE_SECONDS: Final = 0.02
+DECAY: Final = 0.85
+"""How much of the greatest lateness seen is still believed a sample later."""
+
+RATE_SECONDS: Final = 5.0
+FEW: Final = 8
+"""With fewer cases in hand, a rate of conclusion says nothing."""
+
+SHORTEST_WAIT_SECONDS: Final = 1
+LONGEST_WAIT_SECONDS: Final = 60
+
+
+class Ticket:
+    """A case's place among those in hand, until it is given back."""
+
+    def __init__(self, admission: Admission, risk_class: RiskClass) -> None:
+        self._admission = admission
+        self._risk_class = risk_class
+        self._held = True
+
+    def give_back(self, *, concluded: bool = False) -> None:
+        """Make room; a second time does nothing."""
+        if self._held:
+            self._held = False
+            self._admission.left(self._risk_class, concluded=concluded)
+
+
+class Admission:
+    """The gate of one process."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._in_hand: Counter[RiskClass] = Counter()
+        self._late_seconds = 0.0
+        self._concluded_at: deque[float] = deque()
+
+    @property
+    def in_hand(self) -> Mapping[RiskClass, int]:
+        """How many cases of each class this process has in hand."""
+        return MappingProxyType(self._in_hand)
+
+    @property
+    def late_seconds(self) -> float:
+        """How late the event loop ran of late."""
+        return self._late_seconds
+
+    def admit(self, risk_class: RiskClass, deadline: timedelta) -> Ticket:
+        """Let a case in that must be concluded within `deadline`; the caller gives the ticket back.
+
+        Raises:
+            ShedError: when there is room left for graver cases alone; OverloadedError: when there is none at all, or the
+                case would miss its deadline.
+        """
+        held = self._in_hand.total()
+        if held >= self._capacity:
+            raise OverloadedError(
+                f"this process has {held} cases in hand and takes no more", self._wait(held)
+            )
+        if held >= math.floor(self._capacity * SHARES[risk_class]):
+            raise ShedError(
+                f"{held} cases are in hand; what room is left is kept for graver ones", self._wait(held)
+            )
+        if held >= ALWAYS and self._late_seconds > LATEST_SECONDS[risk_class]:
+            raise ShedError(
+                f"the house is busy: {risk_class.value} cases wait outside", SHORTEST_WAIT_SECONDS
+            )
+        self._check_deadline(risk_class, held, deadline.total_seconds())
+        self._in_hand[risk_class] += 1
+        return Ticket(self, risk_class)
+
+    def left(self, risk_class: RiskClass, *, concluded: bool) -> None:
+        """Note that a case is no longer in hand; `concluded` when its work was done."""
+        self._in_hand[risk_class] -= 1
+        if concluded:
+            now = _now()
+            self._concluded_at.append(now)
+            self._forget(now)
+
+    async def watch(self) -> None:
+        """Measure how late the event loop runs, until cancelled."""
+        while True:
+            due = _now() + SAMPLE_SECONDS
+            await asyncio.sleep(SAMPLE_SECONDS)
+            self.note_lateness(_now() - due)
+
+    def note_lateness(self, seconds: float) -> None:
+        """Take in one sample: the greatest is believed for a while."""
+        self._late_seconds = max(seconds, self._late_seconds * DECAY)
+
+    def _check_deadline(self, risk_class: RiskClass, held: int, deadline_seconds: float) -> None:
+        if risk_class is RiskClass.EMERGENCY or held < FEW:
+            return
+        rate = self._rate()
+        if rate is None:
+            return
+        # Little's law: what is in hand, over the rate at which it leaves, is how long a newcomer stays.
+        expected_seconds = held / rate
+        if expected_seconds >= deadline_seconds:
+            raise OverloadedError(
+                f"a {risk_class.value} case would take about {expected_seconds:.0f} s now, its deadline is "
+                f"{deadline_seconds:.0f} s",
+                self._wait(held),
+            )
+
+    def _wait(self, held: int) -> int:
+        """Return after how many seconds some room should have come free."""
+        rate = self._rate()
+        seconds = SHORTEST_WAIT_SECONDS if not rate else math.ceil(held / rate / 2)
+        return min(max(seconds, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+
+    def _rate(self) -> float | None:
+        """Return how many cases a second are concluded now, None where none were."""
+        self._forget(_now())
+        return len(self._concluded_at) / RATE_SECONDS if self._concluded_at else None
+
+    def _forget(self, now: float) -> None:
+        while self._concluded_at and self._concluded_at[0] < now - RATE_SECONDS:
+            self._concluded_at.popleft()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

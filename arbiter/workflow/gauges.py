@@ -1,0 +1,80 @@
+"""The gauges of a running house, read when an exporter collects them and never otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+from arbiter.store.figures import load_figures
+from arbiter.telemetry.catalogue import (
+    CHECKPOINT_AGE,
+    CHECKPOINT_SIZE,
+    CONNECTIONS,
+    CONNECTIONS_WANTED,
+    ERRANDS,
+    JOBS,
+    JOBS_AGE,
+    OPEN_CASES,
+    PENDING,
+    PENDING_AGE,
+    PHASE,
+    POOL,
+    POOL_STATE,
+)
+from arbiter.telemetry.meters import Figure, read_gauges_from
+from arbiter.workflow.house import House
+
+WAIT_SECONDS: Final = 3.0
+
+
+@contextmanager
+def gauged(house: House) -> Iterator[None]:
+    """Let the gauges be read from this house for as long as the block runs."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> Iterable[Figure]:
+        # On the exporter's thread: the database's connections belong to the loop.
+        reading = asyncio.run_coroutine_threadsafe(gauges(house), loop)
+        try:
+            return reading.result(WAIT_SECONDS)
+        finally:
+            reading.cancel()
+
+    read_gauges_from(read)
+    try:
+        yield
+    finally:
+        read_gauges_from(None)
+
+
+async def gauges(house: House) -> tuple[Figure, ...]:
+    """Read every gauge."""
+    now = house.clock.now()
+    read = await load_figures(house.store, now)
+    open_cases = (Figure(OPEN_CASES, cases, {PHASE: phase.value}) for phase, cases in read.open_cases)
+    return (
+        *open_cases,
+        Figure(JOBS, read.due_jobs, {}),
+        Figure(JOBS_AGE, _age(read.due_since, now), {}),
+        Figure(ERRANDS, len(house.errands), {}),
+        Figure(PENDING, read.pending, {}),
+        Figure(PENDING_AGE, _age(read.pending_since, now), {}),
+        Figure(CHECKPOINT_SIZE, read.checkpoint_size, {}),
+        *((Figure(CHECKPOINT_AGE, _age(read.sealed_at, now), {}),) if read.sealed_at else ()),
+        *_connections(house),
+    )
+
+
+def _connections(house: House) -> Iterator[Figure]:
+    for pool in house.store.connections():
+        yield Figure(CONNECTIONS, pool.used, {POOL: pool.name, POOL_STATE: "used"})
+        yield Figure(CONNECTIONS, pool.idle, {POOL: pool.name, POOL_STATE: "idle"})
+        if pool.waiting is not None:
+            yield Figure(CONNECTIONS_WANTED, pool.waiting, {POOL: pool.name})
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())

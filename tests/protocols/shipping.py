@@ -1,0 +1,59 @@
+"""The shipped protocols by name, and a case taken through one of them as the service does it, without a database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from arbiter.model import CaseId, Opinion, Reason, VerdictKind
+from arbiter.panels.panel import address, ask_panel
+from arbiter.policy import CompiledPolicy
+from arbiter.protocols.bundle import Bundle, LabelledCase
+from arbiter.protocols.intake import take_facts
+from arbiter.protocols.loader import read_shipped
+from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
+from arbiter.workflow.dossier import TakenFacts
+from arbiter.workflow.shelf import Shelved, shelve
+
+
+@cache
+def shelved(name: str) -> Shelved:
+    return shelve(read_shipped(name))
+
+
+def bundle(name: str) -> Bundle:
+    return shelved(name).bundle
+
+
+def policy(name: str) -> CompiledPolicy:
+    return shelved(name).policy
+
+
+@cache
+def examples(name: str) -> dict[str, LabelledCase]:
+    return {case.id: case for case in bundle(name).examples}
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+async def run(name: str, case: LabelledCase) -> tuple[str, tuple[Reason, ...], tuple[Opinion, ...]]:
+    """Take a case through intake, exclusions, the panel, policy and adjudication, by the service's own functions."""
+    protocol, now = bundle(name).protocol, datetime.now(UTC)
+    taken = TakenFacts.of(take_facts(protocol.question, case.raw_facts(now), now), now)
+    excluded = exclusion_reasons(shelved(name), taken)
+    if excluded:
+        return "escalated", excluded, ()
+    put = address(protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
+    opinions = tuple([item.opinion async for item in ask_panel(shelved(name).members, put, _Clock())])
+    around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now)
+    verdict = adjudicate(around, shelved(name), taken, opinions).verdict
+    match verdict.kind:
+        case VerdictKind.DECIDE:
+            return f"decided:{verdict.option}", verdict.reasons, opinions
+        case VerdictKind.ASK_FACTS:
+            return "asks-facts", verdict.reasons, opinions
+        case VerdictKind.ESCALATE:
+            return "escalated", verdict.reasons, opinions

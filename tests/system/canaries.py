@@ -1,0 +1,92 @@
+"""Words that no patient data may be confused with, the forms they could leak in, and the places where they are looked for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from tests.system.service import Service
+
+_NUMBER = re.compile(r"\d+\.\d+")
+
+
+def forms_of(word: str) -> set[bytes]:
+    """Return how a word could stand somewhere: plain, quoted, in hex, in base64 at any offset; a number as a double too."""
+    plain = word.encode()
+    if _NUMBER.fullmatch(word):
+        return {plain, plain.hex().encode(), struct.pack("<d", float(word)), struct.pack(">d", float(word))}
+    forms = {plain, plain.hex().encode(), quote(word).encode(), quote_plus(word).encode()}
+    forms |= {json.dumps(word)[1:-1].encode(), repr(word)[1:-1].encode()}
+    for shift in range(3):
+        coded = base64.b64encode(b"\x00" * shift + plain)
+        # The ends depend on what stands beside the word.
+        forms.add(coded[4 if shift else 0 : -4])
+    return forms
+
+
+def found_in(content: bytes, words: Iterable[str]) -> set[str]:
+    """Return which of the words stand in some form in the content, in whatever letter case."""
+    lower = content.lower()
+    return {
+        word
+        for word in words
+        if (
+            any(form in content or form.lower() in lower for form in forms_of(word))
+            and _is_there(content, word)
+        )
+    }
+
+
+def found_in_large(content: bytes, words: Iterable[str]) -> set[str]:
+    """Return which of the words stand in the content plainly, in hex or as doubles: quick enough for a database's files."""
+    return {
+        word
+        for word in words
+        if any(form in content for form in _plain_forms(word)) and _is_there(content, word)
+    }
+
+
+def _plain_forms(word: str) -> set[bytes]:
+    plain = word.encode()
+    return forms_of(word) if _NUMBER.fullmatch(word) else {plain, plain.hex().encode()}
+
+
+def _is_there(content: bytes, word: str) -> bool:
+    """Return, of a number that was found, whether it is not merely part of a longer one or of a time of day."""
+    if not _NUMBER.fullmatch(word):
+        return True
+    plain = word.encode()
+    alone = re.compile(rb"(?<![\d.:])" + re.escape(plain) + rb"(?!\d)")
+    return any(form in content for form in forms_of(word) - {plain}) or alone.search(content) is not None
+
+
+def table_dumps(service: Service) -> Iterator[tuple[str, bytes]]:
+    """Yield every table of the service's database as COPY writes it: text in the clear, bytes in hex."""
+    with service.superuser() as superuser:
+        superuser.execute("CHECKPOINT")
+        tables = [
+            row[0]
+            for row in superuser.execute(
+                "SELECT quote_ident(relname) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            )
+        ]
+        for table in tables:
+            with superuser.cursor().copy(f"COPY {table} TO STDOUT".encode()) as copied:
+                yield table, b"".join(bytes(part) for part in copied)
+
+
+def files_with(folder: Path, words: Mapping[str, bytes]) -> dict[str, set[str]]:
+    """Return which files under a folder hold which of the words."""
+    pattern = re.compile(b"|".join(re.escape(word) for word in words.values()))
+    names = {word: name for name, word in words.items()}
+    found: dict[str, set[str]] = {}
+    for path in folder.rglob("*"):
+        if path.is_file():
+            for match in pattern.findall(path.read_bytes()):
+                found.setdefault(names[match], set()).add(path.name)
+    return found

@@ -1,0 +1,199 @@
+"""What a house tells of its work: spans that hang together, figures that are the database's, a trace id in every entry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+
+from arbiter.audit.entry import Entry
+from arbiter.errors import InvalidCaseError
+from arbiter.lifecycle import Phase
+from arbiter.store.cases import load_entries
+from arbiter.store.database import Database
+from arbiter.store.figures import load_figures
+from arbiter.telemetry.catalogue import (
+    CONCLUSION_SECONDS,
+    DECIDED,
+    ERRANDS,
+    ESCALATED,
+    ESCALATION_REASONS,
+    OPEN_CASES,
+    PENDING,
+    REFUSED,
+    RELEASED_CASES,
+    REQUEST,
+    SEALED,
+    TAKEN_IN,
+    Metric,
+)
+from arbiter.telemetry.export import start_telemetry, stop_telemetry
+from arbiter.telemetry.spans import spanned, trace_id
+from arbiter.workflow.gauges import gauges
+from arbiter.workflow.house import House
+from arbiter.workflow.intake import submit
+from arbiter.workflow.reading import view_case, wait_until_settled
+from tests.houses import ShiftableClock, a_client, a_house, settle, submission
+from tests.telemetry.recording import Recording, recording
+from tests.workflow.test_promises import DeadAfterIntake
+
+EXCLUDED = {"treatment_limitation": ("ward-ceiling", None)}
+
+
+async def entries_of(house: House, case: object) -> list[Entry]:
+    async with house.store.read() as transaction:
+        return [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, case)]  # type: ignore[arg-type] # a case id
+
+
+def in_trace(recorded: Recording, trace: str) -> dict[str, ReadableSpan]:
+    return {span.name: span for span in recorded.spans() if f"{span.context.trace_id:032x}" == trace}
+
+
+def counted(recorded: Recording, metric: Metric) -> dict[tuple[object, ...], float]:
+    points: Sequence[object] = recorded.metrics()[metric.name].data.data_points
+    return {tuple(sorted((point.attributes or {}).values())): point.value for point in points}  # type: ignore[attr-defined] # counters only
+
+
+async def test_a_case_is_one_trace_from_request_to_verdict(database: Database, tmp_path: Path) -> None:
+    with recording() as recorded:
+        async with a_house(tmp_path, database) as house:
+            client, _ = await a_client(house)
+            with spanned(REQUEST, name="POST"):
+                trace = trace_id()
+                case = (await submit(house, client, submission(house.clock.now()), "k", b"k")).case
+            await settle(house)
+            entries = await entries_of(house, case)
+        spans = in_trace(recorded, trace)
+        assert set(spans) >= {
+            "POST",
+            "take a case in",
+            "deliberate",
+            "ask member",
+            "adjudicate",
+            "write a step",
+        }
+        assert spans["adjudicate"].parent == spans["deliberate"].context
+        assert (spans["adjudicate"].attributes or {})["arbiter.verdict"] == "decide"
+        assert (spans["deliberate"].attributes or {})["arbiter.case.id"] == case
+        assert {entry.trace for entry in entries[:-1]} == {trace}
+        (released,) = [span for span in recorded.spans() if span.name == "release"]
+        assert entries[-1].type == "case.released"
+        assert entries[-1].trace == f"{released.context.trace_id:032x}"
+        sealed = [
+            (span.attributes or {})["arbiter.entries"] for span in recorded.spans() if span.name == "seal"
+        ]
+        assert sum(count for count in sealed if isinstance(count, int)) == len(entries)
+
+
+async def test_whoever_takes_a_case_up_is_linked_to_the_request_that_left_it(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = ShiftableClock()
+    clock.advance(timedelta(seconds=-20))
+    with recording() as recorded:
+        async with a_house(tmp_path, database, clock, running=False) as house:
+            client, _ = await a_client(house)
+            with spanned(REQUEST, name="POST") as request:
+                dead = replace(house, errands=DeadAfterIntake())
+                case = (await submit(dead, client, submission(house.clock.now()), "k", b"k")).case
+        async with a_house(tmp_path, database, clock, workers=True) as house:
+            assert (await wait_until_settled(house, client, case, 20)).phase is Phase.RELEASED
+            await settle(house)
+            entries = await entries_of(house, case)
+        taken_up = recorded.span("take up a case")
+        assert taken_up.parent is None
+        (link,) = taken_up.links
+        left = request.get_span_context()
+        assert (link.context.trace_id, link.context.span_id) == (left.trace_id, left.span_id)
+        opinion = next(entry for entry in entries if entry.type == "opinion.recorded")
+        assert opinion.trace == f"{taken_up.context.trace_id:032x}" != entries[0].trace
+
+
+async def test_counters_count_what_became_of_cases(database: Database, tmp_path: Path) -> None:
+    with recording() as recorded:
+        async with a_house(tmp_path, database) as house:
+            client, _ = await a_client(house)
+            now = house.clock.now()
+            await submit(house, client, submission(now), "k1", b"1")
+            await submit(house, client, submission(now), "k1", b"1")
+            await submit(house, client, submission(now, **EXCLUDED), "k2", b"2")
+            with pytest.raises(InvalidCaseError):
+                await submit(house, client, submission(now, age=(Decimal(500), "a")), "k3", b"3")
+            await settle(house)
+        said = ("deterioration", "urgent")
+        assert counted(recorded, TAKEN_IN) == {said: 2}
+        assert counted(recorded, DECIDED) == {("deterioration", "panel", "urgent"): 1}
+        assert counted(recorded, ESCALATED) == {said: 1}
+        assert counted(recorded, ESCALATION_REASONS) == {("deterioration", "excluded", "urgent"): 1}
+        assert list(counted(recorded, REFUSED).values()) == [1]
+        assert counted(recorded, RELEASED_CASES) == {said: 1}
+        assert counted(recorded, SEALED)[()] > 8
+        (seconds,) = recorded.metrics()[CONCLUSION_SECONDS.name].data.data_points
+        assert 0 < seconds.sum < 10  # type: ignore[union-attr] # a histogram's point
+
+
+async def test_a_wait_that_is_over_is_counted_with_its_reason_and_has_a_trace(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = ShiftableClock()
+    with recording() as recorded:
+        async with a_house(tmp_path, database, clock) as house:
+            client, _ = await a_client(house)
+            case = (await submit(house, client, submission(clock.now(), temperature=None), "k", b"k")).case
+            await settle(house)
+            assert (await view_case(house, client, case)).phase is Phase.AWAITING_FACTS
+            clock.advance(timedelta(days=2))
+            async with asyncio.timeout(20):
+                while (await view_case(house, client, case)).phase is not Phase.ESCALATED:  # noqa: ASYNC110 - the sweep is waited for
+                    await asyncio.sleep(0.05)
+            entries = await entries_of(house, case)
+        (ended,) = [span for span in recorded.spans() if span.name == "end a wait" and span.attributes][:1]
+        escalated = next(entry for entry in entries if entry.type == "case.escalated")
+        assert escalated.trace == f"{ended.context.trace_id:032x}"
+        assert counted(recorded, ESCALATION_REASONS) == {("deadline", "deterioration", "urgent"): 1}
+
+
+async def test_without_any_exporter_every_entry_names_a_trace(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    start_telemetry()
+    try:
+        async with a_house(tmp_path, database) as house:
+            client, _ = await a_client(house)
+            with spanned(REQUEST, name="POST"):
+                case = (await submit(house, client, submission(house.clock.now()), "k", b"k")).case
+            await settle(house)
+            entries = await entries_of(house, case)
+    finally:
+        stop_telemetry()
+    assert len(entries) == 9
+    assert all(len(entry.trace) == 32 for entry in entries)
+    assert len({entry.trace for entry in entries}) == 2
+
+
+async def test_gauges_say_what_the_database_holds(database: Database, tmp_path: Path) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        client, _ = await a_client(house)
+        for number in range(3):
+            await submit(house, client, submission(house.clock.now(), **EXCLUDED), f"k{number}", b"k")
+        dead = replace(house, errands=DeadAfterIntake())
+        await submit(dead, client, submission(house.clock.now()), "k9", b"k")
+        read = {(figure.metric, *figure.said.values()): figure.value for figure in await gauges(house)}
+        assert (read[OPEN_CASES, "escalated"], read[OPEN_CASES, "deliberating"]) == (3, 1)
+        assert read[OPEN_CASES, "received"] == 0
+        assert (read[PENDING,], read[ERRANDS,]) == (8, 0)
+        now = house.clock.now()
+        assert (await load_figures(house.store, now)).due_jobs == 0
+        later = await load_figures(house.store, now + timedelta(seconds=6))
+        assert later.due_jobs == 1
+        assert later.due_since is not None
+        await house.sealer.round()
+        after = await load_figures(house.store, now)
+        assert (after.pending, after.pending_since, after.checkpoint_size) == (0, None, 8)
