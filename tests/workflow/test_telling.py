@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from arbiter.channels.webhook import open_http
 from arbiter.errors import ConflictError, NotFoundError, RefusedError, UnavailableError
 from arbiter.identity.clients import disable_client
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import Submit
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
 from arbiter.workflow import addressing, closing, dispatching, intake, reading
@@ -181,18 +179,21 @@ async def test_no_secret_of_an_endpoint_stands_in_the_database(tmp_path: Path, d
                 assert raw.hex() not in row, table
 
 
-async def test_a_training_case_is_told_to_nobody(
-    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(intake, "Submit", partial(Submit, training=True))
+async def test_a_training_case_is_told_to_nobody(tmp_path: Path, database: Database) -> None:
     async with a_post(tmp_path, database) as post, a_receiver() as receiver:
         client, _ = await a_client(post.house)
         await subscribed(post.house, receiver, client)
-        case = await a_case(post.house, client, **EXCLUDED)
-        released = await a_released_case(post.house, client, "key-2")
-        assert (await reading.view_case(post.house, client, released)).phase == "released"
-        await closing.cancel(post.house, client, case, "no longer needed")
-        await closing.retract(post.house, client, released, "entered in error")
+        cases = []
+        for number, changes in enumerate((EXCLUDED, {})):
+            practice = replace(submission(post.clock.now(), **changes), training=True)
+            made = await intake.submit(post.house, client, practice, f"key-{number}", b"%d" % number)
+            cases.append(made.case)
+        await post.house.errands.finish(10)
+        await post.house.sealer.round()
+        phases = [(await reading.view_case(post.house, client, case)).phase.value for case in cases]
+        assert phases == ["escalated", "released"]
+        await closing.cancel(post.house, client, cases[0], "no longer needed")
+        await closing.retract(post.house, client, cases[1], "entered in error")
         await post.go()
         assert receiver.arrived == []
         assert (await notices_after(post.house, client, 0, 50)).notices == ()
