@@ -1,4 +1,4 @@
-"""The doors on one HTTP server: REST under `/v1`, the clinicians' pages at `/`."""
+"""The doors on one HTTP server: REST under `/v1` and `/fhir`, the clinicians' pages at `/`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clinician_ui.pages import create_pages
 
 DRAIN_SECONDS = 5
 
-REST_PATHS = ("/v1/", "/healthz", "/readyz", "/openapi.json")
+REST_PATHS = ("/v1/", "/fhir/", "/healthz", "/readyz", "/openapi.json")
 
 
 def build_app(house: House) -> ASGIApp:

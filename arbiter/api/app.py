@@ -10,6 +10,7 @@ from arbiter import __version__
 from arbiter.api import audit, cases, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
+from arbiter.api.fhir import discovery, operations
 from arbiter.api.headers import content_digests
 from arbiter.api.problems import on_arbiter_error, on_http_exception, on_parameter_error
 from arbiter.api.replies import bytes_reply
@@ -53,6 +54,8 @@ def create_app(house: House) -> FastAPI:
         protocols.router,
         audit.router,
         health.router,
+        operations.router,
+        discovery.router,
         _discovery(app),
     ):
         # Routes go in flat: an included router would match each of them twice for every request.

@@ -83,13 +83,14 @@ async def submit_case(request: Request, principal: Submitter) -> Response:
     headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}
     if submitted.duplicate:
         headers["Arbiter-Duplicate"] = "true"
-    view = await _awaited(house, principal, submitted.case, wait_seconds(request), headers)
+    view = await awaited(house, principal, submitted.case, wait_seconds(request), headers)
     return _standing(view, HTTPStatus.OK if submitted.duplicate else HTTPStatus.CREATED, headers)
 
 
-async def _awaited(
+async def awaited(
     house: House, principal: Principal, case: CaseId, seconds: int | None, headers: dict[str, str]
 ) -> CaseView:
+    """Return where the case stands, after waiting for it to settle if the caller asked for that."""
     if seconds is None:
         return await reading.view_case(house, principal, case)
     headers["Preference-Applied"] = f"wait={seconds}"
@@ -156,7 +157,7 @@ async def list_cases(
 async def view_case(request: Request, principal: Reader, case: CaseParam) -> Response:
     """Tell where a case stands, without content; made to be polled, with `If-None-Match` or `Prefer: wait=N`."""
     headers: dict[str, str] = {}
-    view = await _awaited(house_of(request), principal, CaseId(case), wait_seconds(request), headers)
+    view = await awaited(house_of(request), principal, CaseId(case), wait_seconds(request), headers)
     headers["ETag"] = case_etag(view)
     if matches_etag(request, headers["ETag"]):
         return Response(None, HTTPStatus.NOT_MODIFIED, headers)
@@ -215,7 +216,7 @@ async def amend_facts(request: Request, principal: Amender, case: CaseParam) -> 
     view = await intake.amend(house, principal, CaseId(case), raw_facts(amendment.facts))
     headers: dict[str, str] = {}
     if (seconds := wait_seconds(request)) is not None:
-        view = await _awaited(house, principal, CaseId(case), seconds, headers)
+        view = await awaited(house, principal, CaseId(case), seconds, headers)
     return _standing(view, HTTPStatus.OK, headers)
 
 

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
+from arbiter.api.fhir.outcomes import in_dialect
 from arbiter.api.problems import incident_response
 from arbiter.api.security import route_rules
 from arbiter.telemetry import Safe
@@ -66,7 +67,7 @@ class Door:
         except ClientDisconnect:
             log.debug("request %s: the client hung up", reply.request_id)
         except Exception as error:  # noqa: BLE001 - the last answer: whatever failed, no trace leaves the house
-            response = incident_response(error)
+            response = in_dialect(scope["path"], incident_response(error))
             if reply.status is None:
                 await response(inner, receive, reply.send)
         finally:

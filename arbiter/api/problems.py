@@ -20,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter.api.complaints import told
+from arbiter.api.fhir.outcomes import in_dialect
 from arbiter.api.strict_json import (
     BodyTooLargeError,
     BodyTooSlowError,
@@ -214,10 +215,10 @@ def _trail(error: BaseException) -> str:
 # --- FastAPI's own exceptions -------------------------------------------------------------------------------------
 
 
-async def on_arbiter_error(_: Request, error: Exception) -> Response:
+async def on_arbiter_error(request: Request, error: Exception) -> Response:
     """Exception handler for the whole tree of `arbiter.errors`."""
     assert isinstance(error, ArbiterError)
-    return response_for(error)
+    return in_dialect(request.scope["path"], response_for(error))
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
@@ -226,14 +227,15 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
     if status is HTTPStatus.NOT_FOUND:
-        return response_for(NotFoundError())
+        return in_dialect(request.scope["path"], response_for(NotFoundError()))
     detail = status.description.lower().rstrip(".") or status.phrase.lower()
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = allowed_methods(request)
         headers["Allow"] = allowed
         detail = f"expected one of {allowed}"
     slug = status.phrase.lower().replace(" ", "-").replace("'", "")
-    return problem_response(status, slug, status.phrase, detail, headers=headers)
+    response = problem_response(status, slug, status.phrase, detail, headers=headers)
+    return in_dialect(request.scope["path"], response)
 
 
 def allowed_methods(request: Request) -> str:
@@ -248,7 +250,7 @@ def allowed_methods(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-async def on_parameter_error(_: Request, error: Exception) -> Response:
+async def on_parameter_error(request: Request, error: Exception) -> Response:
     """Exception handler for query, path and header parameters that do not fit."""
     assert isinstance(error, RequestValidationError)
     problems = []
@@ -256,4 +258,5 @@ async def on_parameter_error(_: Request, error: Exception) -> Response:
         where, *steps = item["loc"]
         code, detail = told(item)
         problems.append(Problem(f"{where}:{'.'.join(str(step) for step in steps)}", code, detail))
-    return response_for(BadRequestError("a parameter does not fit", tuple(problems)))
+    response = response_for(BadRequestError("a parameter does not fit", tuple(problems)))
+    return in_dialect(request.scope["path"], response)

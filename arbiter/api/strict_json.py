@@ -119,8 +119,9 @@ def _pointer(place: _Place) -> str:
 class _Walk:
     """Turns decoded pairs into dicts and gathers every problem with its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth_limit: int) -> None:
         self.problems: list[Problem] = []
+        self.depth_limit = depth_limit
 
     def value(self, raw: Any, place: _Place, depth: int) -> Json:
         kind = type(raw)
@@ -130,8 +131,8 @@ class _Walk:
                     place, "lone-surrogate", "text must be Unicode: a surrogate came without its pair"
                 )
         elif kind is _Pairs or kind is list:
-            if depth > DEPTH_LIMIT:
-                self.refuse(place, "too-deep", f"expected at most {DEPTH_LIMIT} levels of nesting")
+            if depth > self.depth_limit:
+                self.refuse(place, "too-deep", f"expected at most {self.depth_limit} levels of nesting")
                 return None
             if kind is _Pairs:
                 return self.members(raw, place, depth + 1)
@@ -166,7 +167,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def parse(body: bytes) -> Json:
+def parse(body: bytes, depth_limit: int = DEPTH_LIMIT) -> Json:
     """Return the value that `body` spells.
 
     Raises:
@@ -185,8 +186,8 @@ def parse(body: bytes) -> Json:
         where = f"line {error.lineno} column {error.colno}"
         raise _malformed("syntax", f"expected JSON, {_what(error.msg)} at {where}") from None
     except RecursionError:
-        raise _malformed("too-deep", f"expected at most {DEPTH_LIMIT} levels of nesting") from None
-    walk = _Walk()
+        raise _malformed("too-deep", f"expected at most {depth_limit} levels of nesting") from None
+    walk = _Walk(depth_limit)
     value = walk.value(raw, None, 1)
     if walk.problems:
         raise MalformedJsonError("the body is not acceptable JSON", tuple(walk.problems))
@@ -202,15 +203,21 @@ def _malformed(code: str, detail: str) -> MalformedJsonError:
     return MalformedJsonError("the body is not acceptable JSON", (Problem("", code, detail),))
 
 
-def check_media_type(content_types: list[str], content_encodings: list[str]) -> None:
-    """Accept `application/json`, alone or with `charset=utf-8`, in no content coding; raise otherwise."""
+def check_media_type(
+    content_types: list[str],
+    content_encodings: list[str],
+    media: str = "application/json",
+    parameters: tuple[str, ...] = ("charset=utf-8",),
+) -> None:
+    """Accept `media`, alone or with the parameters named, in no content coding; raise otherwise."""
     if len(content_types) != 1:
-        raise _media("expected one Content-Type header: application/json")
-    media, _, parameters = content_types[0].partition(";")
-    if media.strip().lower() != "application/json":
-        raise _media("expected Content-Type: application/json")
-    if parameters.strip() and parameters.replace(" ", "").replace('"', "").lower() != "charset=utf-8":
-        raise _media("expected no parameter of application/json but charset=utf-8")
+        raise _media(f"expected one Content-Type header: {media}")
+    came, *given = content_types[0].lower().split(";")
+    given = [part.replace(" ", "").replace('"', "") for part in given]
+    if came.strip() != media:
+        raise _media(f"expected Content-Type: {media}")
+    if any(part not in parameters for part in given if part or len(given) > 1):
+        raise _media(f"expected no parameter of {media} but {' and '.join(parameters)}")
     if any(coding.strip().lower() not in {"", "identity"} for coding in content_encodings):
         raise _media("expected a body without Content-Encoding", "header:Content-Encoding")
 
@@ -221,7 +228,13 @@ def _media(detail: str, pointer: str = "header:Content-Type") -> UnsupportedMedi
     )
 
 
-async def read_body(receive: Receive, declared_bytes: str | None, *, unsent: bool = False) -> bytes:
+async def read_body(
+    receive: Receive,
+    declared_bytes: str | None,
+    *,
+    unsent: bool = False,
+    limit_bytes: int = BODY_LIMIT_BYTES,
+) -> bytes:
     """Return a request's whole body, refusing it as soon as it proves too large or too slow.
 
     `declared_bytes` is the Content-Length header, believed only to refuse early; `unsent` says that the client waits
@@ -232,17 +245,17 @@ async def read_body(receive: Receive, declared_bytes: str | None, *, unsent: boo
     """
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            if declared_bytes is not None and declared_bytes.isdecimal() and _exceeds(declared_bytes):
+            if declared_bytes is not None and _exceeds(declared_bytes, limit_bytes):
                 if not unsent:
                     await _discard(receive)
-                raise _too_large()
-            return await _gather(receive)
+                raise _too_large(limit_bytes)
+            return await _gather(receive, limit_bytes)
     except TimeoutError:
         detail = f"expected the whole body within {BODY_TIMEOUT_SECONDS:.0f} seconds"
         raise BodyTooSlowError("the body is too slow", (Problem("", "body-too-slow", detail),)) from None
 
 
-async def _gather(receive: Receive) -> bytes:
+async def _gather(receive: Receive, limit_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -252,10 +265,10 @@ async def _gather(receive: Receive) -> bytes:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         more = message.get("more_body", False)
-        if size > BODY_LIMIT_BYTES:
+        if size > limit_bytes:
             if more:
                 await _discard(receive)
-            raise _too_large()
+            raise _too_large(limit_bytes)
         chunks.append(chunk)
         if not more:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -271,10 +284,10 @@ async def _discard(receive: Receive) -> None:
         left -= len(message.get("body", b"")) or 1
 
 
-def _exceeds(declared: str) -> bool:
-    return len(declared) > len(str(BODY_LIMIT_BYTES)) or int(declared) > BODY_LIMIT_BYTES
+def _exceeds(declared: str, limit_bytes: int) -> bool:
+    return declared.isdecimal() and (len(declared) > len(str(limit_bytes)) or int(declared) > limit_bytes)
 
 
-def _too_large() -> BodyTooLargeError:
-    detail = f"expected at most {BODY_LIMIT_BYTES} bytes"
+def _too_large(limit_bytes: int) -> BodyTooLargeError:
+    detail = f"expected at most {limit_bytes} bytes"
     return BodyTooLargeError("the body is too large", (Problem("", "body-too-large", detail),))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from arbiter.errors import Problem
 from arbiter.model import FactValue, RiskClass
+from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.intake import RawFact
 from arbiter.protocols.positions import Positions
 from arbiter.question import Protocol
@@ -15,6 +16,7 @@ from arbiter.question import Protocol
 PROTOCOL_FILE = "protocol.yaml"
 POLICY_FILE = "policy.yaml"
 EXAMPLES_FILE = "examples.jsonl"
+FHIR_FILE = "fhir.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,16 @@ class LabelledCase:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A checked protocol with what it was made from. `files` holds the exact bytes by file name."""
+    """A checked protocol with what it was made from. `files` holds the exact bytes by file name.
+
+    `fhir` is how a FHIR Bundle becomes the question's facts, or None where the protocol takes none.
+    """
 
     protocol: Protocol
     files: Mapping[str, bytes]
     examples: tuple[LabelledCase, ...]
     positions: Mapping[str, Positions]
+    fhir: FhirMapping | None = None
 
     def locate(self, file: str, pointer: str) -> str:
         """Return `file:line:column` for a JSON pointer into one of the YAML files, for checks made elsewhere.

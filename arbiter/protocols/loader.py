@@ -1,9 +1,10 @@
 """Loads a protocol bundle: bytes in, a frozen and checked `Protocol` out, or every problem with its file and line.
 
-Guarantees: nothing outside the three known files is read; a bundle with any problem yields no protocol; the content
-hash covers `protocol.yaml` and `policy.yaml`, byte for byte, and nothing else. `examples.jsonl` is left out on purpose:
-examples are tests and demonstration, no decision depends on them, and adding one must not make a new protocol. CEL is
-checked by `arbiter.policy`, which reports JSON pointers that `Bundle.locate` turns into lines.
+Guarantees: nothing outside the known files is read; a bundle with any problem yields no protocol; the content hash
+covers `protocol.yaml`, `policy.yaml` and, where there is one, `fhir.yaml` (it decides what the facts are), byte for
+byte, and nothing else. `examples.jsonl` is left out on purpose: examples are tests and demonstration, no decision
+depends on them, and adding one must not make a new protocol. CEL is checked by `arbiter.policy`, which reports JSON
+pointers that `Bundle.locate` turns into lines.
 """
 
 from __future__ import annotations
@@ -20,19 +21,27 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
-from arbiter.protocols.bundle import EXAMPLES_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
+from arbiter.protocols.bundle import EXAMPLES_FILE, FHIR_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
 from arbiter.protocols.checks import Finder, check_policy, check_protocol
 from arbiter.protocols.examples import read_examples
+from arbiter.protocols.fhir.mapping import FhirMapping
+from arbiter.protocols.fhir.mapping_file import FhirFile, check_mapping, freeze_mapping
 from arbiter.protocols.freeze import freeze, freeze_question
 from arbiter.protocols.positions import YamlFile, read_yaml
 from arbiter.protocols.schema import PolicyFile, ProtocolFile, explain
 
 SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
-    {PROTOCOL_FILE: 128 * 1024, POLICY_FILE: 128 * 1024, EXAMPLES_FILE: 4 * 1024 * 1024}
+    {
+        PROTOCOL_FILE: 128 * 1024,
+        POLICY_FILE: 128 * 1024,
+        FHIR_FILE: 128 * 1024,
+        EXAMPLES_FILE: 4 * 1024 * 1024,
+    }
 )
 PROBLEMS_LIMIT: Final = 200
 """As many problems are told at once; a file that is wrong throughout would else answer with megabytes."""
 REQUIRED_FILES: Final = (PROTOCOL_FILE, POLICY_FILE)
+HASHED_FILES: Final = (*REQUIRED_FILES, FHIR_FILE)
 
 _SHIPPED: Final = "arbiter.protocols"
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -59,6 +68,9 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     sound = protocol_part is not None and not protocol_yaml.problems
     question = freeze_question(protocol_part.question) if protocol_part is not None and sound else None
     problems = [*protocol_yaml.problems, *policy_yaml.problems]
+    fhir_yaml = read_yaml(FHIR_FILE, files[FHIR_FILE]) if FHIR_FILE in files else None
+    fhir = None if fhir_yaml is None else _fhir(fhir_yaml, protocol_part if sound else None)
+    problems += [] if fhir_yaml is None else fhir_yaml.problems
     examples = read_examples(files.get(EXAMPLES_FILE, b""), question, problems)
     if problems or protocol_part is None or policy_part is None:
         raise InvalidProtocolError(
@@ -67,12 +79,16 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     protocol = freeze(protocol_part, policy_part, content_hash(files), _sha256(files[POLICY_FILE]))
     kept = {name: bytes(files[name]) for name in SIZE_LIMITS if name in files}
     positions = {PROTOCOL_FILE: protocol_yaml.positions, POLICY_FILE: policy_yaml.positions}
-    return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions))
+    if fhir_yaml is not None:
+        positions[FHIR_FILE] = fhir_yaml.positions
+    return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions), fhir)
 
 
 def content_hash(files: Mapping[str, bytes]) -> str:
     """Return the SHA-256 (hex) over the sorted list of [file name, SHA-256 of its bytes] as canonical JSON."""
-    listed = sorted([name, _sha256(files[name])] for name in REQUIRED_FILES)
+    listed = sorted(
+        [name, _sha256(files[name])] for name in HASHED_FILES if name in files or name in REQUIRED_FILES
+    )
     return _sha256(json.dumps(listed, separators=(",", ":")).encode("ascii"))
 
 
@@ -134,6 +150,15 @@ def _misfit_files(files: Mapping[str, bytes]) -> list[Problem]:
             detail = f"expected at most {SIZE_LIMITS[name]} bytes"
             problems.append(Problem(f"{name}:1:1", "limit", detail))
     return problems
+
+
+def _fhir(read: YamlFile, protocol: ProtocolFile | None) -> FhirMapping | None:
+    """Return the mapping in `fhir.yaml`, or None with its problems noted or where there is no sound protocol."""
+    part = structured(FhirFile, read)
+    if part is None or protocol is None:
+        return None
+    check_mapping(part, protocol, Finder(read.positions, read.problems))
+    return None if read.problems else freeze_mapping(part, protocol)
 
 
 def structured(model: type[_Model], read: YamlFile) -> _Model | None:

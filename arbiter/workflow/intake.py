@@ -148,6 +148,21 @@ async def _take_in(
             assert_never(taken_in)
 
 
+async def repeat_of(
+    house: House, principal: Principal, idempotency_key: str, body: bytes
+) -> Submitted | None:
+    """Return the case that a request with this key made before, or None.
+
+    For doors that turn a request into a submission and may no longer be able to: a repeat is still a repeat.
+
+    Raises:
+        KeyReusedError: the key came before with another body.
+    """
+    key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
+    repeat = await find_repeat(house.store, principal.id, key_mac)
+    return None if repeat is None else _repeated(repeat, house.vault.mac("idempotency-body", body))
+
+
 async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
     """Replace or add facts of an open case; everyone is asked again.
 

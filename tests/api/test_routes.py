@@ -20,6 +20,9 @@ from arbiter.identity.roles import Permission
 from arbiter.workflow.house import House
 
 RULES = """
+POST /fhir/Bundle/$amend-case        cases:amend
+POST /fhir/Bundle/$submit-case       cases:submit
+GET  /fhir/metadata                  public
 GET  /healthz                        public
 GET  /openapi.json                   public
 GET  /readyz                         public
@@ -205,11 +208,16 @@ def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
 
 def test_every_body_is_described_with_an_example(document: dict[str, Any]) -> None:
     posts = [(path, operation) for method, path, operation in operations(document) if method == "post"]
-    assert len(posts) == 10
+    by_fhir = [operation for path, operation in posts if path.startswith("/fhir/")]
+    assert (len(posts), len(by_fhir)) == (12, 2)
+    for operation in by_fhir:
+        assert set(operation["requestBody"]["content"]) == {"application/fhir+json"}
     bare = [path for path, operation in posts if "requestBody" not in operation]
     assert bare == ["/v1/cases/{case}/acknowledge"], "its path says everything"
     posts = [(path, operation) for path, operation in posts if path not in bare]
     for path, operation in posts:
+        if path.startswith("/fhir/"):
+            continue
         assert operation["requestBody"]["required"], path
         name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
         schema = document["components"]["schemas"][name]
@@ -219,7 +227,7 @@ def test_every_body_is_described_with_an_example(document: dict[str, Any]) -> No
 
 def test_problems_and_proofs_of_identity_are_described(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
-        public = path.startswith("/v1/audit") or path in {"/healthz", "/readyz"}
+        public = path.startswith("/v1/audit") or path in {"/healthz", "/readyz", "/fhir/metadata"}
         assert ("security" in operation) is not public, path
         if path.startswith("/v1"):
             problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]

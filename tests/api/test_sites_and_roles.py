@@ -7,6 +7,7 @@ client of another site may see of it.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
@@ -20,6 +21,7 @@ from arbiter.api.security import PUBLIC_RULE, route_rules
 from arbiter.identity.clients import disable_client, register_client
 from arbiter.identity.roles import ROLES, Permission, Role
 from arbiter.workflow.house import House
+from tests.api.bundles import AMEND, MEDIA_TYPE, PARAMETERS, SUBMIT, stable_bundle
 from tests.api.conftest import Caller, fact, new_key, stable_case, token_of
 from tests.conftest import SettableClock
 
@@ -58,6 +60,8 @@ FOREIGN: Mapping[tuple[str, str], int] = {
     ("POST", "/v1/subjects/search"): 200,
     ("POST", "/v1/subjects/merge"): 403,
     ("POST", "/v1/subjects/separate"): 409,
+    ("POST", SUBMIT): 422,
+    ("POST", AMEND): 404,
 }
 
 
@@ -117,8 +121,21 @@ async def call(
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     address = path.replace("{case}", case).replace("{protocol}", "deterioration")
-    body = None if method == "GET" else BODIES.get(path, stable_case())
-    return await http.request(method, address, headers=headers, json=body)
+    if path in {SUBMIT, AMEND}:
+        parameters = {"case": case} if path == AMEND else PARAMETERS
+        headers["Content-Type"] = MEDIA_TYPE
+        body = json.dumps(stable_bundle())
+        return await http.request(method, address, headers=headers, params=parameters, content=body)
+    sent = None if method == "GET" else BODIES.get(path, stable_case())
+    return await http.request(method, address, headers=headers, json=sent)
+
+
+def told(reply: httpx.Response) -> str:
+    """What kind of problem was told, in either dialect."""
+    body = reply.json()
+    if body.get("resourceType") == "OperationOutcome":
+        return str(body["issue"][0]["details"]["coding"][0]["code"])
+    return str(body["type"]).removeprefix("urn:problem-type:arbiter:")
 
 
 @pytest.mark.parametrize(("method", "path", "rule"), GUARDED, ids=str)
@@ -131,7 +148,7 @@ async def test_a_role_may_do_what_the_table_says_and_nothing_else(
             assert reply.status_code not in {401, 403}, role
         else:
             assert reply.status_code == 403, role
-            assert reply.json()["type"] == "urn:problem-type:arbiter:forbidden"
+            assert told(reply) == "forbidden"
 
 
 @pytest.mark.parametrize(("method", "path", "rule"), GUARDED, ids=str)
@@ -154,7 +171,7 @@ async def test_no_token_and_one_that_has_ended_open_nothing(
     for token in (None, matrix.disabled, matrix.expired):
         reply = await call(http, method, path, matrix.case, token)
         assert reply.status_code == 401
-        assert reply.json()["type"] == "urn:problem-type:arbiter:unauthenticated"
+        assert told(reply) == "unauthenticated"
 
 
 async def test_what_needs_no_token_says_nothing_of_a_case(http: httpx.AsyncClient, matrix: Matrix) -> None:
