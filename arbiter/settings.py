@@ -111,11 +111,10 @@ class Settings(BaseSettings):
     `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
     without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
-    without a clinician; in production nothing is until somebody has.
+    without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
+    escalation; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
     `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
     the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
-    `duty` is the file that says who is called about an escalation; `mail_credentials` a file of two lines, user and password;
-    `public_url` where people and systems reach us.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -135,12 +134,12 @@ class Settings(BaseSettings):
     model_server_token_file: Path | None = None
     protocols: Path | None = None
     secure_cookies: bool = True
-    log_level: LogLevel = LogLevel.INFO
     duty: Path | None = None
     mail_server: Annotated[str, AfterValidator(_mail_server)] | None = None
     mail_from: str | None = Field(default=None, pattern=r"^[^\s@<>]{1,64}@[A-Za-z0-9.-]{1,255}$")
     mail_credentials: Path | None = None
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    log_level: LogLevel = LogLevel.INFO
 
     @property
     def may_decide_alone(self) -> bool:

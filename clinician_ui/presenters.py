@@ -147,9 +147,9 @@ class WorkRow:
     waiting: str
     due: Due
     step: str
-    training: bool
     call: str
     acknowledged: bool
+    training: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +194,9 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
         waiting=f"waiting for {duration_words(here.now - item.waiting_since)}",
         due=due(item.due_at, overdue=item.overdue, here=here),
         step=_STEPS.get(item.phase, "") if item.mine else "",
-        training=item.training,
         call=_call_words(item, here) if item.phase is Phase.ESCALATED else "",
         acknowledged=item.acknowledged_by is not None,
+        training=item.training,
     )
 
 

@@ -160,35 +160,6 @@ def test_a_database_password_is_not_in_the_repr(monkeypatch: pytest.MonkeyPatch)
     assert "s3cret" not in repr(read_settings())
 
 
-def test_a_callers_settings_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_client_settings() == ClientSettings(url="http://127.0.0.1:8400", token_file=None)
-    monkeypatch.setenv("ARBITER_URL", "https://arbiter.hospital.example")
-    monkeypatch.setenv("ARBITER_TOKEN_FILE", "/run/secrets/arbiter")
-    settings = read_client_settings()
-    assert settings.url == "https://arbiter.hospital.example"
-    assert settings.token_file == Path("/run/secrets/arbiter")
-
-
-def test_caller_and_service_may_share_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARBITER_URL", "https://arbiter.hospital.example")
-    monkeypatch.setenv("ARBITER_PORT", "9000")
-    assert read_settings().port == 9000
-    assert read_client_settings().url == "https://arbiter.hospital.example"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "nearest"), [("ARBITER_URI", "ARBITER_URL"), ("ARBITER_TOKEN", "ARBITER_TOKEN_FILE")]
-)
-def test_a_callers_misspelt_variable_names_its_neighbour(
-    monkeypatch: pytest.MonkeyPatch, wrong: str, nearest: str
-) -> None:
-    monkeypatch.setenv(wrong, "s3cret")
-    for read in (read_settings, read_client_settings):
-        with pytest.raises(ConfigurationError, match=rf"did you mean {nearest}\?") as caught:
-            read()
-        assert "s3cret" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -227,3 +198,32 @@ def test_half_a_mail_setting_is_refused(monkeypatch: pytest.MonkeyPatch, name: s
 def test_a_public_address_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARBITER_PUBLIC_URL", "https://arbiter.hospital.example/panel/")
     assert read_settings().public_url == "https://arbiter.hospital.example/panel"
+
+
+def test_a_callers_settings_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_client_settings() == ClientSettings(url="http://127.0.0.1:8400", token_file=None)
+    monkeypatch.setenv("ARBITER_URL", "https://arbiter.hospital.example")
+    monkeypatch.setenv("ARBITER_TOKEN_FILE", "/run/secrets/arbiter")
+    settings = read_client_settings()
+    assert settings.url == "https://arbiter.hospital.example"
+    assert settings.token_file == Path("/run/secrets/arbiter")
+
+
+def test_caller_and_service_may_share_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARBITER_URL", "https://arbiter.hospital.example")
+    monkeypatch.setenv("ARBITER_PORT", "9000")
+    assert read_settings().port == 9000
+    assert read_client_settings().url == "https://arbiter.hospital.example"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"), [("ARBITER_URI", "ARBITER_URL"), ("ARBITER_TOKEN", "ARBITER_TOKEN_FILE")]
+)
+def test_a_callers_misspelt_variable_names_its_neighbour(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, nearest: str
+) -> None:
+    monkeypatch.setenv(wrong, "s3cret")
+    for read in (read_settings, read_client_settings):
+        with pytest.raises(ConfigurationError, match=rf"did you mean {nearest}\?") as caught:
+            read()
+        assert "s3cret" not in str(caught.value)

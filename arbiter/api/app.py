@@ -49,8 +49,8 @@ def create_app(house: House) -> FastAPI:
     app.add_middleware(Door, owner=app)
     for router in (
         cases.router,
-        subjects.router,
         notices.router,
+        subjects.router,
         protocols.router,
         audit.router,
         health.router,

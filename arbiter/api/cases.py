@@ -57,8 +57,8 @@ Reader = Annotated[Principal, requires(Permission.CASES_READ)]
 Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
 Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
 Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
-GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
 Acknowledger = Annotated[Principal, requires(Permission.ESCALATIONS_ACKNOWLEDGE)]
+GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
 Retracter = Annotated[Principal, requires(Permission.CASES_RETRACT)]
 
 

@@ -36,10 +36,10 @@ def case_out(view: CaseView) -> CaseOut:
         decided_by=None if view.decided_by is None else view.decided_by.value,
         successor=view.successor,
         entries=view.entries,
-        training=view.training,
         acknowledged=view.acknowledged,
         unattended=view.unattended,
         advice=ADVICE if view.unattended else None,
+        training=view.training,
     )
 
 

@@ -191,10 +191,10 @@ class CaseOut(Out):
                     "decided_by": "panel",
                     "successor": None,
                     "entries": 10,
-                    "training": False,
                     "acknowledged": False,
                     "unattended": False,
                     "advice": None,
+                    "training": False,
                 }
             ]
         }
@@ -219,12 +219,12 @@ class CaseOut(Out):
     decided_by: Literal["panel", "reviewer"] | None
     successor: str | None
     entries: int
-    training: bool
     acknowledged: bool = Field(description="Somebody on duty has answered the call about this escalation.")
     unattended: bool = Field(description="Everybody on the ladder was called and nobody answered in time.")
     advice: str | None = Field(
         description="What the caller must do now, where the house cannot: a local procedure."
     )
+    training: bool
 
 
 class CasePageOut(Out):

@@ -22,9 +22,9 @@ class Permission(StrEnum):
     CASES_CANCEL = "cases:cancel"
     CASES_CONTEST = "cases:contest"
     CASES_RETRACT = "cases:retract"
+    ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     CASES_BREAK_GLASS = "cases:break-glass"
     SUBJECTS_MERGE = "subjects:merge"
-    ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     PROTOCOLS_READ = "protocols:read"
     REVIEW_WORK = "review:work"
     REVIEW_ARBITRATE = "review:arbitrate"
@@ -39,9 +39,9 @@ class Role(StrEnum):
     """A duty in the house."""
 
     INTEGRATION_CLIENT = "integration-client"
+    PAGING_CLIENT = "paging-client"
     PATIENT_INDEX = "patient-index"
     EMERGENCY_ACCESS = "emergency-access"
-    PAGING_CLIENT = "paging-client"
     REVIEWER = "reviewer"
     SENIOR_ARBITER = "senior-arbiter"
     POLICY_AUTHOR = "policy-author"
@@ -65,11 +65,11 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 P.PROTOCOLS_READ,
             }
         ),
+        # A pager answers for whoever carries it, and learns nothing of the case.
+        Role.PAGING_CLIENT: frozenset({P.ESCALATIONS_ACKNOWLEDGE}),
         Role.PATIENT_INDEX: frozenset({P.SUBJECTS_MERGE}),
         # Opens nothing by itself: it lets who may read or review do so at another site, for a reason.
         Role.EMERGENCY_ACCESS: frozenset({P.CASES_BREAK_GLASS}),
-        # A pager answers for whoever carries it, and learns nothing of the case.
-        Role.PAGING_CLIENT: frozenset({P.ESCALATIONS_ACKNOWLEDGE}),
         # No cases:read: a reviewer sees content through a claim, and the panel only after committing an opinion.
         Role.REVIEWER: frozenset({P.REVIEW_WORK, P.ESCALATIONS_ACKNOWLEDGE, P.PROTOCOLS_READ}),
         Role.SENIOR_ARBITER: frozenset(
@@ -85,16 +85,16 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
 CLIENT_ROLES = frozenset(
     {
         Role.INTEGRATION_CLIENT,
+        Role.PAGING_CLIENT,
         Role.PATIENT_INDEX,
         Role.EMERGENCY_ACCESS,
-        Role.PAGING_CLIENT,
         Role.AUDITOR,
         Role.ADMINISTRATOR,
     }
 )
 """Roles a machine may hold; the others are a person's judgement."""
 
-ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PATIENT_INDEX, Role.PAGING_CLIENT}
+ACCOUNT_ROLES = frozenset(Role) - {Role.INTEGRATION_CLIENT, Role.PAGING_CLIENT, Role.PATIENT_INDEX}
 """Roles a person may hold."""
 
 _CASE_CONTENT = frozenset(

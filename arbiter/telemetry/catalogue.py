@@ -124,6 +124,12 @@ ERROR_TYPE = Attribute(
     ),
     "The class of what failed, never its text.",
 )
+CHANNEL = Attribute("arbiter.channel", _words(["mail", "webhook"]), "By which way somebody is told.")
+DELIVERY_OUTCOME = Attribute(
+    "arbiter.delivery.outcome",
+    _words(["sent", "failed", "refused", "gone"]),
+    "What became of one attempt to deliver.",
+)
 GEN_OPERATION = Attribute("gen_ai.operation.name", _words(["chat"]), "What a model was asked to do.")
 GEN_PROVIDER = Attribute("gen_ai.provider.name", _words(["vllm"]), "What serves the model.")
 GEN_MODEL = Attribute(
@@ -145,7 +151,7 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, MEMBER_KIND, MEMBER_STATUS,
     MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
     ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
-    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE,
+    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME,
 )  # fmt: skip
 
 
@@ -328,6 +334,12 @@ CHECKPOINT_SIZE = Metric(
     "arbiter.log.checkpoint.size", _G, "{entry}", (), "Entries under the newest checkpoint."
 )
 CHECKPOINT_AGE = Metric("arbiter.log.checkpoint.age", _G, "s", (), "Since that checkpoint was signed.")
+DELIVERY_ATTEMPTS = Metric(
+    "arbiter.delivery.attempts", _C, "{attempt}", (CHANNEL, DELIVERY_OUTCOME), "Attempts to tell somebody."
+)
+DEAD_LETTERS = Metric(
+    "arbiter.delivery.dead_letters", _C, "{delivery}", (CHANNEL,), "Deliveries that were given up."
+)
 CONNECTIONS = Metric(
     "db.client.connection.count", _G, "{connection}", (POOL, POOL_STATE), "Connections to the database."
 )
@@ -350,5 +362,5 @@ HTTP_SECONDS = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
     OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
-    CHECKPOINT_SIZE, CHECKPOINT_AGE, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    CHECKPOINT_SIZE, CHECKPOINT_AGE, DELIVERY_ATTEMPTS, DEAD_LETTERS, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

@@ -23,6 +23,6 @@ async def acknowledge(house: House, principal: Principal, case: CaseId) -> None:
     try:
         await act(house, principal, case, lambda _dossier, _now: (Acknowledge(principal.id), {}))
     except IllegalMoveError:
-        row = await load_seen_case(house.store, principal, case)
+        row = await load_seen_case(house.store, principal, case, house.clock.now())
         if row.state.ladder.acknowledged_by != principal.id:
             raise

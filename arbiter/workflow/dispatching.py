@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 import httpx
-from opentelemetry import metrics
 
 from arbiter.channels.attempt import Attempt, Failed, Gone, Refused, Sent
 from arbiter.channels.mail import send_mail
@@ -26,6 +25,8 @@ from arbiter.lifecycle import EntryType
 from arbiter.store.endpoints import disable_endpoint
 from arbiter.store.outbox import Claimed, claim_deliveries, mark_delivered, mark_failed
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.telemetry.catalogue import CHANNEL, DEAD_LETTERS, DELIVERY_ATTEMPTS, DELIVERY_OUTCOME
+from arbiter.telemetry.meters import count
 from arbiter.workflow.addressing import Recipient, address_messages
 from arbiter.workflow.house import House
 from arbiter.workflow.notices import notice_of
@@ -52,14 +53,6 @@ POSTPONED = timedelta(minutes=1)
 """When a message that could not be addressed is tried again."""
 
 FINISH_SECONDS = 2.0
-
-_meter = metrics.get_meter("arbiter")
-_attempts = _meter.create_counter(
-    "arbiter.delivery.attempts", description="Attempts to deliver, by channel and outcome"
-)
-_dead = _meter.create_counter(
-    "arbiter.delivery.dead_letters", description="Deliveries that were given up, by channel"
-)
 
 
 def pause_after(attempts: int, dice: bytes) -> timedelta:
@@ -157,7 +150,9 @@ class Dispatcher:
 
     async def _deliver(self, http: httpx.AsyncClient, delivery: Claimed) -> None:
         attempt = await self._attempt(http, delivery)
-        _attempts.add(1, {"channel": delivery.channel, "outcome": type(attempt).__name__.lower()})
+        count(
+            DELIVERY_ATTEMPTS, {CHANNEL: delivery.channel, DELIVERY_OUTCOME: type(attempt).__name__.lower()}
+        )
         now = self.house.clock.now()
         recipient = (delivery.channel, delivery.recipient)
         match attempt:
@@ -223,7 +218,7 @@ class Dispatcher:
 
     async def _give_up(self, delivery: Claimed, fault: str, now: datetime) -> None:
         if await mark_failed(self.house.store, delivery, fault, now, None):
-            _dead.add(1, {"channel": delivery.channel})
+            count(DEAD_LETTERS, {CHANNEL: delivery.channel})
             log.error(
                 "delivery %d of case %s by %s is a dead letter after %d attempts: %s",
                 delivery.id, delivery.message.case, delivery.channel, delivery.attempts, fault,

@@ -198,11 +198,12 @@ def decision_of(dossier: Dossier) -> DecisionView:
 
 
 async def _require_released(house: House, principal: Principal, case: CaseId) -> None:
-    _check_released(await load_seen_case(house.store, principal, case, house.clock.now()))
+    row = await load_seen_case(house.store, principal, case, house.clock.now())
+    _refuse_training(row)
+    _check_released(row)
 
 
 def _check_released(row: CaseRow) -> None:
-    _refuse_training(row)
     if row.state.phase is not Phase.RELEASED:
         raise ConflictError(f"case {row.id} is {row.state.phase}; a decision can be read once it is released")
 

@@ -64,11 +64,11 @@ class WorkItem:
     overdue: bool
     phase: Phase
     mine: bool
-    training: bool = False
     acknowledged_by: str | None = None
     calls_on_at: datetime | None = None
     last_call: bool = False
     unattended: bool = False
+    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,13 +305,13 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapp
         overdue=state.overdue,
         phase=state.phase,
         mine=state.claim is not None and state.claim.reviewer == principal.id,
-        training=state.training,
         acknowledged_by=None
         if ladder.acknowledged_by is None
         else names.get(ladder.acknowledged_by, ladder.acknowledged_by),
         calls_on_at=ladder.until,
         last_call=ladder.rung + 1 >= len(ladder.waits),
         unattended=ladder.unattended,
+        training=state.training,
     )
 
 

@@ -104,7 +104,7 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         decided_by=state.decided_by if settled else None,
         successor=state.successor,
         entries=row.seq + 1,
-        training=state.training,
         acknowledged=state.ladder.acknowledged_by is not None,
         unattended=state.ladder.unattended,
+        training=state.training,
     )

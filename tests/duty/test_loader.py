@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from arbiter.duty.loader import SIZE_LIMIT, load_duty, read_duty
 from arbiter.errors import ConfigurationError, InvalidDutyError
 from arbiter.model import RiskClass
+from arbiter.protocols.loader import read_shipped, shipped
 from tests.duty.small import DUTY, line_of, spoiled
 
 # (text that stands once in the file, what replaces it, lines below the text, words of the refusal)
@@ -106,3 +108,12 @@ def test_a_file_that_is_missing_or_endless_stops_the_start(tmp_path: Path) -> No
         read_duty(tmp_path / "duty.yaml")
     (tmp_path / "duty.yaml").write_bytes(DUTY)
     assert read_duty(tmp_path / "duty.yaml").groups.keys() == {"outreach", "registrar"}
+
+
+def test_the_duty_file_that_the_readme_shows_calls_somebody_for_every_shipped_protocol() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    (shown,) = (found for found in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "ladders:" in found)
+    duty = load_duty("duty.yaml", shown.encode())
+    groups = {read_shipped(name).protocol.duty_group for name in shipped()}
+    assert groups
+    assert all(duty.knows(group) for group in groups)

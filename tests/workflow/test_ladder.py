@@ -18,6 +18,7 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId, RiskClass
+from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.workflow import reading, review
@@ -57,7 +58,7 @@ groups:
         - {{days: [mon, tue, wed, thu, fri, sat, sun], from: 08:00, to: 20:00, contacts: [day]}}
         - {{days: [mon, tue, wed, thu, fri, sat, sun], from: 20:00, to: 08:00, contacts: [night]}}
 ladders:
-  - duty_groups: [critical-care-outreach, anticoagulation-clinic, preoperative-assessment]
+  - duty_groups: [{called}]
     routine: &none
       - {{group: outreach, acknowledge_within: PT1H}}
     urgent:
@@ -68,6 +69,11 @@ ladders:
       - {{group: outreach, acknowledge_within: PT3M}}
 """.replace(" &none", "")
 NO_PAGER = "we_aaaaaaaaaaaaaaaa"
+CALLED = ", ".join(sorted({read_shipped(name).protocol.duty_group for name in shipped()}))
+
+
+def duty_file(pager: str = NO_PAGER, called: str = CALLED) -> str:
+    return DUTY.format(pager=pager, called=called)
 
 
 @dataclass
@@ -118,10 +124,10 @@ async def a_ward(tmp_path: Path, database: Database, **more: Any) -> AsyncIterat
             **more,
         )
         # Endpoints are registered before the file can name them.
-        file.write_text(DUTY.format(pager=NO_PAGER))
+        file.write_text(duty_file())
         async with a_house(data, database, clock, running=False, settings=settings) as house:
             registered = await register_endpoint(house, pager.url, duty_group="outreach")
-            file.write_text(DUTY.format(pager=registered.id))
+            file.write_text(duty_file(registered.id))
             pager.secret, pager.simulated_time = registered.secret, True
             client, _ = await a_client(house)
             hook = await register_endpoint(house, requester.url, client=client.id)
@@ -305,7 +311,7 @@ async def test_a_start_without_a_ladder_for_a_protocols_group_is_refused(
     tmp_path: Path, database: Database
 ) -> None:
     file = tmp_path / "duty.yaml"
-    file.write_text(DUTY.format(pager=NO_PAGER).replace("[critical-care-outreach]", "[somebody-else]"))
+    file.write_text(duty_file(called="somebody-else"))
     settings = Settings(data=tmp_path / "data", workers=False, duty=file)
     with pytest.raises(ConfigurationError, match=r"no ladder for duty group .*critical-care-outreach"):
         async with a_house(tmp_path / "data", database, running=False, settings=settings):
@@ -316,7 +322,7 @@ async def test_a_start_that_could_not_mail_whom_it_is_to_mail_is_refused(
     tmp_path: Path, database: Database
 ) -> None:
     file = tmp_path / "duty.yaml"
-    file.write_text(DUTY.format(pager=NO_PAGER))
+    file.write_text(duty_file())
     settings = Settings(data=tmp_path / "data", workers=False, duty=file)
     with pytest.raises(ConfigurationError, match="ARBITER_MAIL_SERVER is not set"):
         async with a_house(tmp_path / "data", database, running=False, settings=settings):

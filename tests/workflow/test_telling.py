@@ -183,13 +183,17 @@ async def test_a_training_case_is_told_to_nobody(tmp_path: Path, database: Datab
     async with a_post(tmp_path, database) as post, a_receiver() as receiver:
         client, _ = await a_client(post.house)
         await subscribed(post.house, receiver, client)
-        made = replace(submission(post.house.clock.now(), **EXCLUDED), training=True)
-        case = (await intake.submit(post.house, client, made, "key-1", b"body")).case
-        calm = replace(submission(post.house.clock.now()), training=True)
-        decided = (await intake.submit(post.house, client, calm, "key-2", b"body")).case
-        await settle(post.house)
-        await closing.cancel(post.house, client, case, "no longer needed")
-        await closing.retract(post.house, client, decided, "entered in error")
+        cases = []
+        for number, changes in enumerate((EXCLUDED, {})):
+            practice = replace(submission(post.clock.now(), **changes), training=True)
+            made = await intake.submit(post.house, client, practice, f"key-{number}", b"%d" % number)
+            cases.append(made.case)
+        await post.house.errands.finish(10)
+        await post.house.sealer.round()
+        phases = [(await reading.view_case(post.house, client, case)).phase.value for case in cases]
+        assert phases == ["escalated", "released"]
+        await closing.cancel(post.house, client, cases[0], "no longer needed")
+        await closing.retract(post.house, client, cases[1], "entered in error")
         await post.go()
         assert receiver.arrived == []
         assert (await notices_after(post.house, client, 0, 50)).notices == ()
