@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import zoneinfo
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +35,14 @@ def _postgresql(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
+def _time_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("expected the name of a time zone, such as Europe/London") from None
+    return name
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
 
@@ -42,7 +52,8 @@ class Settings(BaseSettings):
     `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
     without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
-    without a clinician; in production nothing is until somebody has.
+    without a clinician; in production nothing is until somebody has. `downtime_advice` is what the pages tell people to do
+    while the database does not answer; `time_zone` is the zone of the times on the pages, the machine's where it is None.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -59,11 +70,22 @@ class Settings(BaseSettings):
     capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     secure_cookies: bool = True
+    downtime_advice: str = Field(
+        default="Follow your local downtime procedure for decisions that Arbiter takes part in.",
+        min_length=3,
+        max_length=1000,
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
 
     @property
     def may_decide_alone(self) -> bool:
         """True when a panel's verdict may become a decision without a clinician."""
         return self.mode is Mode.DEMONSTRATION or self.automatic_decisions_approved_by is not None
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone in which people are shown times; None is the zone this machine is set to."""
+        return None if self.time_zone is None else zoneinfo.ZoneInfo(self.time_zone)
 
     @model_validator(mode="after")
     def _owner_needs_a_server(self) -> Settings:
