@@ -69,7 +69,7 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
     serving = asyncio.create_task(_serve(server))
     try:
         await _until_started(server, serving, settings)
-        async with _written(downtime):
+        async with written(downtime):
             yield stop
     finally:
         server.should_exit = True
@@ -77,7 +77,7 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
 
 
 @asynccontextmanager
-async def _written(downtime: DowntimeFile) -> AsyncIterator[None]:
+async def written(downtime: DowntimeFile) -> AsyncIterator[None]:
     """Keep the list for a downtime written while the block runs, and write it once more for the time after."""
     writing = asyncio.create_task(keep_up("writing the downtime list", downtime.keep_writing))
     try:

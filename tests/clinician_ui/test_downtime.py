@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import stat
-from collections.abc import Iterator
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import psycopg
 import pytest
 
+import clinician_ui.downtime
 from arbiter.identity.sites import add_site
 from arbiter.model import RiskClass
+from arbiter.serving import written
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.downtime import everything_waiting
+from arbiter.workflow.standing_work import keep_up
 from clinician_ui.downtime import NAME, DowntimeFile
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import ORIGIN, SUBJECT, Browser, Ward
@@ -28,9 +35,21 @@ from tests.clinician_ui.test_sites_and_roles import BODIES, GUARDED
 from tests.conftest import an_outage
 from tests.houses import PASSWORD
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
+]
 
 ADVICE = "Follow your local downtime procedure"
+
+
+@pytest.fixture(autouse=True)
+def cut_off_connections_are_put_away() -> Iterator[None]:
+    """What was in use when the engine replaced its pool is closed by the collector, which warns: here, and not later."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
@@ -47,10 +66,13 @@ async def without_a_database(ward: Ward, kept: DowntimeFile, login: str = "anna"
     return browser
 
 
-@pytest.fixture
-def outage(server: EmbeddedPostgres, module_database: Database) -> Iterator[None]:
-    with an_outage(server, module_database):
+@asynccontextmanager
+async def no_database(ward: Ward, server: EmbeddedPostgres, database: Database) -> AsyncIterator[None]:
+    """The database is away while the block runs; afterwards what was cut off is replaced before anybody meets it."""
+    with an_outage(server, database):
         yield
+    await ward.house.store.engine.dispose()
+    await ward.house.store._pool.check()
 
 
 # --- the page ------------------------------------------------------------------------------------------------------
@@ -62,7 +84,7 @@ async def test_without_a_database_every_page_is_a_calm_503(
     case = await ward.case()
     await downtime.write()
     browser = await without_a_database(ward, downtime)
-    with an_outage(server, module_database):
+    async with no_database(ward, server, module_database):
         for method, path in GUARDED:
             address = path.replace("{case}", case)
             sent = BODIES.get(path, {})
@@ -85,7 +107,7 @@ async def test_a_log_in_without_a_database_is_answered_as_calmly(
     browser = await without_a_database(ward, downtime)
     browser.http.cookies.clear()
     await browser.get("/login")
-    with an_outage(server, module_database):
+    async with no_database(ward, server, module_database):
         answer = await browser.send("/login", login="anna", password=PASSWORD)
     assert answer.status_code == 503
     assert ADVICE in answer.text
@@ -98,7 +120,7 @@ async def test_the_page_tells_a_number_and_its_time_and_before_there_is_one_noth
 ) -> None:
     browser = await without_a_database(ward, downtime)
     for _ in range(2):
-        with an_outage(server, module_database):
+        async with no_database(ward, server, module_database):
             page = unescape((await browser.get("/work")).text)
         told = re.search(r"last seen, at [^<]*, <strong>(.*?)</strong> waited", page)
         if downtime.last_seen is None:
@@ -253,8 +275,9 @@ async def test_without_a_database_the_file_stays_as_it_was(
     await ward.case()
     await downtime.write()
     before = downtime.path.read_bytes()
-    with an_outage(server, module_database), pytest.raises(Exception, match="does not answer"):
-        await downtime.write()
+    async with no_database(ward, server, module_database):
+        with pytest.raises(Exception, match="does not answer"):
+            await downtime.write()
     assert downtime.path.read_bytes() == before
     assert downtime.last_seen is not None
 
@@ -275,3 +298,61 @@ async def test_a_site_without_cases_has_no_sheet(ward: Ward, downtime: DowntimeF
     await add_site(ward.house.identities, "empty", "Empty Hospital")
     await downtime.write()
     assert "Empty Hospital" not in downtime.path.read_text("utf-8")
+
+
+# --- kept written --------------------------------------------------------------------------------------------------
+
+
+async def there(path: Path) -> None:
+    for _ in range(100):
+        if path.is_file():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{path} was not written in time")
+
+
+async def test_a_writer_that_fails_is_logged_and_tries_again(
+    ward: Ward, downtime: DowntimeFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    downtime.path.unlink(missing_ok=True)
+    downtime.path.mkdir()
+    writing = asyncio.create_task(keep_up("writing the downtime list", downtime.keep_writing))
+    try:
+        while "writing the downtime list has failed and is begun again" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        downtime.path.rmdir()
+        await there(downtime.path)
+    finally:
+        writing.cancel()
+        await asyncio.wait({writing})
+
+
+async def test_the_list_is_written_anew_for_as_long_as_the_doors_are_open(
+    ward: Ward, downtime: DowntimeFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert clinician_ui.downtime.EVERY_SECONDS == 60.0
+    monkeypatch.setattr("clinician_ui.downtime.EVERY_SECONDS", 0.05)
+    async with written(downtime):
+        for _ in range(2):
+            downtime.path.unlink(missing_ok=True)
+            await there(downtime.path)
+
+
+async def test_closing_the_doors_leaves_a_list_of_that_moment(ward: Ward, downtime: DowntimeFile) -> None:
+    async with written(downtime):
+        await there(downtime.path)
+        case = await ward.case()
+        assert case not in downtime.path.read_text("utf-8")
+    assert case in downtime.path.read_text("utf-8")
+
+
+async def test_a_last_list_that_cannot_be_written_keeps_no_door_open(
+    ward: Ward, downtime: DowntimeFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with written(downtime):
+        await there(downtime.path)
+        downtime.path.unlink()
+        downtime.path.mkdir()
+    downtime.path.rmdir()
+    assert "the downtime list was not written a last time" in caplog.text
+    assert [path.name for path in downtime.path.parent.glob(f".{NAME}*")] == []

@@ -26,7 +26,7 @@ from arbiter.store.embedded import EmbeddedPostgres
 from clinician_ui.assets import STATIC
 from clinician_ui.downtime import DowntimeFile
 from tests.clinician_ui.conftest import SUBJECT, Facts, Ward, missing_tool
-from tests.conftest import an_outage
+from tests.clinician_ui.test_downtime import no_database
 from tests.houses import PASSWORD
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -416,7 +416,7 @@ async def test_a_lost_database_is_a_page_fit_to_read(
 ) -> None:
     async with visit(chromium, address) as visited:
         await log_in(visited)
-        with an_outage(server, module_database):
+        async with no_database(ward, server, module_database):
             await visited.go("/work")
             await expect(visited.page.get_by_role("heading", level=1)).to_have_text(
                 "Arbiter cannot be used just now"
