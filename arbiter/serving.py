@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,16 +16,21 @@ from arbiter.errors import ConfigurationError
 from arbiter.settings import Settings
 from arbiter.telemetry.requests import observed
 from arbiter.workflow.house import House
+from arbiter.workflow.standing_work import keep_up
+from clinician_ui.downtime import DowntimeFile
 from clinician_ui.pages import create_pages
 
+log = logging.getLogger(__name__)
+
 DRAIN_SECONDS = 5
+LAST_LIST_SECONDS = 3.0
 
 REST_PATHS = ("/v1/", "/fhir/", "/healthz", "/readyz", "/openapi.json")
 
 
-def build_app(house: House) -> ASGIApp:
-    """Return the application with every door."""
-    rest, pages = create_app(house), create_pages(house)
+def build_app(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
+    """Return the application with every door; `downtime` is the list that somebody keeps writing."""
+    rest, pages = create_app(house), create_pages(house, downtime)
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         door = rest if scope["path"].startswith(REST_PATHS) else pages
@@ -48,8 +54,9 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
     Raises:
         ConfigurationError: when the address is taken.
     """
+    downtime = DowntimeFile(house)
     config = uvicorn.Config(
-        build_app(house),
+        build_app(house, downtime),
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -63,10 +70,27 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
     serving = asyncio.create_task(_serve(server))
     try:
         await _until_started(server, serving, settings)
-        yield stop
+        async with written(downtime):
+            yield stop
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def written(downtime: DowntimeFile) -> AsyncIterator[None]:
+    """Keep the list for a downtime written while the block runs, and write it once more for the time after."""
+    writing = asyncio.create_task(keep_up("writing the downtime list", downtime.keep_writing))
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.wait({writing})
+        try:
+            await asyncio.wait_for(downtime.write(), LAST_LIST_SECONDS)
+        except Exception:
+            # The one of a minute ago stays; nothing may keep the doors from closing.
+            log.exception("the downtime list was not written a last time")
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import zoneinfo
+from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -60,6 +62,14 @@ def _public_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("expected an https:// or http:// URL")
     return url.rstrip("/")
+
+
+def _time_zone(name: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("expected the name of a time zone, such as Europe/London") from None
+    return name
 
 
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
@@ -115,6 +125,8 @@ class Settings(BaseSettings):
     escalation; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
     `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
     the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
+    `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
+    times on the pages, the machine's where it is None.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -140,11 +152,22 @@ class Settings(BaseSettings):
     mail_credentials: Path | None = None
     public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     log_level: LogLevel = LogLevel.INFO
+    downtime_advice: str = Field(
+        default="Follow your local downtime procedure for decisions that Arbiter takes part in.",
+        min_length=3,
+        max_length=1000,
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
 
     @property
     def may_decide_alone(self) -> bool:
         """True when a panel's verdict may become a decision without a clinician."""
         return self.mode is Mode.DEMONSTRATION or self.automatic_decisions_approved_by is not None
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The zone in which people are shown times; None is the zone this machine is set to."""
+        return None if self.time_zone is None else zoneinfo.ZoneInfo(self.time_zone)
 
     @model_validator(mode="after")
     def _owner_needs_a_server(self) -> Settings:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from arbiter.errors import ConfigurationError
 
 STATIC = Path(__file__).parent / "static"
-NEEDED = frozenset({"arbiter.css", "pages.js", "work-list.js", "favicon.svg"})
+NEEDED = frozenset({"arbiter.css", "paper.css", "pages.js", "work-list.js", "favicon.svg"})
 _ADVICE = "run `make assets` to build them"
 
 
@@ -25,6 +25,10 @@ class Assets:
     def address(self, name: str) -> str:
         """Return the path under which an asset is served; raise KeyError for one that was not built."""
         return f"/static/{self.names[name]}"
+
+    def content(self, name: str) -> str:
+        """Return an asset's text, for what must stand alone; raise KeyError for one that was not built."""
+        return (self.folder / self.names[name]).read_text(encoding="utf-8")
 
 
 def require_built(folder: Path = STATIC) -> Assets:

@@ -1,4 +1,4 @@
-// Builds static/: one style sheet, two scripts and the images, each named by its content's hash, and a manifest that
+// Builds static/: two style sheets, two scripts and the images, each named by its content's hash, and a manifest that
 // maps plain names to hashed ones. Everything comes from node_modules and this folder; nothing is fetched.
 
 import { createHash } from "node:crypto";
@@ -15,8 +15,8 @@ const target = join(here, "static");
 // Ignored by git, so that a build that fails leaves nothing behind to be committed.
 const staging = join(here, "node_modules", `.static-${process.pid}`);
 
-async function styles() {
-  const compiled = await compileAsync(join(here, "styles", "arbiter.scss"), {
+async function styles(name) {
+  const compiled = await compileAsync(join(here, "styles", name), {
     loadPaths: [join(here, "node_modules")],
     style: "compressed",
     quietDeps: true,
@@ -25,7 +25,7 @@ async function styles() {
   return compiled.css;
 }
 
-// The pages promise to fetch nothing from elsewhere: whatever the style sheet refers to must be one of the design
+// The pages promise to fetch nothing from elsewhere: whatever a style sheet refers to must be one of the design
 // system's own icons, and travels along; any other address stops the build.
 async function icons(css) {
   const found = {};
@@ -53,14 +53,15 @@ async function script(name) {
 
 async function main() {
   const contents = {
-    "arbiter.css": await styles(),
+    "arbiter.css": await styles("arbiter.scss"),
+    "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
     "work-list.js": await script("work-list.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),
   };
   await rm(staging, { recursive: true, force: true });
   await mkdir(staging);
-  for (const [name, content] of Object.entries(await icons(contents["arbiter.css"]))) {
+  for (const [name, content] of Object.entries(await icons(contents["arbiter.css"] + contents["paper.css"]))) {
     await writeFile(join(staging, name), content);
   }
   const manifest = {};

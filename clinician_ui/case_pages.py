@@ -29,6 +29,9 @@ SEAL_LOOK_SECONDS = 0.1
 
 _FORMS = ("opinion", "reveal", "sign", "renew", "hand-back")
 
+_UNCHANGED = "opinion=unchanged"
+"""Said in the address to which another opinion leads that came when one was locked already."""
+
 _WRONG_PASSWORD = (Mistake("password", "The password is wrong, or your account is locked for now"),)
 _NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
 
@@ -65,7 +68,8 @@ class CasePages:
             await review.signed_case(self._house, visitor.principal, case)
             return see(f"/cases/{case}/done")
         if item.mine:
-            return await self._show_mine(visitor, case, item.phase, Draft(), ())
+            unchanged = request.url.query == _UNCHANGED
+            return await self._show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
         if item.phase is Phase.ESCALATED:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         raise ConflictError(f"case {case} is held by somebody else")
@@ -86,7 +90,8 @@ class CasePages:
             await asyncio.sleep(SEAL_LOOK_SECONDS)
             decision = await review.signed_case(self._house, visitor.principal, case)
         done = None if decision is None else done_page(decision, await self._desk.here())
-        return self._desk.page("done", visitor, case=case, done=done)
+        training = (await review.standing(self._house, visitor.principal, case)).training
+        return self._desk.page("done", visitor, case=case, done=done, training=training)
 
     # --- doing ---------------------------------------------------------------------------------------------------
 
@@ -102,6 +107,8 @@ class CasePages:
             await review.commit_opinion(self._house, visitor.principal, case, own)
         except ConflictError:
             await self._unless_past(visitor, case, {Phase.OPINION_COMMITTED, Phase.REVEALED})
+            if not await review.is_committed(self._house, visitor.principal, case, own):
+                return see(f"/cases/{case}?{_UNCHANGED}")
         return see(f"/cases/{case}")
 
     async def reveal(self, request: Request) -> Response:
@@ -168,7 +175,14 @@ class CasePages:
             raise IllegalMoveError(f"case {case} is not this reviewer's to move so")
 
     async def _show_mine(
-        self, visitor: Visitor, case: CaseId, phase: Phase, draft: Draft, mistakes: tuple[Mistake, ...]
+        self,
+        visitor: Visitor,
+        case: CaseId,
+        phase: Phase,
+        draft: Draft,
+        mistakes: tuple[Mistake, ...],
+        *,
+        unchanged: bool = False,
     ) -> Response:
         match phase:
             case Phase.CLAIMED:
@@ -176,9 +190,9 @@ class CasePages:
             case Phase.OPINION_COMMITTED:
                 blind = await review.open_case(self._house, visitor.principal, case)
                 page = case_page(blind, await self._desk.here())
-                return self._desk.page("case_locked", visitor, page=page)
+                return self._desk.page("case_locked", visitor, page=page, unchanged=unchanged)
             case Phase.REVEALED:
-                return await self._revealed(visitor, case, draft, mistakes)
+                return await self._revealed(visitor, case, draft, mistakes, unchanged=unchanged)
             case _:
                 raise ConflictError(f"case {case} is {phase}")
 
@@ -199,7 +213,13 @@ class CasePages:
         )
 
     async def _revealed(
-        self, visitor: Visitor, case: CaseId, draft: Draft, mistakes: tuple[Mistake, ...]
+        self,
+        visitor: Visitor,
+        case: CaseId,
+        draft: Draft,
+        mistakes: tuple[Mistake, ...],
+        *,
+        unchanged: bool = False,
     ) -> Response:
         item = await self._item(visitor, case)
         # A form must not reveal: only a case that is revealed already is read here.
@@ -219,6 +239,7 @@ class CasePages:
             meaning=MEANING,
             signed_at=moment(here.now, here),
             zone=here.zone_name,
+            unchanged=unchanged,
             draft=draft,
             mistakes=mistakes,
             errors=beside(mistakes),

@@ -13,12 +13,16 @@ from starlette.responses import RedirectResponse, Response
 from arbiter.errors import ArbiterError, NotFoundError
 from arbiter.model import CaseId
 from arbiter.workflow.house import House
+from clinician_ui.downtime import DowntimeFile
 from clinician_ui.forms import Fields, Mistake, read_fields
+from clinician_ui.paper import full_time
 from clinician_ui.presenters import Here
 from clinician_ui.rendering import NO_STORE, Renderer
 from clinician_ui.session import Doorkeeper, Visitor
 
 log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30
 
 _CASE_ID = re.compile(r"c_[a-z2-7]{1,64}", re.ASCII)
 """What an address may name: anything else could be a patient's number, and is not repeated in a redirect."""
@@ -65,6 +69,7 @@ class Desk:
     house: House
     door: Doorkeeper
     renderer: Renderer
+    downtime: DowntimeFile
 
     async def form(self, request: Request) -> tuple[Visitor, Fields]:
         """Return who sent this form and its fields, once both are proven.
@@ -79,11 +84,32 @@ class Desk:
 
     async def here(self) -> Here:
         """Return where and when a page is read."""
-        return Here(self.house.clock.now(), dict(await self.house.identities.sites()))
+        sites = dict(await self.house.identities.sites())
+        return Here(self.house.clock.now(), sites, self.house.settings.zone)
 
     def page(self, name: str, visitor: Visitor | None, status: int = 200, **values: Any) -> Response:
         """Return a page with its visitor in the header."""
         return self.renderer.page(name, status, visitor=visitor, **values)
+
+    def downtime_page(self, request: Request) -> Response:
+        """Return the page for when the database does not answer.
+
+        Nobody is proven to be logged in then, so it tells one number for all sites together and no case.
+        """
+        seen = self.downtime.last_seen
+        here = Here(self.house.clock.now(), {}, self.house.settings.zone)
+        page = self.page(
+            "downtime",
+            None,
+            503,
+            advice=self.house.settings.downtime_advice,
+            sent=request.method == "POST",
+            seen_at=None if seen is None else full_time(seen.at, here),
+            waited="no case" if seen is None or not seen.cases else _cases(len(seen.cases)),
+            zone=here.zone_name,
+        )
+        page.headers["Retry-After"] = str(RETRY_SECONDS)
+        return page
 
     async def error_page(self, request: Request, status: int) -> Response:
         """Return the page of an error; the name in its header is best effort, for it is shown whatever fails."""
@@ -100,12 +126,20 @@ class Desk:
         return self.page("error", visitor, status, heading=heading, sentences=sentences)
 
 
+def _cases(number: int) -> str:
+    return "1 case" if number == 1 else f"{number} cases"
+
+
 def case_in(request: Request) -> CaseId:
     """Return the case that an address names; raise NotFoundError when no case can have that id."""
-    case = request.path_params["case"]
-    if not _CASE_ID.fullmatch(case):
+    return case_id(request.path_params["case"])
+
+
+def case_id(text: str) -> CaseId:
+    """Return what somebody gave as a case's id; raise NotFoundError when no case can have that id."""
+    if not _CASE_ID.fullmatch(text):
         raise NotFoundError("no case has such an id")
-    return CaseId(case)
+    return CaseId(text)
 
 
 def see(path: str) -> Response:

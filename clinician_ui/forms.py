@@ -141,6 +141,13 @@ class SignForm(_Strict):
     password: str = Field(default="", max_length=1024)
 
 
+class GlassForm(_Strict):
+    """The case of another site to open, and why."""
+
+    case: str = Field(default="", max_length=200)
+    reason: Text = ""
+
+
 def check_log_in(fields: Fields) -> Checked[LogInForm]:
     """Check a log-in; the field `next` is checked where it is used."""
     return _check(
@@ -169,6 +176,16 @@ def check_signature(fields: Fields) -> Checked[SignForm]:
         fields,
         (not only_value(fields, "option"), Mistake("option", "Select your decision")),
         (not only_value(fields, "password"), Mistake("password", "Enter your password to sign")),
+    )
+
+
+def check_glass(fields: Fields) -> Checked[GlassForm]:
+    """Check whether there is an id and a reason; whether there is such a case is the workflow's to say."""
+    return _check(
+        GlassForm,
+        fields,
+        (_blank(fields, "case"), Mistake("case", "Enter the id of the case")),
+        (_blank(fields, "reason"), Mistake("reason", "Give the reason: it goes into the log")),
     )
 
 

@@ -7,7 +7,7 @@ the house become pages in the same style. What a page shows is decided by the wo
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -15,7 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,10 +28,13 @@ from arbiter.errors import (
     UnauthenticatedError,
 )
 from arbiter.settings import Mode
+from arbiter.workflow.downtime import OUTAGES
 from arbiter.workflow.house import House
 from clinician_ui.assets import Assets, require_built
 from clinician_ui.case_pages import CasePages
 from clinician_ui.desk import Desk
+from clinician_ui.downtime import DowntimeFile
+from clinician_ui.glass_pages import GlassPages
 from clinician_ui.log_in_pages import LogInPages
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.session import Doorkeeper, log_in_address
@@ -44,27 +47,26 @@ Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
-def create_pages(house: House) -> ASGIApp:
-    """Return the pages as an ASGI application to be mounted at `/`.
+def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
+    """Return the pages as an ASGI application to be mounted at `/`; `downtime` is the list that somebody keeps writing.
 
     Raises:
         ConfigurationError: when the browser assets are not built.
     """
     assets = require_built()
     renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
-    desk = Desk(house, Doorkeeper(house), renderer)
-    log_in, work, cases = LogInPages(desk), WorkPages(desk), CasePages(desk)
+    desk = Desk(house, Doorkeeper(house), renderer, downtime or DowntimeFile(house))
     application = Starlette(
-        routes=[
-            Route("/", _home),
-            *log_in.routes(),
-            *work.routes(),
-            *cases.routes(),
-            Mount("/static", _static(assets), name="static"),
-        ],
+        routes=[*page_routes(desk), Mount("/static", _static(assets), name="static")],
         exception_handlers=_error_pages(desk),
     )
     return _SecurityHeaders(application)
+
+
+def page_routes(desk: Desk) -> Sequence[BaseRoute]:
+    """Return every route that answers with a page."""
+    parts = (LogInPages(desk), WorkPages(desk), GlassPages(desk), CasePages(desk))
+    return (Route("/", _home, methods=["GET"]), *(route for part in parts for route in part.routes()))
 
 
 async def _home(_request: Request) -> Response:
@@ -117,6 +119,11 @@ def _error_pages(desk: Desk) -> Mapping[type[Exception], Handler]:
             log.error("%s %s: %s", request.method, type(error).__name__, error)
         return await desk.error_page(request, status)
 
+    async def outage(request: Request, error: Exception) -> Response:
+        # Never the error's text, which may quote a row.
+        log.error("%s while the database does not answer: %s", request.method, type(error).__name__)
+        return desk.downtime_page(request)
+
     async def http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         return await desk.error_page(request, status)
@@ -124,6 +131,7 @@ def _error_pages(desk: Desk) -> Mapping[type[Exception], Handler]:
     return {
         UnauthenticatedError: unauthenticated,
         ArbiterError: house_error,
+        **dict.fromkeys(OUTAGES, outage),
         HTTPException: http_error,
         Exception: http_error,
     }

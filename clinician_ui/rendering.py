@@ -70,5 +70,8 @@ class Renderer:
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return the page `name` (a template without its suffix) as a response that nobody keeps."""
-        content = self._environment.get_template(f"{name}.jinja").render(**values)
-        return HTMLResponse(content, status_code=status, headers=dict(NO_STORE))
+        return HTMLResponse(self.text(name, **values), status_code=status, headers=dict(NO_STORE))
+
+    def text(self, name: str, **values: Any) -> str:
+        """Return a template as text, for what is not sent to a browser."""
+        return self._environment.get_template(f"{name}.jinja").render(**values)

@@ -26,7 +26,7 @@ from arbiter.workflow.house import House
 from clinician_ui.forms import CSRF_FIELD, Fields, only_value
 
 HOME = "/work"
-_LOCAL = re.compile(r"/work|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
+_LOCAL = re.compile(r"/work(?:/print)?|/glass|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
 _LONGEST_TOKEN = 128
 
 

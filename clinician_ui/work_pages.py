@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.workflow import acknowledging, review
 from clinician_ui.desk import Desk, case_in, see
+from clinician_ui.glass_pages import may_break_glass
+from clinician_ui.paper import paper_list
 from clinician_ui.presenters import work_page
 
 
@@ -26,6 +28,7 @@ class WorkPages:
         return (
             Route("/work", self.show, methods=["GET"]),
             Route("/work/list", self.refresh, methods=["GET"]),
+            Route("/work/print", self.print, methods=["GET"]),
             Route("/work/{case}/claim", self.claim, methods=["POST"]),
             Route("/work/{case}/acknowledge", self.acknowledge, methods=["POST"]),
         )
@@ -38,6 +41,12 @@ class WorkPages:
         """Return the list alone, for the open page to take in."""
         return await self._list(request, "work_list", acting=False)
 
+    async def print(self, request: Request) -> Response:
+        """Show the list as it goes on paper."""
+        visitor = await self._desk.door.visitor(request)
+        items = await review.work_list(self._desk.house, visitor.principal)
+        return self._desk.page("work_print", visitor, page=paper_list(items, await self._desk.here()))
+
     async def claim(self, request: Request) -> Response:
         """Claim a case and go to it; claiming one's own case again does nothing."""
         visitor, _ = await self._desk.form(request)
@@ -45,8 +54,9 @@ class WorkPages:
         try:
             await review.claim(self._desk.house, visitor.principal, case)
         except ConflictError:
-            items = await review.work_list(self._desk.house, visitor.principal)
-            if not any(item.mine and item.case == case for item in items):
+            # Not the list: it does not show a case that was claimed through broken glass.
+            item = await review.standing(self._desk.house, visitor.principal, case)
+            if not item.mine:
                 raise
         return see(f"/cases/{case}")
 
@@ -62,4 +72,5 @@ class WorkPages:
         visitor = await self._desk.door.visitor(request, acting=acting)
         items = await review.work_list(self._desk.house, visitor.principal)
         page = work_page(items, await self._desk.here())
-        return self._desk.page(template, visitor, page=page)
+        may_break = may_break_glass(visitor.principal)
+        return self._desk.page(template, visitor, page=page, may_break_glass=may_break)

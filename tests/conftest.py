@@ -19,6 +19,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.store import migrate
@@ -173,6 +174,20 @@ def module_database(server: EmbeddedPostgres, _administrator: psycopg.Connection
     """A migrated database that a module's tests share: for those that leave nothing behind, or keep apart."""
     with _migrated(server, _administrator) as made:
         yield made
+
+
+@contextlib.contextmanager
+def an_outage(server: EmbeddedPostgres, database: Database) -> Iterator[None]:
+    """Nobody is let into the database, and whoever was in is thrown out, while the block runs."""
+    name = make_url(database.app_url).database
+    assert name is not None
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
+        administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        yield
+        administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)))
 
 
 @pytest.fixture

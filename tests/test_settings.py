@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,14 @@ def test_a_misspelt_variable_names_its_neighbour(
         ("ARBITER_MODE", "test"),
         ("ARBITER_WORKERS", "perhaps"),
         ("ARBITER_DATABASE_POOL_SIZE", "0"),
+        ("ARBITER_TIME_ZONE", "Europe/Londn"),
+        ("ARBITER_TIME_ZONE", "Europe"),
+        ("ARBITER_TIME_ZONE", "../../etc/passwd"),
+        ("ARBITER_TIME_ZONE", "/etc/localtime"),
+        ("ARBITER_TIME_ZONE", "+01:00"),
+        ("ARBITER_TIME_ZONE", "Europe Zürich"),
+        ("ARBITER_DOWNTIME_ADVICE", "x"),
+        ("ARBITER_DOWNTIME_ADVICE", "x" * 1001),
         ("ARBITER_DATABASE_URL", "sqlite:///arbiter.db"),
         ("ARBITER_DATABASE_URL", "mysql://app:s3cret@db/arbiter"),
         ("ARBITER_DATABASE_URL", "db.hospital.example"),
@@ -139,6 +148,20 @@ def test_a_malformed_model_server_is_refused_and_not_shown(
     with pytest.raises(ConfigurationError, match="ARBITER_MODEL_SERVERS") as caught:
         read_settings()
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "hours"),
+    [("Europe/London", 1), ("America/St_Johns", -2.5), ("Asia/Kathmandu", 5.75), ("UTC", 0)],
+)
+def test_a_time_zone_is_the_published_one(monkeypatch: pytest.MonkeyPatch, name: str, hours: float) -> None:
+    monkeypatch.setenv("ARBITER_TIME_ZONE", name)
+    summer = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    assert summer.astimezone(read_settings().zone).utcoffset() == timedelta(hours=hours)
+
+
+def test_without_a_time_zone_it_is_the_machines() -> None:
+    assert read_settings().zone is None
 
 
 def test_an_owner_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ log, nothing returned by this module holds a word of the panel, of the reason of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -206,6 +206,16 @@ async def commit_opinion(house: House, principal: Principal, case: CaseId, own: 
         return CommitOpinion(principal.id), {"review": encode(document)}
 
     await act(house, principal, case, commit, through_glass=True)
+
+
+async def is_committed(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> bool:
+    """Return whether this is the opinion that the reviewer has committed and still answers for; nothing is shown of it."""
+    principal.require(Permission.REVIEW_WORK)
+    async with house.store.read() as transaction:
+        await load_seen_case(transaction, principal, case, house.clock.now())
+        dossier = await load_dossier(house, transaction, case)
+    committed = _own_opinion(dossier, principal)
+    return committed is not None and replace(own, rests_on=tuple(sorted(own.rests_on))) == committed
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:

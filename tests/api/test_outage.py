@@ -5,30 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg.sql import SQL, Identifier
-from sqlalchemy import make_url
 
-from arbiter.store.database import Database, conninfo
+from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from tests.api.conftest import Caller, new_key, stable_case
+from tests.conftest import an_outage
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
 def outage(server: EmbeddedPostgres, module_database: Database) -> Iterator[None]:
-    """Nobody is let into the database, and whoever was in is thrown out."""
-    name = make_url(module_database.app_url).database
-    assert name is not None
-    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
-        administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
-        administrator.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
-        )
+    with an_outage(server, module_database):
         yield
-        administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)))
 
 
 async def test_a_lost_database_is_said_to_be_lost(caller: Caller, outage: None) -> None:

@@ -83,12 +83,15 @@ class Ward:
     people: dict[str, Principal]
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def case(self, changes: Facts = EXCLUDED, risk: RiskClass = RiskClass.ROUTINE) -> CaseId:
+    async def case(
+        self, changes: Facts = EXCLUDED, risk: RiskClass = RiskClass.ROUTINE, *, training: bool = False
+    ) -> CaseId:
         """Hand in a case that a clinician must see: by default one that its exclusions send there."""
         number = next(self._keys)
         made = replace(
             submission(self.clock.now(), **changes),
             risk_class=risk,
+            training=training,
             subject=SubjectRef("urn:example:patients", f"{SUBJECT}-{number}"),
         )
         submitted = await submit(self.house, self.client, made, f"pages-{number}", b"pages %d" % number)
@@ -107,6 +110,7 @@ class Ward:
         site: str = SITE,
         name: str = "",
         password: str = PASSWORD,
+        also: frozenset[Role] = frozenset(),
     ) -> Principal:
         """Make an account."""
         house = self.house
@@ -117,7 +121,7 @@ class Ward:
             login,
             name or login.capitalize(),
             password,
-            frozenset({role}),
+            also | {role},
             frozenset({site}),
         )
         return self.people[login]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +18,15 @@ import uvicorn
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import ConsoleMessage, Page, ViewportSize, async_playwright, expect
 
+from arbiter.identity.roles import Role
+from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
+from arbiter.store.database import Database
+from arbiter.store.embedded import EmbeddedPostgres
 from clinician_ui.assets import STATIC
+from clinician_ui.downtime import DowntimeFile
 from tests.clinician_ui.conftest import SUBJECT, Facts, Ward, missing_tool
+from tests.clinician_ui.test_downtime import no_database
 from tests.houses import PASSWORD
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
@@ -309,3 +316,110 @@ async def test_on_paper_a_case_is_its_content_alone(ward: Ward, address: str, ch
         await expect(page.get_by_text(SUBJECT)).to_be_visible()
         for control in ("Log out", "Hold it for longer", "Hand the case back", "Lock my opinion"):
             await expect(page.get_by_role("button", name=control)).to_be_hidden()
+
+
+async def test_the_list_goes_on_a4_with_nothing_cut_in_two(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    cases = [await ward.case(training=number == 3) for number in range(25)]
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await log_in(visited)
+        await page.get_by_role("link", name="List for printing").click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("Work list of")
+        await expect(page.get_by_role("row").filter(has_text=cases[3])).to_contain_text("Training")
+        await visited.look("printable list")
+        await page.set_viewport_size(WIDE)
+        await page.emulate_media(media="print")
+        await expect(page.get_by_text("Not to be used after")).to_be_visible()
+        for screen_only in (page.get_by_role("button", name="Log out"), page.get_by_text("on A4, landscape")):
+            await expect(screen_only).to_be_hidden()
+        await expect(page.get_by_role("link", name="Work list")).to_be_hidden()
+        await fits_on_paper(page)
+        assert a4_pages(await page.pdf(prefer_css_page_size=True)) >= 3
+
+
+async def fits_on_paper(page: Page) -> None:
+    """The table is no wider than the paper, is black on white, and no row of it may be divided."""
+    # 297 mm less the margins, in CSS pixels of 1/96 inch.
+    await page.set_viewport_size(ViewportSize(width=round((297 - 24) / 25.4 * 96), height=700))
+    table = page.get_by_role("table").first
+    assert await table.evaluate("it => it.scrollWidth <= document.documentElement.clientWidth")
+    assert await table.evaluate("it => getComputedStyle(it.tHead).display") == "table-header-group"
+    rows = await table.evaluate(
+        "it => [...it.tBodies[0].rows].map(row => [getComputedStyle(row).breakInside, getComputedStyle(row).color])"
+    )
+    assert {tuple(row) for row in rows} == {("avoid", "rgb(0, 0, 0)")}
+
+
+def a4_pages(pdf: bytes) -> int:
+    """Return how many pages a PDF has, each of them A4 on its side (842 by 595 points)."""
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+    sizes = {(round(float(width)), round(float(height))) for width, height in boxes}
+    assert sizes == {(842, 595)}
+    return len(boxes)
+
+
+async def test_the_file_for_a_downtime_is_fit_to_read_and_print(
+    ward: Ward, chromium: Chromium, address: str
+) -> None:
+    kept = DowntimeFile(ward.house)
+    case = await ward.case()
+    await kept.write()
+    async with visit(chromium, "file://") as visited:
+        await visited.go(str(kept.path))
+        await expect(visited.page.get_by_role("rowheader", name=case)).to_be_visible()
+        await visited.look("downtime file")
+        await visited.page.emulate_media(media="print")
+        await fits_on_paper(visited.page)
+        assert a4_pages(await visited.page.pdf(prefer_css_page_size=True)) >= 1
+
+
+@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+async def test_a_reviewer_breaks_the_glass_and_finds_the_ordinary_case(
+    ward: Ward, address: str, chromium: Chromium, scripted: bool
+) -> None:
+    if "south" not in {site for site, _ in await ward.house.identities.sites()}:
+        await add_site(ward.house.identities, "south", "South Hospital")
+        await ward.person("dora", site="south", also=frozenset({Role.EMERGENCY_ACCESS}))
+    case = await ward.case(SPLIT)
+    async with visit(chromium, address, scripted=scripted) as visited:
+        page = visited.page
+        await log_in(visited, "dora")
+        await page.get_by_role("link", name="Open another site").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Break the glass")
+        await visited.look("glass")
+        await visited.press("Break the glass")
+        await expect(page.get_by_role("alert")).to_contain_text("Enter the id of the case")
+        await visited.look("glass, with mistakes")
+        await page.get_by_label("Case id").fill("c_nobody")
+        await page.get_by_label("Why you must open it").fill("Brought to us unconscious.")
+        await visited.press("Break the glass")
+        await expect(page.get_by_role("alert")).to_contain_text("There is no case with this id")
+        await expect(page.get_by_label("Why you must open it")).to_have_value("Brought to us unconscious.")
+        await page.get_by_label("Case id").fill(case)
+        await visited.press("Break the glass")
+        await page.wait_for_url(f"**/cases/{case}")
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("This case waits for a reviewer")
+        await visited.press("Claim this case")
+        await the_blind_part(visited)
+        await visited.press("Show the panel")
+        await expect(page.get_by_text("Why this case came to you")).to_be_visible()
+
+
+async def test_a_lost_database_is_a_page_fit_to_read(
+    ward: Ward,
+    address: str,
+    chromium: Chromium,
+    server: EmbeddedPostgres,
+    module_database: Database,
+) -> None:
+    async with visit(chromium, address) as visited:
+        await log_in(visited)
+        async with no_database(ward, server, module_database):
+            await visited.go("/work")
+            await expect(visited.page.get_by_role("heading", level=1)).to_have_text(
+                "Arbiter cannot be used just now"
+            )
+            await visited.look("downtime")
+        visited.complaints = [text for text in visited.complaints if "status of 503" not in text]

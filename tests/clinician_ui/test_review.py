@@ -273,14 +273,14 @@ async def test_every_form_sent_twice_does_what_it_does_once(ward: Ward) -> None:
     await browser.get("/work")
     for _ in range(2):
         assert (await browser.send(f"/work/{case}/claim")).headers["location"] == f"/cases/{case}"
-    for option in ("urgent-review", "continue-monitoring"):
-        assert (await browser.opinion(case, option)).headers["location"] == f"/cases/{case}"
+    for _ in range(2):
+        assert (await browser.opinion(case, "urgent-review")).headers["location"] == f"/cases/{case}"
     for _ in range(2):
         assert (await browser.send(f"/cases/{case}/reveal")).headers["location"] == f"/cases/{case}"
     revealed = (await browser.get(f"/cases/{case}")).text
     own = revealed[revealed.index("Your opinion, before the panel") :][:400]
     assert "Urgent review" in own, "the first opinion stands"
-    assert (await browser.opinion(case, "continue-monitoring")).status_code == 303
+    assert (await browser.opinion(case, "urgent-review")).headers["location"] == f"/cases/{case}"
     for option in ("urgent-review", "continue-monitoring"):
         assert (await browser.sign(case, option, reason="r")).headers["location"] == f"/cases/{case}/done"
     done = (await browser.get(f"/cases/{case}/done")).text
@@ -289,6 +289,99 @@ async def test_every_form_sent_twice_does_what_it_does_once(ward: Ward) -> None:
     for _ in range(2):
         assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
     assert await phase(ward, case) is Phase.RELEASED
+
+
+UNCHANGED = "Your opinion was locked already; it is unchanged"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"option": "continue-monitoring"},
+        {"confidence": "81"},
+        {"note": "as I see it now"},
+        {"rests_on": ("spo2",)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_another_opinion_after_the_lock_is_said_to_be_dropped(
+    ward: Ward, change: dict[str, str | tuple[str, ...]]
+) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    sent = {"option": "urgent-review", "confidence": "80", "note": "as I see it"} | change
+    assert (await browser.opinion(case)).headers["location"] == f"/cases/{case}"
+    for _ in range(2):
+        answer = await browser.send(f"/cases/{case}/opinion", **sent)
+        assert answer.headers["location"] == f"/cases/{case}?opinion=unchanged"
+        assert UNCHANGED in (await browser.get(answer.headers["location"])).text
+        assert UNCHANGED not in (await browser.get(f"/cases/{case}")).text
+        if await phase(ward, case) is Phase.OPINION_COMMITTED:
+            await browser.send(f"/cases/{case}/reveal")
+    revealed = (await browser.get(f"/cases/{case}")).text
+    own = revealed[revealed.index("Your opinion, before the panel") :][:600]
+    assert "Urgent review" in own
+    assert "80% sure" in own
+
+
+async def test_before_there_is_an_opinion_no_address_says_that_one_is_locked(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    assert "unchanged" not in (await browser.get(f"/cases/{case}?opinion=unchanged")).text
+    await browser.send(f"/cases/{case}/hand-back")
+    assert "unchanged" not in (await browser.get(f"/cases/{case}?opinion=unchanged")).text
+
+
+async def test_somebody_elses_second_opinion_is_a_conflict_and_not_compared(ward: Ward) -> None:
+    case = await ward.case()
+    anna = await ward.claimed(case)
+    await anna.opinion(case)
+    ben = await ward.logged_in("ben")
+    await ben.get("/work")
+    for option in ("urgent-review", "continue-monitoring"):
+        assert (await ben.opinion(case, option)).status_code == 409
+
+
+# --- practice ------------------------------------------------------------------------------------------------------
+
+TRAINING = "For practice: it decides nothing about anybody"
+
+
+async def test_a_training_case_is_marked_on_every_page_about_it(ward: Ward) -> None:
+    case = await ward.case(SPLIT, training=True)
+    real = await ward.case(SPLIT)
+    browser = await ward.logged_in()
+    marks = {path: (await browser.get(path)).text for path in ("/work", "/work/print")}
+    assert all(text.count("Training") == 1 for text in marks.values())
+    assert TRAINING in (await browser.get(f"/cases/{case}")).text
+    assert TRAINING not in (await browser.get(f"/cases/{real}")).text
+    await browser.send(f"/work/{case}/claim")
+    assert TRAINING in (await browser.get(f"/cases/{case}")).text
+    assert TRAINING in (await browser.opinion(case, confidence="wrong")).text
+    await browser.opinion(case)
+    assert TRAINING in (await browser.get(f"/cases/{case}")).text
+    await browser.send(f"/cases/{case}/reveal")
+    assert TRAINING in (await browser.get(f"/cases/{case}")).text
+    assert TRAINING in (await browser.sign(case, password="")).text
+    await browser.sign(case)
+    done = (await browser.get(f"/cases/{case}/done")).text
+    assert "Decision released" in done
+    assert TRAINING in done
+
+
+async def test_a_training_case_is_marked_while_its_seal_is_awaited(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unsealed(*_args: object) -> None:
+        return None
+
+    case = await ward.case(training=True)
+    browser = await ward.claimed(case)
+    monkeypatch.setattr("clinician_ui.case_pages.review.signed_case", unsealed)
+    monkeypatch.setattr("clinician_ui.case_pages.SEAL_WAIT_SECONDS", 0.0)
+    waiting = (await browser.get(f"/cases/{case}/done")).text
+    assert "the log is being sealed" in waiting
+    assert TRAINING in waiting
 
 
 # --- forms ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from arbiter.settings import Mode, Settings
 from clinician_ui.session import cookies_for, log_in_address, safe_next
 
 
-@pytest.mark.parametrize("path", ["/work", "/cases/c_abc234", "/cases/c_abc234/done"])
+@pytest.mark.parametrize(
+    "path", ["/work", "/work/print", "/glass", "/cases/c_abc234", "/cases/c_abc234/done"]
+)
 def test_a_log_in_leads_to_our_pages(path: str) -> None:
     assert safe_next(path) == path
 
@@ -26,6 +28,9 @@ def test_a_log_in_leads_to_our_pages(path: str) -> None:
         "\\\\evil.example",
         "https://evil.example/work",
         "javascript:alert(1)",
+        "/work/list",
+        "/work/print/x",
+        "/glass/",
         "/work\n",
         "/work\r\nSet-Cookie: a=b",
         " /work",

@@ -1,0 +1,124 @@
+"""The work list as it goes on paper: every time with its day, and for how long the sheet may be trusted. Pure.
+
+A row says no more than the list on the screen does: nothing of a patient, of the panel, or of why a case waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from arbiter.lifecycle import Phase
+from arbiter.model import CaseId
+from arbiter.workflow.downtime import Waiting
+from arbiter.workflow.review import LIST_LIMIT, WorkItem
+from clinician_ui.presenters import RISK_TAGS, Here, due
+
+FIT_FOR = timedelta(minutes=30)
+"""How old a printed list may get: after that, what was due and what was claimed has changed too much."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperRow:
+    """One case on paper; `marks` are words such as Overdue, in place of coloured tags."""
+
+    case: CaseId
+    title: str
+    site: str
+    risk: str
+    since: str
+    due: str
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperList:
+    """A reviewer's work list for printing. `whole` is false when it holds only the newest of more cases."""
+
+    rows: tuple[PaperRow, ...]
+    with_others: int
+    whole: bool
+    made: str
+    fit_until: str
+    zone: str
+
+
+def paper_list(items: Iterable[WorkItem], here: Here) -> PaperList:
+    """Return a reviewer's own cases and those that wait, in the order the workflow gave."""
+    every = tuple(items)
+    shown = tuple(item for item in every if item.mine or item.phase is Phase.ESCALATED)
+    return PaperList(
+        rows=tuple(_row(item, here, "Yours" if item.mine else "") for item in shown),
+        with_others=len(every) - len(shown),
+        whole=len(every) < LIST_LIMIT,
+        made=full_time(here.now, here),
+        fit_until=full_time(here.now + FIT_FOR, here),
+        zone=here.zone_name,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSheet:
+    """What waits at one site: a sheet of its own, so that a ward is handed nothing of another's."""
+
+    site: str
+    rows: tuple[PaperRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DowntimeList:
+    """What waited at every site when it was last seen."""
+
+    sheets: tuple[SiteSheet, ...]
+    training: int
+    whole: bool
+    made: str
+    zone: str
+
+
+def downtime_list(waiting: Waiting, here: Here) -> DowntimeList:
+    """Return the list for when Arbiter is down: a sheet for each site where something waits, by the site's name."""
+    ids = sorted({item.site for item in waiting.cases}, key=lambda site: (here.site(site), site))
+    return DowntimeList(
+        sheets=tuple(
+            SiteSheet(
+                here.site(site),
+                tuple(
+                    _row(item, here, "" if item.phase is Phase.ESCALATED else "With a reviewer")
+                    for item in waiting.cases
+                    if item.site == site
+                ),
+            )
+            for site in ids
+        ),
+        training=waiting.training,
+        whole=waiting.whole,
+        made=full_time(here.now, here),
+        zone=here.zone_name,
+    )
+
+
+def full_time(instant: datetime, here: Here) -> str:
+    """Return a day with its year and a clock time, such as 1 March 2026, 12:00."""
+    local = instant.astimezone(here.zone)
+    return f"{local.day} {local:%B} {local.year}, {local:%H:%M}"
+
+
+def _row(item: WorkItem, here: Here, held: str) -> PaperRow:
+    late = due(item.due_at, overdue=item.overdue, here=here).overdue
+    marks = ("Overdue" if late else "", "Training" if item.training else "", held)
+    return PaperRow(
+        case=item.case,
+        title=item.title,
+        site=here.site(item.site),
+        risk=RISK_TAGS[item.risk_class].text,
+        since=_day_and_time(item.waiting_since, here),
+        due="no deadline" if item.due_at is None else _day_and_time(item.due_at, here),
+        marks=tuple(mark for mark in marks if mark),
+    )
+
+
+def _day_and_time(instant: datetime, here: Here) -> str:
+    local = instant.astimezone(here.zone)
+    return f"{local.day} {local:%b} {local:%H:%M}"
