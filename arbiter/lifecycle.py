@@ -281,6 +281,9 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
 }
 """The sealed documents each entry must commit to; a step saved without them is refused."""
 
+OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {EntryType.OPINION: frozenset({"exchange"})}
+"""The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back."""
+
 
 @dataclass(frozen=True, slots=True)
 class AskPanel:

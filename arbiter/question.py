@@ -16,6 +16,12 @@ from arbiter.model import FactSet, MemberId, RiskClass, RuleEffect
 QUESTION = "question"
 """The `asks` of a seat that answers the protocol's question rather than a facet."""
 
+VLLM = "vllm"
+"""The `backend` of a seat that a language model fills."""
+
+ABSTAIN = "abstain"
+"""What a model says instead of an option. No question with such an option may be put to one."""
+
 
 class FactKind(StrEnum):
     """The type of a fact's value."""
@@ -126,11 +132,33 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A language model behind vLLM, as a protocol pins it: what answers, and how it is sampled.
+
+    `server` names a server whose URL is the deployment's; `name` is what the server calls the model or adapter;
+    `weights_sha256` (hex) is the hash its owner states; `adapter` names the LoRA adapter where there is one. `prompt` is
+    the version of the prompt. Each answer draws `samples` at `temperature` and `top_p`, none longer than `max_tokens`.
+    """
+
+    server: str
+    name: str
+    revision: str
+    weights_sha256: str | None
+    adapter: str | None
+    dtype: str
+    prompt: str
+    samples: int
+    temperature: Decimal
+    top_p: Decimal
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """A member's place on the panel.
 
-    `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` here); `implementation` names it
-    there. `family` names what errs together. `weight` is used by the weighted strategy.
+    `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` or `vllm`); `implementation` names it
+    there. `family` names what errs together. `weight` is used by the weighted strategy. `model` is set for `vllm` alone.
     """
 
     member: MemberId
@@ -142,6 +170,7 @@ class Seat:
     weight: Decimal
     required: bool
     veto: tuple[str, ...]
+    model: ModelSpec | None = None
 
 
 class Strategy(StrEnum):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from arbiter.errors import ConfigurationError
 
@@ -35,6 +37,46 @@ def _postgresql(url: str) -> str:
 
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
+_SERVER_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_SERVER_EXAMPLE = "expected name=http://host:port, further ones after commas"
+
+
+def _model_servers(value: object) -> object:
+    """Read `gpu-a=http://10.0.0.5:8000,gpu-b=https://gpu-b.example` as pairs of name and base URL."""
+    if not isinstance(value, str):
+        return value
+    servers: dict[str, str] = {}
+    for item in value.split(","):
+        name, separator, url = item.strip().partition("=")
+        if not separator or not _SERVER_NAME.fullmatch(name):
+            raise ValueError(f"{_SERVER_EXAMPLE}; names are lower-case words joined by hyphens")
+        if name in servers:
+            raise ValueError(f"expected each server once, {name} came again")
+        servers[name] = _base_url(name, url)
+    return tuple(servers.items())
+
+
+def _base_url(name: str, url: str) -> str:
+    # http is allowed: vLLM stands inside, often on the same host. Across a network that others use, take https.
+    fault = ValueError(f"the URL of {name} is no base URL: {_SERVER_EXAMPLE}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise fault from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            f"the URL of {name} holds a credential; use {PREFIX}MODEL_SERVER_TOKEN_FILE, a URL is logged"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise fault
+    if "?" in url or "#" in url or not re.fullmatch(r"[!-~]+", url):
+        raise fault
+    return url.rstrip("/")
+
+
+ModelServers = Annotated[tuple[tuple[str, str], ...] | None, NoDecode, BeforeValidator(_model_servers)]
+
 
 class Settings(BaseSettings):
     """The installation's settings; each field is the variable `ARBITER_<NAME>`.
@@ -43,6 +85,8 @@ class Settings(BaseSettings):
     without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has.
+    `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
+    the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -57,6 +101,9 @@ class Settings(BaseSettings):
     origin: str | None = None
     workers: bool = True
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
+    model_servers: ModelServers = Field(default=None, repr=False)
+    model_server_token_file: Path | None = None
+    protocols: Path | None = None
     secure_cookies: bool = True
 
     @property

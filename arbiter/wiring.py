@@ -7,7 +7,8 @@ puts the use cases' parts together. `run_house` adds the work that never ends: s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.errors import ConfigurationError
+from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.ports import Chance, Clock, Signer
+from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
@@ -33,10 +36,11 @@ from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.sealing import Sealer
-from arbiter.workflow.shelf import Shelf, shelve
+from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
 
 FINISH_SECONDS = 10.0
@@ -85,6 +89,7 @@ async def open_house_on(
     engine = open_engine(database.app_url, settings.database_pool_size)
     pool = open_pool(database.conninfo, settings.database_pool_size)
     safety_net = SafetyNet(database.conninfo)
+    servers = open_servers(dict(settings.model_servers or ()), _model_token(settings), ports.clock)
     try:
         signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
         await pool.open(wait=True)
@@ -97,7 +102,7 @@ async def open_house_on(
             chance=ports.chance,
             vault=Vault(keyring, ports.chance),
             identities=Identities(engine),
-            shelf=Shelf({name: shelve(read_shipped(name)) for name in shipped()}),
+            shelf=put_in_force(_bundles(settings), servers),
             sealer=Sealer(store, signer, ports.clock, kept),
             bell=Bell(),
             errands=Errands(),
@@ -110,6 +115,7 @@ async def open_house_on(
         house.sealer.then(lambda: release_sealed(house))
         yield house
     finally:
+        await close_servers(servers)
         await pool.close()
         await engine.dispose()
 
@@ -134,6 +140,27 @@ async def run_house(house: House) -> AsyncIterator[None]:
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         await _stop([sealing])
+
+
+def _bundles(settings: Settings) -> Iterator[Bundle]:
+    """The shipped protocols, then the deployment's own: one with a shipped id takes its place."""
+    yield from (read_shipped(name) for name in shipped())
+    if settings.protocols is not None:
+        yield from own_bundles(settings.protocols)
+
+
+def _model_token(settings: Settings) -> str | None:
+    """Return the key that model servers want, from its file: an environment is seen by too many."""
+    path = settings.model_server_token_file
+    if path is None:
+        return None
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"ARBITER_MODEL_SERVER_TOKEN_FILE: {path} cannot be read") from error
+    if not re.fullmatch(r"[!-~]{1,4096}", token):
+        raise ConfigurationError(f"ARBITER_MODEL_SERVER_TOKEN_FILE: expected one word in {path}")
+    return token
 
 
 async def _watch(database: Database) -> None:

@@ -64,13 +64,32 @@ class FacetOut(Out):
     options: tuple[OptionOut, ...]
 
 
+class ModelOut(Out):
+    """A language model in a seat: what answers, and how it is sampled. Its server is the deployment's affair."""
+
+    name: str
+    revision: str
+    weights_sha256: str | None
+    adapter: str | None
+    dtype: str
+    prompt: str
+    samples: int
+    temperature: str
+    top_p: str
+    max_tokens: int
+
+
 class SeatOut(Out):
-    """A member of the panel; `asks` is `question` or a facet's id, `family` names what errs together."""
+    """A member of the panel; `asks` is `question` or a facet's id, `family` names what errs together.
+
+    `model` is null where the member is a published score.
+    """
 
     member: str
     title: str
     asks: str
     backend: str
+    model: ModelOut | None
     family: str
     weight: str
     required: bool

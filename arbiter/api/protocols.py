@@ -14,6 +14,7 @@ from arbiter.api.protocol_schemas import (
     ExclusionOut,
     FacetOut,
     FactSpecOut,
+    ModelOut,
     OptionOut,
     ProtocolOut,
     ProtocolsOut,
@@ -29,7 +30,7 @@ from arbiter.api.security import house_of, requires
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.question import FactKind, FactSpec, Option, Protocol
+from arbiter.question import FactKind, FactSpec, ModelSpec, Option, Protocol
 from arbiter.workflow import publishing
 
 router = APIRouter(prefix="/v1/protocols", tags=["protocols"])
@@ -98,6 +99,21 @@ def _spec(spec: FactSpec) -> FactSpecOut:
     )
 
 
+def _model(spec: ModelSpec) -> ModelOut:
+    return ModelOut(
+        name=spec.name,
+        revision=spec.revision,
+        weights_sha256=spec.weights_sha256,
+        adapter=spec.adapter,
+        dtype=spec.dtype,
+        prompt=spec.prompt,
+        samples=spec.samples,
+        temperature=format(spec.temperature, "f"),
+        top_p=format(spec.top_p, "f"),
+        max_tokens=spec.max_tokens,
+    )
+
+
 def protocol_out(protocol: Protocol) -> ProtocolOut:
     """Return the reply form of a protocol."""
     question, adjudication = protocol.question, protocol.adjudication
@@ -128,6 +144,7 @@ def protocol_out(protocol: Protocol) -> ProtocolOut:
                 title=seat.title,
                 asks=seat.asks,
                 backend=seat.backend,
+                model=None if seat.model is None else _model(seat.model),
                 family=seat.family,
                 weight=format(seat.weight, "f"),
                 required=seat.required,

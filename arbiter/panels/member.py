@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
-from arbiter.model import Evidence, FactSet, MemberIdentity
+from arbiter.errors import ArbiterError
+from arbiter.model import Evidence, FactSet, MemberIdentity, MemberStatus
 from arbiter.question import FactSpec, Option, too_old
 
 
@@ -51,10 +52,36 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All samples a member drew, and the number of further draws that could not be read as an answer at all."""
+    """All samples a member drew, and the number of further draws that could not be read as an answer at all.
+
+    `exchange` is the document of what a member behind HTTP was sent and what came back, to be kept sealed; `identity` is
+    what was found to have answered, where that shows only when asked.
+    """
 
     samples: tuple[Sample, ...]
     unreadable: int = 0
+    exchange: bytes | None = None
+    identity: MemberIdentity | None = None
+
+
+class NoAnswerError(ArbiterError):
+    """A member gives no answer, and knows why: it is down, or its time was over.
+
+    `cause` is in fixed words, never a server's or a patient's. What was sent, and whatever came back, goes with it.
+    """
+
+    def __init__(
+        self,
+        status: Literal[MemberStatus.DOWN, MemberStatus.TIMED_OUT],
+        cause: str,
+        exchange: bytes | None = None,
+        identity: MemberIdentity | None = None,
+    ) -> None:
+        super().__init__(cause)
+        self.status = status
+        self.cause = cause
+        self.exchange = exchange
+        self.identity = identity
 
 
 class Member(Protocol):
@@ -70,5 +97,5 @@ class Member(Protocol):
         ...
 
     async def answer(self, asked: Asked) -> Answer:
-        """Return the member's answer; raise only when it is out of order, which counts as `down`."""
+        """Return the member's answer; raise NoAnswerError, or anything else, which counts as `down`."""
         ...

@@ -12,17 +12,28 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from arbiter.model import FactSet, MemberId, MemberIdentity, MemberStatus, Opinion
 from arbiter.panels.grounding import fault_of
-from arbiter.panels.member import Answer, Asked, Member, Sample
+from arbiter.panels.member import Answer, Asked, Member, NoAnswerError, Sample
 from arbiter.ports import Clock
 from arbiter.question import QUESTION, Protocol, Seat
 
 SAMPLES_LIMIT: Final = 64
+NOT_IN_TIME: Final = "no answer by its deadline"
+LAST_WORDS_SECONDS: Final = 0.05
+"""How long a member out of time is waited for: its answer no longer counts, and what it was sent is still kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came of asking one member: its opinion, and the exchange to be kept with it where there was one."""
+
+    opinion: Opinion
+    exchange: bytes | None
 
 
 def address(
@@ -63,10 +74,10 @@ def _seed(seed: int, member: MemberId) -> int:
 
 async def ask_panel(
     members: Mapping[MemberId, Member], asked: Mapping[MemberId, Asked], clock: Clock
-) -> AsyncGenerator[Opinion, None]:
-    """Ask every member in `asked` at the same time and yield each opinion as soon as it is there.
+) -> AsyncGenerator[Returned, None]:
+    """Ask every member in `asked` at the same time and yield what each returned as soon as it is there.
 
-    How long the caller takes between two opinions does not count against the members.
+    How long the caller takes between two of them does not count against the members.
 
     Raises:
         KeyError: when a member asked has no seat in `members`; nobody is asked then.
@@ -83,17 +94,24 @@ async def ask_panel(
         task.add_done_callback(lambda done: answered_at.setdefault(done, clock.now()))
     try:
         for turn in late:
-            yield turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at)
+            yield Returned(
+                turn.without(MemberStatus.TIMED_OUT, "asked after its deadline", turn.asked_at), None
+            )
         while waiting:
             soonest = min(turn.asked.deadline for turn in waiting.values())
             patience = max(0.0, (soonest - clock.now()).total_seconds())
             # wait() never awaits a task it gives up on, so one that swallows its cancellation holds nobody.
             await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
             now = clock.now()
+            overdue = [
+                task for task, turn in waiting.items() if not task.done() and now > turn.asked.deadline
+            ]
+            if overdue:
+                await asyncio.wait(overdue, timeout=LAST_WORDS_SECONDS)
             for task, turn in list(waiting.items()):
-                if task.done() or now > turn.asked.deadline:
+                if task.done() or task in overdue:
                     del waiting[task]
-                    yield _opinion_of(task, turn, answered_at.get(task, now))
+                    yield _returned(task, turn, answered_at.get(task, now))
     finally:
         for task in waiting:
             _give_up(task)
@@ -101,8 +119,8 @@ async def ask_panel(
 
 async def ask_member(name: MemberId, member: Member, asked: Asked, clock: Clock) -> Opinion:
     """Ask one member and return its opinion; never raises for anything the member does."""
-    (opinion,) = [opinion async for opinion in ask_panel({name: member}, {name: asked}, clock)]
-    return opinion
+    (returned,) = [returned async for returned in ask_panel({name: member}, {name: asked}, clock)]
+    return returned.opinion
 
 
 async def _answer(member: Member, asked: Asked) -> Answer:
@@ -110,16 +128,29 @@ async def _answer(member: Member, asked: Asked) -> Answer:
     return await member.answer(asked)
 
 
-def _opinion_of(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Opinion:
-    """Return the opinion of a member that is through or out of time."""
-    if not task.done() or at > turn.asked.deadline:
+def _returned(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Returned:
+    """Return what came of a member that is through or out of time."""
+    if not task.done():
         _give_up(task)
-        return turn.without(MemberStatus.TIMED_OUT, "no answer by its deadline", at)
+        return Returned(turn.without(MemberStatus.TIMED_OUT, NOT_IN_TIME, at), None)
     fault = asyncio.CancelledError() if task.cancelled() else task.exception()
-    if fault is not None:
-        # The class alone: an exception's text may quote the case.
-        return turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", at)
-    return turn.judge(task.result(), at)
+    known = task.result() if fault is None else fault
+    turn, exchange = turn.found(known), _exchange_of(known)
+    if at > turn.asked.deadline:
+        return Returned(turn.without(MemberStatus.TIMED_OUT, NOT_IN_TIME, at), exchange)
+    match fault:
+        case None:
+            return Returned(turn.judge(task.result(), at), exchange)
+        case NoAnswerError():
+            return Returned(turn.without(fault.status, fault.cause, at), exchange)
+        case _:
+            # The class alone: an exception's text may quote the case.
+            return Returned(turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", at), None)
+
+
+def _exchange_of(known: object) -> bytes | None:
+    exchange = known.exchange if isinstance(known, Answer | NoAnswerError) else None
+    return exchange if isinstance(exchange, bytes) else None
 
 
 def _give_up(task: asyncio.Task[Answer]) -> None:
@@ -141,6 +172,11 @@ class _Turn:
     identity: MemberIdentity
     asked: Asked
     asked_at: datetime
+
+    def found(self, known: object) -> _Turn:
+        """Return the turn with the identity that answering brought to light, if it did."""
+        identity = known.identity if isinstance(known, Answer | NoAnswerError) else None
+        return replace(self, identity=identity) if isinstance(identity, MemberIdentity) else self
 
     @property
     def is_late(self) -> bool:

@@ -12,24 +12,48 @@ from arbiter.panels.member import Member
 from arbiter.panels.score_member import ScoreMember
 from arbiter.panels.scores import cart, mews, news2, qsofa, sirs
 from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score
-from arbiter.question import FactKind, FactSpec, Protocol, Seat
+from arbiter.panels.vllm.member import model_member
+from arbiter.panels.vllm.prompt import PROMPTS, Prompt
+from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
+from arbiter.question import VLLM, FactKind, FactSpec, ModelSpec, Protocol, Seat
 
 SCORES: Final[Mapping[str, Score]] = MappingProxyType(
     {score.name: score for score in (news2.SCORE, mews.SCORE, cart.SCORE, qsofa.SCORE, sirs.SCORE)}
 )
 
 
-def seat_members(protocol: Protocol) -> dict[MemberId, Member]:
-    """Return a member for every seat of the protocol.
+def seat_members(
+    protocol: Protocol, servers: Mapping[str, ModelServer] = NO_SERVERS
+) -> dict[MemberId, Member]:
+    """Return a member for every seat of the protocol; a model whose server is not in `servers` is always down.
 
     Raises:
         ConfigurationError: when a seat names an unknown backend or implementation, or a member that reads a fact the
             question lacks or has in another kind, unit or set of codes, or that may name an option nobody offers.
     """
-    return {seat.member: _member(seat, protocol) for seat in protocol.seats}
+    return {seat.member: _member(seat, protocol, servers) for seat in protocol.seats}
 
 
-def _member(seat: Seat, protocol: Protocol) -> Member:
+def require_servers(protocol: Protocol, servers: Mapping[str, ModelServer]) -> None:
+    """Refuse a protocol that asks a model on a server which this deployment does not know.
+
+    For a protocol in force: an older one is read and replayed without its servers.
+
+    Raises:
+        ConfigurationError: naming the seat, the server and the setting.
+    """
+    for seat in protocol.seats:
+        if seat.model is not None and seat.model.server not in servers:
+            known = ", ".join(sorted(servers)) or "none"
+            raise ConfigurationError(
+                f"protocol {protocol.id}, seat {seat.member}: the model server {seat.model.server!r} is not known; "
+                f"ARBITER_MODEL_SERVERS names {known}: add {seat.model.server}=http://host:port to it"
+            )
+
+
+def _member(seat: Seat, protocol: Protocol, servers: Mapping[str, ModelServer]) -> Member:
+    if seat.model is not None:
+        return model_member(seat.model, _prompt(seat, seat.model), servers)
     match seat.backend:
         case "score":
             score = SCORES.get(seat.implementation)
@@ -42,8 +66,16 @@ def _member(seat: Seat, protocol: Protocol) -> Member:
             return ScoreMember(score)
         case _:
             raise ConfigurationError(
-                f"seat {seat.member}: expected the backend 'score', {seat.backend!r} came"
+                f"seat {seat.member}: expected the backend 'score', or {VLLM!r} with a model, {seat.backend!r} came"
             )
+
+
+def _prompt(seat: Seat, model: ModelSpec) -> Prompt:
+    if model.prompt not in PROMPTS:
+        raise ConfigurationError(
+            f"seat {seat.member}: expected one of the prompts {', '.join(sorted(PROMPTS))}, {model.prompt!r} came"
+        )
+    return PROMPTS[model.prompt]
 
 
 def _check(score: Score, seat: Seat, protocol: Protocol) -> None:

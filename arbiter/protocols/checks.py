@@ -16,13 +16,14 @@ from arbiter.protocols.positions import Path, Positions
 from arbiter.protocols.schema import (
     AdjudicationPart,
     FactPart,
+    ModelPart,
     PolicyFile,
     ProtocolFile,
     RulePart,
     RuleTestPart,
     SeatPart,
 )
-from arbiter.question import QUESTION, FactKind
+from arbiter.question import ABSTAIN, QUESTION, VLLM, FactKind
 
 
 @dataclass(slots=True)
@@ -126,6 +127,7 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
     finder.unique(("panel",), "member", (seat.member for seat in protocol.panel))
     offered = {QUESTION: {option.id for option in protocol.question.options}}
     offered |= {facet.id: {option.id for option in facet.options} for facet in protocol.facets}
+    _check_backends(protocol.panel, finder)
     for index, seat in enumerate(protocol.panel):
         if seat.asks not in offered:
             known = ", ".join(sorted(offered))
@@ -133,6 +135,12 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
                 ("panel", index, "asks"), "reference", f"expected one of {known}, {seat.asks!r} came"
             )
             continue
+        if seat.model is not None and ABSTAIN in offered[seat.asks]:
+            finder.report(
+                ("panel", index, "asks"),
+                "value",
+                f"expected no option {ABSTAIN!r} where a model answers: it is how one gives no answer",
+            )
         finder.unique(("panel", index), "veto", seat.veto)
         for at, option in enumerate(seat.veto):
             if option not in offered[seat.asks]:
@@ -148,6 +156,38 @@ def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:
             )
     if all(seat.asks != QUESTION for seat in protocol.panel):
         finder.report(("panel",), "reference", "expected a seat that answers the question, none does")
+
+
+def _check_backends(panel: list[SeatPart], finder: Finder) -> None:
+    """Check that a score has an implementation and a model its part, and that each model can be asked as it stands."""
+    for index, seat in enumerate(panel):
+        path: Path = ("panel", index)
+        needed, unfit = ("model", "implementation") if seat.backend == VLLM else ("implementation", "model")
+        if getattr(seat, needed) is None:
+            finder.report(path, "missing", f"expected the key {needed!r} for the backend {seat.backend!r}")
+        if getattr(seat, unfit) is not None:
+            finder.report(
+                (*path, unfit), "unknown-key", f"expected no {unfit!r} for the backend {seat.backend!r}"
+            )
+        if seat.model is not None:
+            _check_model(seat.model, (*path, "model"), finder)
+    models = [seat.model for seat in panel if seat.model is not None]
+    adapted = {model.server for model in models if model.adapter is not None}
+    for index, seat in enumerate(panel):
+        if seat.model is not None and seat.model.adapter is None and seat.model.server in adapted:
+            # vLLM computes a base model wrongly in a batch that it shares with adapters.
+            finder.report(
+                ("panel", index, "model"),
+                "missing",
+                f"expected the key 'adapter', as other seats on {seat.model.server!r} have: a base model is not asked "
+                "beside its adapters",
+            )
+
+
+def _check_model(model: ModelPart, path: Path, finder: Finder) -> None:
+    if model.temperature == 0 and model.samples != 1:
+        # Samples drawn at temperature zero are all the same, and vLLM refuses to draw them.
+        finder.report((*path, "samples"), "value", f"expected 1 at temperature 0, {model.samples} came")
 
 
 def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:

@@ -6,6 +6,7 @@ from arbiter.model import MemberId, RiskClass
 from arbiter.protocols.schema import (
     AdjudicationPart,
     FactPart,
+    ModelPart,
     OptionPart,
     PolicyFile,
     ProtocolFile,
@@ -20,6 +21,7 @@ from arbiter.question import (
     Exclusion,
     Facet,
     FactSpec,
+    ModelSpec,
     Option,
     Protocol,
     Question,
@@ -90,11 +92,29 @@ def _seat(part: SeatPart) -> Seat:
         title=part.title,
         asks=part.asks,
         backend=part.backend,
-        implementation=part.implementation,
+        # A model's own name stands in its part, so that it is written once.
+        implementation=part.model.name if part.model is not None else part.implementation or "",
         family=part.family,
         weight=part.weight,
         required=part.required,
         veto=tuple(part.veto),
+        model=None if part.model is None else _model(part.model),
+    )
+
+
+def _model(part: ModelPart) -> ModelSpec:
+    return ModelSpec(
+        server=part.server,
+        name=part.name,
+        revision=part.revision,
+        weights_sha256=part.weights_sha256,
+        adapter=part.adapter,
+        dtype=part.dtype.value,
+        prompt=part.prompt,
+        samples=part.samples,
+        temperature=part.temperature,
+        top_p=part.top_p,
+        max_tokens=part.max_tokens,
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -33,6 +34,9 @@ VERSION_PATTERN: Final = (
 # UCUM case-sensitive codes are printable ASCII without spaces.
 UNIT_PATTERN: Final = r"^[!-~]{1,32}$"
 CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+# What vLLM's --served-model-name, a revision of a repository and an adapter are called.
+SERVED_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}$"
+SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 
 _PATTERNS: Final[Mapping[str, str]] = {
     ID_PATTERN: "lower-case words joined by hyphens",
@@ -40,6 +44,8 @@ _PATTERNS: Final[Mapping[str, str]] = {
     VERSION_PATTERN: "a semantic version such as 1.0.0",
     UNIT_PATTERN: "a UCUM unit",
     CODE_PATTERN: "a short code",
+    SERVED_PATTERN: "a name without spaces of at most 128 characters",
+    SHA256_PATTERN: "64 lower-case hexadecimal digits",
 }
 
 
@@ -75,6 +81,8 @@ FactName = Annotated[str, StringConstraints(pattern=FACT_PATTERN, max_length=64)
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Unit = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
 Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
+ServedName = Annotated[str, StringConstraints(pattern=SERVED_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]
 Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -161,14 +169,39 @@ class FacetPart(_Part):
     options: Annotated[list[OptionPart], Field(min_length=2, max_length=12)]
 
 
+class DType(StrEnum):
+    """The type a model computes in. `auto` is none of them: it does not say what answered."""
+
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+
+
+class ModelPart(_Part):
+    """A language model behind vLLM."""
+
+    server: Id
+    name: ServedName
+    revision: ServedName
+    weights_sha256: Sha256 | None = None
+    adapter: ServedName | None = None
+    dtype: Annotated[DType, Field(strict=False)]
+    prompt: Id
+    samples: Annotated[int, Field(ge=1, le=64)]
+    temperature: Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=2)]
+    top_p: Annotated[Decimal, BeforeValidator(_number), Field(gt=0, le=1)]
+    max_tokens: Annotated[int, Field(ge=64, le=8192)]
+
+
 class SeatPart(_Part):
-    """A member's place."""
+    """A member's place. A score has an `implementation`, a language model a `model`; neither has the other's."""
 
     member: Id
     title: Title
     asks: Id
     backend: Id
-    implementation: Title
+    implementation: Title | None = None
+    model: ModelPart | None = None
     family: Id
     weight: Annotated[Decimal, BeforeValidator(_number), Field(gt=0, le=1000)]
     required: bool = False

@@ -16,7 +16,7 @@ from arbiter.documents import encode, opinion_document
 from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle import Answer, Conclude, Park, Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
-from arbiter.panels.panel import address, ask_panel
+from arbiter.panels.panel import Returned, address, ask_panel
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.certifying import adjudicate, circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, Docket, advance
@@ -49,8 +49,8 @@ async def deliberate(house: House, hand: InHand) -> None:
     until = hand.taken.taken_at + hand.docket.standing.timers.panel
     asked = address(protocol, hand.taken.facts, hand.taken.hash, hand.taken.taken_at, until, _seed(hand))
     stream = ask_panel(hand.shelved.members, {member: asked[member] for member in waiting}, house.clock)
-    async for opinions in _as_they_come(stream):
-        still = await _record(house, hand, opinions)
+    async for batch in _as_they_come(stream):
+        still = await _record(house, hand, batch)
         if still is None:
             return
         hand = still
@@ -101,16 +101,17 @@ async def park(house: House, case: CaseId) -> None:
     await save(house, docket, now)
 
 
-async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> InHand | None:
-    """Keep opinions, and conclude in the same step when they are the last.
+async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHand | None:
+    """Keep what members returned, and conclude in the same step when they are the last.
 
     Returns the case as it then stands, or None when it is no longer this deliberation's to move.
     """
     while True:
         now = house.clock.now()
         docket = hand.docket
-        fresh = [opinion for opinion in opinions if opinion.member in docket.standing.unanswered]
-        for opinion in fresh:
+        fresh = [item for item in batch if item.opinion.member in docket.standing.unanswered]
+        for item in fresh:
+            opinion = item.opinion
             docket = advance(
                 house,
                 docket,
@@ -118,9 +119,9 @@ async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> In
                 actor=ActorId(f"member:{opinion.member}"),
                 now=now,
                 key=hand.key,
-                documents={"opinion": encode(opinion_document(opinion))},
+                documents=_documents(item),
             )
-        heard = (*hand.opinions, *fresh)
+        heard = (*hand.opinions, *(item.opinion for item in fresh))
         done = not docket.standing.unanswered
         if done:
             judged = adjudicate(circumstances(house, docket, now), hand.shelved, hand.taken, heard)
@@ -146,6 +147,11 @@ async def _record(house: House, hand: InHand, opinions: Sequence[Opinion]) -> In
         return None if done else replace(hand, docket=saved, opinions=heard)
 
 
+def _documents(item: Returned) -> dict[str, bytes]:
+    documents = {"opinion": encode(opinion_document(item.opinion))}
+    return documents if item.exchange is None else documents | {"exchange": item.exchange}
+
+
 async def _reload(house: House, case: CaseId) -> InHand | None:
     """Return the case as it stands if it is in deliberation, else None."""
     async with house.store.read() as transaction:
@@ -158,14 +164,14 @@ async def _reload(house: House, case: CaseId) -> InHand | None:
     return InHand(dossier.docket, dossier.key, dossier.shelved, dossier.taken_facts(), dossier.opinions())
 
 
-async def _as_they_come(stream: AsyncIterator[Opinion]) -> AsyncIterator[tuple[Opinion, ...]]:
-    """Yield opinions in batches: those that are there together are kept in one step."""
-    arrived: asyncio.Queue[Opinion | None] = asyncio.Queue()
+async def _as_they_come(stream: AsyncIterator[Returned]) -> AsyncIterator[tuple[Returned, ...]]:
+    """Yield what members return in batches: those that are there together are kept in one step."""
+    arrived: asyncio.Queue[Returned | None] = asyncio.Queue()
 
     async def collect() -> None:
         try:
-            async for opinion in stream:
-                arrived.put_nowait(opinion)
+            async for returned in stream:
+                arrived.put_nowait(returned)
         finally:
             arrived.put_nowait(None)
 
@@ -179,9 +185,9 @@ async def _as_they_come(stream: AsyncIterator[Opinion]) -> AsyncIterator[tuple[O
             while not arrived.empty():
                 batch.append(arrived.get_nowait())
             ended = batch[-1] is None
-            opinions = tuple(opinion for opinion in batch if opinion is not None)
-            if opinions:
-                yield opinions
+            arrived_together = tuple(returned for returned in batch if returned is not None)
+            if arrived_together:
+                yield arrived_together
         await collecting
     finally:
         collecting.cancel()

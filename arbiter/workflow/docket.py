@@ -14,7 +14,16 @@ from arbiter import __version__
 from arbiter.audit.entry import FIRST_PREV, Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.errors import StaleStateError
-from arbiter.lifecycle import CLOSING, DOCUMENTS, CaseState, Effect, EntryType, Event, step
+from arbiter.lifecycle import (
+    CLOSING,
+    DOCUMENTS,
+    OPTIONAL_DOCUMENTS,
+    CaseState,
+    Effect,
+    EntryType,
+    Event,
+    step,
+)
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases import CaseRow, StepWrite, save_steps
 from arbiter.store.transaction import Where
@@ -118,7 +127,7 @@ def advance(
     for entry_type in outcome.entries:
         seq += 1
         commits: list[tuple[str, str]] = []
-        for name in sorted(DOCUMENTS.get(entry_type, ())):
+        for name in sorted(_documents_of(entry_type, unused)):
             commitment, ciphertext = _seal(house, key, seq, name, unused.pop(name))
             commits.append((name, commitment))
             sealed.append((seq, name, ciphertext))
@@ -150,6 +159,12 @@ def advance(
         effects=docket.effects + outcome.effects,
         decided_seq=decided_seq,
     )
+
+
+def _documents_of(entry_type: EntryType, given: Mapping[str, bytes]) -> frozenset[str]:
+    """Return the documents an entry must commit to, and those it may that are there."""
+    optional = OPTIONAL_DOCUMENTS.get(entry_type, frozenset())
+    return DOCUMENTS.get(entry_type, frozenset()) | (optional & given.keys())
 
 
 def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes) -> tuple[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from arbiter.errors import InvalidProtocolError, Problem
+from arbiter.errors import ConfigurationError, InvalidProtocolError, Problem
 from arbiter.panels.seating import seat_members
 from arbiter.policy import compile_policy, run_rule_tests
 from arbiter.protocols.bundle import Bundle
@@ -28,6 +28,38 @@ def check_bundle(folder: Path) -> Bundle:
         raise _located(bundle, failed)
     seat_members(bundle.protocol)
     return bundle
+
+
+def own_bundles(folder: Path) -> tuple[Bundle, ...]:
+    """Return the bundles that a deployment puts in force: one in each sub-folder, each checked as a whole.
+
+    Names that begin with a dot are passed over: what a mounted volume keeps its versions in.
+
+    Raises:
+        ConfigurationError: when the folder is not there, or two bundles have one id.
+        InvalidProtocolError: with every problem of the first bundle that does not check out.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"ARBITER_PROTOCOLS is {folder}, expected a folder with a sub-folder a protocol"
+        )
+    found: dict[str, Path] = {}
+    bundles = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not path.is_dir():
+            continue
+        try:
+            bundle = check_bundle(path)
+        except InvalidProtocolError as error:
+            raise InvalidProtocolError(f"the protocol in {path}: {error}", error.problems) from error
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the protocol in {path}: {error}") from error
+        name = bundle.protocol.id
+        if name in found:
+            raise ConfigurationError(f"{found[name]} and {path} are both the protocol {name!r}; keep one")
+        found[name] = path
+        bundles.append(bundle)
+    return tuple(bundles)
 
 
 def _located(bundle: Bundle, problems: tuple[Problem, ...]) -> InvalidProtocolError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from arbiter.errors import ConfigurationError, NotFoundError
 from arbiter.model import MemberId
 from arbiter.panels.member import Member
-from arbiter.panels.seating import seat_members
+from arbiter.panels.seating import require_servers, seat_members
+from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
 from arbiter.policy import CompiledPolicy, compile_policy
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import load_bundle
@@ -31,13 +32,26 @@ class Shelved:
         return self.bundle.protocol
 
 
-def shelve(bundle: Bundle) -> Shelved:
-    """Compile a bundle's policy and seat its members.
+def shelve(bundle: Bundle, servers: Mapping[str, ModelServer] = NO_SERVERS) -> Shelved:
+    """Compile a bundle's policy and seat its members; a model on a server that is not given is always down.
 
     Raises:
         InvalidProtocolError: when a condition does not compile; ConfigurationError: when a seat has no member.
     """
-    return Shelved(bundle, compile_policy(bundle.protocol), seat_members(bundle.protocol))
+    return Shelved(bundle, compile_policy(bundle.protocol), seat_members(bundle.protocol, servers))
+
+
+def put_in_force(bundles: Iterable[Bundle], servers: Mapping[str, ModelServer]) -> Shelf:
+    """Return the shelf on which each bundle is its protocol's version in force; of one id the last counts.
+
+    Raises:
+        InvalidProtocolError: when a condition does not compile.
+        ConfigurationError: when a seat has no member, or asks a model server that is not known.
+    """
+    current = {bundle.protocol.id: bundle for bundle in bundles}
+    for bundle in current.values():
+        require_servers(bundle.protocol, servers)
+    return Shelf({name: shelve(bundle, servers) for name, bundle in current.items()}, servers)
 
 
 @dataclass(slots=True)
@@ -45,6 +59,7 @@ class Shelf:
     """`current` holds one version a protocol id; older versions come from the database by content hash."""
 
     current: Mapping[str, Shelved]
+    servers: Mapping[str, ModelServer]
     _by_hash: dict[str, Shelved] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -72,7 +87,7 @@ class Shelf:
         if at_hand is not None:
             return at_hand
         files = await load_bundle_files(where, content_hash)
-        shelved = shelve(load_bundle(files))
+        shelved = shelve(load_bundle(files), self.servers)
         if shelved.protocol.content_hash != content_hash:
             raise ConfigurationError(f"the stored protocol {content_hash} has another hash now")
         self._by_hash[content_hash] = shelved

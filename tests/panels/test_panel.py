@@ -50,7 +50,7 @@ async def one(member: Member, put: Asked | None = None) -> Opinion:
 async def gather(members: Mapping[MemberId, Member], deadline: datetime) -> list[Opinion]:
     facts = fact_set()
     put = address(protocol(), facts, facts_hash(facts), TAKEN_AT, deadline, seed=1)
-    return [opinion async for opinion in ask_panel(members, put, RealClock())]
+    return [returned.opinion async for returned in ask_panel(members, put, RealClock())]
 
 
 async def test_the_whole_panel_answers_once_each() -> None:
@@ -267,9 +267,9 @@ async def test_a_reader_that_leaves_early_leaves_no_member_running() -> None:
     members = {**seat_members(protocol()), NEWS2: Hostile(wait)}
     facts = fact_set()
     put = address(protocol(), facts, facts_hash(facts), TAKEN_AT, soon(30), seed=1)
-    opinions = ask_panel(members, put, RealClock())
-    assert (await anext(opinions)).status is MemberStatus.VALID
-    await opinions.aclose()
+    stream = ask_panel(members, put, RealClock())
+    assert (await anext(stream)).opinion.status is MemberStatus.VALID
+    await stream.aclose()
     await asyncio.wait_for(stopped.wait(), timeout=2)
 
 
@@ -282,8 +282,8 @@ async def test_a_slow_reader_makes_no_member_late() -> None:
     facts = fact_set()
     put = address(protocol(), facts, facts_hash(facts), TAKEN_AT, soon(0.15), seed=1)
     statuses = []
-    async for opinion in ask_panel(members, put, RealClock()):
-        statuses.append(opinion.status)
+    async for returned in ask_panel(members, put, RealClock()):
+        statuses.append(returned.opinion.status)
         await asyncio.sleep(0.06)
     assert statuses == [MemberStatus.VALID] * 5
 

@@ -35,7 +35,7 @@ def test_every_seat_of_the_shipped_protocol_gets_its_member() -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="backend 'score', 'oracle' came"):
+    with pytest.raises(ConfigurationError, match="backend 'score', or 'vllm' with a model, 'oracle' came"):
         seat_members(with_seat(backend="oracle"))
 
 

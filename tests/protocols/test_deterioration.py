@@ -44,7 +44,7 @@ async def run(case: LabelledCase) -> tuple[str, tuple[Reason, ...], tuple[Opinio
     if excluded:
         return "escalated", excluded, ()
     put = address(protocol, facts, bound, taken_at, taken_at + timedelta(seconds=30), seed=1)
-    opinions = tuple([opinion async for opinion in ask_panel(seat_members(protocol), put, _Clock())])
+    opinions = tuple([item.opinion async for item in ask_panel(seat_members(protocol), put, _Clock())])
     bench = Bench(protocol, bound, case.risk_class)
     _, verdict = recompute(
         bench,

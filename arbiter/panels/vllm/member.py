@@ -1,0 +1,144 @@
+"""A language model in a seat: asked once over HTTP, its choices read strictly, what failed told apart and kept.
+
+Guarantees: a server that refuses, breaks off or answers with an error is `down`, one that does not finish in time is
+`timed-out`, a reply that cannot be read is `invalid`; in each case what was sent and what came goes with the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, assert_never
+
+from arbiter.documents import decimal_text, encode
+from arbiter.model import MemberIdentity, MemberStatus
+from arbiter.panels.member import Answer, Asked, NoAnswerError
+from arbiter.panels.vllm.exchange import Ending, Exchange
+from arbiter.panels.vllm.prompt import Prompt
+from arbiter.panels.vllm.reading import read_reply
+from arbiter.panels.vllm.request import reply_limit, request_bytes
+from arbiter.panels.vllm.server import UNKNOWN, ModelServer
+from arbiter.question import VLLM, ModelSpec
+
+_OK: Final = 200
+_SPARE_SECONDS: Final = 0.1
+_SPARE_SHARE: Final = 0.1
+_VERSION_PATIENCE_SECONDS: Final = 1.0
+
+
+def identity_of(model: ModelSpec, prompt: Prompt, engine: str) -> MemberIdentity:
+    """Return what exactly answers; `engine` is vLLM's version, `unknown` where the server did not tell.
+
+    The digest (SHA-256, hex) covers everything else in the identity. The server is not part of it: the same model
+    on another machine is the same member.
+    """
+    details = {
+        "dtype": model.dtype,
+        "engine": f"vllm {engine}",
+        "max_tokens": str(model.max_tokens),
+        "prompt": prompt.version,
+        "prompt_sha256": prompt.sha256,
+        "samples": str(model.samples),
+        "temperature": decimal_text(model.temperature),
+        "top_p": decimal_text(model.top_p),
+    }
+    if model.weights_sha256 is not None:
+        details["weights_sha256"] = model.weights_sha256
+    if model.adapter is not None:
+        details["adapter"] = model.adapter
+    whole = {"kind": VLLM, "name": model.name, "version": model.revision, "details": details}
+    return MemberIdentity(
+        kind=VLLM,
+        name=model.name,
+        version=model.revision,
+        digest=hashlib.sha256(encode(whole)).hexdigest(),
+        details=tuple(sorted(details.items())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMember:
+    """A model on a server of this deployment."""
+
+    model: ModelSpec
+    prompt: Prompt
+    server: ModelServer
+    identity: MemberIdentity = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", identity_of(self.model, self.prompt, UNKNOWN))
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Return the model's samples.
+
+        Raises:
+            NoAnswerError: when the server is down or does not finish in time.
+        """
+        left = (asked.deadline - self.server.clock.now()).total_seconds()
+        # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
+        seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
+        ends_at = asyncio.get_running_loop().time() + seconds
+        looking = self.server.look_up_version()
+        request = request_bytes(self.model, self.prompt, asked)
+        exchange = await self.server.ask(request, seconds, reply_limit(self.model))
+        engine = await _version(looking, ends_at)
+        identity = identity_of(self.model, self.prompt, engine)
+        answer = _judged(exchange, identity, self.model, asked)
+        return replace(answer, exchange=exchange.encode(), identity=identity)
+
+
+@dataclass(frozen=True, slots=True)
+class UnservedMember:
+    """A model whose server this deployment does not know: an old protocol's, kept so that its cases can be read."""
+
+    identity: MemberIdentity
+
+    async def answer(self, asked: Asked) -> Answer:
+        """Give no answer.
+
+        Raises:
+            NoAnswerError: always.
+        """
+        del asked
+        raise NoAnswerError(MemberStatus.DOWN, "its model server is not one of this deployment's")
+
+
+def model_member(
+    model: ModelSpec, prompt: Prompt, servers: Mapping[str, ModelServer]
+) -> ModelMember | UnservedMember:
+    """Return the member for a model, one that is always down where its server is not known."""
+    server = servers.get(model.server)
+    if server is None:
+        return UnservedMember(identity_of(model, prompt, UNKNOWN))
+    return ModelMember(model, prompt, server)
+
+
+async def _version(looking: asyncio.Task[str], ends_at: float) -> str:
+    """Return the version if it is there in time: an answer never waits long for it, and never fails for want of it."""
+    left = ends_at - asyncio.get_running_loop().time()
+    done, _ = await asyncio.wait({looking}, timeout=max(0.0, min(left, _VERSION_PATIENCE_SECONDS)))
+    return looking.result() if done and not looking.cancelled() else UNKNOWN
+
+
+def _judged(exchange: Exchange, identity: MemberIdentity, model: ModelSpec, asked: Asked) -> Answer:
+    kept = exchange.encode()
+    match exchange.ending:
+        case Ending.OUT_OF_TIME:
+            raise NoAnswerError(
+                MemberStatus.TIMED_OUT, "the model server did not finish in time", kept, identity
+            )
+        case Ending.NOT_CONNECTED:
+            raise NoAnswerError(MemberStatus.DOWN, "the model server cannot be reached", kept, identity)
+        case Ending.BROKEN:
+            raise NoAnswerError(MemberStatus.DOWN, "the model server broke off", kept, identity)
+        case Ending.COMPLETE | Ending.TOO_LARGE:
+            if exchange.status != _OK:
+                cause = f"the model server answered with status {exchange.status}"
+                raise NoAnswerError(MemberStatus.DOWN, cause, kept, identity)
+            if exchange.ending is Ending.TOO_LARGE:
+                return Answer((), model.samples)
+            return read_reply(exchange.reply, asked, model.name, model.samples)
+        case _:
+            assert_never(exchange.ending)

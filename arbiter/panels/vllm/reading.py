@@ -1,0 +1,165 @@
+"""Reads a model server's reply and believes none of it: bytes in, samples and a count of what could not be read out.
+
+Guarantees: a reply counts only as a whole (UTF-8, JSON without a key twice, the model that was asked, no more choices than
+were asked for); a choice counts only when it ended by itself and its text is exactly one answer of the schema, with
+nothing before or after it. Nothing is repaired, and a choice that is missing counts as one that cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from arbiter.errors import ArbiterError
+from arbiter.model import Evidence
+from arbiter.panels.grounding import VALUE_LIMIT
+from arbiter.panels.member import Answer, Asked, Sample
+from arbiter.panels.vllm.answer_schema import (
+    CONSULT_LIMIT,
+    CONSULTED_LIMIT,
+    EVIDENCE_LIMIT,
+    FINDING_LIMIT,
+    GREATEST_CONFIDENCE,
+    MISSING_LIMIT,
+    RATIONALE_LIMIT,
+)
+from arbiter.question import ABSTAIN
+
+CONTENT_LIMIT: Final = 64 * 1024
+"""As many characters may an answer have; the schema's own limits add up to less, each character escaped."""
+
+_T = TypeVar("_T")
+_MEMBERS: Final = frozenset({"option", "confidence", "evidence", "missing", "consult", "rationale"})
+
+
+class UnreadableError(ArbiterError):
+    """A reply or an answer is not what it must be; the reason is in fixed words."""
+
+
+def read_reply(body: bytes, asked: Asked, model: str, choices: int) -> Answer:
+    """Return the samples in a reply's body, grounded in nothing yet.
+
+    `model` is the name that was asked, `choices` how many answers were asked for.
+    """
+    try:
+        found = _choices(body, model, choices)
+    except UnreadableError:
+        return Answer((), choices)
+    samples = []
+    for choice in found:
+        try:
+            samples.append(read_answer(_content(choice), asked))
+        except UnreadableError:
+            continue
+    return Answer(tuple(samples), choices - len(samples))
+
+
+def read_answer(text: str, asked: Asked) -> Sample:
+    """Return one answer as a sample.
+
+    Raises:
+        UnreadableError: when the text is not exactly one JSON object as the schema has it, bounds and all.
+    """
+    if len(text) > CONTENT_LIMIT or not text.startswith("{") or not text.endswith("}"):
+        raise UnreadableError("expected one bounded JSON object and nothing around it")
+    answer = _parsed(text)
+    if not isinstance(answer, dict) or answer.keys() != _MEMBERS:
+        raise UnreadableError("expected exactly the members of an answer")
+    options = {option.id for option in asked.options} | {ABSTAIN}
+    facts = {spec.name for spec in asked.specs}
+    option = _one_of(answer["option"], options)
+    _check_confidence(answer["confidence"])
+    missing = _list(answer["missing"], MISSING_LIMIT, lambda name: _one_of(name, facts))
+    _list(answer["consult"], CONSULT_LIMIT, lambda whom: _text(whom, CONSULTED_LIMIT))
+    return Sample(
+        option=None if option == ABSTAIN else option,
+        evidence=_list(answer["evidence"], EVIDENCE_LIMIT, lambda cited: _evidence(cited, facts)),
+        missing=missing,
+        rationale=_text(answer["rationale"], RATIONALE_LIMIT),
+    )
+
+
+def _choices(body: bytes, model: str, choices: int) -> list[dict[str, Any]]:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnreadableError("expected UTF-8") from None
+    reply = _parsed(text)
+    if not isinstance(reply, dict) or reply.get("model") != model:
+        raise UnreadableError("expected a reply of the model that was asked")
+    found = reply.get("choices")
+    if not isinstance(found, list) or not all(isinstance(choice, dict) for choice in found):
+        raise UnreadableError("expected a list of choices")
+    indexes = [choice.get("index") for choice in found]
+    if any(type(index) is not int or not 0 <= index < choices for index in indexes):
+        raise UnreadableError("expected each choice's place among those asked for")
+    if len(set(indexes)) != len(indexes):
+        raise UnreadableError("expected each choice once")
+    return sorted(found, key=lambda choice: int(choice["index"]))
+
+
+def _content(choice: dict[str, Any]) -> str:
+    """Return a choice's text if the model ended it and said nothing besides."""
+    message = choice.get("message")
+    if choice.get("finish_reason") != "stop" or not isinstance(message, dict):
+        raise UnreadableError("expected a message that ended by itself")
+    if message.get("role") != "assistant" or message.get("tool_calls") or message.get("refusal"):
+        raise UnreadableError("expected the assistant's words and nothing else")
+    content = message.get("content")
+    if not isinstance(content, str):
+        raise UnreadableError("expected text")
+    return content
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):  # the limit on an integer's digits is a ValueError too
+        raise UnreadableError("expected JSON") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise UnreadableError("expected each key once")
+    return members
+
+
+def _refuse(_: str) -> Any:
+    raise UnreadableError("expected numbers that JSON knows")
+
+
+def _one_of(value: object, allowed: set[str]) -> str:
+    if not isinstance(value, str) or value not in allowed:
+        raise UnreadableError("expected one of those offered")
+    return value
+
+
+def _text(value: object, limit: int) -> str:
+    if not isinstance(value, str) or len(value) > limit:
+        raise UnreadableError(f"expected text of at most {limit} characters")
+    return value
+
+
+def _list(value: object, limit: int, read: Callable[[object], _T]) -> tuple[_T, ...]:
+    if not isinstance(value, list) or len(value) > limit:
+        raise UnreadableError(f"expected a list of at most {limit}")
+    return tuple(read(item) for item in value)
+
+
+def _check_confidence(value: object) -> None:
+    """A whole number from 0 to 100; `70.0` is one, as JSON Schema has it, and `true` is not."""
+    whole = type(value) is int or (type(value) is float and value.is_integer())
+    if not whole or not isinstance(value, int | float) or not 0 <= value <= GREATEST_CONFIDENCE:
+        raise UnreadableError("expected a whole number from 0 to 100")
+
+
+def _evidence(value: object, facts: set[str]) -> Evidence:
+    if not isinstance(value, dict) or value.keys() != {"fact", "value", "finding"}:
+        raise UnreadableError("expected exactly the members of a citation")
+    return Evidence(
+        fact=_one_of(value["fact"], facts),
+        value=_text(value["value"], VALUE_LIMIT),
+        finding=_text(value["finding"], FINDING_LIMIT),
+    )

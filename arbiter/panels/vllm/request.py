@@ -1,0 +1,48 @@
+"""The request for a chat completion, the same bytes for the same case, seat and seed; and how long its reply may be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from arbiter.panels.member import Asked
+from arbiter.panels.vllm.answer_schema import answer_schema
+from arbiter.panels.vllm.prompt import Prompt
+from arbiter.question import ModelSpec
+
+_ENVELOPE_BYTES: Final = 64 * 1024
+_BYTES_A_TOKEN: Final = 48
+_GREATEST_REPLY: Final = 8 * 1024 * 1024
+
+
+def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked) -> bytes:
+    """Return the body of the one request that an ask makes."""
+    document: dict[str, Any] = {
+        "model": model.name,
+        "messages": prompt.messages(asked),
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "strict": True, "schema": answer_schema(asked)},
+        },
+        "n": model.samples,
+        "seed": asked.seed,
+        "temperature": float(model.temperature),
+        "top_p": float(model.top_p),
+        "max_tokens": model.max_tokens,
+        "cache_salt": _cache_salt(asked),
+        "stream": False,
+    }
+    # Keys stay in their order: a schema's members are decoded in the order in which they stand.
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def reply_limit(model: ModelSpec) -> int:
+    """Return the greatest number of bytes that a reply to such a request may have."""
+    return min(_ENVELOPE_BYTES + model.samples * model.max_tokens * _BYTES_A_TOKEN, _GREATEST_REPLY)
+
+
+def _cache_salt(asked: Asked) -> str:
+    """Return what keeps a case's cached prefix from every other case: how long a reply takes would tell what it holds."""
+    text = f"arbiter/cache-salt/v1/{asked.facts_hash}/{asked.seed}"
+    return hashlib.sha256(text.encode()).hexdigest()

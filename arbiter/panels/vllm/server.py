@@ -1,0 +1,163 @@
+"""A vLLM server as this deployment knows it: one HTTP client, one request an ask, and a limit on everything.
+
+Guarantees: an exchange ends when its time is up, however slowly the server drips; a reply is read no further than its limit;
+nothing is retried, no redirect followed, no proxy or credential taken from the environment, no cookie kept, so that one
+case leaves nothing behind for the next. What a server does wrong is told in the exchange and raises nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from types import MappingProxyType
+from typing import Final
+
+import httpx
+
+from arbiter.panels.vllm.exchange import Ending, Exchange
+from arbiter.ports import Clock
+
+CHAT_PATH: Final = "/v1/chat/completions"
+VERSION_PATH: Final = "/version"
+UNKNOWN: Final = "unknown"
+KEPT_OF_TOO_LARGE: Final = 64 * 1024
+
+_VERSION_LIMIT: Final = 4 * 1024
+_VERSION_SECONDS: Final = 1.0
+_VERSION_HOLDS_SECONDS: Final = 60.0
+_VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+# Below the 5 seconds after which vLLM's own HTTP server closes an idle connection.
+_IDLE_SECONDS: Final = 4.0
+_LIMITS: Final = httpx.Limits(
+    max_connections=128, max_keepalive_connections=32, keepalive_expiry=_IDLE_SECONDS
+)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has come of a reply so far; read when the exchange is over, however it ended."""
+
+    started: float = field(default_factory=time.perf_counter)
+    status: int | None = None
+    head_after_us: int | None = None
+    chunks: list[bytes] = field(default_factory=list)
+    seen: int = 0
+
+    def passed_us(self) -> int:
+        return round((time.perf_counter() - self.started) * 1_000_000)
+
+
+class ModelServer:
+    """One server by name; members in any number of seats ask through it."""
+
+    def __init__(self, name: str, url: str, token: str | None, clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "arbiter"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            timeout=None,  # noqa: S113 - each exchange is bounded as a whole
+            limits=_LIMITS,
+            follow_redirects=False,
+            trust_env=False,
+            # The machine's own trust store: a hospital's authority stands there and in no package.
+            verify=ssl.create_default_context() if url.startswith("https:") else False,
+        )
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._version: asyncio.Task[str] | None = None
+        self._version_until = 0.0
+
+    async def ask(self, request: bytes, seconds: float, limit: int) -> Exchange:
+        """Post a chat completion and return the exchange, at the latest after that many seconds."""
+        return await self._exchange("POST", CHAT_PATH, request, seconds, limit)
+
+    def look_up_version(self) -> asyncio.Task[str]:
+        """Return the running or finished look at the server's version; a new one at most once a minute.
+
+        Its result is `unknown` where the server did not tell. It is shared: wait for it, never cancel it.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._version is None or now >= self._version_until:
+            self._version = asyncio.create_task(self._ask_version())
+            self._version_until = now + _VERSION_HOLDS_SECONDS
+        return self._version
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._version is not None:
+            self._version.cancel()
+            await asyncio.wait({self._version})
+        await self._http.aclose()
+
+    async def _ask_version(self) -> str:
+        exchange = await self._exchange("GET", VERSION_PATH, b"", _VERSION_SECONDS, _VERSION_LIMIT)
+        if exchange.ending is not Ending.COMPLETE or exchange.status != httpx.codes.OK:
+            return UNKNOWN
+        try:
+            document = json.loads(exchange.reply)
+        except (ValueError, RecursionError):
+            return UNKNOWN
+        version = document.get("version") if isinstance(document, dict) else None
+        return version if isinstance(version, str) and _VERSION.fullmatch(version) else UNKNOWN
+
+    async def _exchange(self, method: str, path: str, request: bytes, seconds: float, limit: int) -> Exchange:
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(seconds):
+                ending = await self._converse(method, path, request, limit, progress)
+        except TimeoutError:
+            ending = Ending.OUT_OF_TIME
+        except httpx.ConnectError:
+            ending = Ending.NOT_CONNECTED
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):
+            ending = Ending.BROKEN
+        kept = KEPT_OF_TOO_LARGE if ending is Ending.TOO_LARGE else limit
+        return Exchange(
+            server=self.name,
+            path=path,
+            request=request,
+            status=progress.status,
+            reply=b"".join(progress.chunks)[:kept],
+            reply_bytes=progress.seen,
+            ending=ending,
+            head_after_us=progress.head_after_us,
+            ended_after_us=progress.passed_us(),
+        )
+
+    async def _converse(
+        self, method: str, path: str, request: bytes, limit: int, progress: _Progress
+    ) -> Ending:
+        headers = {"Content-Type": "application/json"} if request else {}
+        async with self._http.stream(method, path, content=request or None, headers=headers) as response:
+            progress.status = response.status_code
+            progress.head_after_us = progress.passed_us()
+            # Raw: a compressed body is one that nobody asked for, and may unfold without end.
+            async for chunk in response.aiter_raw():
+                progress.seen += len(chunk)
+                progress.chunks.append(chunk)
+                if progress.seen > limit:
+                    return Ending.TOO_LARGE
+        return Ending.COMPLETE
+
+
+NO_SERVERS: Final[Mapping[str, ModelServer]] = MappingProxyType({})
+
+
+def open_servers(urls: Mapping[str, str], token: str | None, clock: Clock) -> Mapping[str, ModelServer]:
+    """Return a server for each name and base URL; no connection is made before somebody asks."""
+    return MappingProxyType({name: ModelServer(name, url, token, clock) for name, url in urls.items()})
+
+
+async def close_servers(servers: Mapping[str, ModelServer]) -> None:
+    """Close every server's connections."""
+    for server in servers.values():
+        await server.close()

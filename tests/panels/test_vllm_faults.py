@@ -1,0 +1,228 @@
+"""A model server that fails in every way we know, over real sockets: each fault ends in its own member state, in time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import resource
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from arbiter.model import MemberId, MemberStatus, Opinion
+from arbiter.panels.member import Asked
+from arbiter.panels.panel import Returned, ask_panel
+from arbiter.panels.vllm.exchange import Ending
+from arbiter.panels.vllm.member import model_member
+from arbiter.panels.vllm.prompt import PROMPTS
+from arbiter.panels.vllm.server import ModelServer, close_servers, open_servers
+from arbiter.question import ModelSpec
+from tests.panels.asking import NEWS2, RealClock, asked
+from tests.panels.misbehaving_server import ACTS, BODIES, HUGE_BYTES, STATUSES, VERSION
+from tests.panels.model_servers import misbehaving, model, refusing_url, soon
+
+VALID, ABSTAINED, INVALID = MemberStatus.VALID, MemberStatus.ABSTAINED, MemberStatus.INVALID
+TIMED_OUT, DOWN = MemberStatus.TIMED_OUT, MemberStatus.DOWN
+
+# (what the server does, the state the member must end in, the samples it must count, how the exchange ended)
+FAULTS: list[tuple[str, MemberStatus, int, Ending]] = [
+    ("good", VALID, 3, Ending.COMPLETE),
+    ("split", VALID, 3, Ending.COMPLETE),
+    ("half-sound", VALID, 3, Ending.COMPLETE),
+    ("float-confidence", VALID, 3, Ending.COMPLETE),
+    ("abstains", ABSTAINED, 3, Ending.COMPLETE),
+    *[(name, INVALID, 3, Ending.COMPLETE) for name in BODIES
+      if name not in {"good", "split", "half-sound", "float-confidence", "abstains", "spaces", "inner-spaces"}],
+    ("spaces", INVALID, 3, Ending.TOO_LARGE),
+    ("inner-spaces", INVALID, 3, Ending.TOO_LARGE),
+    ("huge", INVALID, 3, Ending.TOO_LARGE),
+    ("unfolding", INVALID, 3, Ending.TOO_LARGE),
+    *[(name, DOWN, 0, Ending.COMPLETE) for name in STATUSES],
+    ("redirect", DOWN, 0, Ending.COMPLETE),
+    ("refused", DOWN, 0, Ending.NOT_CONNECTED),
+    ("reset", DOWN, 0, Ending.BROKEN),
+    ("cut-short", DOWN, 0, Ending.BROKEN),
+    ("hang-up", DOWN, 0, Ending.BROKEN),
+    ("no-http", DOWN, 0, Ending.BROKEN),
+    ("endless-head", DOWN, 0, Ending.BROKEN),
+    ("bad-chunks", DOWN, 0, Ending.BROKEN),
+    ("black-hole", TIMED_OUT, 0, Ending.OUT_OF_TIME),
+    ("drip", TIMED_OUT, 0, Ending.OUT_OF_TIME),
+    ("drip-head", TIMED_OUT, 0, Ending.OUT_OF_TIME),
+]  # fmt: skip
+SOON_SECONDS = 0.6
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with misbehaving() as served:
+        yield served
+
+
+@pytest.fixture
+async def servers(url: str) -> AsyncIterator[Mapping[str, ModelServer]]:
+    opened = open_servers({"gpu-a": url, "gone": refusing_url()}, "the key", RealClock())
+    yield opened
+    await close_servers(opened)
+
+
+async def one(servers: Mapping[str, ModelServer], spec: ModelSpec, put: Asked) -> Returned:
+    member = model_member(spec, PROMPTS["question-v1"], servers)
+    (returned,) = [item async for item in ask_panel({NEWS2: member}, {NEWS2: put}, RealClock())]
+    return returned
+
+
+async def opinion_of(servers: Mapping[str, ModelServer], name: str, **changes: Any) -> Opinion:
+    return (await one(servers, model(name, **changes), asked(deadline=soon(5)))).opinion
+
+
+def opened(returned: Returned) -> dict[str, Any]:
+    assert returned.exchange is not None
+    document: dict[str, Any] = json.loads(returned.exchange)
+    return document
+
+
+def seen(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{url}/seen", trust_env=False).json()
+    return found
+
+
+@pytest.mark.parametrize(("fault", "status", "samples", "ending"), FAULTS, ids=[row[0] for row in FAULTS])
+async def test_each_fault_ends_in_its_own_state_in_time_and_is_kept(
+    servers: Mapping[str, ModelServer], fault: str, status: MemberStatus, samples: int, ending: Ending
+) -> None:
+    spec = model(fault, server="gone" if fault == "refused" else "gpu-a")
+    patience = SOON_SECONDS if status is TIMED_OUT else 20.0
+    started = time.monotonic()
+    returned = await one(servers, spec, asked(deadline=soon(patience)))
+    passed = time.monotonic() - started
+    opinion, exchange = returned.opinion, opened(returned)
+    assert (opinion.status, opinion.samples) == (status, samples), opinion.rationale
+    assert exchange["ending"] == ending
+    assert passed < patience + 0.5
+    assert json.loads(base64.b64decode(exchange["request"]))["model"] == fault
+    if status is not VALID:
+        assert opinion.votes == ()
+    if status in {DOWN, TIMED_OUT, INVALID}:
+        assert (opinion.evidence, opinion.missing) == ((), ())
+
+
+def test_every_behaviour_of_the_server_stands_in_the_table() -> None:
+    assert {row[0] for row in FAULTS} == {*BODIES, *STATUSES, *ACTS, "refused"}
+
+
+# --- what an exchange leaves behind ------------------------------------------------------------------------------
+
+
+async def test_a_huge_reply_is_cut_off_early_and_never_held(
+    servers: Mapping[str, ModelServer], url: str
+) -> None:
+    before = seen(url)["counts"].get("huge-mebibytes", 0)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    returned = await one(servers, model("huge"), asked(deadline=soon(20)))
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+    exchange = opened(returned)
+    assert grown_kib < 64 * 1024
+    assert seen(url)["counts"]["huge-mebibytes"] - before < HUGE_BYTES // 2**20 // 4
+    assert len(base64.b64decode(exchange["reply"])) == 64 * 1024
+    assert exchange["reply_bytes"] < 2 * 2**20
+
+
+async def test_nothing_is_asked_twice_whatever_fails(servers: Mapping[str, ModelServer], url: str) -> None:
+    failing = ["status-500", "status-503", "status-429", "reset", "hang-up", "cut-short", "redirect"]
+    before = seen(url)["counts"]
+    for name in failing:
+        await one(servers, model(name), asked(deadline=soon(20)))
+    after = seen(url)["counts"]
+    assert {name: after[name] - before.get(name, 0) for name in failing} == dict.fromkeys(failing, 1)
+    assert "/stolen" not in after
+
+
+async def test_connections_are_used_again_and_no_cookie_comes_back(
+    servers: Mapping[str, ModelServer], url: str
+) -> None:
+    await opinion_of(servers, "good")
+    before = seen(url)["counts"]["connections"]
+    for _ in range(5):
+        assert (await opinion_of(servers, "good")).status is VALID
+    told = seen(url)
+    # One of them is the question what was seen.
+    assert told["counts"]["connections"] - before <= 2
+    headers = told["last"]["good"]
+    assert "cookie" not in headers
+    assert headers["authorization"] == "Bearer the key"
+    assert headers["accept-encoding"] == "identity"
+
+
+async def test_the_environment_names_no_proxy_and_no_credential(
+    servers: Mapping[str, ModelServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, refusing_url())
+    assert (await opinion_of(servers, "good")).status is VALID
+
+
+async def test_the_version_is_asked_once_for_many_and_stands_in_the_identity(
+    servers: Mapping[str, ModelServer], url: str
+) -> None:
+    before = seen(url)["counts"].get("/version", 0)
+    members = {
+        MemberId(f"m{at}"): model_member(model("good"), PROMPTS["question-v1"], servers) for at in range(6)
+    }
+    put = asked(deadline=soon(20))
+    returned = [item async for item in ask_panel(members, dict.fromkeys(members, put), RealClock())]
+    assert {dict(item.opinion.identity.details)["engine"] for item in returned} == {f"vllm {VERSION}"}
+    assert len({item.opinion.identity.digest for item in returned}) == 1
+    assert seen(url)["counts"]["/version"] - before == 1
+
+
+async def test_a_server_that_does_not_tell_its_version_is_another_member(
+    servers: Mapping[str, ModelServer],
+) -> None:
+    known, unknown = await opinion_of(servers, "good"), await opinion_of(servers, "good", server="gone")
+    assert dict(unknown.identity.details)["engine"] == "vllm unknown"
+    assert known.identity.digest != unknown.identity.digest
+
+
+async def test_a_case_asked_past_its_deadline_reaches_no_server(
+    servers: Mapping[str, ModelServer], url: str
+) -> None:
+    before = seen(url)["counts"].get("good", 0)
+    returned = await one(servers, model("good"), asked(deadline=soon(-1)))
+    assert (returned.opinion.status, returned.exchange) == (TIMED_OUT, None)
+    assert seen(url)["counts"].get("good", 0) == before
+
+
+async def test_a_server_that_no_setting_names_leaves_its_member_down(
+    servers: Mapping[str, ModelServer],
+) -> None:
+    returned = await one(servers, model("good", server="gpu-z"), asked(deadline=soon(20)))
+    assert returned.opinion.status is DOWN
+    assert "not one of this deployment's" in returned.opinion.rationale
+    assert returned.exchange is None
+
+
+async def test_votes_are_counted_by_sample_and_half_may_fail(servers: Mapping[str, ModelServer]) -> None:
+    split = await opinion_of(servers, "split")
+    assert (split.votes, split.samples) == ((("continue-monitoring", 1), ("urgent-review", 2)), 3)
+    half = await opinion_of(servers, "half-sound", samples=4)
+    assert (half.status, half.valid_samples, half.samples) == (VALID, 2, 4)
+    fewer = await opinion_of(servers, "fewer", samples=2)
+    assert (fewer.status, fewer.valid_samples, fewer.samples) == (VALID, 1, 2)
+
+
+async def test_a_quarter_of_a_megabyte_of_spaces_is_invalid_even_where_the_reply_may_be_long(
+    servers: Mapping[str, ModelServer],
+) -> None:
+    returned = await one(servers, model("spaces", max_tokens=8192), asked(deadline=soon(20)))
+    assert (opened(returned)["ending"], returned.opinion.status) == (Ending.COMPLETE, INVALID)
+
+
+@pytest.mark.parametrize("name", [row[0] for row in FAULTS if row[1] is DOWN])
+async def test_a_servers_words_are_told_to_nobody(servers: Mapping[str, ModelServer], name: str) -> None:
+    opinion = await opinion_of(servers, name, server="gone" if name == "refused" else "gpu-a")
+    assert opinion.rationale.startswith("the model server ")
+    assert "as asked" not in opinion.rationale
