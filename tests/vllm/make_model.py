@@ -1,9 +1,14 @@
-"""Makes a small Llama with random weights, its tokenizer and its LoRA adapters; run by the vLLM environment's Python.
+"""Makes a small Llama with random weights, its tokenizer and three LoRA adapters; run by the vLLM environment's Python.
 
     python make_model.py FOLDER
 
-Guarantees: the same seed gives the same bytes of every file with weights. The model knows nothing: what it says is
-noise in the shape the server forces on it, which is what a panel must be able to take.
+The model knows nothing and nothing is trained. Left to itself it writes noise in whatever shape the server forces on it.
+Two adapters have a few weights set by hand, so that a panel also hears a model that votes and one that abstains: the
+vocabulary holds two whole answers, and each of these adapters turns the start of an answer toward one of them. The third
+adapter changes nothing and stands for the model itself, which never sits under its own name: requests to it that share
+a batch with an adapter's get wrong logits.
+
+Guarantees: the same seed gives the same bytes of every file with weights.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from typing import Final
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import AddedToken, ByteLevelBPETokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 SEED: Final = 20260301
@@ -33,9 +38,19 @@ RANK: Final = 8
 # Wider than what training starts from (0.02): narrower weights choose every token about evenly.
 SPREAD: Final = 0.08
 
-ADAPTERS: Final = {"ward": 0.05, "outreach": 0.2, "base": 0.0}
-"""How far each adapter's B matrices spread. Zero leaves the model as it is: the base never sits under its own name,
-since requests to it that share a batch with an adapter's get wrong logits."""
+VOTE: Final = (
+    '{"evidence":[{"fact":"consciousness","value":"alert","finding":"set by hand"}],"missing":[],'
+    '"rationale":"Set by hand.","option":"urgent-review","confidence":80,"consult":[]}'
+)
+ABSTENTION: Final = '{"evidence":[],"missing":["lactate"],"rationale":"Set by hand.","option":"abstain","confidence":50,"consult":[]}'
+ADAPTERS: Final = {"voting": VOTE, "abstaining": ABSTENTION, "unchanged": None}
+"""Each adapter with the answer that it gives every time, if it gives one."""
+
+# Directions of the hidden state that random weights leave alone. Only the token before an answer has the first; an
+# adapter adds the one after it that its answer's token listens to.
+_START: Final = 0
+_RESERVED: Final = 1 + len(ADAPTERS)
+_LOUD: Final = 40.0
 
 _PROJECTIONS: Final = {
     "self_attn.q_proj": (HIDDEN, HEADS * HEAD),
@@ -49,7 +64,7 @@ _PROJECTIONS: Final = {
 
 _TEMPLATE: Final = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 _SPECIAL: Final = ("<|begin|>", "<|end|>", "<|pad|>", "<|system|>", "<|user|>", "<|assistant|>")
 
@@ -80,6 +95,7 @@ def _save_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     trained.train_from_iterator(
         _made_up_text(), VOCABULARY, min_frequency=2, special_tokens=list(_SPECIAL), show_progress=False
     )
+    trained.add_tokens([AddedToken(answer, normalized=False) for answer in ADAPTERS.values() if answer])
     raw = folder / "tokenizer.json"
     trained.save(str(raw))
     tokenizer = PreTrainedTokenizerFast(
@@ -113,19 +129,48 @@ def _save_model(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
         dtype="bfloat16",
     )
     torch.manual_seed(SEED)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        _reserve_directions(model, tokenizer)
+    model.to(torch.bfloat16).save_pretrained(folder)
 
 
-def _save_adapter(folder: Path, base: Path, name: str, spread: float) -> None:
+def _reserve_directions(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    embedding, reading = model.model.embed_tokens.weight, model.lm_head.weight
+    embedding[:, :_RESERVED] = 0
+    embedding[tokenizer.convert_tokens_to_ids("<|assistant|>")] = 0
+    embedding[tokenizer.convert_tokens_to_ids("<|assistant|>"), _START] = _LOUD
+    reading[:, 1:_RESERVED] = 0
+    for direction, answer in enumerate(ADAPTERS.values(), start=1):
+        if answer is not None:
+            token = tokenizer.convert_tokens_to_ids(answer)
+            reading[token] = 0
+            # Unheard at an answer's start unless an adapter speaks up for it.
+            reading[token, _START] = -4.0
+            reading[token, direction] = 16.0
+
+
+def _save_adapter(folder: Path, base: Path, direction: int, answer: str | None) -> None:
     """Write an adapter in the layout of the `peft` library, which vLLM reads."""
-    folder.mkdir()
-    chance = torch.Generator().manual_seed(SEED + sorted(ADAPTERS).index(name) + 1)
+    folder.mkdir(parents=True)
+    chance = torch.Generator().manual_seed(SEED + direction)
     weights = {}
     for layer in range(LAYERS):
         for projection, (inward, outward) in _PROJECTIONS.items():
             place = f"base_model.model.model.layers.{layer}.{projection}"
             weights[f"{place}.lora_A.weight"] = torch.randn(RANK, inward, generator=chance) / inward**0.5
-            weights[f"{place}.lora_B.weight"] = torch.randn(outward, RANK, generator=chance) * spread
+            weights[f"{place}.lora_B.weight"] = torch.zeros(outward, RANK)
+    if answer is not None:
+        last = f"base_model.model.model.layers.{LAYERS - 1}.mlp"
+        # One neuron that the start of an answer excites, and that adds the answer's direction.
+        for projection, taken, given, strength in (
+            ("gate_proj", _START, 0, 0.5),
+            ("up_proj", _START, 0, 0.5),
+            ("down_proj", 0, direction, 0.25),
+        ):
+            weights[f"{last}.{projection}.lora_A.weight"][0] = 0
+            weights[f"{last}.{projection}.lora_A.weight"][0, taken] = 1
+            weights[f"{last}.{projection}.lora_B.weight"][given, 0] = strength
     save_file(weights, folder / "adapter_model.safetensors")
     settings = {
         "peft_type": "LORA",
@@ -147,10 +192,8 @@ def main(folder: Path) -> None:
     model = folder / "model"
     model.mkdir(parents=True)
     _save_model(model, _save_tokenizer(model))
-    for name, spread in ADAPTERS.items():
-        adapters = folder / "adapters"
-        adapters.mkdir(exist_ok=True)
-        _save_adapter(adapters / name, model, name, spread)
+    for direction, (name, answer) in enumerate(ADAPTERS.items(), start=1):
+        _save_adapter(folder / "adapters" / name, model, direction, answer)
 
 
 if __name__ == "__main__":
