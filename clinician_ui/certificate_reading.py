@@ -35,6 +35,15 @@ class Cited(_Part):
     points: int | None = None
 
 
+class Identity(_Part):
+    """What exactly answered."""
+
+    kind: str
+    name: str
+    version: str
+    details: dict[str, str] = {}
+
+
 class SeatOpinion(_Part):
     """A seat and its answer; a seat that was not heard has a status and nothing more."""
 
@@ -49,6 +58,7 @@ class SeatOpinion(_Part):
     evidence: tuple[Cited, ...] = ()
     missing: tuple[str, ...] = ()
     rationale: str = ""
+    identity: Identity | None = None
 
 
 class Measure(_Part):

@@ -11,9 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from arbiter.model import MemberStatus, RuleEffect
-from arbiter.question import QUESTION
+from arbiter.question import QUESTION, VLLM
 from arbiter.workflow.review import OwnOpinion, RevealedCase
-from clinician_ui.certificate_reading import Certificate, Cited, Policy, SeatOpinion, read_certificate
+from clinician_ui.certificate_reading import (
+    Certificate,
+    Cited,
+    Identity,
+    Policy,
+    SeatOpinion,
+    read_certificate,
+)
 from clinician_ui.presenters import CasePage, Tag
 
 NOT_HEARD = "not-heard"
@@ -57,7 +64,7 @@ class MemberCard:
     """One member's answer.
 
     `stance` is `dissent`, `majority` or `silent`; `beside_own` says how it compares with the reviewer's opinion, None where
-    it cannot be compared.
+    it cannot be compared. `model` says which language model answered, empty for any other member.
     """
 
     title: str
@@ -71,6 +78,7 @@ class MemberCard:
     evidence: tuple[EvidenceRow, ...]
     missing: tuple[str, ...]
     rationale: str
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +255,7 @@ def _card(
         evidence=tuple(_evidence(cited, page) for cited in seat.evidence),
         missing=tuple(_fact_title(page, name) for name in seat.missing),
         rationale=seat.rationale,
+        model=_model(seat.identity),
     )
 
 
@@ -273,8 +282,25 @@ def _votes(seat: SeatOpinion, titles: dict[str, str]) -> str:
     """Say how a member's samples fell, where it gave more than one."""
     if seat.samples < 2:
         return ""
-    parts = [f"{count} times {titles.get(option, words_of(option))}" for option, count in seat.votes.items()]
-    return f"Asked {seat.samples} times: {', '.join(parts) or 'no valid answer'}."
+    said = [
+        f"{count} of {seat.samples} samples: {titles.get(option, words_of(option))}."
+        for option, count in seat.votes.items()
+    ]
+    without = seat.samples - sum(seat.votes.values())
+    if without:
+        said.append(f"{without} of {seat.samples} samples gave no vote that counts.")
+    return " ".join(said)
+
+
+def _model(identity: Identity | None) -> str:
+    """Say which language model answered, as its protocol pins it and its server told."""
+    if identity is None or identity.kind != VLLM:
+        return ""
+    said = [f"Language model {identity.name}, revision {identity.version}"]
+    if "adapter" in identity.details:
+        said.append(f"adapter {identity.details['adapter']}")
+    said.append(f"served by {identity.details.get('engine', 'an unknown version of vLLM')}")
+    return f"{', '.join(said)}."
 
 
 def _fact_title(page: CasePage, name: str) -> str:

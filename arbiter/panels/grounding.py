@@ -91,10 +91,13 @@ def _misplaced(sample: Sample, asked: Asked) -> str | None:
 def _ungrounded(sample: Sample, asked: Asked) -> str | None:
     if sample.option is not None and not sample.evidence:
         return "ungrounded: votes and cites nothing"
+    old = asked.too_old() if sample.evidence else frozenset()
     for item in sample.evidence:
         fact = asked.facts.get(item.fact)
         if fact is None:
             return "ungrounded: cites a fact that the case does not hold"
+        if item.fact in old:
+            return "ungrounded: cites a fact that is too old"
         if not _agrees(item.value, fact):
             return "ungrounded: a cited value is not the case's"
     return None

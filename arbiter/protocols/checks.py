@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from arbiter.errors import Problem
 from arbiter.model import FactValue, RiskClass, RuleEffect
@@ -24,6 +25,8 @@ from arbiter.protocols.schema import (
     SeatPart,
 )
 from arbiter.question import ABSTAIN, QUESTION, VLLM, FactKind
+
+_LEAST_TEMPERATURE: Final = Decimal("0.01")
 
 
 @dataclass(slots=True)
@@ -185,6 +188,13 @@ def _check_backends(panel: list[SeatPart], finder: Finder) -> None:
 
 
 def _check_model(model: ModelPart, path: Path, finder: Finder) -> None:
+    if 0 < model.temperature < _LEAST_TEMPERATURE:
+        # vLLM would take the least it knows, and the protocol would say another.
+        finder.report(
+            (*path, "temperature"),
+            "value",
+            f"expected 0, or a number of at least {_LEAST_TEMPERATURE}, {model.temperature} came",
+        )
     if model.temperature == 0 and model.samples != 1:
         # Samples drawn at temperature zero are all the same, and vLLM refuses to draw them.
         finder.report((*path, "samples"), "value", f"expected 1 at temperature 0, {model.samples} came")

@@ -119,7 +119,47 @@ def test_every_state_but_valid_has_a_tag_and_a_sentence_of_its_own() -> None:
 def test_a_member_in_two_minds_is_divided_not_silent() -> None:
     card = shown(seat("a", None, votes={"yes": 2, "no": 2}, samples=5)).members[0]
     assert (card.answer, card.status) == ("Divided", None)
-    assert card.votes == "Asked 5 times: 2 times Yes, now, 2 times No."
+    assert card.votes == (
+        "2 of 5 samples: Yes, now. 2 of 5 samples: No. 1 of 5 samples gave no vote that counts."
+    )
+
+
+def test_a_member_asked_once_says_nothing_of_samples() -> None:
+    assert shown(seat("a", "yes")).members[0].votes == ""
+
+
+def test_samples_that_all_failed_are_told_beside_the_failure() -> None:
+    card = shown(
+        seat("a", None, "invalid", samples=3, rationale="refused: answers that cannot be read")
+    ).members[0]
+    assert card.votes == "3 of 3 samples gave no vote that counts."
+    assert card.status is not None
+    assert card.rationale == "refused: answers that cannot be read"
+
+
+MODEL = {
+    "kind": "vllm",
+    "name": "ward-8b",
+    "version": "2026-03",
+    "digest": "0" * 64,
+    "details": {"engine": "vllm 0.32.0", "adapter": "sepsis", "dtype": "bfloat16"},
+}
+
+
+def test_a_language_model_is_named_with_its_revision_adapter_and_server() -> None:
+    card = shown(seat("a", "yes", identity=MODEL)).members[0]
+    assert card.model == "Language model ward-8b, revision 2026-03, adapter sepsis, served by vllm 0.32.0."
+
+
+def test_a_score_is_not_called_a_language_model() -> None:
+    score = {"kind": "score", "name": "news2", "version": "2017", "digest": "0" * 64, "details": {}}
+    assert shown(seat("a", "yes", identity=score)).members[0].model == ""
+    assert shown(seat("a", None, "not-heard")).members[0].model == ""
+
+
+def test_an_identity_of_another_shape_is_an_error() -> None:
+    with pytest.raises(VerificationError, match="opinions/0/identity"):
+        shown(seat("a", "yes", identity={"kind": "vllm"}))
 
 
 def test_a_panel_that_nobody_asked_is_told_apart() -> None:

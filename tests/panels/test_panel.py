@@ -10,8 +10,8 @@ import pytest
 
 from arbiter.documents import facts_hash
 from arbiter.model import MemberId, MemberIdentity, MemberStatus, Opinion
-from arbiter.panels.member import Answer, Asked, Member
-from arbiter.panels.panel import SAMPLES_LIMIT, address, ask_member, ask_panel
+from arbiter.panels.member import Answer, Asked, Member, NoAnswerError
+from arbiter.panels.panel import SAMPLES_LIMIT, Returned, address, ask_member, ask_panel
 from arbiter.panels.seating import seat_members
 from tests.panels.asking import (
     CITED,
@@ -302,3 +302,76 @@ async def test_members_that_do_not_wait_answer_within_milliseconds() -> None:
     for _ in range(20):
         await gather(members, soon(5))
     assert (asyncio.get_running_loop().time() - started) / 20 < 0.02
+
+
+# --- what is kept of a member behind HTTP -------------------------------------------------------------------------
+
+FOUND = MemberIdentity("vllm", "ward-8b", "r1", "1" * 64)
+
+
+async def returned_by(member: Member, put: Asked) -> Returned:
+    (returned,) = [item async for item in ask_panel({NEWS2: member}, {NEWS2: put}, RealClock())]
+    return returned
+
+
+async def test_an_answers_exchange_and_the_identity_found_go_with_its_opinion() -> None:
+    async def answer(_: Asked) -> Answer:
+        return Answer((vote(),), exchange=b"kept", identity=FOUND)
+
+    returned = await returned_by(Hostile(answer), asked())
+    assert (returned.opinion.status, returned.exchange) == (MemberStatus.VALID, b"kept")
+    assert returned.opinion.identity == FOUND
+
+
+async def test_a_member_without_an_exchange_keeps_none_and_its_own_identity() -> None:
+    returned = await returned_by(Stub((vote(),)), asked())
+    assert (returned.exchange, returned.opinion.identity) == (None, IDENTITY)
+
+
+@pytest.mark.parametrize("status", [MemberStatus.DOWN, MemberStatus.TIMED_OUT])
+async def test_a_member_that_knows_why_it_has_no_answer_is_believed_and_what_it_sent_is_kept(
+    status: Any,
+) -> None:
+    async def fail(_: Asked) -> Answer:
+        raise NoAnswerError(status, "the server broke off", b"sent", FOUND)
+
+    returned = await returned_by(Hostile(fail), asked())
+    assert (returned.opinion.status, returned.opinion.rationale) == (status, "the server broke off")
+    assert (returned.exchange, returned.opinion.identity) == (b"sent", FOUND)
+
+
+async def test_an_answer_that_is_refused_keeps_its_exchange() -> None:
+    async def lie(_: Asked) -> Answer:
+        return Answer((vote(option="discharge"),), exchange=b"a lie", identity=FOUND)
+
+    returned = await returned_by(Hostile(lie), asked())
+    assert (returned.opinion.status, returned.exchange) == (MemberStatus.INVALID, b"a lie")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_member_out_of_time_is_waited_for_a_moment_and_what_it_sent_is_kept(answers: bool) -> None:
+    async def late(put: Asked) -> Answer:
+        await asyncio.sleep((put.deadline - datetime.now(UTC)).total_seconds() + 0.02)
+        if answers:
+            return Answer((vote(),), exchange=b"late", identity=FOUND)
+        raise NoAnswerError(MemberStatus.DOWN, "the server broke off", b"late", FOUND)
+
+    returned = await returned_by(Hostile(late), asked(deadline=soon(0.1)))
+    assert (returned.opinion.status, returned.exchange) == (MemberStatus.TIMED_OUT, b"late")
+    assert returned.opinion.votes == ()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer((vote(),), exchange="text"),  # type: ignore[arg-type]
+        Answer((vote(),), exchange=None, identity="me"),  # type: ignore[arg-type]
+    ],
+    ids=["exchange", "identity"],
+)
+async def test_an_exchange_or_identity_of_another_type_is_not_kept(answer: Answer) -> None:
+    async def give(_: Asked) -> Answer:
+        return answer
+
+    returned = await returned_by(Hostile(give), asked())
+    assert (returned.exchange, returned.opinion.identity) == (None, IDENTITY)

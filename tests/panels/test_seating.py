@@ -6,9 +6,13 @@ from decimal import Decimal
 import pytest
 
 from arbiter.errors import ConfigurationError
-from arbiter.panels.seating import seat_members
+from arbiter.model import MemberStatus
+from arbiter.panels.member import NoAnswerError
+from arbiter.panels.seating import require_servers, seat_members
+from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.question import FactKind, FactSpec, Option, Protocol
-from tests.panels.asking import protocol
+from tests.panels.asking import NEWS2, RealClock, asked, protocol
+from tests.panels.model_servers import model, refusing_url
 
 
 def with_seat(**changed: str) -> Protocol:
@@ -37,6 +41,49 @@ def test_every_seat_of_the_shipped_protocol_gets_its_member() -> None:
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="backend 'score', or 'vllm' with a model, 'oracle' came"):
         seat_members(with_seat(backend="oracle"))
+
+
+def test_a_backend_for_models_without_a_model_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="or 'vllm' with a model, 'vllm' came"):
+        seat_members(with_seat(backend="vllm"))
+
+
+def with_model(**changed: object) -> Protocol:
+    first, *rest = protocol().seats
+    seat = replace(first, backend="vllm", implementation="good", model=model("good", **changed))
+    return replace(protocol(), seats=(seat, *rest))
+
+
+def test_a_prompt_that_nobody_wrote_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match="seat news2: expected one of the prompts question-v1, 'question-v0' came"
+    ):
+        seat_members(with_model(prompt="question-v0"))
+
+
+async def test_a_model_on_a_server_that_nobody_knows_is_seated_and_always_down() -> None:
+    member = seat_members(with_model())[NEWS2]
+    assert (member.identity.kind, member.identity.name) == ("vllm", "good")
+    with pytest.raises(NoAnswerError, match="not one of this deployment's") as caught:
+        await member.answer(asked())
+    assert caught.value.status is MemberStatus.DOWN
+
+
+async def test_a_protocol_in_force_needs_every_server_it_names() -> None:
+    servers = open_servers({"gpu-b": refusing_url()}, None, RealClock())
+    try:
+        require_servers(with_model(server="gpu-b"), servers)
+        require_servers(protocol(), {})
+        with pytest.raises(
+            ConfigurationError,
+            match=r"protocol deterioration, seat news2: .*'gpu-a' is not known; ARBITER_MODEL_SERVERS names gpu-b: "
+            r"add gpu-a=http://host:port",
+        ):
+            require_servers(with_model(), servers)
+        with pytest.raises(ConfigurationError, match="ARBITER_MODEL_SERVERS names none"):
+            require_servers(with_model(), {})
+    finally:
+        await close_servers(servers)
 
 
 def test_an_unknown_score_is_refused() -> None:

@@ -119,7 +119,8 @@ async def test_every_case_ends_in_time_and_each_member_in_its_own_state(ward: Wa
     ended = await asyncio.gather(*(asked_under(ward, name) for name in ROWS))
     for (phase, dossier), (name, (expected, models)) in zip(ended, ROWS.items(), strict=True):
         assert phase is expected, (name, dossier.latest("certificate").content.decode())
-        assert concluded_after(dossier) < PANEL, name
+        # The panel's time, and a moment to weigh what came of it.
+        assert concluded_after(dossier) < 1.2 * PANEL, name
         assert {does: opinion.status for does, opinion in by_model(dossier).items()} == models
         assert len(dossier.opinions()) == 8
         assert exchanges(dossier).keys() == models.keys()

@@ -29,6 +29,10 @@ def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked) -> bytes:
         "seed": asked.seed,
         "temperature": float(model.temperature),
         "top_p": float(model.top_p),
+        # Off, and said so: what a request leaves out, vLLM takes from a file beside the model.
+        "top_k": -1,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
         "max_tokens": model.max_tokens,
         "cache_salt": _cache_salt(asked),
         "stream": False,

@@ -69,8 +69,7 @@ class ModelServer:
             limits=_LIMITS,
             follow_redirects=False,
             trust_env=False,
-            # The machine's own trust store: a hospital's authority stands there and in no package.
-            verify=ssl.create_default_context() if url.startswith("https:") else False,
+            verify=_trust(url),
         )
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._version: asyncio.Task[str] | None = None
@@ -147,6 +146,13 @@ class ModelServer:
                 if progress.seen > limit:
                     return Ending.TOO_LARGE
         return Ending.COMPLETE
+
+
+def _trust(url: str) -> ssl.SSLContext:
+    """Return the machine's own trust store, where a hospital's authority stands; nothing is trusted over plain HTTP."""
+    if url.startswith("https:"):
+        return ssl.create_default_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 NO_SERVERS: Final[Mapping[str, ModelServer]] = MappingProxyType({})

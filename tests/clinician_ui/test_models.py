@@ -1,0 +1,69 @@
+"""Language models on the reviewer's page: which one answered, how its samples fell, and what became of those that failed."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+from arbiter.settings import Mode, Settings
+from arbiter.store.database import Database
+from clinician_ui.pages import create_pages
+from tests.clinician_ui.conftest import Ward
+from tests.houses import ShiftableClock, a_client, a_house
+from tests.panels.misbehaving_server import VERSION
+from tests.panels.model_bundles import protocol_text, seat, write_bundle
+from tests.panels.model_servers import misbehaving, refusing_url
+
+
+def card(page: str, title: str) -> str:
+    """The words of one member's card."""
+    (found,) = [part for part in page.split('<li class="arbiter-member ')[1:] if f">{title}" in part]
+    return " ".join(re.sub(r"<[^>]+>", " ", found.split("</li>")[0]).split())
+
+
+async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
+    database: Database, built: Path, tmp_path: Path
+) -> None:
+    seats = (
+        seat("one", "split"),
+        seat("two", "truncated"),
+        seat("three", "status-500"),
+        seat("four", "good", "gone"),
+        seat("five", "abstains"),
+    )
+    write_bundle(tmp_path / "own" / "mine", protocol_text("deterioration", *seats))
+    clock = ShiftableClock()
+    with misbehaving() as url:
+        settings = Settings(
+            data=tmp_path / "data",
+            mode=Mode.DEMONSTRATION,
+            secure_cookies=False,
+            workers=False,
+            protocols=tmp_path / "own",
+            model_servers=(("gpu-a", url), ("gone", refusing_url())),
+        )
+        async with a_house(tmp_path / "data", database, clock, settings=settings) as house:
+            client, _ = await a_client(house)
+            ward = Ward(house, create_pages(house), clock, client, {})
+            await ward.person("anna")
+            case = await ward.case({})
+            browser = await ward.claimed(case)
+            blind = (await browser.get(f"/cases/{case}")).text
+            assert "Language model" not in blind
+            await browser.opinion(case)
+            await browser.send(f"/cases/{case}/reveal")
+            page = unescape((await browser.get(f"/cases/{case}")).text)
+    model = f"Language model split, revision r1, served by vllm {VERSION}. Family: Model one"
+    assert model in card(page, "Model split")
+    assert "1 of 3 samples: Continue monitoring as planned." in card(page, "Model split")
+    assert "2 of 3 samples: Urgent review by a clinician" in card(page, "Model split")
+    assert "3 of 3 samples gave no vote that counts." in card(page, "Model truncated")
+    assert "Invalid" in card(page, "Model truncated")
+    assert "the model server answered with status 500" in card(page, "Model status-500")
+    assert "as asked" not in page
+    assert "the model server cannot be reached" in card(page, "Model good")
+    assert "served by vllm unknown" in card(page, "Model good")
+    assert "Abstained" in card(page, "Model abstains")
+    assert "Lactate" in card(page, "Model abstains") or "lactate" in card(page, "Model abstains")
+    assert "Language model" not in card(page, "NEWS2 (RCP 2017)")
