@@ -7,6 +7,7 @@ process of its group lives and no shared memory of theirs is left, whatever happ
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -25,7 +26,7 @@ from tests.system.service import free_port
 HERE: Final = Path(__file__).parent
 MEMORY: Final = "/dev/shm"
 CONTEXT: Final = 8_192
-READY_SECONDS: Final = 300.0
+READY_SECONDS: Final = 420.0
 STOP_SECONDS: Final = 30.0
 _OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -72,6 +73,15 @@ class VllmServer:
     def adapters(self) -> Mapping[str, Path]:
         """The name under which each adapter is asked, with its folder."""
         return {folder.name: folder for folder in sorted((self.models / "adapters").iterdir())}
+
+    def weights_sha256(self, adapter: str) -> str:
+        """Return the hash of all that makes an adapter's answers: SHA-256 over `sha256sum` of its files and the model's."""
+        files = sorted([*self.model.glob("*.safetensors"), *self.adapters[adapter].glob("*.safetensors")])
+        lines = [
+            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(self.models)}\n"
+            for file in files
+        ]
+        return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
     @property
     def log(self) -> str:
