@@ -105,6 +105,9 @@ class VllmServer:
             assert self._process.poll() is None, self.log[-4000:]
             assert time.monotonic() < ends_at, self.log[-4000:]
             time.sleep(0.2)
+        # Remembered now: an engine that dies by itself can no longer be asked what it held.
+        self._memory |= _shared_memory(self.processes())
+        assert self._memory, "vLLM's processes share memory; else nothing says that they give it back"
 
     def freeze(self) -> None:
         """Let nothing of the server run: connections are accepted by the kernel, and nobody answers."""
@@ -119,9 +122,7 @@ class VllmServer:
 
         Python's small process that frees shared memory for the others outlives them, does so and ends.
         """
-        running = self.processes()
-        self._memory |= _shared_memory(running)
-        for process in running:
+        for process in self.processes():
             if not _is_tracker(process):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
@@ -130,7 +131,6 @@ class VllmServer:
 
     def stop(self) -> None:
         """SIGTERM to the group, as a service manager does; the server gives its memory back by itself."""
-        self._memory |= _shared_memory(self.processes())
         self._signal(signal.SIGTERM)
         self._await_end()
 
@@ -145,9 +145,7 @@ class VllmServer:
     def tear_down(self) -> None:
         """End whatever is left and free what nobody else did."""
         if self.processes():
-            self._memory |= _shared_memory(self.processes())
-            self._signal(signal.SIGKILL)
-            self._await_end()
+            self.kill()
         for path in self.left_in_memory():
             path.unlink()
 
