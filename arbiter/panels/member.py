@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from arbiter.errors import ArbiterError
 from arbiter.model import Evidence, FactSet, MemberIdentity, MemberStatus
@@ -64,6 +64,9 @@ class Answer:
     identity: MemberIdentity | None = None
 
 
+Failed: TypeAlias = Literal[MemberStatus.DOWN, MemberStatus.TIMED_OUT]
+
+
 class NoAnswerError(ArbiterError):
     """A member gives no answer, and knows why: it is down, or its time was over.
 
@@ -72,8 +75,8 @@ class NoAnswerError(ArbiterError):
 
     def __init__(
         self,
-        status: Literal[MemberStatus.DOWN, MemberStatus.TIMED_OUT],
         cause: str,
+        status: Failed = MemberStatus.DOWN,
         exchange: bytes | None = None,
         identity: MemberIdentity | None = None,
     ) -> None:

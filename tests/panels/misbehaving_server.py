@@ -297,7 +297,7 @@ async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
     try:
         while not writer.is_closing() and (request := await read_request(reader)) is not None:
             await respond(request, writer)
-    except OSError:
+    except (OSError, asyncio.IncompleteReadError):
         SEEN["left-by-the-caller"] += 1
     finally:
         writer.close()

@@ -333,7 +333,7 @@ async def test_a_member_that_knows_why_it_has_no_answer_is_believed_and_what_it_
     status: Any,
 ) -> None:
     async def fail(_: Asked) -> Answer:
-        raise NoAnswerError(status, "the server broke off", b"sent", FOUND)
+        raise NoAnswerError("the server broke off", status, b"sent", FOUND)
 
     returned = await returned_by(Hostile(fail), asked())
     assert (returned.opinion.status, returned.opinion.rationale) == (status, "the server broke off")
@@ -354,7 +354,7 @@ async def test_a_member_out_of_time_is_waited_for_a_moment_and_what_it_sent_is_k
         await asyncio.sleep((put.deadline - datetime.now(UTC)).total_seconds() + 0.02)
         if answers:
             return Answer((vote(),), exchange=b"late", identity=FOUND)
-        raise NoAnswerError(MemberStatus.DOWN, "the server broke off", b"late", FOUND)
+        raise NoAnswerError("the server broke off", MemberStatus.DOWN, b"late", FOUND)
 
     returned = await returned_by(Hostile(late), asked(deadline=soon(0.1)))
     assert (returned.opinion.status, returned.exchange) == (MemberStatus.TIMED_OUT, b"late")

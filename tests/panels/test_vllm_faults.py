@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import ipaddress
 import json
+import ssl
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from arbiter.model import MemberId, MemberStatus, Opinion
 from arbiter.panels.member import Asked
@@ -20,6 +27,7 @@ from arbiter.panels.vllm.member import model_member
 from arbiter.panels.vllm.prompt import PROMPTS
 from arbiter.panels.vllm.server import ModelServer, close_servers, open_servers
 from arbiter.question import ModelSpec
+from tests.panels import misbehaving_server
 from tests.panels.asking import NEWS2, RealClock, asked
 from tests.panels.misbehaving_server import ACTS, BODIES, HUGE_BYTES, STATUSES, VERSION
 from tests.panels.model_servers import misbehaving, model, refusing_url, soon
@@ -227,3 +235,67 @@ async def test_a_servers_words_are_told_to_nobody(servers: Mapping[str, ModelSer
     opinion = await opinion_of(servers, name, server="gone" if name == "refused" else "gpu-a")
     assert opinion.rationale.startswith("the model server ")
     assert "as asked" not in opinion.rationale
+
+
+async def test_asks_that_were_given_up_leave_no_connection_taken(servers: Mapping[str, ModelServer]) -> None:
+    """More of them at once than the client has connections, and then again: whoever comes after is served."""
+    for name in ("black-hole", "drip"):
+        members = {
+            MemberId(f"m{at}"): model_member(model(name), PROMPTS["question-v1"], servers)
+            for at in range(140)
+        }
+        put = asked(deadline=soon(1.5))
+        returned = [item async for item in ask_panel(members, dict.fromkeys(members, put), RealClock())]
+        assert {item.opinion.status for item in returned} == {TIMED_OUT}
+        assert all(item.exchange is not None for item in returned)
+        assert (await opinion_of(servers, "good")).status is VALID
+
+
+# --- https -------------------------------------------------------------------------------------------------------
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for the loopback address that no trust store knows, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gpu-a.example")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(soon(-3600))
+        .not_valid_after(soon(3600))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.mark.parametrize(("trusted", "status"), [(True, VALID), (False, DOWN)])
+async def test_over_https_only_a_server_whose_certificate_the_machine_trusts_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trusted: bool, status: MemberStatus
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    server = await asyncio.start_server(misbehaving_server.serve_one, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    opened = open_servers({"gpu-a": f"https://127.0.0.1:{port}"}, "the key", RealClock())
+    try:
+        before = misbehaving_server.SEEN["good"]
+        assert (await opinion_of(opened, "good")).status is status
+        assert misbehaving_server.SEEN["good"] - before == int(trusted)
+    finally:
+        await close_servers(opened)
+        server.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from arbiter.documents import decode
@@ -125,14 +127,22 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
     """What was decided under a panel of models stays readable after the servers and the protocol are gone."""
     write_bundle(tmp_path / "own" / "mine", protocol_text("mine", seat("reader", "good")))
     data = tmp_path / "data"
+    (tmp_path / "token").write_text("a-key-of-its-own\n")
     with misbehaving() as url:
-        serving = settings(data, protocols=tmp_path / "own", model_servers=(("gpu-a", url),))
+        serving = settings(
+            data,
+            protocols=tmp_path / "own",
+            model_servers=(("gpu-a", url),),
+            model_server_token_file=tmp_path / "token",
+        )
         async with a_house(data, database, settings=serving) as house:
             client, _ = await a_client(house)
             new = replace(submission(house.clock.now()), protocol="mine")
             case = (await submit(house, client, new, "key-1", b"body")).case
             assert (await wait_until_settled(house, client, case, 10)).phase is Phase.RELEASED
             before = await certificate(house, client, case)
+        seen = (await asyncio.to_thread(httpx.get, f"{url}/seen", trust_env=False)).json()
+        assert seen["last"]["good"]["authorization"] == "Bearer a-key-of-its-own"
     async with a_house(data, database, settings=settings(data)) as house:
         assert house.shelf.current.keys() == {"deterioration"}
         assert await certificate(house, client, case) == before

@@ -14,7 +14,7 @@ from typing import Final, assert_never
 
 from arbiter.documents import decimal_text, encode
 from arbiter.model import MemberIdentity, MemberStatus
-from arbiter.panels.member import Answer, Asked, NoAnswerError
+from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.panels.vllm.reading import read_reply
@@ -83,10 +83,13 @@ class ModelMember:
         looking = self.server.look_up_version()
         request = request_bytes(self.model, self.prompt, asked)
         exchange = await self.server.ask(request, seconds, reply_limit(self.model))
-        engine = await _version(looking, ends_at)
-        identity = identity_of(self.model, self.prompt, engine)
-        answer = _judged(exchange, identity, self.model, asked)
-        return replace(answer, exchange=exchange.encode(), identity=identity)
+        identity = identity_of(self.model, self.prompt, await _version(looking, ends_at))
+        kept = exchange.encode()
+        failed = _failure(exchange)
+        if failed is not None:
+            status, cause = failed
+            raise NoAnswerError(cause, status, kept, identity)
+        return replace(_samples(exchange, self.model, asked), exchange=kept, identity=identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class UnservedMember:
             NoAnswerError: always.
         """
         del asked
-        raise NoAnswerError(MemberStatus.DOWN, "its model server is not one of this deployment's")
+        raise NoAnswerError("its model server is not one of this deployment's")
 
 
 def model_member(
@@ -122,23 +125,24 @@ async def _version(looking: asyncio.Task[str], ends_at: float) -> str:
     return looking.result() if done and not looking.cancelled() else UNKNOWN
 
 
-def _judged(exchange: Exchange, identity: MemberIdentity, model: ModelSpec, asked: Asked) -> Answer:
-    kept = exchange.encode()
+def _failure(exchange: Exchange) -> tuple[Failed, str] | None:
+    """Return the state and the words for a server that gave no reply to read, or None when there is one."""
     match exchange.ending:
         case Ending.OUT_OF_TIME:
-            raise NoAnswerError(
-                MemberStatus.TIMED_OUT, "the model server did not finish in time", kept, identity
-            )
+            return MemberStatus.TIMED_OUT, "the model server did not finish in time"
         case Ending.NOT_CONNECTED:
-            raise NoAnswerError(MemberStatus.DOWN, "the model server cannot be reached", kept, identity)
+            return MemberStatus.DOWN, "the model server cannot be reached"
         case Ending.BROKEN:
-            raise NoAnswerError(MemberStatus.DOWN, "the model server broke off", kept, identity)
+            return MemberStatus.DOWN, "the model server broke off"
         case Ending.COMPLETE | Ending.TOO_LARGE:
             if exchange.status != _OK:
-                cause = f"the model server answered with status {exchange.status}"
-                raise NoAnswerError(MemberStatus.DOWN, cause, kept, identity)
-            if exchange.ending is Ending.TOO_LARGE:
-                return Answer((), model.samples)
-            return read_reply(exchange.reply, asked, model.name, model.samples)
+                return MemberStatus.DOWN, f"the model server answered with status {exchange.status}"
+            return None
         case _:
             assert_never(exchange.ending)
+
+
+def _samples(exchange: Exchange, model: ModelSpec, asked: Asked) -> Answer:
+    if exchange.ending is Ending.TOO_LARGE:
+        return Answer((), model.samples)
+    return read_reply(exchange.reply, asked, model.name, model.samples)

@@ -28,6 +28,7 @@ VERSION_PATH: Final = "/version"
 UNKNOWN: Final = "unknown"
 KEPT_OF_TOO_LARGE: Final = 64 * 1024
 
+_CLOSING_SECONDS: Final = 2.0
 _VERSION_LIMIT: Final = 4 * 1024
 _VERSION_SECONDS: Final = 1.0
 _VERSION_HOLDS_SECONDS: Final = 60.0
@@ -74,6 +75,7 @@ class ModelServer:
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._version: asyncio.Task[str] | None = None
         self._version_until = 0.0
+        self._hanging_up: set[asyncio.Task[Ending]] = set()
 
     async def ask(self, request: bytes, seconds: float, limit: int) -> Exchange:
         """Post a chat completion and return the exchange, at the latest after that many seconds."""
@@ -95,6 +97,8 @@ class ModelServer:
         if self._version is not None:
             self._version.cancel()
             await asyncio.wait({self._version})
+        if self._hanging_up:
+            await asyncio.wait(self._hanging_up, timeout=_CLOSING_SECONDS)
         await self._http.aclose()
 
     async def _ask_version(self) -> str:
@@ -110,15 +114,14 @@ class ModelServer:
 
     async def _exchange(self, method: str, path: str, request: bytes, seconds: float, limit: int) -> Exchange:
         progress = _Progress()
+        talk = asyncio.create_task(self._converse(method, path, request, limit, progress))
         try:
-            async with asyncio.timeout(seconds):
-                ending = await self._converse(method, path, request, limit, progress)
-        except TimeoutError:
-            ending = Ending.OUT_OF_TIME
-        except httpx.ConnectError:
-            ending = Ending.NOT_CONNECTED
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):
-            ending = Ending.BROKEN
+            # Not awaited itself: closing a connection takes its time, and whoever is out of time has none for that.
+            await asyncio.wait({talk}, timeout=seconds)
+        finally:
+            if not talk.done():
+                self._hang_up(talk)
+        ending = talk.result() if talk.done() else Ending.OUT_OF_TIME
         kept = KEPT_OF_TOO_LARGE if ending is Ending.TOO_LARGE else limit
         return Exchange(
             server=self.name,
@@ -132,9 +135,30 @@ class ModelServer:
             ended_after_us=progress.passed_us(),
         )
 
+    def _hang_up(self, talk: asyncio.Task[Ending]) -> None:
+        """End a talk without waiting until its connection is closed."""
+        talk.cancel()
+        self._hanging_up.add(talk)
+        talk.add_done_callback(self._hung_up)
+
+    def _hung_up(self, talk: asyncio.Task[Ending]) -> None:
+        self._hanging_up.discard(talk)
+        if not talk.cancelled():
+            # Collected, so that nothing is logged about a connection that nobody waits for.
+            talk.exception()
+
     async def _converse(
         self, method: str, path: str, request: bytes, limit: int, progress: _Progress
     ) -> Ending:
+        """Send the request and read the reply into `progress`, which holds what came however this ends."""
+        try:
+            return await self._read(method, path, request, limit, progress)
+        except httpx.ConnectError:
+            return Ending.NOT_CONNECTED
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):
+            return Ending.BROKEN
+
+    async def _read(self, method: str, path: str, request: bytes, limit: int, progress: _Progress) -> Ending:
         headers = {"Content-Type": "application/json"} if request else {}
         async with self._http.stream(method, path, content=request or None, headers=headers) as response:
             progress.status = response.status_code
