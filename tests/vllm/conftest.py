@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 def vllm_python() -> Path:
     """The Python of vLLM's environment."""
     required = os.environ.get("REQUIRE_VLLM")
-    python = (ROOT / (required or ".vllm")).absolute() / "bin" / "python"
-    if required or python.exists():
-        assert python.exists(), f"no vLLM at {python}"
-        return python
+    environment = (ROOT / (required or ".vllm")).absolute()
+    if required or (environment / ".installed").exists():
+        assert (environment / "bin" / "python").exists(), f"no vLLM in {environment}"
+        return environment / "bin" / "python"
     pytest.skip("no vLLM for the CPU here; `make test-vllm` installs one")
 
 
