@@ -66,7 +66,9 @@ async def test_a_voting_an_abstaining_and_a_senseless_model_are_told_apart(dossi
     assert models["voting"].votes == (("urgent-review", SAMPLES),)
     assert [cited.fact for cited in models["voting"].evidence] == ["consciousness"]
     assert models["abstaining"].missing == ("lactate",)
-    assert models["unchanged"].rationale.startswith("refused: ungrounded")
+    # A case's own seed decides what the noise trips over: a value the case does not hold, a control character, its length.
+    assert models["unchanged"].rationale.startswith("refused: ")
+    assert models["unchanged"].samples == SAMPLES
 
 
 async def test_one_model_against_three_scores_brings_the_case_before_a_clinician(dossier: Dossier) -> None:

@@ -54,7 +54,7 @@ _SEAT: Final = """\
       samples: {samples}
       temperature: 0.7
       top_p: 0.95
-      max_tokens: 512
+      max_tokens: 2048
     family: random-weights
     weight: 1
 """
