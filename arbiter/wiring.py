@@ -49,6 +49,7 @@ from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
 
+AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0
 """How long a stopping process lets the cases in its hands go on; the rest is the safety net's."""
 
@@ -184,8 +185,12 @@ async def _watch(database: Database) -> None:
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+    pending = set(tasks)
+    while pending:
+        # Again and again: a library under a task may lose a cancellation that comes together with what it waits for.
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

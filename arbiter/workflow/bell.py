@@ -32,7 +32,8 @@ class Bell:
     async def wait(self, case: CaseId, waiter: asyncio.Future[None], seconds: float) -> None:
         """Return when the bell has rung, or after that many seconds."""
         try:
-            await asyncio.wait_for(waiter, seconds)
+            async with asyncio.timeout(seconds):
+                await waiter
         except TimeoutError:
             pass
         finally:

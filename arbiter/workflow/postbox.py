@@ -19,5 +19,7 @@ class Postbox:
     async def wait(self, seconds: float) -> None:
         """Return once something was left since the last return, or after that many seconds."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._filled.wait(), seconds)
+            # Not `wait_for`, which in Python 3.11 loses a cancellation that comes together with the flag.
+            async with asyncio.timeout(seconds):
+                await self._filled.wait()
         self._filled.clear()

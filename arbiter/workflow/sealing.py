@@ -75,7 +75,8 @@ class Sealer:
         try:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), IDLE_SECONDS)
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await self._wanted.wait()
                 self._wanted.clear()
                 waiting, self._waiting = self._waiting, []
                 try:

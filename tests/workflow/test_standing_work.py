@@ -30,6 +30,7 @@ from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.publishing import ready
 from arbiter.workflow.reading import certificate, decision, view_case, wait_until_settled
 from arbiter.workflow.standing_work import keep_up
@@ -305,3 +306,13 @@ async def test_a_case_that_cannot_be_worked_on_ends_with_a_human_and_says_so(
         assert [reason["code"] for reason in told["verdict"]["reasons"]] == ["fault"]
         assert "ZeroDivisionError" not in str(told)
         assert all(step.same for step in await replay_case(house, case))
+
+
+async def test_a_cancellation_that_comes_together_with_the_post_is_not_lost() -> None:
+    postbox = Postbox()
+    waiting = asyncio.create_task(postbox.wait(60))
+    await asyncio.sleep(0)
+    postbox.fill()
+    waiting.cancel()
+    await asyncio.wait([waiting], timeout=5)
+    assert waiting.cancelled()
