@@ -26,7 +26,7 @@ demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put t
 	@$(BIN)/arbiter demo
 
 test: $(VENV)/.dev assets ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-vllm: $(VENV)/.dev $(VLLM)/.installed assets ## put cases before a real vLLM on the CPU (2 GB of packages)
 	@REQUIRE_VLLM=$(VLLM) $(BIN)/python -m pytest tests/vllm
@@ -48,8 +48,9 @@ contracts: $(VENV)/.dev
 drift: $(VENV)/.dev ## compare the migrations with the tables the code expects
 	@$(BIN)/python -m pytest -q tests/store/test_migrations.py
 
-bench: $(VENV)/.dev ## measure latency and throughput here, with this disk's fsync beside them
+bench: $(VENV)/.dev ## measure latency, throughput and overload here, with this disk's fsync beside them
 	@$(BIN)/python -m benchmarks.cases
+	@$(BIN)/python -m benchmarks.overload
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
 	@$(BIN)/$(LOCK) pyproject.toml -o requirements/runtime.txt

@@ -61,8 +61,15 @@ def _is_there(content: bytes, word: str) -> bool:
     if not _NUMBER.fullmatch(word):
         return True
     plain = word.encode()
+    in_hex = plain.hex().encode()
     alone = re.compile(rb"(?<![\d.:])" + re.escape(plain) + rb"(?!\d)")
-    return any(form in content for form in forms_of(word) - {plain}) or alone.search(content) is not None
+    # The same in hex, as COPY writes the bytes of an entry, whose instant has seconds like any number.
+    alone_in_hex = re.compile(rb"(?<!3\d)(?<!2e)(?<!3a)" + re.escape(in_hex) + rb"(?!3\d)")
+    return (
+        any(form in content for form in forms_of(word) - {plain, in_hex})
+        or alone.search(content) is not None
+        or alone_in_hex.search(content) is not None
+    )
 
 
 def table_dumps(service: Service) -> Iterator[tuple[str, bytes]]:

@@ -6,6 +6,7 @@ The scrubbing is taken out of the way, because it would stop what these leaks pu
 from __future__ import annotations
 
 import logging
+from email.message import EmailMessage
 from typing import Any
 
 from opentelemetry import trace
@@ -13,6 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from arbiter import cli, serving
 from arbiter.api.app import create_app
+from arbiter.channels import mail
+from arbiter.channels import notice as notices
+from arbiter.channels.notice import Notice
 from arbiter.telemetry import Safe, scrubbing
 from arbiter.telemetry.catalogue import PROTOCOL, RISK, TAKEN_IN
 from arbiter.telemetry.meters import count
@@ -44,8 +48,24 @@ def leaking_app(house: House) -> Any:
     return application
 
 
+def _leaking_mail(notice: Notice, *, sender: str, address: str) -> EmailMessage:
+    letter = _MAIL_OF(notice, sender=sender, address=address)
+    letter["Subject-Leak"] = LEAK
+    return letter
+
+
+def _leaking_document(notice: Notice) -> dict[str, Any]:
+    return _DOCUMENT_OF(notice) | {"leak": LEAK}
+
+
+_MAIL_OF = mail.mail_of
+_DOCUMENT_OF = notices.document_of
+
+
 def main() -> None:
     scrubbing.ScrubbedSpans.on_end = _unscrubbed  # type: ignore[method-assign]
     scrubbing.scrubbed_metrics = lambda data: data
+    notices.document_of = _leaking_document
+    mail.mail_of = _leaking_mail
     setattr(serving, "create_app", leaking_app)  # noqa: B010 - an import of that module, not one of its names
     cli.main()

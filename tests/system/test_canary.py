@@ -24,14 +24,18 @@ import pytest
 from arbiter.api.app import create_app
 from arbiter.api.security import route_rules
 from arbiter.identity.accounts import create_account
+from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
+from arbiter.identity.sites import add_site
 from arbiter.protocols.loader import read_shipped, shipped
+from arbiter.workflow.endpoints import register_endpoint
 from arbiter.workflow.house import House
 from tests.houses import PASSWORD
 from tests.system.canaries import found_in, found_in_large, table_dumps
 from tests.system.collector import Collector, attributes_of, points_of, wait_for
 from tests.system.leaking import LEAK, PATH
 from tests.system.service import COMMAND, Service, a_service, case_body, facts_body, until
+from tests.system.told import Told, somebody_to_tell
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,6 +47,7 @@ WORDS = {
     "contest": "canary reason: the daughter called, Ms Ångström",
     "cancel": "canary cancelled: moved to ward nine",
     "retract": "canary retracted: the wrong Mr Kanarienvogel",
+    "glass": "canary glass: brought in by Mrs Kanarienvogel",
     "note": "canary note: looks grey to me",
     "sign": "canary signature: I know her since 1987",
     "key": "canary-idempotency-4471",
@@ -88,6 +93,7 @@ class Run:
 
     service: Service
     collector: Collector
+    told: Told
     replies: list[httpx.Response] = field(default_factory=list)
     case: str = ""
 
@@ -144,6 +150,8 @@ SINKS = (
     Sink("log lines", lambda run: run.service.log.encode(), lambda run: run.case),
     Sink("bodies of errors", _error_bodies, lambda _: "urn:problem-type:arbiter:invalid-case"),
     Sink("headers and addresses of replies", _headers, lambda run: f"/v1/cases/{run.case}"),
+    Sink("webhooks", lambda run: b"\n".join(run.told.webhooks), lambda run: run.case),
+    Sink("mails", lambda run: b"\n".join(run.told.mails), lambda run: run.case),
     Sink("entries of the log", _entries, lambda run: run.case),
     Sink(
         "tables", lambda run: b"\n".join(dump for _, dump in table_dumps(run.service)), lambda run: run.case
@@ -215,6 +223,16 @@ class Visitor:
 async def live(run: Run) -> None:
     """Everything a case full of canaries can go through."""
     async with run.service.house() as house:
+        if not await house.identities.sites() or "south" not in dict(await house.identities.sites()):
+            await add_site(house.identities, "south", "South Hospital")
+            await register_endpoint(house, run.told.hook_url, client=run.service.token.split("_")[1])
+            _, away = await register_client(
+                house.identities, house.clock, house.chance, "away",
+                {Role.INTEGRATION_CLIENT, Role.EMERGENCY_ACCESS}, {"south"},
+            )  # fmt: skip
+            _, index = await register_client(
+                house.identities, house.clock, house.chance, "index", {Role.PATIENT_INDEX}, {"north"}
+            )
         if "anna" not in {account.login for account in await house.identities.accounts()}:
             await create_account(
                 house.identities, house.clock, house.chance, "anna", "Anna", PASSWORD,
@@ -227,6 +245,9 @@ async def live(run: Run) -> None:
         client, reviewer = Visitor(run, door), Visitor(run, page)
         run.case = await client.hand_in(1, patient())
         await _read_everything(client, run.case)
+        await _find_and_join(client, index)
+        await _break_the_glass(client, run.case, away)
+        await _by_fhir(client)
         contested = await client.call(
             "POST", f"/v1/cases/{run.case}/contest", json={"reason": WORDS["contest"]}
         )
@@ -259,6 +280,94 @@ def _incomplete() -> dict[str, Any]:
     body = patient()
     del body["facts"]["temperature"]
     return body
+
+
+def _as(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def _find_and_join(client: Visitor, index: str) -> None:
+    """The patient is looked for by number, joined to another number and parted again."""
+    known = {"system": WORDS["system"], "value": WORDS["subject"]}
+    other = {"system": WORDS["system"], "value": f"{WORDS['subject']}-2"}
+    found = await client.call("POST", "/v1/subjects/search", json={"subject": known})
+    assert found.json()["cases"], "the canary is found by its number"
+    for path, body in (
+        ("merge", {"absorbed": other, "surviving": known}),
+        ("separate", {"absorbed": other}),
+        ("separate", {"absorbed": other}),
+        ("merge", {"absorbed": known, "surviving": known}),
+    ):
+        reply = await client.call("POST", f"/v1/subjects/{path}", json=body, headers=_as(index))
+        assert reply.status_code in {200, 409}, reply.text
+
+
+async def _break_the_glass(client: Visitor, case: str, away: str) -> None:
+    reason = {"reason": WORDS["glass"]}
+    broken = await client.call("POST", f"/v1/cases/{case}/break-glass", json=reason, headers=_as(away))
+    assert broken.status_code == 200, broken.text
+    assert (await client.call("GET", f"/v1/cases/{case}/content", headers=_as(away))).status_code == 200
+    assert (await client.call("GET", "/v1/notices", params={"after": 0})).status_code == 200
+
+
+async def _by_fhir(client: Visitor) -> None:
+    """The same patient as a Bundle, whole and spoilt."""
+    good = json.dumps(_bundle())
+    query = {"protocol": "deterioration", "site": "north", "risk-class": "urgent"}
+    spoilt = (
+        good.replace('"Patient"', f'"{WORDS["refused"]}"'),
+        good.replace("http://loinc.org", WORDS["system"]),
+        good.replace('"birthDate"', f'"{WORDS["refused"]}"'),
+        good[:-30],
+        good.replace('"final"', f'"{WORDS["refused"]}"'),
+    )
+    for number, bundle in enumerate((good, *spoilt)):
+        reply = await client.call(
+            "POST",
+            "/fhir/Bundle/$submit-case",
+            params=query,
+            content=bundle,
+            headers={"Content-Type": "application/fhir+json", "Idempotency-Key": f"bundle-{number}"},
+        )
+        assert reply.status_code < 500, reply.text
+    await client.call("POST", f"/fhir/Patient/{WORDS['path']}", content=good, params={"name": WORDS["query"]})
+
+
+def _bundle() -> dict[str, Any]:
+    at = datetime.now(UTC).isoformat()
+    subject = {"reference": f"Patient/{WORDS['path']}"}
+    return {
+        "resourceType": "Bundle",
+        "type": "collection",
+        "entry": [
+            {
+                "resource": {
+                    "resourceType": "Patient",
+                    "id": WORDS["path"],
+                    "identifier": [{"use": "official", "system": WORDS["system"], "value": WORDS["subject"]}],
+                    "name": [{"family": WORDS["query"]}],
+                    "birthDate": "1950-01-01",
+                }
+            },
+            {
+                "resource": {
+                    "resourceType": "Observation",
+                    "id": WORDS["body"],
+                    "status": "final",
+                    "code": {"coding": [{"system": "http://loinc.org", "code": "6690-2"}]},
+                    "subject": subject,
+                    "effectiveDateTime": at,
+                    "performer": [{"display": WORDS["query"]}],
+                    "note": [{"text": WORDS["note"]}],
+                    "valueQuantity": {
+                        "value": float(NUMBERS["white_cell_count"]),
+                        "system": "http://unitsofmeasure.org",
+                        "code": "10*9/L",
+                    },
+                }
+            },
+        ],
+    }
 
 
 async def _hand_in_examples(client: Visitor) -> None:
@@ -379,7 +488,10 @@ PAGES = (
     "/logout",
     "/work",
     "/work/list",
+    "/work/print",
     "/work/{case}/claim",
+    "/work/{case}/acknowledge",
+    "/glass",
     "/cases/{case}",
     "/cases/{case}/done",
 )
@@ -393,7 +505,7 @@ async def _wander(client: Visitor, reviewer: Visitor) -> None:
     assert len(routes) > 35
     for method, template in routes:
         path = re.sub(r"\{[^}]*\}", WORDS["path"], template)
-        visitor = client if template.startswith("/v1") else reviewer
+        visitor = client if template.startswith(("/v1", "/fhir")) else reviewer
         await visitor.call(method, path, params={"name": WORDS["query"], "cursor": WORDS["query"]})
         await visitor.call(method, path, params={WORDS["refused"]: WORDS["query"], WORDS["query"]: ""})
         if method == "POST":
@@ -410,14 +522,32 @@ async def _wander(client: Visitor, reviewer: Visitor) -> None:
             await client.call(method, path, params={WORDS["query"]: WORDS["query"]})
 
 
+DUTY = """\
+groups:
+  - id: outreach
+    title: Critical care outreach
+    contacts:
+      - {id: mail, mail: outreach@hospital.example}
+ladders:
+  - duty_groups: [critical-care-outreach, anticoagulation-clinic, preoperative-assessment]
+    routine: [{group: outreach, acknowledge_within: PT2H}]
+    urgent: [{group: outreach, acknowledge_within: PT10M}]
+    emergency: [{group: outreach, acknowledge_within: PT3M}]
+"""
+
 # --- the search ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     """The house, lived in, with everything exported."""
-    with Collector() as collector, a_service() as service:
+    with Collector() as collector, somebody_to_tell() as told, a_service() as service:
+        duty = service.data.parent / "duty.yaml"
+        duty.write_text(DUTY)
         service.variables = {
+            "ARBITER_DUTY": str(duty),
+            "ARBITER_MAIL_SERVER": told.mail_url,
+            "ARBITER_MAIL_FROM": "arbiter@hospital.example",
             "ARBITER_LOG_LEVEL": "debug",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_METRIC_EXPORT_INTERVAL": "10000",
@@ -425,8 +555,9 @@ def run() -> Iterator[Run]:
             "OTEL_BLRP_SCHEDULE_DELAY": "200",
         }
         service.start()
-        lived = Run(service, collector)
+        lived = Run(service, collector, told)
         asyncio.run(live(lived))
+        wait_for(lambda: b"case.retracted" in b"".join(told.webhooks) and told.mails)
         # Stopped, so that what was queued is sent.
         assert service.stop() == 0
         yield lived
@@ -491,6 +622,14 @@ def test_a_leak_into_any_sink_would_have_been_found(run: Run) -> None:
     try:
         service.start()
         run.replies.append(httpx.get(service.url + PATH, trust_env=False))
+        excluded = case_body("leaking", {"pregnant": (True, None)})
+        headers = {"Authorization": f"Bearer {service.token}", "Idempotency-Key": "leaking"}
+        httpx.post(f"{service.url}/v1/cases", json=excluded, headers=headers, trust_env=False)
+        wait_for(
+            lambda: (
+                found_in(b"".join(run.told.webhooks), [LEAK]) and found_in(b"".join(run.told.mails), [LEAK])
+            )
+        )
         with service.superuser() as superuser:
             superuser.execute(
                 "INSERT INTO entry (case_id, seq, body) VALUES ('leak', 0, %s)", [LEAK.encode()]

@@ -7,6 +7,7 @@ import contextlib
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.receivers import Receiver, a_receiver
 from tests.system.service import Service, case_body, until
@@ -56,7 +57,7 @@ async def the_killed_sender_is_followed(service: Service) -> None:
         async def all_told() -> bool:
             return len(set(receiver.taken)) == len(told_cases(service))
 
-        await until(all_told, seconds=60)
+        await until(all_told, seconds=110)
         assert Counter(arrived.id for arrived in receiver.arrived)[interrupted] == 2
         assert len(receiver.verified()) == len(told_cases(service))
 
@@ -68,5 +69,6 @@ def told_cases(service: Service) -> list[str]:
         return [case for (case,) in connection.execute(query).fetchall()]
 
 
+@pytest.mark.timeout(240)
 def test_a_sender_killed_between_sending_and_marking_sends_the_same_id_again(service: Service) -> None:
     asyncio.run(the_killed_sender_is_followed(service))
