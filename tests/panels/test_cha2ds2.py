@@ -142,7 +142,8 @@ def test_a_woman_s_point_for_her_sex_never_turns_judgement_into_an_offer(score: 
 
 
 @pytest.mark.parametrize(
-    ("score", "name"), [(score, name) for score in (VASC, VA) for name in score.needs], ids=str
+    ("score", "name"),
+    [pytest.param(score, name, id=f"{score.name}-{name}") for score in (VASC, VA) for name in score.needs],
 )
 def test_any_missing_input_makes_it_abstain_and_is_named(score: Score, name: str) -> None:
     result = score.assess(without(name), frozenset())
