@@ -304,6 +304,7 @@ async def _verified_receipt(settings: Settings, house: House, notes: Notes, outc
     verified = verify_receipt(receipt, (VerifierKey.parse(key),))
     path = settings.data / "receipt.json"
     path.write_bytes(receipt)
+    path.chmod(0o600)
     return (
         f"verified the receipt of {decided.case} offline, under a checkpoint of {verified.checkpoint.size} entries; "
         f"so can anyone:\n  .venv/bin/arbiter audit verify-receipt {path} --key '{key}'"

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
-
+from arbiter.cli.checking_database import database
+from arbiter.cli.checking_machine import clock, disk, endpoints, keys, protocols
+from arbiter.cli.findings import Finding
 from arbiter.errors import ArbiterError
-
-State = Literal["ok", "warn", "fail"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: how it stands, what was found, and what to do unless it is right."""
-
-    check: str
-    state: State
-    found: str
-    advice: str = ""
-
-
-def attempted(check: str, advice: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Yield what `look` finds; an error on the way becomes a failure with this advice."""
-    try:
-        yield from look()
-    except ArbiterError as error:
-        yield Finding(check, "fail", str(error), advice)
-    except OSError as error:
-        named = f"{error.filename}: " if error.filename else ""
-        yield Finding(check, "fail", f"{named}{error.strerror or error}", advice)
+from arbiter.settings import read_settings
 
 
 async def examine() -> tuple[Finding, ...]:
     """Look at everything that can be looked at and return what was found."""
-    from arbiter.cli.checking_database import database
-    from arbiter.cli.checking_machine import clock, disk, endpoints, keys, protocols
-    from arbiter.settings import read_settings
-
     try:
         settings = read_settings()
     except ArbiterError as error:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
-from arbiter.cli.checking import Finding, attempted
+from arbiter.cli.findings import Finding, attempted
 from arbiter.errors import ArbiterError
 from arbiter.settings import Settings
 from arbiter.store import migrate

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic_settings import BaseSettings
 
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
-from arbiter.cli.checking import Finding, attempted
+from arbiter.cli.findings import Finding, attempted
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
 from arbiter.store.keys import read_keys

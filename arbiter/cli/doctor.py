@@ -19,7 +19,7 @@ from arbiter.cli.output import out, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arbiter.cli.checking import Finding
+    from arbiter.cli.findings import Finding
 
 EXAMPLES = examples("arbiter doctor", "arbiter doctor --json")
 

@@ -64,7 +64,8 @@ Wait = Annotated[
 Again = Annotated[
     bool,
     typer.Option(
-        "--again", help="Send anew what was sent before, under another key; an example with new times."
+        "--again",
+        help="Send under another key: an example with new times; a file whose facts are the same finds its case all the same.",
     ),
 ]
 

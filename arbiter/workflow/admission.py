@@ -42,7 +42,7 @@ DECAY: Final = 0.85
 
 RATE_SECONDS: Final = 5.0
 FEW: Final = 8
-"""With fewer cases in hand, a rate of conclusion says nothing."""
+"""With fewer cases in hand, or fewer concluded, a rate of conclusion says nothing."""
 
 SHORTEST_WAIT_SECONDS: Final = 1
 LONGEST_WAIT_SECONDS: Final = 60
@@ -70,6 +70,7 @@ class Admission:
         self._capacity = capacity
         self._in_hand: Counter[RiskClass] = Counter()
         self._late_seconds = 0.0
+        self._busy_since = 0.0
         self._concluded_at: deque[float] = deque()
 
     @property
@@ -104,6 +105,10 @@ class Admission:
             )
         self._check_deadline(risk_class, held, deadline.total_seconds())
         self._in_hand[risk_class] += 1
+        if held + 1 == FEW:
+            # A rate says how fast cases can be concluded only while there are some to conclude.
+            self._busy_since = _now()
+            self._concluded_at.clear()
         return Ticket(self, risk_class)
 
     def left(self, risk_class: RiskClass, *, concluded: bool) -> None:
@@ -147,9 +152,12 @@ class Admission:
         return min(max(seconds, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
 
     def _rate(self) -> float | None:
-        """Return how many cases a second are concluded now, None where none were."""
-        self._forget(_now())
-        return len(self._concluded_at) / RATE_SECONDS if self._concluded_at else None
+        """Return how many cases a second this process concludes while it is busy, None where too few tell."""
+        now = _now()
+        self._forget(now)
+        if len(self._concluded_at) < FEW:
+            return None
+        return len(self._concluded_at) / max(min(RATE_SECONDS, now - self._busy_since), SAMPLE_SECONDS)
 
     def _forget(self, now: float) -> None:
         while self._concluded_at and self._concluded_at[0] < now - RATE_SECONDS:

@@ -47,6 +47,8 @@ async def register_endpoint(
             )
     elif duty_group not in duty_groups(house):
         expected = f"expected one of {', '.join(sorted(duty_groups(house)))}"
+        if house.duty is None:
+            expected += "; a group of your own is known once ARBITER_DUTY names the file it stands in"
         raise RefusedError("there is no such duty group", (Problem("/group", "unknown", expected),))
     endpoint = "we_" + base64.b32encode(house.chance.token(10)).decode("ascii").lower()
     secret = house.chance.token(SECRET_BYTES)

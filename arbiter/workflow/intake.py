@@ -25,7 +25,8 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
+from arbiter.store.cases import CaseRow, Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
+from arbiter.store.subjects import root_of
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow import figures
@@ -369,18 +370,17 @@ async def _write(
         taken_in = await insert_case(transaction, new, now)
         if not isinstance(taken_in, TakenIn):
             return taken_in, None
-        return taken_in, await _supersede(
-            house, transaction, principal, submission.supersedes, new.step.case, now
-        )
+        return taken_in, await _supersede(house, transaction, principal, submission.supersedes, new, now)
 
 
 async def _supersede(
-    house: House, transaction: Transaction, principal: Principal, old: CaseId, new: CaseId, now: datetime
+    house: House, transaction: Transaction, principal: Principal, old: CaseId, new: NewCase, now: datetime
 ) -> Docket:
     try:
-        await load_seen_case(transaction, principal, old)
+        row = await load_seen_case(transaction, principal, old)
+        await _check_replaces(transaction, row, new)
         dossier = await load_dossier(house, transaction, old)
-        docket = advance(house, dossier.docket, Supersede(new), actor=principal.id, now=now)
+        docket = advance(house, dossier.docket, Supersede(new.step.case), actor=principal.id, now=now)
     except (NotFoundError, ConflictError) as error:
         # What was named may be no case's id at all, so it is not repeated.
         unknown = isinstance(error, NotFoundError)
@@ -389,6 +389,20 @@ async def _supersede(
         raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
     await write_step(transaction, without_safety_net(docket), now)
     return docket
+
+
+async def _check_replaces(transaction: Transaction, old: CaseRow, new: NewCase) -> None:
+    """Refuse that a case is taken off the list by one about somebody else, about something else, or for practice.
+
+    Raises:
+        ConflictError: naming what does not fit.
+    """
+    if old.state.training != new.step.state.training:
+        raise ConflictError("a case for training and a real one never replace each other")
+    if (old.site, old.protocol_id) != (new.site, new.protocol_id):
+        raise ConflictError("expected a case of the same site and protocol")
+    if await root_of(transaction, old.subject) != await root_of(transaction, new.subject):
+        raise ConflictError("expected a case about the same patient")
 
 
 def _repeated(first: Repeat, body_mac: bytes) -> Submitted:

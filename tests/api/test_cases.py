@@ -272,6 +272,24 @@ async def test_a_case_entered_in_error_is_retracted_even_when_released(caller: C
     assert (await caller.get(f"/v1/cases/{made['id']}/decision")).status_code == 409
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"training": True},
+        {"subject": {"system": "https://hospital.example/mrn", "value": "M-somebody-else"}},
+    ],
+    ids=["practice", "another patient"],
+)
+async def test_nothing_but_the_same_patients_case_takes_a_case_off_the_list(
+    caller: Caller, change: dict[str, Any]
+) -> None:
+    old = await settled(caller, excluded_case())
+    reply = await caller.submit(excluded_case() | change | {"supersedes": old["id"]})
+    assert reply.status_code == 422
+    assert reply.json()["errors"][0]["pointer"] == "/supersedes"
+    assert (await caller.get(f"/v1/cases/{old['id']}")).json()["phase"] == "escalated"
+
+
 async def test_a_case_supersedes_another(caller: Caller) -> None:
     old = await settled(caller, stable_case())
     new = await settled(caller, stable_case() | {"supersedes": old["id"]})

@@ -18,8 +18,9 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from arbiter.cli import checking_database, checking_machine
-from arbiter.cli.checking import Finding, examine
+from arbiter.cli.checking import examine
 from arbiter.cli.failing import Status
+from arbiter.cli.findings import Finding
 from arbiter.clock import SystemChance
 from arbiter.settings import Settings
 from arbiter.store.database import Database, conninfo

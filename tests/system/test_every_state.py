@@ -252,9 +252,10 @@ async def cases_are_retracted_and_superseded(at: Hospital) -> None:
     wrong = await at.panel_done(ESCALATED)
     await at.move(wrong, "retract")
     await at.look(wrong, Phase.ENTERED_IN_ERROR)
-    old = await at.panel_done(DECIDED)
+    patient = {"system": "urn:example:patients", "value": "the-same-patient"}
+    old = await at.panel_done(DECIDED, subject=patient)
     await at.seal()
-    new = await at.panel_done(ESCALATED, supersedes=old)
+    new = await at.panel_done(ESCALATED, subject=patient, supersedes=old)
     assert (await at.look(old, Phase.SUPERSEDED))["successor"] == new
     assert (await at.rest.get(f"/v1/cases/{old}/decision")).status_code == 409
     refused = await at.rest.post(

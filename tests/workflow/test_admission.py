@@ -88,17 +88,37 @@ async def test_a_loop_that_is_blocked_is_noticed() -> None:
     watching.cancel()
 
 
-async def test_a_case_that_would_miss_its_deadline_is_not_let_in() -> None:
+async def test_a_case_that_would_miss_its_deadline_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(gate, "_now", lambda: now)
     admission = Admission(1000)
-    for ticket in fill(admission, 10):
+    tickets = fill(admission, 70)
+    now += 5.0
+    for ticket in tickets[:10]:
         ticket.give_back(concluded=True)
-    fill(admission, 60)
     # Ten in five seconds are two a second: sixty in hand take thirty.
     with pytest.raises(OverloadedError) as told:
         admission.admit(URGENT, timedelta(seconds=29))
     assert 1 <= told.value.retry_after_seconds <= 60
     admission.admit(URGENT, timedelta(seconds=31))
     admission.admit(EMERGENCY, timedelta(seconds=1))
+
+
+async def test_few_cases_on_an_idle_house_say_nothing_of_how_many_it_can_carry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(gate, "_now", lambda: now)
+    admission = Admission(1000)
+    for _ in range(20):
+        admission.admit(URGENT, SOON).give_back(concluded=True)
+        now += 0.2
+    tickets = [admission.admit(URGENT, SOON) for _ in range(120)]
+    now += 0.5
+    for ticket in tickets[:20]:
+        ticket.give_back(concluded=True)
+    # Twenty in half a second: a hundred take less than three.
+    admission.admit(URGENT, SOON)
 
 
 async def test_work_that_was_not_done_counts_as_no_conclusion() -> None:

@@ -41,7 +41,9 @@ _Name = Query(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
 @router.post(
     SUBMIT_PATH,
     status_code=HTTPStatus.ACCEPTED,
-    responses=replies({200: described(), 201: described(), 202: described()}, 400, 409, 413, 415, 422),
+    responses=replies(
+        {200: described(), 201: described(), 202: described()}, 400, 409, 413, 415, 422, 429, 503
+    ),
     openapi_extra=SUBMIT_CASE.openapi("Idempotency-Key", "Prefer"),
 )
 async def submit_bundle(
