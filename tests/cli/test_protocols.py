@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from arbiter.cli import output
 from arbiter.cli.failing import Status
 from arbiter.protocols.loader import read_shipped, shipped
 from tests.cli.conftest import Arbiter
@@ -17,7 +18,8 @@ SHIPPED = Path(__file__).parents[2] / "arbiter" / "protocols"
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_protocol_is_shown_whole(arbiter: Arbiter, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")
+    # Its width was settled when the module was loaded, where COLUMNS was set then.
+    monkeypatch.setattr(output.out, "_width", 1000)
     shown, told = read_shipped(name).protocol, arbiter("protocol", "show", name)
     assert told.status == Status.DONE, told.err
     named = [spec.name for spec in shown.question.facts] + [rule.id for rule in shown.rules]

@@ -69,12 +69,13 @@ class Hospital:
     cases: list[str] = field(default_factory=list)
     _keys: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    async def post(self, changes: Any, **more: Any) -> str:
-        """Hand in a case and return its id."""
+    async def post(self, changes: Any, *, about: Any = None, **more: Any) -> str:
+        """Hand in a case, about a patient of its own unless said otherwise, and return its id."""
         key = f"key-{next(self._keys)}"
-        reply = await self.rest.post(
-            "/v1/cases", json=case_body(key, changes, **more), headers={"Idempotency-Key": key}
-        )
+        body = case_body(key, changes, **more)
+        if about is not None:
+            body["subject"] = about
+        reply = await self.rest.post("/v1/cases", json=body, headers={"Idempotency-Key": key})
         assert reply.status_code in {201, 202}, reply.text
         case: str = reply.json()["id"]
         self.cases.append(case)
@@ -252,10 +253,10 @@ async def cases_are_retracted_and_superseded(at: Hospital) -> None:
     wrong = await at.panel_done(ESCALATED)
     await at.move(wrong, "retract")
     await at.look(wrong, Phase.ENTERED_IN_ERROR)
-    patient = {"system": "urn:example:patients", "value": "the-same-patient"}
-    old = await at.panel_done(DECIDED, subject=patient)
+    old = await at.panel_done(DECIDED)
     await at.seal()
-    new = await at.panel_done(ESCALATED, subject=patient, supersedes=old)
+    content = (await at.rest.get(f"/v1/cases/{old}/content")).raise_for_status().json()
+    new = await at.panel_done(ESCALATED, supersedes=old, about=content["subject"])
     assert (await at.look(old, Phase.SUPERSEDED))["successor"] == new
     assert (await at.rest.get(f"/v1/cases/{old}/decision")).status_code == 409
     refused = await at.rest.post(
