@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -17,8 +18,10 @@ from arbiter.workflow.subjects import SubjectRef
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-async def read_request(request: Request, model: type[_Model]) -> tuple[_Model, bytes]:
-    """Return the body as `model`, and its exact bytes.
+async def read_request(
+    request: Request, model: type[_Model], glance: Callable[[bytes], None] | None = None
+) -> tuple[_Model, bytes]:
+    """Return the body as `model`, and its exact bytes; `glance` may refuse those bytes before the work of reading them.
 
     Raises:
         RefusedError: in one of the forms that `arbiter.api.problems` answers with a 4xx.
@@ -26,6 +29,8 @@ async def read_request(request: Request, model: type[_Model]) -> tuple[_Model, b
     headers = request.headers
     check_media_type(headers.getlist("content-type"), headers.getlist("content-encoding"))
     body = await read_body(request.receive, headers.get("content-length"), unsent="expect" in headers)
+    if glance is not None:
+        glance(body)
     return read(model, parse(body)), body
 
 

@@ -3,8 +3,8 @@
 Three limits, each looked at when a case comes in and nothing of it is kept yet:
 
 - how many cases this process has in hand, of which the less grave may fill a share only, so that room is reserved;
-- how late the event loop runs, which is how a busy processor shows whatever it is busy with: routine cases are turned
-  away long before an urgent one would feel it;
+- how much of its processor the process uses and how late its event loop runs: routine cases wait at the door, and are
+  turned away, before an urgent one feels it much;
 - how long a new case would take at the rate at which cases are concluded now, against its own deadline.
 
 Who is turned away is told when to come again and has left nothing behind; who is let in is never dropped.
@@ -16,7 +16,9 @@ import asyncio
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from time import process_time
 from types import MappingProxyType
 from typing import Final
 
@@ -33,12 +35,27 @@ LATEST_SECONDS: Final[Mapping[RiskClass, float]] = MappingProxyType(
 )
 """How late the event loop may run for a case of that class still to be let in."""
 
-ALWAYS: Final = 3
+BUSIEST: Final = 0.5
+"""How much of its processor this process may use for a further routine case to be let in: what is left is an urgent one's."""
+
+BUSY_SMOOTHING: Final = 0.1
+"""What a sample adds to the share believed so far: about a fifth of a second is remembered."""
+
+A_SECOND: Final = 5
+"""So many routine cases a second are let in however busy the process is, one at a time."""
+
+ALWAYS: Final = 1
 """With fewer cases in hand it is not they that keep the loop busy, and turning another away would help nobody."""
 
 SAMPLE_SECONDS: Final = 0.02
-DECAY: Final = 0.85
+DECAY: Final = 0.93
 """How much of the greatest lateness seen is still believed a sample later."""
+
+PATIENCE_SECONDS: Final = 2.0
+"""How long a routine case waits at the door for a quiet moment before it is turned away: bursts are smoothed, not refused."""
+
+WAITING_LIMIT: Final = 16
+LOOK_AGAIN_SECONDS: Final = 0.02
 
 RATE_SECONDS: Final = 5.0
 FEW: Final = 8
@@ -69,8 +86,11 @@ class Admission:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._in_hand: Counter[RiskClass] = Counter()
+        self._waiting: deque[object] = deque()
+        self._routine_entered: deque[float] = deque(maxlen=A_SECOND)
         self._late_seconds = 0.0
         self._busy_since = 0.0
+        self._busy_share = 0.0
         self._concluded_at: deque[float] = deque()
 
     @property
@@ -82,6 +102,40 @@ class Admission:
     def late_seconds(self) -> float:
         """How late the event loop ran of late."""
         return self._late_seconds
+
+    @property
+    def door_is_full(self) -> bool:
+        """Whether as many routine cases wait at the door as may."""
+        return len(self._waiting) >= WAITING_LIMIT
+
+    @staticmethod
+    def turned_away() -> ShedError:
+        """Return what a routine case hears when the door is full."""
+        return ShedError("the house is busy, and enough routine cases wait", SHORTEST_WAIT_SECONDS)
+
+    async def enter(self, risk_class: RiskClass, deadline: timedelta) -> Ticket:
+        """Let a case in as `admit` does, a routine one after a moment's wait if need be, first come first served."""
+        if risk_class is not RiskClass.ROUTINE:
+            return self.admit(risk_class, deadline)
+        if not self._waiting:
+            with suppress(ShedError):
+                return self.admit(risk_class, deadline)
+        if self.door_is_full:
+            raise self.turned_away()
+        place, ends_at = object(), _now() + PATIENCE_SECONDS
+        self._waiting.append(place)
+        try:
+            while True:
+                await asyncio.sleep(LOOK_AGAIN_SECONDS)
+                if self._waiting[0] is not place and _now() < ends_at:
+                    continue
+                try:
+                    return self.admit(risk_class, deadline)
+                except ShedError:
+                    if _now() >= ends_at:
+                        raise
+        finally:
+            self._waiting.remove(place)
 
     def admit(self, risk_class: RiskClass, deadline: timedelta) -> Ticket:
         """Let a case in that must be concluded within `deadline`; the caller gives the ticket back.
@@ -99,12 +153,16 @@ class Admission:
             raise ShedError(
                 f"{held} cases are in hand; what room is left is kept for graver ones", self._wait(held)
             )
-        if held >= ALWAYS and self._late_seconds > LATEST_SECONDS[risk_class]:
+        late = self._late_seconds > LATEST_SECONDS[risk_class]
+        busy = risk_class is RiskClass.ROUTINE and self._busy_share > BUSIEST
+        if (held >= ALWAYS or self._routine_rate() >= A_SECOND) and (late or busy):
             raise ShedError(
                 f"the house is busy: {risk_class.value} cases wait outside", SHORTEST_WAIT_SECONDS
             )
         self._check_deadline(risk_class, held, deadline.total_seconds())
         self._in_hand[risk_class] += 1
+        if risk_class is RiskClass.ROUTINE:
+            self._routine_entered.append(_now())
         if held + 1 == FEW:
             # A rate says how fast cases can be concluded only while there are some to conclude.
             self._busy_since = _now()
@@ -121,14 +179,26 @@ class Admission:
 
     async def watch(self) -> None:
         """Measure how late the event loop runs, until cancelled."""
+        used, at = process_time(), _now()
         while True:
-            due = _now() + SAMPLE_SECONDS
             await asyncio.sleep(SAMPLE_SECONDS)
-            self.note_lateness(_now() - due)
+            now_used, now = process_time(), _now()
+            self.note_lateness(now - at - SAMPLE_SECONDS)
+            self.note_busy((now_used - used) / max(now - at, SAMPLE_SECONDS))
+            used, at = now_used, now
 
     def note_lateness(self, seconds: float) -> None:
         """Take in one sample: the greatest is believed for a while."""
         self._late_seconds = max(seconds, self._late_seconds * DECAY)
+
+    def note_busy(self, share: float) -> None:
+        """Take in how much of a processor was used during one sample."""
+        self._busy_share += BUSY_SMOOTHING * (share - self._busy_share)
+
+    def _routine_rate(self) -> int:
+        """Return how many routine cases were let in during the last second, `A_SECOND` at most."""
+        since = _now() - 1.0
+        return sum(at > since for at in self._routine_entered)
 
     def _check_deadline(self, risk_class: RiskClass, held: int, deadline_seconds: float) -> None:
         if risk_class is RiskClass.EMERGENCY or held < FEW:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +70,19 @@ class Submitted:
     duplicate: bool = False
 
 
+_ROUTINE = re.compile(rb'"risk_class"\s*:\s*"routine"')
+
+
+def glance(house: House, body: bytes) -> None:
+    """Turn a routine case away before its body is read, where it would be afterwards: reading is most of what that costs.
+
+    Raises:
+        ShedError: nothing is kept.
+    """
+    if house.admission.door_is_full and _ROUTINE.search(body) is not None:
+        raise house.admission.turned_away()
+
+
 @figures.counting_refusals
 async def submit(
     house: House, principal: Principal, submission: Submission, idempotency_key: str, body: bytes
@@ -96,7 +110,7 @@ async def submit(
             raise
         return _repeated(repeat, body_mac)
     risk_class = RiskClass.ROUTINE if submission.training else submission.risk_class
-    ticket = house.admission.admit(risk_class, shelved.protocol.timers(submission.risk_class).panel)
+    ticket = await house.admission.enter(risk_class, shelved.protocol.timers(submission.risk_class).panel)
     try:
         submitted, begun = await _take_in(
             house, principal, submission, shelved, taken, key_mac, body_mac, ticket
