@@ -35,13 +35,13 @@ LATEST_SECONDS: Final[Mapping[RiskClass, float]] = MappingProxyType(
 )
 """How late the event loop may run for a case of that class still to be let in."""
 
-BUSIEST: Final = 0.5
+BUSIEST: Final = 0.3
 """How much of its processor this process may use for a further routine case to be let in: what is left is an urgent one's."""
 
 BUSY_SMOOTHING: Final = 0.1
 """What a sample adds to the share believed so far: about a fifth of a second is remembered."""
 
-A_SECOND: Final = 5
+A_SECOND: Final = 3
 """So many routine cases a second are let in however busy the process is, one at a time."""
 
 ALWAYS: Final = 1
