@@ -177,3 +177,56 @@ async def test_every_way_out_of_the_door_gives_the_place_back(tmp_path: Path, da
                 await intake.submit(house, principal, unfit, f"unfit-{number}", b"body")
         await settle(house)
         assert sum(house.admission.in_hand.values()) == 0
+
+
+# --- at the door -------------------------------------------------------------------------------------------------
+
+
+def busy(capacity: int = 100) -> Admission:
+    """A process that uses a whole processor, with one routine case in hand."""
+    admission = Admission(capacity)
+    admission.admit(ROUTINE, SOON)
+    for _ in range(100):
+        admission.note_busy(1.0)
+    return admission
+
+
+async def test_a_busy_process_keeps_routine_cases_at_the_door_and_lets_urgent_ones_pass() -> None:
+    admission = busy()
+    with pytest.raises(ShedError):
+        admission.admit(ROUTINE, SOON)
+    await admission.enter(URGENT, SOON)
+    await admission.enter(EMERGENCY, SOON)
+
+
+async def test_a_routine_case_at_the_door_is_let_in_when_it_gets_quiet() -> None:
+    admission = busy()
+    waiting = asyncio.create_task(admission.enter(ROUTINE, SOON))
+    await asyncio.sleep(3 * gate.LOOK_AGAIN_SECONDS)
+    assert not waiting.done()
+    for _ in range(100):
+        admission.note_busy(0.0)
+    assert isinstance(await asyncio.wait_for(waiting, 5), Ticket)
+
+
+async def test_who_waits_in_vain_is_turned_away_and_leaves_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.05)
+    admission = busy()
+    for _ in range(2):
+        with pytest.raises(ShedError):
+            await admission.enter(ROUTINE, SOON)
+    assert not admission.door_is_full
+    assert admission.in_hand[ROUTINE] == 1
+
+
+async def test_a_full_door_turns_the_next_away_at_once() -> None:
+    admission = busy()
+    waiting = [asyncio.create_task(admission.enter(ROUTINE, SOON)) for _ in range(gate.WAITING_LIMIT)]
+    await asyncio.sleep(0)
+    assert admission.door_is_full
+    with pytest.raises(ShedError):
+        await admission.enter(ROUTINE, SOON)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert not admission.door_is_full
