@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -75,6 +76,16 @@ async def open_doors(house: House, settings: Settings) -> AsyncIterator[asyncio.
     finally:
         server.should_exit = True
         await serving
+
+
+def settle_memory() -> None:
+    """Take what this process made at its start out of the garbage collector's rounds, for good.
+
+    What stays as long as the process (modules, schemas, routes) is most of what there is, and looking through it held
+    every case up by 60 to 130 ms now and then. For a process that serves and nothing else.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -19,7 +19,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 async def read_request(
-    request: Request, model: type[_Model], glance: Callable[[bytes], None] | None = None
+    request: Request, model: type[_Model], glance: Callable[[bytes], Awaitable[None]] | None = None
 ) -> tuple[_Model, bytes]:
     """Return the body as `model`, and its exact bytes; `glance` may refuse those bytes before the work of reading them.
 
@@ -30,7 +30,7 @@ async def read_request(
     check_media_type(headers.getlist("content-type"), headers.getlist("content-encoding"))
     body = await read_body(request.receive, headers.get("content-length"), unsent="expect" in headers)
     if glance is not None:
-        glance(body)
+        await glance(body)
     return read(model, parse(body)), body
 
 

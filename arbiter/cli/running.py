@@ -62,6 +62,7 @@ async def _serve(settings: Settings) -> None:
     from arbiter.wiring import open_house, run_house
 
     async with open_house(settings) as house, run_house(house), serving.open_doors(house, settings) as stop:
+        serving.settle_memory()
         err.print(f"Arbiter {__version__} serves http://{settings.host}:{settings.port}; Ctrl-C stops it")
         await stop.wait()
         err.print("stopping: finishing what is in hand")

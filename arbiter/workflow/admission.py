@@ -24,6 +24,7 @@ from typing import Final
 
 from arbiter.errors import OverloadedError, ShedError
 from arbiter.model import RiskClass
+from arbiter.workflow.right_of_way import RightOfWay
 
 SHARES: Final[Mapping[RiskClass, float]] = MappingProxyType(
     {RiskClass.ROUTINE: 0.6, RiskClass.URGENT: 0.85, RiskClass.EMERGENCY: 1.0}
@@ -46,6 +47,9 @@ A_SECOND: Final = 3
 
 ALWAYS: Final = 1
 """With fewer cases in hand it is not they that keep the loop busy, and turning another away would help nobody."""
+
+WATCHFUL_SECONDS: Final = 2.0
+"""So long after a graver case was at work the next is expected: routine cases are in hand one at a time till then."""
 
 SAMPLE_SECONDS: Final = 0.02
 DECAY: Final = 0.93
@@ -84,9 +88,11 @@ class Admission:
     """The gate of one process."""
 
     def __init__(self, capacity: int) -> None:
+        self.way = RightOfWay()
         self._capacity = capacity
         self._in_hand: Counter[RiskClass] = Counter()
-        self._waiting: deque[object] = deque()
+        self._waiting = 0
+        self._head_of_the_queue = asyncio.Lock()
         self._routine_entered: deque[float] = deque(maxlen=A_SECOND)
         self._late_seconds = 0.0
         self._busy_since = 0.0
@@ -106,7 +112,7 @@ class Admission:
     @property
     def door_is_full(self) -> bool:
         """Whether as many routine cases wait at the door as may."""
-        return len(self._waiting) >= WAITING_LIMIT
+        return self._waiting >= WAITING_LIMIT
 
     @staticmethod
     def turned_away() -> ShedError:
@@ -122,20 +128,17 @@ class Admission:
                 return self.admit(risk_class, deadline)
         if self.door_is_full:
             raise self.turned_away()
-        place, ends_at = object(), _now() + PATIENCE_SECONDS
-        self._waiting.append(place)
+        self._waiting += 1
         try:
-            while True:
-                await asyncio.sleep(LOOK_AGAIN_SECONDS)
-                if self._waiting[0] is not place and _now() < ends_at:
-                    continue
-                try:
-                    return self.admit(risk_class, deadline)
-                except ShedError:
-                    if _now() >= ends_at:
-                        raise
+            async with asyncio.timeout(PATIENCE_SECONDS), self._head_of_the_queue:
+                while True:
+                    with suppress(ShedError):
+                        return self.admit(risk_class, deadline)
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        except TimeoutError:
+            raise ShedError("the house stayed busy while this case waited", SHORTEST_WAIT_SECONDS) from None
         finally:
-            self._waiting.remove(place)
+            self._waiting -= 1
 
     def admit(self, risk_class: RiskClass, deadline: timedelta) -> Ticket:
         """Let a case in that must be concluded within `deadline`; the caller gives the ticket back.
@@ -154,8 +157,10 @@ class Admission:
                 f"{held} cases are in hand; what room is left is kept for graver ones", self._wait(held)
             )
         late = self._late_seconds > LATEST_SECONDS[risk_class]
-        busy = risk_class is RiskClass.ROUTINE and self._busy_share > BUSIEST
-        if (held >= ALWAYS or self._routine_rate() >= A_SECOND) and (late or busy):
+        routine = risk_class is RiskClass.ROUTINE
+        busy = late or (routine and self._busy_share > BUSIEST)
+        watchful = routine and self.way.taken_within(WATCHFUL_SECONDS)
+        if (busy and self._routine_rate() >= A_SECOND) or ((busy or watchful) and held >= ALWAYS):
             raise ShedError(
                 f"the house is busy: {risk_class.value} cases wait outside", SHORTEST_WAIT_SECONDS
             )

@@ -25,7 +25,7 @@ from arbiter.workflow.certifying import adjudicate, circumstances, escalation_ce
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, TakenFacts, load_dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.saving import save
+from arbiter.workflow.saving import go_in_order, save
 from arbiter.workflow.shelf import Shelved
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
     Returns the case as it then stands, or None when it is no longer this deliberation's to move.
     """
     while True:
+        await go_in_order(house, hand.docket)
         now = house.clock.now()
         docket = hand.docket
         fresh = [item for item in batch if item.opinion.member in docket.standing.unanswered]

@@ -34,7 +34,7 @@ from arbiter.workflow.notices import notice_of
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-GATHER_SECONDS = 0.1
+GATHER_SECONDS = 0.25
 """How long a wake-up waits for its fellows: a busy house makes many steps at once."""
 
 MOST_AT_ONCE = 128
@@ -102,6 +102,7 @@ class Dispatcher:
                         log.exception("messages could not be looked for")
                     await self.house.postbox.wait(POLL_SECONDS)
                     await asyncio.sleep(GATHER_SECONDS)
+                    await self.house.admission.way.give()
             finally:
                 await self.finish(FINISH_SECONDS)
 

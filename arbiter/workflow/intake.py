@@ -73,13 +73,20 @@ class Submitted:
 _ROUTINE = re.compile(rb'"risk_class"\s*:\s*"routine"')
 
 
-def glance(house: House, body: bytes) -> None:
-    """Turn a routine case away before its body is read, where it would be afterwards: reading is most of what that costs.
+async def glance(house: House, body: bytes) -> None:
+    """Let a graver case go first, and turn a routine one away before its body is read, where it would be afterwards.
+
+    Reading is most of what turning away costs. What is believed here without reading earns no more than a moment's
+    precedence.
 
     Raises:
         ShedError: nothing is kept.
     """
-    if house.admission.door_is_full and _ROUTINE.search(body) is not None:
+    if _ROUTINE.search(body) is None:
+        house.admission.way.take()
+        return
+    await house.admission.way.give()
+    if house.admission.door_is_full:
         raise house.admission.turned_away()
 
 

@@ -18,7 +18,7 @@ from arbiter.lifecycle import (
     SealAndRelease,
     TellRequester,
 )
-from arbiter.model import CaseId
+from arbiter.model import CaseId, RiskClass
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.docket import Docket, write_step
 from arbiter.workflow.house import House
@@ -33,8 +33,18 @@ async def save(house: House, docket: Docket, now: datetime) -> Docket:
         StaleStateError: when somebody else moved the case first; nothing was written.
     """
     saved = await write_step(house.store, without_safety_net(docket), now)
+    # A round of the sealer is a step too, and one that has begun keeps the next one waiting.
+    await go_in_order(house, docket)
     perform(house, docket.case, docket.effects)
     return saved
+
+
+async def go_in_order(house: House, docket: Docket) -> None:
+    """Let graver cases go first; a graver case says that it goes."""
+    if docket.standing.risk_class is RiskClass.ROUTINE:
+        await house.admission.way.give()
+    else:
+        house.admission.way.take()
 
 
 def without_safety_net(docket: Docket) -> Docket:

@@ -70,9 +70,10 @@ mutated_cases = st.builds(replaced, st.sampled_from(PLACES), _json).map(
 
 @st.composite
 def mangled_bytes(draw: st.DrawFn) -> bytes:
+    """A good case's bytes, damaged; nothing drawn depends on how long this moment's timestamps happen to be."""
     body = bytearray(json.dumps(stable_case()).encode())
     for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(body) - 1))
+        at = draw(st.integers(0, 9999)) % len(body)
         match draw(st.sampled_from(["flip", "cut", "insert", "repeat"])):
             case "flip":
                 body[at] = draw(st.integers(0, 255))
