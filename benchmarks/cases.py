@@ -35,7 +35,7 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.protocols.intake import RawFact
 from arbiter.settings import Mode, Settings

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, UnauthenticatedError
-from arbiter.lifecycle import WITH_HUMANS, Phase
+from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review
 from arbiter.workflow.certifying import MEANING

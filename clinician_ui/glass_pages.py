@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, NotFoundError, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import WITH_HUMANS
+from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.workflow import glass
 from clinician_ui.desk import Desk, beside, case_id, see
 from clinician_ui.forms import Fields, GlassForm, Mistake, check_glass, only_value

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactStatus, RiskClass
 from arbiter.question import Option
 from arbiter.workflow.review import BlindCase, BlindFact, WorkItem

@@ -30,7 +30,10 @@ from arbiter.demo import ORIGIN, SITE, Notes
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role, markdown_table
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import MOVES, Effect, EntryType, Phase
+from arbiter.lifecycle.effects import Effect
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.states import Phase
+from arbiter.lifecycle.table import MOVES
 from arbiter.model import ReasonCode
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors

@@ -11,48 +11,43 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle import (
-    CLOSING,
-    DOCUMENTS,
-    ENDS,
-    MOVES,
-    UNDER_REVIEW,
+from arbiter.lifecycle.effects import (
+    AskPanel,
+    DropSafetyNet,
+    NotifyDutyGroup,
+    ScheduleSafetyNet,
+    SealAndRelease,
+    TellRequester,
+)
+from arbiter.lifecycle.entries import CLOSING, DOCUMENTS, EntryType
+from arbiter.lifecycle.events import (
     Acknowledge,
     Amend,
     Answer,
     Ask,
-    AskPanel,
     BreakGlass,
     Cancel,
-    CaseState,
     CommitOpinion,
     Conclude,
     Contest,
-    DecidedBy,
-    DropSafetyNet,
-    EntryType,
     Event,
     Exclude,
     Expire,
     HandBack,
-    Ladder,
-    NotifyDutyGroup,
     Park,
-    Phase,
     Read,
     Release,
     Renew,
     Retract,
     Reveal,
-    ScheduleSafetyNet,
-    SealAndRelease,
     Sign,
     Submit,
     Supersede,
     TakeUp,
-    TellRequester,
-    step,
 )
+from arbiter.lifecycle.reducer import step
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, DecidedBy, Ladder, Phase
+from arbiter.lifecycle.table import MOVES
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass, VerdictKind
 from arbiter.question import Timers
 

@@ -21,7 +21,7 @@ from arbiter.documents import (
     outcome_document,
     verdict_document,
 )
-from arbiter.lifecycle import DecidedBy
+from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import (
     ActorId,
     CaseId,

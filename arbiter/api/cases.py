@@ -40,7 +40,7 @@ from arbiter.api.security import house_of, requires
 from arbiter.errors import Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow import acknowledging, closing, glass, intake, reading
 from arbiter.workflow.house import House

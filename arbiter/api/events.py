@@ -16,7 +16,7 @@ from arbiter.api.headers import last_event_id
 from arbiter.api.problems import TooManyStreamsError
 from arbiter.errors import ArbiterError
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import ENDS
+from arbiter.lifecycle.states import ENDS
 from arbiter.model import CaseId
 from arbiter.workflow import reading
 from arbiter.workflow.house import House

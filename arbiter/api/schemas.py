@@ -17,7 +17,7 @@ from arbiter.api.problems import InvalidRequestError
 from arbiter.api.strict_json import Json
 from arbiter.api.texts import CaseIdText, FactValueText, Identifier, Instant, Limit, Line, Prose, SiteId
 from arbiter.errors import RefusedError
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 
 FACT_LIMIT = 100
 

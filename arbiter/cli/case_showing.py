@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arbiter.cli.case_words import local_time, standing
 from arbiter.cli.door import check, exchange, json_of
 from arbiter.cli.output import out
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 
 if TYPE_CHECKING:
     import httpx

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from arbiter.lifecycle import EntryType, Phase
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.states import Phase
 
 STANDING: Mapping[Phase, str] = {
     Phase.RECEIVED: "taken; the panel has not been asked yet",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.lifecycle import CaseState, Claim, DecidedBy, Ladder, Phase
+from arbiter.lifecycle.states import CaseState, Claim, DecidedBy, Ladder, Phase
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
 from arbiter.question import Timers
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.errors import NotFoundError, VerificationError
-from arbiter.lifecycle import CaseState, Phase
+from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.case_state import state_document, state_from
 from arbiter.store.tables import entry, leaf, sealed_document

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from arbiter.lifecycle import ENDS, Phase
+from arbiter.lifecycle.states import ENDS, Phase
 from arbiter.store.transaction import Store
 
 COUNTED_AT_MOST = 10_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from arbiter.lifecycle import DecidedBy, Phase
+from arbiter.lifecycle.states import DecidedBy, Phase
 from arbiter.model import MemberStatus, ReasonCode, RiskClass, VerdictKind
 
 CASE_ID = re.compile(r"c_[a-z2-7]{24}")

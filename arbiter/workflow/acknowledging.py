@@ -5,7 +5,7 @@ from __future__ import annotations
 from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import Acknowledge
+from arbiter.lifecycle.events import Acknowledge
 from arbiter.model import CaseId
 from arbiter.workflow.acting import act
 from arbiter.workflow.dossier import load_seen_case

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from arbiter.errors import StaleStateError
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import Event, Read
+from arbiter.lifecycle.events import Event, Read
 from arbiter.model import CaseId
 from arbiter.workflow.docket import advance
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.duty.roster import Contact, Duty
-from arbiter.lifecycle import EntryType
+from arbiter.lifecycle.entries import EntryType
 from arbiter.model import RiskClass
 from arbiter.store.endpoints import EndpointRow, list_endpoints
 from arbiter.store.outbox import (

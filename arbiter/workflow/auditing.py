@@ -10,7 +10,7 @@ from typing import Any
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.verify import LogReport, LogVerifier
 from arbiter.documents import decode
-from arbiter.lifecycle import DecidedBy
+from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, ReasonCode
 from arbiter.store.cases import load_entries
 from arbiter.store.log import load_checkpoints, stream_leaves

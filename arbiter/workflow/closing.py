@@ -5,7 +5,7 @@ from __future__ import annotations
 from arbiter.documents import encode
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import Cancel, Contest, Event, Retract
+from arbiter.lifecycle.events import Cancel, Contest, Event, Retract
 from arbiter.model import CaseId
 from arbiter.workflow.acting import act
 from arbiter.workflow.house import House

@@ -7,7 +7,8 @@ import logging
 from datetime import datetime
 
 from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
-from arbiter.lifecycle import Expire, Phase
+from arbiter.lifecycle.events import Expire
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, Reason, ReasonCode
 from arbiter.store.cases import load_due
 from arbiter.store.transaction import DATABASE_ERRORS

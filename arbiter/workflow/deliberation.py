@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 from arbiter.documents import encode, opinion_document
 from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
-from arbiter.lifecycle import Answer, Conclude, Park, Phase
+from arbiter.lifecycle.events import Answer, Conclude, Park
+from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
 from arbiter.panels.panel import Returned, address, ask_panel
 from arbiter.store.vault import CaseKey

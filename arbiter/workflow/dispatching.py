@@ -21,7 +21,7 @@ from arbiter.channels.mail import send_mail
 from arbiter.channels.notice import Notice, body_of
 from arbiter.channels.webhook import ATTEMPT_SECONDS, open_http, post
 from arbiter.errors import UnavailableError
-from arbiter.lifecycle import EntryType
+from arbiter.lifecycle.entries import EntryType
 from arbiter.store.endpoints import disable_endpoint
 from arbiter.store.outbox import Claimed, claim_deliveries, mark_delivered, mark_failed
 from arbiter.store.transaction import DATABASE_ERRORS

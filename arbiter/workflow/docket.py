@@ -14,19 +14,11 @@ from arbiter import __version__
 from arbiter.audit.entry import FIRST_PREV, Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.errors import StaleStateError
-from arbiter.lifecycle import (
-    CLOSING,
-    DOCUMENTS,
-    OPTIONAL_DOCUMENTS,
-    CaseState,
-    Effect,
-    EntryType,
-    Event,
-    NotifyDutyGroup,
-    Step,
-    TellRequester,
-    step,
-)
+from arbiter.lifecycle.effects import Effect, NotifyDutyGroup, TellRequester
+from arbiter.lifecycle.entries import CLOSING, DOCUMENTS, OPTIONAL_DOCUMENTS, EntryType
+from arbiter.lifecycle.events import Event
+from arbiter.lifecycle.reducer import Step, step
+from arbiter.lifecycle.states import CaseState
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases import CaseRow, NewMessage, StepWrite, save_steps
 from arbiter.store.transaction import Where

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.errors import UnavailableError
-from arbiter.lifecycle import WITH_HUMANS
+from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.model import RiskClass
 from arbiter.store.cases import CaseRow, Wanted, list_cases
 from arbiter.store.transaction import DATABASE_ERRORS

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import ParamSpec, TypeVar
 
 from arbiter.errors import RefusedError
-from arbiter.lifecycle import CaseState, DecidedBy
+from arbiter.lifecycle.states import CaseState, DecidedBy
 from arbiter.model import CaseId, Reason, RiskClass, Verdict, VerdictKind
 from arbiter.store.cases import CaseRow
 from arbiter.telemetry.catalogue import (

@@ -14,7 +14,7 @@ from arbiter.documents import encode
 from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import BreakGlass
+from arbiter.lifecycle.events import BreakGlass
 from arbiter.model import CaseId
 from arbiter.store.glass import keep_broken_glass
 from arbiter.telemetry import Safe

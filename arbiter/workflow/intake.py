@@ -23,7 +23,9 @@ from arbiter.errors import (
 )
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import Amend, Ask, AskPanel, Exclude, Phase, Submit, Supersede
+from arbiter.lifecycle.effects import AskPanel
+from arbiter.lifecycle.events import Amend, Ask, Exclude, Submit, Supersede
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases import CaseRow, Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case

@@ -18,7 +18,7 @@ from arbiter.documents import decode
 from arbiter.errors import ConflictError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import ENDS, DecidedBy, Phase
+from arbiter.lifecycle.states import ENDS, DecidedBy, Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases import CaseRow, Wanted, load_entries
 from arbiter.store.cases import list_cases as list_rows

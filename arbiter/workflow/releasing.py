@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arbiter.lifecycle import Release
+from arbiter.lifecycle.events import Release
 from arbiter.store.cases import CaseRow, load_sealed_decisions, save_steps
 from arbiter.telemetry.catalogue import RELEASE, RELEASED
 from arbiter.telemetry.spans import say, spanned

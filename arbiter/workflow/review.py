@@ -15,18 +15,8 @@ from arbiter.documents import decimal_text, decode, encode
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle import (
-    WITH_HUMANS,
-    CommitOpinion,
-    DecidedBy,
-    HandBack,
-    Phase,
-    Read,
-    Renew,
-    Reveal,
-    Sign,
-    TakeUp,
-)
+from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, Renew, Reveal, Sign, TakeUp
+from arbiter.lifecycle.states import WITH_HUMANS, DecidedBy, Phase
 from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
 from arbiter.store.cases import CaseRow, Wanted, list_cases

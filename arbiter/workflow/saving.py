@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from arbiter.lifecycle import (
+from arbiter.lifecycle.effects import (
     AskPanel,
     DropSafetyNet,
     Effect,
     NotifyDutyGroup,
-    Phase,
     ScheduleSafetyNet,
     SealAndRelease,
     TellRequester,
 )
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.docket import Docket, write_step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from arbiter.lifecycle import DecidedBy, Phase
+from arbiter.lifecycle.states import DecidedBy, Phase
 from arbiter.model import CaseId, FactSet, RiskClass
 from arbiter.store.cases import CaseRow
 from arbiter.workflow.shelf import Shelved

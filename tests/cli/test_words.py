@@ -10,7 +10,8 @@ import pytest
 from arbiter.api.headers import WAIT_LIMIT_SECONDS
 from arbiter.cli import case_words, submitting
 from arbiter.cli.protocols import duration
-from arbiter.lifecycle import EntryType, Phase
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.states import Phase
 from tests.cli.stub import moved
 
 

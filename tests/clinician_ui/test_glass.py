@@ -11,7 +11,7 @@ import pytest_asyncio
 from arbiter.audit.entry import Entry
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.cases import load_entries
 from arbiter.workflow.closing import cancel

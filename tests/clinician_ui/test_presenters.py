@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.question import Option
 from arbiter.workflow.review import BlindCase, BlindFact, WorkItem

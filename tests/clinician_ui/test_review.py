@@ -9,7 +9,7 @@ from html import unescape
 import pytest
 
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow.certifying import MEANING
 from arbiter.workflow.closing import cancel

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from arbiter.identity.accounts import account_principal, disable_account, list_accounts
 from arbiter.identity.roles import ACCOUNT_ROLES, ROLES, Permission
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import view_case

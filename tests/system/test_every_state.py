@@ -21,7 +21,9 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
-from arbiter.lifecycle import Acknowledge, EntryType, Phase
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.events import Acknowledge
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.serving import build_app
 from arbiter.store.cases import load_entries

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter.errors import NotFoundError
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.telemetry.logs import WITHHELD, JsonLines, Safe, log_to_file
 
 SECRET = "Mrs Jones 7714403"

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from arbiter.audit.entry import Entry, commit
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus
 from arbiter.store.cases import load_entries
 from arbiter.store.database import Database

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, MemberStatus
 from arbiter.store.database import Database
 from arbiter.workflow.dossier import Dossier

@@ -15,7 +15,7 @@ import httpx
 
 from arbiter.api.app import create_app
 from arbiter.documents import decode
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, MemberStatus, Opinion
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from arbiter.audit.receipt import verify_receipt
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.store.database import Database
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.intake import submit

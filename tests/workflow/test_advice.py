@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from arbiter.documents import decode
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.protocols.bundle import LabelledCase
 from arbiter.protocols.loader import read_shipped

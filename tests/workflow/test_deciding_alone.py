@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from arbiter.documents import decode
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import FactStatus, PolicyOutcome, RuleEffect, RuleFailure, RuleHit
 from arbiter.policy import cautious
 from arbiter.protocols.intake import RawFact

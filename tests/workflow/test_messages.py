@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from arbiter.errors import StaleStateError
-from arbiter.lifecycle import Cancel
+from arbiter.lifecycle.events import Cancel
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
 from arbiter.workflow import closing, intake

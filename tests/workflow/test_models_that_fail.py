@@ -17,7 +17,7 @@ import pytest_asyncio
 from arbiter.audit.entry import Entry, commit
 from arbiter.documents import decode
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus, Opinion
 from arbiter.settings import Mode, Settings
 from arbiter.store.cases import load_entries

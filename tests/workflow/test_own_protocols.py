@@ -13,7 +13,8 @@ import pytest
 
 from arbiter.documents import decode
 from arbiter.errors import ConfigurationError, InvalidProtocolError
-from arbiter.lifecycle import Answer, Phase
+from arbiter.lifecycle.events import Answer
+from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId, MemberStatus
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Mode, Settings

@@ -15,7 +15,7 @@ import pytest
 from arbiter.audit.entry import Entry
 from arbiter.errors import ConfigurationError, ConflictError
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.settings import Settings
 from arbiter.store.cases import load_entries

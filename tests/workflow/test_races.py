@@ -16,7 +16,7 @@ from arbiter.audit.checkpoint import open_checkpoint
 from arbiter.audit.entry import Entry
 from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import ENDS, Phase
+from arbiter.lifecycle.states import ENDS, Phase
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases import load_entries
 from arbiter.store.database import Database

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from arbiter.audit.entry import Entry
 from arbiter.documents import decode
 from arbiter.errors import UnavailableError
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.cases import load_entries
 from arbiter.store.database import Database, conninfo

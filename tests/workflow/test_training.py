@@ -12,7 +12,7 @@ from arbiter.audit.entry import Entry
 from arbiter.documents import decode
 from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
-from arbiter.lifecycle import Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.cases import load_entries
 from arbiter.store.database import Database, conninfo

@@ -1,0 +1,59 @@
+"""What the log says about a move, and which sealed documents each entry commits to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EntryType(StrEnum):
+    """What the log says about a move."""
+
+    RECEIVED = "case.received"
+    ASKED = "panel.asked"
+    OPINION = "opinion.recorded"
+    FACTS_WANTED = "facts.wanted"
+    AMENDED = "facts.amended"
+    ESCALATED = "case.escalated"
+    OVERDUE = "escalation.overdue"
+    CLIMBED = "escalation.climbed"
+    ACKNOWLEDGED = "escalation.acknowledged"
+    UNATTENDED = "escalation.unattended"
+    CLAIMED = "case.claimed"
+    RENEWED = "claim.renewed"
+    CLAIM_ENDED = "claim.ended"
+    COMMITTED = "review.committed"
+    REVEALED = "panel.revealed"
+    SIGNED = "decision.signed"
+    DECIDED = "case.decided"
+    WITHDRAWN = "decision.withdrawn"
+    RELEASED = "case.released"
+    CANCELLED = "case.cancelled"
+    CONTESTED = "case.contested"
+    RETRACTED = "case.retracted"
+    SUPERSEDED = "case.superseded"
+    READ = "content.read"
+    GLASS_BROKEN = "glass.broken"
+
+
+CLOSING = frozenset({EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED})
+"""Entries that carry the case's count of entries."""
+
+DOCUMENTS: dict[EntryType, frozenset[str]] = {
+    EntryType.RECEIVED: frozenset({"request", "facts"}),
+    EntryType.OPINION: frozenset({"opinion"}),
+    EntryType.FACTS_WANTED: frozenset({"certificate"}),
+    EntryType.AMENDED: frozenset({"facts"}),
+    EntryType.ESCALATED: frozenset({"certificate"}),
+    EntryType.COMMITTED: frozenset({"review"}),
+    EntryType.SIGNED: frozenset({"signature"}),
+    EntryType.DECIDED: frozenset({"certificate"}),
+    EntryType.WITHDRAWN: frozenset({"certificate"}),
+    EntryType.CANCELLED: frozenset({"reason"}),
+    EntryType.CONTESTED: frozenset({"reason"}),
+    EntryType.RETRACTED: frozenset({"reason"}),
+    EntryType.GLASS_BROKEN: frozenset({"reason"}),
+}
+"""The sealed documents each entry must commit to; a step saved without them is refused."""
+
+OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {EntryType.OPINION: frozenset({"exchange"})}
+"""The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back."""

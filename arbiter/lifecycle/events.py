@@ -1,0 +1,159 @@
+"""What happens to a case: one class an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass, VerdictKind
+from arbiter.question import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A hospital system hands in a case; `ladder` is how long each rung has to acknowledge an escalation."""
+
+    risk_class: RiskClass
+    timers: Timers
+    ladder: tuple[timedelta, ...] = ()
+    training: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exclude:
+    """An exclusion holds or cannot be ruled out: no member is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The panel is asked about the present facts."""
+
+    seats: tuple[MemberId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One member answered, or was found unable to, about the facts of that version."""
+
+    member: MemberId
+    status: MemberStatus
+    facts_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """Adjudication has spoken."""
+
+    verdict: VerdictKind
+    shows_panel_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Work on the case failed more often than it may; a human takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amend:
+    """The hospital system sends facts that replace the present ones; everyone is asked anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """The present wait is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """Somebody on duty answers the call: no further rung is called before the review is overdue."""
+
+    by: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class TakeUp:
+    """A reviewer claims an escalated case until then."""
+
+    reviewer: ActorId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The reviewer's lease is extended."""
+
+    reviewer: ActorId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The reviewer gives the case back to the duty group."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOpinion:
+    """The reviewer's own opinion is fixed before anything of the panel is shown."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class Reveal:
+    """The panel's opinions are shown to the reviewer."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The reviewer decides and signs."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A committed checkpoint covers the decision, so it may be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The requester no longer needs a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Somebody entitled to disputes a released decision; a clinician must look (GDPR article 22)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retract:
+    """The case was entered in error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Another case takes this one's place."""
+
+    successor: CaseId
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Somebody reads the case's content; nothing moves, and the log says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """Somebody of another site looks all the same, for a reason that the log commits to."""
+
+
+Event: TypeAlias = (
+    Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
+    | CommitOpinion | Reveal | Sign | Release | Cancel | Contest | Retract | Supersede | Read
+    | BreakGlass
+)  # fmt: skip

@@ -1,0 +1,349 @@
+"""The one pure reducer: every move a case can make, and what the log and the world must hear of it.
+
+`step(state, event, now)` returns the next state, the entries the log must carry and the effects the workflow must
+perform. Whatever the arms below do, nothing outside the table leaves it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from arbiter.errors import IllegalMoveError
+from arbiter.lifecycle.effects import (
+    AskPanel,
+    DropSafetyNet,
+    Effect,
+    NotifyDutyGroup,
+    ScheduleSafetyNet,
+    SealAndRelease,
+    TellRequester,
+)
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.events import (
+    Acknowledge,
+    Amend,
+    Answer,
+    Ask,
+    BreakGlass,
+    Cancel,
+    CommitOpinion,
+    Conclude,
+    Contest,
+    Event,
+    Exclude,
+    Expire,
+    HandBack,
+    Park,
+    Read,
+    Release,
+    Renew,
+    Retract,
+    Reveal,
+    Sign,
+    Submit,
+    Supersede,
+    TakeUp,
+)
+from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Ladder, Phase
+from arbiter.lifecycle.table import MOVES
+from arbiter.model import ActorId, VerdictKind
+
+P, E = Phase, EntryType
+_BY_EVENT = {move.event: move for move in MOVES}
+_CONCLUDE_WITHIN = 2
+"""Panel times after which a case without a verdict goes to a human, whatever became of its members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The outcome of one move."""
+
+    state: CaseState
+    entries: tuple[EntryType, ...]
+    effects: tuple[Effect, ...]
+
+
+def step(state: CaseState | None, event: Event, now: datetime) -> Step:
+    """Make one move.
+
+    Args:
+        state: the case as it stands, None before it exists.
+        event: what happened.
+        now: aware UTC; read once by the use case.
+
+    Raises:
+        IllegalMoveError: when the table has no such move, the mover holds no claim, a wait is not over, or an answer
+            comes twice, unasked or about other facts.
+    """
+    move = _BY_EVENT[type(event)]
+    phase = None if state is None else state.phase
+    if phase not in move.sources:
+        raise IllegalMoveError(f"{_name(event)} is not possible when a case is {phase or 'not there yet'}")
+    outcome = _enter(event, now) if state is None else _advance(state, event, now)
+    # INVARIANT: whatever the handlers do, nothing outside the table leaves this function.
+    assert outcome.state.phase in move.targets, (event, outcome.state.phase)
+    assert outcome.entries, event
+    assert set(outcome.entries) <= move.entries, (event, outcome.entries)
+    assert {type(effect) for effect in outcome.effects} <= move.effects, (event, outcome.effects)
+    return outcome
+
+
+def _enter(event: Event, now: datetime) -> Step:
+    assert isinstance(event, Submit)
+    state = CaseState(
+        phase=P.RECEIVED,
+        risk_class=event.risk_class,
+        timers=event.timers,
+        due_at=now + _CONCLUDE_WITHIN * event.timers.panel,
+        facts_version=1,
+        seats=(),
+        answered=(),
+        human_required=False,
+        shows_panel_first=False,
+        overdue=False,
+        claim=None,
+        decided_by=None,
+        successor=None,
+        ladder=Ladder(event.ladder),
+        training=event.training,
+    )
+    return Step(state, (E.RECEIVED,), (ScheduleSafetyNet(),))
+
+
+def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
+    state: CaseState, event: Event, now: datetime
+) -> Step:
+    match event:
+        case Submit():
+            raise IllegalMoveError("a case is submitted once")
+        case Exclude() | Park():
+            return _escalate(state, now, (DropSafetyNet(),))
+        case Ask():
+            return _ask(state, event, now)
+        case Answer():
+            return _answer(state, event)
+        case Conclude():
+            return _conclude(state, event, now)
+        case Amend():
+            return _amend(state, now)
+        case Expire():
+            return _expire(state, now)
+        case Acknowledge(by):
+            return _acknowledge(state, by)
+        case TakeUp() | Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
+            return _review(state, event, now)
+        case Release():
+            return Step(
+                replace(state, phase=P.RELEASED, due_at=None), (E.RELEASED,), (TellRequester(E.RELEASED),)
+            )
+        case Cancel():
+            return _close(state, P.CANCELLED, E.CANCELLED)
+        case Contest():
+            contested = replace(
+                _with_humans(state, now), human_required=True, decided_by=None, shows_panel_first=False
+            )
+            return Step(contested, (E.CONTESTED,), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
+        case Retract():
+            return _close(state, P.ENTERED_IN_ERROR, E.RETRACTED)
+        case Supersede(successor):
+            return _close(replace(state, successor=successor), P.SUPERSEDED, E.SUPERSEDED)
+        case Read():
+            return Step(state, (E.READ,), ())
+        case BreakGlass():
+            return Step(state, (E.GLASS_BROKEN,), (TellRequester(E.GLASS_BROKEN),))
+        case _:
+            assert_never(event)
+
+
+def _with_humans(state: CaseState, now: datetime) -> CaseState:
+    return replace(
+        state,
+        phase=P.ESCALATED,
+        due_at=now + state.timers.review,
+        overdue=False,
+        claim=None,
+        ladder=_called(state.ladder, now),
+    )
+
+
+def _called(ladder: Ladder, now: datetime) -> Ladder:
+    """Return the ladder with its first rung called."""
+    return Ladder(ladder.waits, until=now + ladder.waits[0] if ladder.waits else None)
+
+
+def _climb(ladder: Ladder, now: datetime) -> tuple[Ladder, tuple[EntryType, ...], tuple[Effect, ...]]:
+    """Call the next rung; past the last one nobody is left, and the requester hears so."""
+    following = ladder.rung + 1
+    if following < len(ladder.waits):
+        climbed = Ladder(ladder.waits, following, now + ladder.waits[following])
+        return climbed, (E.CLIMBED,), (NotifyDutyGroup(following),)
+    if ladder.unattended or not ladder.waits:
+        return ladder, (), (NotifyDutyGroup(ladder.rung),)
+    return Ladder(ladder.waits, ladder.rung, unattended=True), (E.UNATTENDED,), (TellRequester(E.UNATTENDED),)
+
+
+def _escalate(state: CaseState, now: datetime, effects: tuple[Effect, ...] = ()) -> Step:
+    return Step(
+        _with_humans(state, now), (E.ESCALATED,), (*effects, NotifyDutyGroup(), TellRequester(E.ESCALATED))
+    )
+
+
+def _ask(state: CaseState, event: Ask, now: datetime) -> Step:
+    if not event.seats or len(set(event.seats)) != len(event.seats):
+        raise IllegalMoveError("a panel is at least one member, each asked once")
+    asked = replace(state, phase=P.DELIBERATING, seats=event.seats, answered=())
+    until = now + state.timers.panel
+    return Step(asked, (E.ASKED,), (AskPanel(event.seats, state.facts_version, until),))
+
+
+def _answer(state: CaseState, event: Answer) -> Step:
+    if event.facts_version != state.facts_version:
+        raise IllegalMoveError(
+            f"{event.member} answered about facts version {event.facts_version}, the case holds {state.facts_version}"
+        )
+    if event.member not in state.unanswered:
+        raise IllegalMoveError(f"{event.member} was not asked or has answered already")
+    answered = (*state.answered, (event.member, event.status))
+    return Step(replace(state, answered=answered), (E.OPINION,), ())
+
+
+def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
+    if state.unanswered:
+        raise IllegalMoveError(f"{len(state.unanswered)} members have not answered")
+    state = replace(state, shows_panel_first=event.shows_panel_first)
+    drop: tuple[Effect, ...] = (DropSafetyNet(),)
+    match event.verdict:
+        case VerdictKind.ESCALATE:
+            return _escalate(state, now, drop)
+        case VerdictKind.ASK_FACTS:
+            waiting = replace(state, phase=P.AWAITING_FACTS, due_at=now + state.timers.facts)
+            return Step(waiting, (E.FACTS_WANTED,), (*drop, TellRequester(E.FACTS_WANTED)))
+        case VerdictKind.DECIDE:
+            if state.human_required:
+                raise IllegalMoveError("a clinician is involved: no panel decides this case alone")
+            decided = replace(
+                state, phase=P.DECIDED, decided_by=DecidedBy.PANEL, due_at=now + state.timers.release
+            )
+            return Step(decided, (E.DECIDED,), (*drop, SealAndRelease()))
+        case _:
+            assert_never(event.verdict)
+
+
+def _amend(state: CaseState, now: datetime) -> Step:
+    """Begin again with new facts. A reviewer at work loses the claim: an opinion binds the facts it saw."""
+    amended = replace(
+        state,
+        phase=P.RECEIVED,
+        facts_version=state.facts_version + 1,
+        due_at=now + _CONCLUDE_WITHIN * state.timers.panel,
+        seats=(),
+        answered=(),
+        overdue=False,
+        claim=None,
+        shows_panel_first=False,
+        ladder=Ladder(state.ladder.waits),
+    )
+    return Step(amended, (*_ended_claim(state), E.AMENDED), (ScheduleSafetyNet(),))
+
+
+def _expire(state: CaseState, now: datetime) -> Step:
+    if state.wake_at is None or now < state.wake_at:
+        raise IllegalMoveError(f"the wait of a case that is {state.phase} is not over")
+    if state.phase in UNDER_REVIEW:
+        return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+    if state.phase is P.ESCALATED:
+        return _untaken(state, now)
+    if state.phase is P.DECIDED:
+        # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
+        withdrawn = replace(_with_humans(state, now), decided_by=None)
+        return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester(E.WITHDRAWN)))
+    return _escalate(state, now, (DropSafetyNet(),))
+
+
+def _untaken(state: CaseState, now: datetime) -> Step:
+    """Nobody has taken the case in time: the next rung is called. An acknowledgement holds until the review is overdue."""
+    ladder, entries, effects = _climb(state.ladder, now)
+    if state.overdue or state.due_at is None or now < state.due_at:
+        return Step(replace(state, ladder=ladder), entries, effects)
+    late = replace(state, overdue=True, ladder=ladder)
+    return Step(late, (E.OVERDUE, *entries), (TellRequester(E.OVERDUE), *effects))
+
+
+def _acknowledge(state: CaseState, by: ActorId) -> Step:
+    if state.ladder.acknowledged_by is not None:
+        raise IllegalMoveError(f"{state.ladder.acknowledged_by} has acknowledged this escalation already")
+    ladder = Ladder(state.ladder.waits, state.ladder.rung, acknowledged_by=by)
+    return Step(replace(state, ladder=ladder), (E.ACKNOWLEDGED,), (TellRequester(E.ACKNOWLEDGED),))
+
+
+def _given_back(state: CaseState, now: datetime) -> CaseState:
+    return replace(state, phase=P.ESCALATED, claim=None, ladder=_called(state.ladder, now))
+
+
+def _review(
+    state: CaseState, event: TakeUp | Renew | HandBack | CommitOpinion | Reveal | Sign, now: datetime
+) -> Step:
+    if isinstance(event, TakeUp):
+        _check_lease(event.until, now)
+        claimed = replace(
+            state,
+            phase=P.CLAIMED,
+            claim=Claim(event.reviewer, event.until),
+            human_required=True,
+            ladder=Ladder(state.ladder.waits),
+        )
+        return Step(claimed, (E.CLAIMED,), ())
+    _check_claim(state, event.reviewer, now)
+    match event:
+        case Renew():
+            _check_lease(event.until, now)
+            return Step(replace(state, claim=Claim(event.reviewer, event.until)), (E.RENEWED,), ())
+        case HandBack():
+            return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+        case CommitOpinion():
+            return Step(replace(state, phase=P.OPINION_COMMITTED), (E.COMMITTED,), ())
+        case Reveal():
+            if state.phase is P.CLAIMED and not state.shows_panel_first:
+                raise IllegalMoveError("the reviewer's own opinion is committed before the panel is shown")
+            return Step(replace(state, phase=P.REVEALED), (E.REVEALED,), ())
+        case Sign():
+            decided = replace(
+                state,
+                phase=P.DECIDED,
+                decided_by=DecidedBy.REVIEWER,
+                claim=None,
+                due_at=None,
+            )
+            return Step(decided, (E.SIGNED, E.DECIDED), (SealAndRelease(),))
+        case _:
+            assert_never(event)
+
+
+def _check_lease(until: datetime, now: datetime) -> None:
+    if until <= now:
+        raise IllegalMoveError("a lease must end in the future")
+
+
+def _check_claim(state: CaseState, reviewer: ActorId, now: datetime) -> None:
+    if state.claim is None or state.claim.reviewer != reviewer:
+        raise IllegalMoveError(f"reviewer {reviewer} does not hold this case")
+    if now >= state.claim.until:
+        raise IllegalMoveError(f"the claim of reviewer {reviewer} has ended")
+
+
+def _ended_claim(state: CaseState) -> tuple[EntryType, ...]:
+    return (E.CLAIM_ENDED,) if state.claim is not None else ()
+
+
+def _close(state: CaseState, phase: Phase, entry: EntryType) -> Step:
+    effects: tuple[Effect, ...] = (TellRequester(entry),)
+    if state.phase in {P.RECEIVED, P.DELIBERATING}:
+        effects = (DropSafetyNet(), *effects)
+    closed = replace(state, phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
+    return Step(closed, (*_ended_claim(state), entry), effects)
+
+
+def _name(event: Event) -> str:
+    return type(event).__name__.lower()

@@ -1,0 +1,111 @@
+"""Where a case stands, and all that its next move depends on.
+
+No patient data: options, facts and reasons live in sealed documents that entries commit to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
+from arbiter.question import Timers
+
+
+class Phase(StrEnum):
+    """Where a case stands."""
+
+    RECEIVED = "received"
+    DELIBERATING = "deliberating"
+    AWAITING_FACTS = "awaiting-facts"
+    ESCALATED = "escalated"
+    CLAIMED = "claimed"
+    OPINION_COMMITTED = "opinion-committed"
+    REVEALED = "revealed"
+    DECIDED = "decided"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+ENDS = frozenset({Phase.RELEASED, Phase.CANCELLED, Phase.SUPERSEDED, Phase.ENTERED_IN_ERROR})
+"""Nothing more has to happen here. A released case can still be contested, retracted or superseded."""
+
+UNDER_REVIEW = frozenset({Phase.CLAIMED, Phase.OPINION_COMMITTED, Phase.REVEALED})
+WITH_HUMANS = UNDER_REVIEW | {Phase.ESCALATED}
+
+
+class DecidedBy(StrEnum):
+    """Who decided."""
+
+    PANEL = "panel"
+    REVIEWER = "reviewer"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A reviewer's lease on a case, ended by `until` unless renewed."""
+
+    reviewer: ActorId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """Whom an escalation calls, rung after rung, and where the call stands.
+
+    `waits` is how long each rung has to acknowledge; `rung` the one called last; `until` ends its time, and is None once
+    somebody has acknowledged, nobody is left to call, or a reviewer holds the case. `unattended` is set when the last
+    rung's time ended: the requester then follows the local procedure.
+    """
+
+    waits: tuple[timedelta, ...] = ()
+    rung: int = 0
+    until: datetime | None = None
+    acknowledged_by: ActorId | None = None
+    unattended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaseState:
+    """All that the next move depends on.
+
+    `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
+    a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
+    on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
+    told of a `training` case.
+    """
+
+    phase: Phase
+    risk_class: RiskClass
+    timers: Timers
+    due_at: datetime | None
+    facts_version: int
+    seats: tuple[MemberId, ...]
+    answered: tuple[tuple[MemberId, MemberStatus], ...]
+    human_required: bool
+    shows_panel_first: bool
+    overdue: bool
+    claim: Claim | None
+    decided_by: DecidedBy | None
+    successor: CaseId | None
+    ladder: Ladder = Ladder()
+    training: bool = False
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """The instant at which `Expire` becomes legal, or None when the case waits for nobody."""
+        if self.phase in UNDER_REVIEW and self.claim is not None:
+            return self.claim.until
+        if self.phase is Phase.ESCALATED:
+            ends = (None if self.overdue else self.due_at, self.ladder.until)
+            return min((end for end in ends if end is not None), default=None)
+        return self.due_at
+
+    @property
+    def unanswered(self) -> tuple[MemberId, ...]:
+        """The seats asked about the present facts that have not answered."""
+        heard = {member for member, _ in self.answered}
+        return tuple(member for member in self.seats if member not in heard)

@@ -1,0 +1,136 @@
+"""The whole table of moves: what is not in it is refused, so no transition lacks its entry by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from arbiter.lifecycle.effects import (
+    AskPanel,
+    DropSafetyNet,
+    Effect,
+    NotifyDutyGroup,
+    ScheduleSafetyNet,
+    SealAndRelease,
+    TellRequester,
+)
+from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.events import (
+    Acknowledge,
+    Amend,
+    Answer,
+    Ask,
+    BreakGlass,
+    Cancel,
+    CommitOpinion,
+    Conclude,
+    Contest,
+    Event,
+    Exclude,
+    Expire,
+    HandBack,
+    Park,
+    Read,
+    Release,
+    Renew,
+    Retract,
+    Reveal,
+    Sign,
+    Submit,
+    Supersede,
+    TakeUp,
+)
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, WITH_HUMANS, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One row of the table: this event, from these phases, ends in one of those, with these entries and effects.
+
+    `None` among the sources is the case that does not exist yet. Each of `entries` and `effects` names all that the
+    move can say; a step says a subset, and at least one entry.
+    """
+
+    event: type[Event]
+    sources: frozenset[Phase | None]
+    targets: frozenset[Phase]
+    entries: frozenset[EntryType]
+    effects: frozenset[type[Effect]]
+
+
+def _move(
+    event: type[Event],
+    sources: AbstractSet[Phase] | AbstractSet[Phase | None],
+    targets: AbstractSet[Phase],
+    entries: AbstractSet[EntryType],
+    effects: AbstractSet[type[Effect]],
+) -> Move:
+    return Move(event, frozenset(sources), frozenset(targets), frozenset(entries), frozenset(effects))
+
+
+P, E = Phase, EntryType
+_OPEN = frozenset(Phase) - ENDS - {P.DECIDED}
+_CORRECTABLE = frozenset(Phase) - {P.CANCELLED, P.SUPERSEDED, P.ENTERED_IN_ERROR}
+
+MOVES: tuple[Move, ...] = (
+    _move(Submit, {None}, {P.RECEIVED}, {E.RECEIVED}, {ScheduleSafetyNet}),
+    _move(
+        Exclude, {P.RECEIVED}, {P.ESCALATED}, {E.ESCALATED}, {DropSafetyNet, NotifyDutyGroup, TellRequester}
+    ),
+    _move(Ask, {P.RECEIVED}, {P.DELIBERATING}, {E.ASKED}, {AskPanel}),
+    _move(Answer, {P.DELIBERATING}, {P.DELIBERATING}, {E.OPINION}, set()),
+    _move(
+        Conclude,
+        {P.DELIBERATING},
+        {P.DECIDED, P.ESCALATED, P.AWAITING_FACTS},
+        {E.DECIDED, E.ESCALATED, E.FACTS_WANTED},
+        {DropSafetyNet, SealAndRelease, NotifyDutyGroup, TellRequester},
+    ),
+    _move(
+        Park,
+        {P.RECEIVED, P.DELIBERATING},
+        {P.ESCALATED},
+        {E.ESCALATED},
+        {DropSafetyNet, NotifyDutyGroup, TellRequester},
+    ),
+    _move(
+        Amend,
+        WITH_HUMANS | {P.DELIBERATING, P.AWAITING_FACTS},
+        {P.RECEIVED},
+        {E.AMENDED, E.CLAIM_ENDED},
+        {ScheduleSafetyNet},
+    ),
+    _move(
+        Expire,
+        frozenset(Phase) - ENDS,
+        {P.ESCALATED},
+        {E.ESCALATED, E.OVERDUE, E.CLIMBED, E.UNATTENDED, E.CLAIM_ENDED, E.WITHDRAWN},
+        {DropSafetyNet, NotifyDutyGroup, TellRequester},
+    ),
+    _move(Acknowledge, {P.ESCALATED}, {P.ESCALATED}, {E.ACKNOWLEDGED}, {TellRequester}),
+    _move(TakeUp, {P.ESCALATED}, {P.CLAIMED}, {E.CLAIMED}, set()),
+    _move(Renew, UNDER_REVIEW, UNDER_REVIEW, {E.RENEWED}, set()),
+    _move(HandBack, UNDER_REVIEW, {P.ESCALATED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
+    _move(CommitOpinion, {P.CLAIMED}, {P.OPINION_COMMITTED}, {E.COMMITTED}, set()),
+    _move(Reveal, {P.CLAIMED, P.OPINION_COMMITTED}, {P.REVEALED}, {E.REVEALED}, set()),
+    _move(Sign, {P.REVEALED}, {P.DECIDED}, {E.SIGNED, E.DECIDED}, {SealAndRelease}),
+    _move(Release, {P.DECIDED}, {P.RELEASED}, {E.RELEASED}, {TellRequester}),
+    _move(Cancel, _OPEN, {P.CANCELLED}, {E.CANCELLED, E.CLAIM_ENDED}, {DropSafetyNet, TellRequester}),
+    _move(Contest, {P.RELEASED}, {P.ESCALATED}, {E.CONTESTED}, {NotifyDutyGroup, TellRequester}),
+    _move(
+        Retract,
+        _CORRECTABLE,
+        {P.ENTERED_IN_ERROR},
+        {E.RETRACTED, E.CLAIM_ENDED},
+        {DropSafetyNet, TellRequester},
+    ),
+    _move(
+        Supersede,
+        _CORRECTABLE,
+        {P.SUPERSEDED},
+        {E.SUPERSEDED, E.CLAIM_ENDED},
+        {DropSafetyNet, TellRequester},
+    ),
+    _move(Read, frozenset(Phase), frozenset(Phase), {E.READ}, set()),
+    _move(BreakGlass, frozenset(Phase), frozenset(Phase), {E.GLASS_BROKEN}, {TellRequester}),
+)
