@@ -3,8 +3,8 @@
 Three limits, each looked at when a case comes in and nothing of it is kept yet:
 
 - how many cases this process has in hand, of which the less grave may fill a share only, so that room is reserved;
-- how much of its processor the process uses and how late its event loop runs: routine cases wait at the door, and are
-  turned away, before an urgent one feels it much;
+- how much of its processor the process uses, how late its event loop runs, and whether graver cases are about: routine
+  cases wait at the door, and are turned away, before an urgent one feels it much;
 - how long a new case would take at the rate at which cases are concluded now, against its own deadline.
 
 Who is turned away is told when to come again and has left nothing behind; who is let in is never dropped.

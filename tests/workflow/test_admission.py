@@ -15,6 +15,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database, conninfo
 from arbiter.workflow import admission as gate
 from arbiter.workflow import intake
+from arbiter.workflow import right_of_way as rule
 from arbiter.workflow.admission import Admission, Ticket
 from tests.houses import a_client, a_house, settle, submission
 
@@ -197,6 +198,26 @@ async def test_a_busy_process_keeps_routine_cases_at_the_door_and_lets_urgent_on
         admission.admit(ROUTINE, SOON)
     await admission.enter(URGENT, SOON)
     await admission.enter(EMERGENCY, SOON)
+
+
+async def test_while_graver_cases_are_about_routine_ones_are_in_hand_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(gate, "_now", lambda: now)
+    monkeypatch.setattr(rule, "_now", lambda: now)
+    admission = Admission(100)
+    admission.way.take()
+    first = admission.admit(ROUTINE, SOON)
+    with pytest.raises(ShedError):
+        admission.admit(ROUTINE, SOON)
+    admission.admit(URGENT, SOON).give_back(concluded=True)
+    first.give_back(concluded=True)
+    for _ in range(10):
+        admission.admit(ROUTINE, SOON).give_back(concluded=True)
+    now += gate.WATCHFUL_SECONDS
+    for _ in range(10):
+        admission.admit(ROUTINE, SOON)
 
 
 async def test_a_routine_case_at_the_door_is_let_in_when_it_gets_quiet() -> None:
