@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from arbiter.adjudication import Bench, Policy
+from arbiter.adjudication import Bench, Policy, decide
 from arbiter.model import (
     MemberId,
     MemberIdentity,
@@ -21,6 +21,7 @@ from arbiter.model import (
     RuleFailure,
     RuleHit,
     Verdict,
+    VerdictKind,
 )
 from arbiter.question import (
     QUESTION,
@@ -178,3 +179,19 @@ def permitting(test: Callable[[Mapping[str, str], int], bool]) -> Policy:
 
 def codes(verdict: Verdict) -> list[ReasonCode]:
     return [reason.code for reason in verdict.reasons]
+
+
+AGREED = opinions("urgent", "urgent", "urgent")
+SAFETY = (seat("a"), seat("b"), seat("c"), seat("s", veto=("urgent",)))
+NEEDY = (seat("a"), seat("b"), seat("c", required=True))
+
+
+def decided(court: Bench, given: Sequence[Opinion], policy: Policy | None = None) -> str | None:
+    return decide(court, given, policy or always(PERMITS)).option
+
+
+def reasons(court: Bench, given: Sequence[Opinion], policy: Policy | None = None) -> list[ReasonCode]:
+    verdict = decide(court, given, policy or always(PERMITS))
+    assert verdict.kind is VerdictKind.ESCALATE
+    assert verdict.option is None
+    return codes(verdict)

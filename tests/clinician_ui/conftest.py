@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlencode
@@ -23,11 +24,13 @@ from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sessions import open_session
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactValue, RiskClass
 from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.reading import view_case
 from arbiter.workflow.subjects import SubjectRef
 from clinician_ui.assets import require_built
 from clinician_ui.pages import create_pages
@@ -70,6 +73,12 @@ def module_database(server: EmbeddedPostgres) -> Iterator[Database]:
 
 Facts: TypeAlias = Mapping[str, tuple[FactValue, str | None] | None]
 EXCLUDED: Facts = {"treatment_limitation": ("ward-ceiling", None)}
+SPLIT: Facts = {
+    "respiratory_rate": (Decimal(24), "/min"),
+    "heart_rate": (Decimal(112), "/min"),
+    "age": (Decimal(80), "a"),
+}
+"""CART (24 breaths: 12, pulse 112: 4, age 80: 9) reaches 25 of the 20 it asks for; NEWS2 (2 + 2) and MEWS stay below 5."""
 
 
 @dataclass
@@ -141,6 +150,10 @@ class Ward:
         assert (await browser.send(f"/work/{case}/claim")).status_code == 303
         assert (await browser.get(f"/cases/{case}")).status_code == 200
         return browser
+
+
+async def phase(ward: Ward, case: CaseId) -> Phase:
+    return (await view_case(ward.house, ward.client, case)).phase
 
 
 @dataclass

@@ -10,9 +10,54 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from arbiter.protocols.loader import read_shipped, shipped
 from tests.system.service import Service
 
+WORDS = {
+    "subject": "canary-subject-7714403",
+    "system": "urn:canary:system-5190",
+    "encounter": "canary-encounter-2238",
+    "source": "canary-monitor-6641",
+    "contest": "canary reason: the daughter called, Ms Ångström",
+    "cancel": "canary cancelled: moved to ward nine",
+    "retract": "canary retracted: the wrong Mr Kanarienvogel",
+    "glass": "canary glass: brought in by Mrs Kanarienvogel",
+    "note": "canary note: looks grey to me",
+    "sign": "canary signature: I know her since 1987",
+    "key": "canary-idempotency-4471",
+    "refused": "canary-refused-9925",
+    "path": "canary-path-MRN-330917",
+    "query": "canary query Josephine Kanarienvogel",
+    "header": "canary-header-118843",
+    "login": "canary-login-k.vogel",
+    "body": "canary-body-552210",
+}
+NUMBERS = {
+    "white_cell_count": "612.37",
+    "temperature": "97.863",
+    "systolic_bp": "16.53",
+    "diastolic_bp": "10.41",
+    "refused number": "88123.40917",
+    "instant": "37.613947",
+}
+"""What the facts hold, in units that are converted where whole numbers are wanted, and the second of their observation."""
+
+UNITS = {"temperature": "[degF]", "systolic_bp": "kPa", "diastolic_bp": "kPa"}
+CANARIES = [*WORDS.values(), *NUMBERS.values()]
+
 _NUMBER = re.compile(r"\d+\.\d+")
+
+
+def example_numbers() -> list[str]:
+    """Facts of the shipped examples that nothing else here would spell so: no halves, which bound histograms."""
+    values = {
+        str(raw.value)
+        for name in shipped()
+        for example in read_shipped(name).examples
+        for raw in example.facts
+        if not isinstance(raw.value, str | bool)
+    }
+    return sorted(value for value in values if re.fullmatch(r"\d+\.\d*[1-46-9]", value))
 
 
 def forms_of(word: str) -> set[bytes]:

@@ -1,0 +1,141 @@
+"""What a reviewer may not do yet, or not at all, leads to a page that says so and moves nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from arbiter.identity.sites import add_site
+from arbiter.lifecycle.states import Phase
+from arbiter.workflow.closing import cancel
+from tests.clinician_ui.conftest import SPLIT, SUBJECT, Ward, phase
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_case_that_somebody_else_holds_is_a_conflict_page(ward: Ward) -> None:
+    case = await ward.case()
+    await ward.claimed(case, "anna")
+    ben = await ward.logged_in("ben")
+    await ben.get("/work")
+    for answer in (
+        await ben.get(f"/cases/{case}"),
+        await ben.get(f"/cases/{case}/done"),
+        await ben.send(f"/work/{case}/claim"),
+        await ben.opinion(case),
+        await ben.send(f"/cases/{case}/reveal"),
+        await ben.sign(case),
+        await ben.send(f"/cases/{case}/renew"),
+    ):
+        assert answer.status_code == 409
+        assert "Someone else holds this case" in answer.text
+        for secret in ("Anna", SUBJECT, "Respiratory"):
+            assert secret not in answer.text
+    assert (await ben.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
+    assert await phase(ward, case) is Phase.CLAIMED
+
+
+async def test_nobody_sees_the_panel_before_giving_an_opinion(ward: Ward) -> None:
+    case = await ward.case(SPLIT)
+    browser = await ward.claimed(case)
+    assert (await browser.send(f"/cases/{case}/reveal")).status_code == 409
+    assert (await browser.sign(case)).status_code == 409
+    assert (await browser.sign(case, option="")).status_code == 409, (
+        "a form with a mistake reveals nothing either"
+    )
+    assert (await browser.send(f"/cases/{case}/sign")).status_code == 409
+    assert await phase(ward, case) is Phase.CLAIMED
+
+
+async def test_a_locked_opinion_shows_no_panel_until_it_is_asked_for(ward: Ward) -> None:
+    case = await ward.case(SPLIT)
+    browser = await ward.claimed(case)
+    await browser.opinion(case)
+    for answer in (
+        await browser.get(f"/cases/{case}"),
+        await browser.sign(case),
+        await browser.sign(case, option=""),
+    ):
+        assert "Churpek" not in answer.text
+    assert await phase(ward, case) is Phase.OPINION_COMMITTED
+
+
+async def test_nothing_is_signed_with_a_wrong_password(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    await browser.opinion(case)
+    await browser.send(f"/cases/{case}/reveal")
+    answer = await browser.sign(case, reason="kept words", password="wrong wrong wrong")
+    assert answer.status_code == 422
+    assert "The password is wrong" in answer.text
+    assert "kept words" in answer.text
+    assert "wrong wrong wrong" not in answer.text
+    assert await phase(ward, case) is Phase.REVEALED
+
+
+async def test_somebody_elses_password_does_not_sign(ward: Ward) -> None:
+    await ward.person("carol", password="another long password")
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    await browser.opinion(case)
+    await browser.send(f"/cases/{case}/reveal")
+    assert (await browser.sign(case, password="another long password")).status_code == 422
+    assert await phase(ward, case) is Phase.REVEALED
+
+
+async def test_a_lapsed_claim_opens_nothing(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    ward.clock.advance(timedelta(minutes=16))
+    answer = await browser.get(f"/cases/{case}")
+    assert answer.status_code in {200, 409}
+    assert "Respiratory" not in answer.text
+    assert (await browser.opinion(case)).status_code == 409
+
+
+async def test_a_case_handed_back_can_be_claimed_from_its_own_address(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
+    waiting = (await browser.get(f"/cases/{case}")).text
+    assert "This case waits for a reviewer" in waiting
+    assert SUBJECT not in waiting
+    assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["/cases/c_doesnotexist", "/cases/%00", "/cases/'", "/cases/c_x/done", "/cases/a%0d%0ab"]
+)
+async def test_a_case_that_does_not_exist_is_not_found(ward: Ward, path: str) -> None:
+    answer = await (await ward.logged_in()).get(path)
+    assert answer.status_code == 404
+    assert "Page not found" in answer.text
+
+
+async def test_another_sites_case_does_not_exist(ward: Ward) -> None:
+    await add_site(ward.house.identities, "south", "South Hospital")
+    await ward.person("dora", site="south")
+    case = await ward.case()
+    dora = await ward.logged_in("dora")
+    list_page = await dora.get("/work")
+    assert case not in list_page.text
+    assert "Nothing waits for a reviewer at your sites" in list_page.text
+    for answer in (
+        await dora.get(f"/cases/{case}"),
+        await dora.get(f"/cases/{case}/done"),
+        await dora.send(f"/work/{case}/claim"),
+        await dora.opinion(case),
+        await dora.sign(case),
+    ):
+        assert answer.status_code in {404, 409}
+        assert SUBJECT not in answer.text
+    assert await phase(ward, case) is Phase.ESCALATED
+
+
+async def test_a_cancelled_case_is_gone_from_under_the_reviewer(ward: Ward) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    await cancel(ward.house, ward.client, case, "patient discharged")
+    assert (await browser.get(f"/cases/{case}")).status_code == 409
+    assert (await browser.opinion(case)).status_code == 409

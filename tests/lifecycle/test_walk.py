@@ -1,0 +1,180 @@
+"""The reducer against its table, walked at random: what is accepted is in the table, what is refused changes nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from arbiter.errors import IllegalMoveError
+from arbiter.lifecycle.entries import CLOSING, EntryType
+from arbiter.lifecycle.events import (
+    Acknowledge,
+    Amend,
+    Answer,
+    Cancel,
+    CommitOpinion,
+    Conclude,
+    Contest,
+    Event,
+    Exclude,
+    Expire,
+    HandBack,
+    Park,
+    Read,
+    Release,
+    Retract,
+    Reveal,
+    Sign,
+    Submit,
+    Supersede,
+    TakeUp,
+)
+from arbiter.lifecycle.reducer import step
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, DecidedBy, Phase
+from arbiter.lifecycle.table import MOVES
+from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, VerdictKind
+from tests.lifecycle.cases import ANNA, ASK, BORIS, MINUTE, SEATS, START, SUBMIT, SUBMIT_WITH_LADDER, answers
+
+REACHED: set[Phase] = set()
+
+
+class Walk(RuleBasedStateMachine):
+    """Any events in any order at any pace: what is accepted is in the table, what is refused changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: CaseState | None = None
+        self.now = START
+        self.entries: list[EntryType] = []
+
+    @initialize(submit=st.sampled_from([SUBMIT, SUBMIT_WITH_LADDER]))
+    def submit(self, submit: Submit) -> None:
+        self.attempt(submit)
+
+    def attempt(self, event: Event) -> None:
+        before = self.state
+        move = next(move for move in MOVES if move.event is type(event))
+        try:
+            outcome = step(before, event, self.now)
+        except IllegalMoveError:
+            return
+        assert (None if before is None else before.phase) in move.sources
+        assert outcome.state.phase in move.targets
+        assert outcome.entries
+        assert set(outcome.entries) <= move.entries
+        assert {type(effect) for effect in outcome.effects} <= move.effects
+        assert outcome == step(before, event, self.now), "the same inputs give the same step"
+        if before is not None and before.human_required:
+            assert outcome.state.human_required
+            assert outcome.state.decided_by is not DecidedBy.PANEL or before.decided_by is DecidedBy.PANEL
+        self.state = outcome.state
+        self.entries.extend(outcome.entries)
+        REACHED.add(outcome.state.phase)
+
+    @rule(seconds=st.integers(0, 4000))
+    def time_passes(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.RECEIVED)
+    @rule(kind=st.sampled_from(VerdictKind))
+    def asked_answered_and_concluded(self, kind: VerdictKind) -> None:
+        assert self.state is not None
+        events: tuple[Event, ...] = (ASK, *answers(version=self.state.facts_version), Conclude(kind))
+        for event in events:
+            self.attempt(event)
+
+    @rule()
+    def asked(self) -> None:
+        self.attempt(ASK)
+
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.DELIBERATING)
+    @rule(status=st.sampled_from(MemberStatus))
+    def everyone_left_answers(self, status: MemberStatus) -> None:
+        assert self.state is not None
+        for member in self.state.unanswered:
+            self.attempt(Answer(member, status, self.state.facts_version))
+
+    @rule(member=st.sampled_from(SEATS), version=st.integers(1, 3))
+    def one_answers(self, member: MemberId, version: int) -> None:
+        self.attempt(Answer(member, MemberStatus.VALID, version))
+
+    @rule(kind=st.sampled_from(VerdictKind), first=st.booleans())
+    def concluded(self, kind: VerdictKind, first: bool) -> None:
+        self.attempt(Conclude(kind, first))
+
+    @rule(reviewer=st.sampled_from([ANNA, BORIS]), minutes=st.integers(-1, 30))
+    def taken_up(self, reviewer: ActorId, minutes: int) -> None:
+        self.attempt(TakeUp(reviewer, self.now + minutes * MINUTE))
+
+    @rule(
+        reviewer=st.sampled_from([ANNA, BORIS]),
+        kind=st.sampled_from([HandBack, CommitOpinion, Reveal, Sign]),
+    )
+    def reviewed(self, reviewer: ActorId, kind: type[HandBack | CommitOpinion | Reveal | Sign]) -> None:
+        self.attempt(kind(reviewer))
+
+    @precondition(lambda self: self.state is not None and self.state.claim is not None)
+    @rule()
+    def reviewed_to_the_end(self) -> None:
+        assert self.state is not None
+        assert self.state.claim is not None
+        reviewer = self.state.claim.reviewer
+        for event in (CommitOpinion(reviewer), Reveal(reviewer), Sign(reviewer)):
+            self.attempt(event)
+
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.DECIDED)
+    @rule(event=st.sampled_from([Release(), Expire()]))
+    def sealed_or_not(self, event: Event) -> None:
+        self.attempt(event)
+
+    @rule(
+        event=st.sampled_from(
+            [SUBMIT, Exclude(), Park(), Amend(), Expire(), Acknowledge(ANNA), Release(), Read(), Contest()]
+        )
+    )
+    def happens(self, event: Event) -> None:
+        self.attempt(event)
+
+    @rule(event=st.sampled_from([Cancel(), Retract(), Supersede(CaseId("c_new"))]), rare=st.integers(0, 9))
+    def ended(self, event: Event, rare: int) -> None:
+        if rare == 0:
+            self.attempt(event)
+
+    @invariant()
+    def the_state_makes_sense(self) -> None:
+        state = self.state
+        if state is None:
+            return
+        assert (state.claim is not None) == (state.phase in UNDER_REVIEW)
+        assert (state.phase in ENDS) <= (state.wake_at is None)
+        assert (state.ladder.until is not None) <= (state.phase is Phase.ESCALATED), "only who waits calls"
+        assert state.ladder.until is None or (
+            state.ladder.acknowledged_by is None and not state.ladder.unattended
+        )
+        called = Phase.ESCALATED is state.phase and state.ladder.waits and not state.ladder.acknowledged_by
+        assert not called or state.ladder.until is not None or state.ladder.unattended, (
+            "somebody is called, or told"
+        )
+        assert (state.phase in {Phase.DECIDED, Phase.RELEASED}) <= (state.decided_by is not None)
+        assert (state.successor is not None) == (state.phase is Phase.SUPERSEDED)
+        waiting = {Phase.RECEIVED, Phase.DELIBERATING, Phase.AWAITING_FACTS, *UNDER_REVIEW}
+        assert state.phase not in waiting or state.wake_at is not None, "somebody always ends the wait"
+        assert self.entries.count(EntryType.RECEIVED) == 1
+        assert (state.phase in ENDS) <= any(entry in CLOSING for entry in self.entries)
+
+
+Walk.TestCase.settings = settings(
+    max_examples=500, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+TestWalk = Walk.TestCase
+
+
+def test_every_phase_is_reached_by_the_random_walk() -> None:
+    if not REACHED:
+        Walk.TestCase("runTest").runTest()
+    assert set(Phase) == REACHED
