@@ -26,7 +26,7 @@ from rich.table import Table
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
-from arbiter.documents import decimal_text
+from arbiter.documents.scalars import decimal_text
 from arbiter.errors import ConfigurationError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.clients import register_client

@@ -13,21 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter.audit.canonical import canonical_bytes
-from arbiter.documents import (
-    decimal_text,
-    decode,
-    encode,
-    facts_document,
-    facts_from,
-    facts_hash,
-    instant_text,
-    opinion_document,
-    opinion_from,
-    outcome_document,
-    outcome_from,
-    verdict_document,
-    verdict_from,
-)
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.facts import facts_document, facts_from, facts_hash
+from arbiter.documents.opinions import opinion_document, opinion_from
+from arbiter.documents.outcomes import outcome_document, outcome_from
+from arbiter.documents.scalars import decimal_text, instant_text
+from arbiter.documents.verdicts import verdict_document, verdict_from
 from arbiter.errors import RefusedError
 from arbiter.model import (
     Evidence,

@@ -14,13 +14,10 @@ from typing import Any, Final
 
 from arbiter.adjudication.bench import Bench, facets_heard, hear
 from arbiter.adjudication.words import option_title, paragraph, quoted, sentence
-from arbiter.documents import (
-    decimal_text,
-    instant_text,
-    opinion_document,
-    outcome_document,
-    verdict_document,
-)
+from arbiter.documents.opinions import opinion_document
+from arbiter.documents.outcomes import outcome_document
+from arbiter.documents.scalars import decimal_text, instant_text
+from arbiter.documents.verdicts import verdict_document
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import (
     ActorId,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from arbiter.adjudication.bench import Bench, count_valid, facets_heard, hear
 from arbiter.adjudication.deciding import decide_heard
-from arbiter.documents import facts_hash
+from arbiter.documents.facts import facts_hash
 from arbiter.errors import UndecidableError
 from arbiter.model import FactSet, Opinion, PolicyOutcome, RiskClass, Verdict
 

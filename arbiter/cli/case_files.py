@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from arbiter.cli.failing import UsageError
-from arbiter.documents import decimal_text
+from arbiter.documents.scalars import decimal_text
 from arbiter.protocols.bundle import LabelledCase
 from arbiter.protocols.loader import read_shipped, shipped
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from arbiter.documents import decimal_text
+from arbiter.documents.scalars import decimal_text
 from arbiter.model import Evidence, Fact, FactValue
 from arbiter.panels.member import Asked, Sample
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.verify import LogReport, LogVerifier
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, ReasonCode
 from arbiter.store.cases import load_entries

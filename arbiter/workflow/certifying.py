@@ -14,7 +14,10 @@ from typing import Any
 
 from arbiter import __version__
 from arbiter.adjudication import Bench, Signature, certificate, escalation, recompute
-from arbiter.documents import decode, encode, instant_text, outcome_from, verdict_from
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.outcomes import outcome_from
+from arbiter.documents.scalars import instant_text
+from arbiter.documents.verdicts import verdict_from
 from arbiter.errors import UndecidableError
 from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
 from arbiter.policy import cautious, evaluate, exclusions

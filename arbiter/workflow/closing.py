@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arbiter.documents import encode
+from arbiter.documents.canonical import encode
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Cancel, Contest, Event, Retract

@@ -12,7 +12,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from arbiter.documents import encode, opinion_document
+from arbiter.documents.canonical import encode
+from arbiter.documents.opinions import opinion_document
 from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle.events import Answer, Conclude, Park
 from arbiter.lifecycle.states import Phase

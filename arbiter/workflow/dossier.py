@@ -6,15 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from arbiter.documents import (
-    decode,
-    encode,
-    facts_document,
-    facts_from,
-    facts_hash,
-    instant_text,
-    opinion_from,
-)
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.facts import facts_document, facts_from, facts_hash
+from arbiter.documents.opinions import opinion_from
+from arbiter.documents.scalars import instant_text
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion

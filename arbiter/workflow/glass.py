@@ -10,7 +10,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from arbiter.documents import encode
+from arbiter.documents.canonical import encode
 from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
-from arbiter.documents import encode
+from arbiter.documents.canonical import encode
 from arbiter.errors import (
     ConflictError,
     InvalidCaseError,

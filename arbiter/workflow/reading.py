@@ -14,7 +14,7 @@ from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.receipt import Opening, Receipt
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.errors import ConflictError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.documents import decimal_text, decode, encode
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.scalars import decimal_text
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from arbiter import __version__
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.merkle import leaf_hash
-from arbiter.documents import encode
+from arbiter.documents.canonical import encode
 from arbiter.errors import ConflictError, ForbiddenError, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

@@ -10,7 +10,9 @@ import pytest
 
 from arbiter.adjudication import FORMAT, Bench, Signature, certificate, decide, escalation
 from arbiter.audit.canonical import canonical_bytes
-from arbiter.documents import encode, opinion_document, outcome_document
+from arbiter.documents.canonical import encode
+from arbiter.documents.opinions import opinion_document
+from arbiter.documents.outcomes import outcome_document
 from arbiter.errors import UndecidableError
 from arbiter.model import (
     ActorId,

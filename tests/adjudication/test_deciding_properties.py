@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.adjudication import Bench, Policy, decide
-from arbiter.documents import verdict_document, verdict_from
+from arbiter.documents.verdicts import verdict_document, verdict_from
 from arbiter.model import MemberStatus, Opinion, PolicyOutcome, VerdictKind
 from arbiter.question import QUESTION, Seat, Strategy
 from tests.adjudication.small import (

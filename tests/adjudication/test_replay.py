@@ -9,15 +9,9 @@ from typing import Any
 import pytest
 
 from arbiter.adjudication import Bench, certificate, facets_heard, hear, recompute
-from arbiter.documents import (
-    decode,
-    encode,
-    facts_document,
-    facts_from,
-    facts_hash,
-    opinion_document,
-    opinion_from,
-)
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.facts import facts_document, facts_from, facts_hash
+from arbiter.documents.opinions import opinion_document, opinion_from
 from arbiter.errors import UndecidableError
 from arbiter.model import (
     CaseId,

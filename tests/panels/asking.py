@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from arbiter.documents import facts_hash
+from arbiter.documents.facts import facts_hash
 from arbiter.model import Evidence, Fact, FactSet, FactStatus, FactValue, MemberId, MemberIdentity
 from arbiter.panels.member import Answer, Asked, Sample
 from arbiter.panels.panel import address

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from arbiter.documents import facts_hash
+from arbiter.documents.facts import facts_hash
 from arbiter.model import MemberId, MemberIdentity, MemberStatus, Opinion
 from arbiter.panels.member import Answer, Asked, Member, NoAnswerError
 from arbiter.panels.panel import SAMPLES_LIMIT, Returned, address, ask_member, ask_panel

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.model import Fact, FactSet, FactStatus
 from arbiter.panels.member import Asked
 from arbiter.panels.vllm.exchange import Ending, Exchange

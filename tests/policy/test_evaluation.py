@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.documents import outcome_document, outcome_from
+from arbiter.documents.outcomes import outcome_document, outcome_from
 from arbiter.errors import InvalidProtocolError
 from arbiter.model import FactSet, FactValue, Reason, ReasonCode, RiskClass, RuleEffect, RuleFailure
 from arbiter.policy import CompiledPolicy, compile_policy, evaluate, exclusions

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbiter.documents import facts_hash
+from arbiter.documents.facts import facts_hash
 from arbiter.errors import InvalidCaseError, Problem
 from arbiter.model import FactSet, FactStatus
 from arbiter.protocols.intake import RawFact, take_facts

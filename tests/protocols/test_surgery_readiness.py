@@ -11,7 +11,7 @@ from itertools import product
 import pytest
 
 from arbiter.adjudication import Bench, certificate, facets_heard, hear, recompute
-from arbiter.documents import facts_hash
+from arbiter.documents.facts import facts_hash
 from arbiter.model import (
     CaseId,
     FactSet,

@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 
 from arbiter.api.app import create_app
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, MemberStatus, Opinion
 from arbiter.settings import Mode, Settings

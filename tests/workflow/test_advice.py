@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.protocols.bundle import LabelledCase

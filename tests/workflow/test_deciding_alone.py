@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import Phase
 from arbiter.model import FactStatus, PolicyOutcome, RuleEffect, RuleFailure, RuleHit
 from arbiter.policy import cautious

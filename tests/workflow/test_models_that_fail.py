@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from arbiter.audit.entry import Entry, commit
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus, Opinion

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.errors import ConfigurationError, InvalidProtocolError
 from arbiter.lifecycle.events import Answer
 from arbiter.lifecycle.states import Phase

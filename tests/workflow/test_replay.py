@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from arbiter.documents import decode, encode
+from arbiter.documents.canonical import decode, encode
 from arbiter.errors import VerificationError
 from arbiter.model import CaseId
 from arbiter.store.cases import load_case

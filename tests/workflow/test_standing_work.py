@@ -16,7 +16,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from arbiter.audit.entry import Entry
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from arbiter.audit.entry import Entry
-from arbiter.documents import decode
+from arbiter.documents.canonical import decode
 from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase

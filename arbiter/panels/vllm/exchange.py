@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from arbiter.documents import encode
+from arbiter.documents.canonical import encode
 
 FORMAT: Final = "arbiter/exchange/v1"
 

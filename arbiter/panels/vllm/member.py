@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from arbiter.documents import decimal_text, encode
+from arbiter.documents.canonical import encode
+from arbiter.documents.scalars import decimal_text
 from arbiter.model import MemberIdentity, MemberStatus
 from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
 from arbiter.panels.vllm.exchange import Ending, Exchange

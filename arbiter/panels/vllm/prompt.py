@@ -17,7 +17,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from arbiter.documents import decimal_text
+from arbiter.documents.scalars import decimal_text
 from arbiter.model import Fact
 from arbiter.panels.grounding import fact_text
 from arbiter.panels.member import Asked
