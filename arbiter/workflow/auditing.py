@@ -12,7 +12,7 @@ from arbiter.audit.verify import LogReport, LogVerifier
 from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, ReasonCode
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.log import load_checkpoints, stream_leaves
 from arbiter.workflow.certifying import (
     Circumstances,

@@ -10,7 +10,7 @@ from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle.events import Expire
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, Reason, ReasonCode
-from arbiter.store.cases import load_due
+from arbiter.store.cases.heads import load_due
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned

@@ -20,7 +20,8 @@ from arbiter.lifecycle.events import Event
 from arbiter.lifecycle.reducer import Step, step
 from arbiter.lifecycle.states import CaseState
 from arbiter.model import ActorId, CaseId
-from arbiter.store.cases import CaseRow, NewMessage, StepWrite, save_steps
+from arbiter.store.cases.heads import CaseRow
+from arbiter.store.cases.steps import NewMessage, StepWrite, save_steps
 from arbiter.store.transaction import Where
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.house import House

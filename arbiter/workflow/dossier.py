@@ -13,7 +13,8 @@ from arbiter.documents.scalars import instant_text
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion
-from arbiter.store.cases import CaseRow, load_case, load_documents
+from arbiter.store.cases.contents import load_documents
+from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.glass import is_glass_broken
 from arbiter.store.transaction import Transaction, Where
 from arbiter.store.vault import CaseKey

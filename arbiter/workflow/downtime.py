@@ -13,7 +13,7 @@ from datetime import datetime
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.model import RiskClass
-from arbiter.store.cases import CaseRow, Wanted, list_cases
+from arbiter.store.cases.heads import CaseRow, Wanted, list_cases
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.house import House
 from arbiter.workflow.review import WorkItem

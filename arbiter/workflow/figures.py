@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from arbiter.errors import RefusedError
 from arbiter.lifecycle.states import CaseState, DecidedBy
 from arbiter.model import CaseId, Reason, RiskClass, Verdict, VerdictKind
-from arbiter.store.cases import CaseRow
+from arbiter.store.cases.heads import CaseRow
 from arbiter.telemetry.catalogue import (
     CASE,
     CONCLUSION_SECONDS,

@@ -28,7 +28,8 @@ from arbiter.lifecycle.events import Amend, Ask, Exclude, Submit, Supersede
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactSet, Reason, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases import CaseRow, Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
+from arbiter.store.cases.heads import CaseRow
+from arbiter.store.cases.taking_in import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.subjects import root_of
 from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
 from arbiter.store.vault import CaseKey

@@ -19,7 +19,7 @@ from procrastinate.exceptions import ConnectorException
 
 from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
-from arbiter.store.cases import NewJob
+from arbiter.store.cases.taking_in import NewJob
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.telemetry.catalogue import CASE, LAST_ATTEMPT, TAKE_UP
 from arbiter.telemetry.spans import link_to, outgoing_headers, spanned

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from arbiter.lifecycle.events import Release
-from arbiter.store.cases import CaseRow, load_sealed_decisions, save_steps
+from arbiter.store.cases.heads import CaseRow, load_sealed_decisions
+from arbiter.store.cases.steps import save_steps
 from arbiter.telemetry.catalogue import RELEASE, RELEASED
 from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures

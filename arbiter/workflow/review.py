@@ -20,7 +20,7 @@ from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, Renew, Revea
 from arbiter.lifecycle.states import WITH_HUMANS, DecidedBy, Phase
 from arbiter.model import CaseId, Fact, RiskClass
 from arbiter.question import FactSpec, Option
-from arbiter.store.cases import CaseRow, Wanted, list_cases
+from arbiter.store.cases.heads import CaseRow, Wanted, list_cases
 from arbiter.workflow import figures
 from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate

@@ -18,7 +18,7 @@ from arbiter.errors import ConflictError, ForbiddenError, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import ActorId
-from arbiter.store.cases import Wanted, list_cases
+from arbiter.store.cases.heads import Wanted, list_cases
 from arbiter.store.subjects import (
     append_entry,
     chain_end,

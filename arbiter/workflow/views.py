@@ -7,7 +7,7 @@ from datetime import datetime
 
 from arbiter.lifecycle.states import DecidedBy, Phase
 from arbiter.model import CaseId, FactSet, RiskClass
-from arbiter.store.cases import CaseRow
+from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.shelf import Shelved
 
 

@@ -26,7 +26,7 @@ from arbiter.lifecycle.events import Acknowledge
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.serving import build_app
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.workflow.acting import act
 from arbiter.workflow.auditing import replay_case, verify_log

@@ -20,7 +20,7 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus, Opinion
 from arbiter.settings import Mode, Settings
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier

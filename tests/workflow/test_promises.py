@@ -18,7 +18,7 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.settings import Settings
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.wiring import open_house
 from arbiter.workflow.auditing import verify_log

@@ -16,7 +16,7 @@ import pytest_asyncio
 from arbiter.documents.canonical import decode, encode
 from arbiter.errors import VerificationError
 from arbiter.model import CaseId
-from arbiter.store.cases import load_case
+from arbiter.store.cases.heads import load_case
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.workflow.auditing import replay_case

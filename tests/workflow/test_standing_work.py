@@ -20,7 +20,7 @@ from arbiter.documents.canonical import decode
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.workflow import deliberation, queue, standing_work

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from arbiter.audit.entry import Entry
 from arbiter.errors import InvalidCaseError
 from arbiter.lifecycle.states import Phase
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.figures import load_figures
 from arbiter.telemetry.catalogue import (

@@ -14,7 +14,7 @@ from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases import load_entries
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.workflow import closing, intake, reading, review
 from arbiter.workflow.auditing import replay_case

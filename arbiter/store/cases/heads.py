@@ -1,0 +1,175 @@
+"""Reading heads: one case, those that are due, those whose decision is sealed, and lists of them, newest first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arbiter.errors import NotFoundError, VerificationError
+from arbiter.lifecycle.states import CaseState, Phase
+from arbiter.model import ActorId, CaseId, RiskClass
+from arbiter.store.cases.state import state_from
+from arbiter.store.transaction import Where, run
+from arbiter.telemetry.catalogue import Statement
+from arbiter.telemetry.spans import as_statement
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """A case's head: where it stands, where its chain ends, and its wrapped key."""
+
+    id: CaseId
+    site: str
+    client: ActorId
+    subject: str
+    protocol_id: str
+    protocol_hash: str
+    state: CaseState
+    version: int
+    seq: int
+    prev: bytes
+    decided_seq: int | None
+    job: int | None
+    created_at: datetime
+    changed_at: datetime
+    kek_id: str
+    wrapped_key: bytes
+
+
+_HEADS = """
+SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_hash, c.state, c.version, c.seq, c.prev,
+    c.decided_seq, c.job_id, c.created_at, c.changed_at, k.kek_id, k.wrapped
+FROM case_file AS c JOIN case_key AS k ON k.case_id = c.id
+"""
+_ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
+_SEALED_DECISIONS = (
+    _HEADS
+    + """
+JOIN entry AS e ON e.case_id = c.id AND e.seq = c.decided_seq
+JOIN leaf AS l ON l.entry_id = e.id
+WHERE c.phase = 'decided' LIMIT %(limit)s
+"""
+)
+# A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
+_DUE = (
+    _HEADS
+    + """
+WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND EXISTS (
+    SELECT FROM entry AS e JOIN leaf AS l ON l.entry_id = e.id WHERE e.case_id = c.id AND e.seq = c.decided_seq
+)) ORDER BY c.wake_at LIMIT %(limit)s
+"""
+)
+
+
+@as_statement(Statement.READ_CASE)
+async def load_case(where: Where, case: CaseId) -> CaseRow:
+    """Return a case's head.
+
+    Raises:
+        NotFoundError: when there is none.
+    """
+    rows = await run(where, _ONE_HEAD, {"case": case})
+    if not rows:
+        raise NotFoundError(f"no case {case}")
+    return _row(rows[0])
+
+
+@as_statement(Statement.READ_SEALED)
+async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
+    """Return decided cases whose decision a committed checkpoint covers: those that may be released.
+
+    A case whose stored state is damaged is told in the log and left out, so that it stops no other.
+    """
+    whole = []
+    for row in await run(where, _SEALED_DECISIONS, {"limit": limit}):
+        try:
+            whole.append(_row(row))
+        except VerificationError:
+            log.exception("case %s is decided and cannot be released", row[0])
+    return tuple(whole)
+
+
+@as_statement(Statement.READ_DUE)
+async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
+    """Return the ids of the cases whose present wait is over, longest overdue first."""
+    return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A filter over cases; None means any."""
+
+    sites: frozenset[str]
+    phases: tuple[Phase, ...] | None = None
+    protocol: str | None = None
+    risk_class: RiskClass | None = None
+    before: tuple[datetime, CaseId] | None = None
+    subjects: frozenset[str] | None = None
+
+
+_LISTED = (
+    _HEADS
+    + """
+WHERE c.site_id = ANY(%(sites)s)
+    AND (%(phases)s::text[] IS NULL OR c.phase = ANY(%(phases)s::text[]))
+    AND (%(protocol)s::text IS NULL OR c.protocol_id = %(protocol)s::text)
+    AND (%(risk_class)s::text IS NULL OR c.risk_class = %(risk_class)s::text)
+    AND (%(subjects)s::text[] IS NULL OR c.subject_id = ANY(%(subjects)s::text[]))
+    AND (%(at)s::timestamptz IS NULL OR (c.created_at, c.id) < (%(at)s::timestamptz, %(before)s::text))
+ORDER BY c.created_at DESC, c.id DESC LIMIT %(limit)s
+"""
+)
+
+
+@as_statement(Statement.LIST)
+async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow, ...]:
+    """Return the newest cases that fit, newest first; `before` continues after the last one seen."""
+    at, before = (None, None) if wanted.before is None else wanted.before
+    parameters = {
+        "sites": sorted(wanted.sites),
+        "phases": None if wanted.phases is None else [phase.value for phase in wanted.phases],
+        "protocol": wanted.protocol,
+        "risk_class": None if wanted.risk_class is None else wanted.risk_class.value,
+        "subjects": None if wanted.subjects is None else sorted(wanted.subjects),
+        "at": at,
+        "before": before,
+        "limit": limit,
+    }
+    return tuple(_row(row) for row in await run(where, _LISTED, parameters))
+
+
+def _row(row: Sequence[Any]) -> CaseRow:
+    (case, site, client, subject, protocol_id, protocol_hash, state, version, seq, prev, decided_seq, job, created_at,
+     changed_at, kek_id, wrapped) = row  # fmt: skip
+    return CaseRow(
+        id=CaseId(case),
+        site=site,
+        client=ActorId(client),
+        subject=subject,
+        protocol_id=protocol_id,
+        protocol_hash=protocol_hash,
+        state=_state(case, state),
+        version=version,
+        seq=seq,
+        prev=prev,
+        decided_seq=decided_seq,
+        job=job,
+        created_at=created_at,
+        changed_at=changed_at,
+        kek_id=kek_id,
+        wrapped_key=wrapped,
+    )
+
+
+def _state(case: str, stored: Mapping[str, Any]) -> CaseState:
+    try:
+        return state_from(stored)
+    except (KeyError, TypeError, ValueError) as error:
+        raise VerificationError(
+            f"the stored state of case {case} is not one that was ever written"
+        ) from error
