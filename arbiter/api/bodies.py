@@ -8,7 +8,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from arbiter.api.schemas import CaseIn, FactIn, read
+from arbiter.api.schemas.incoming import CaseIn, FactIn, read
 from arbiter.api.strict_json import check_media_type, parse, read_body
 from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.intake import RawFact

@@ -24,19 +24,17 @@ from arbiter.api.replies import (
     decision_out,
     json_reply,
 )
-from arbiter.api.schemas import (
+from arbiter.api.schemas.incoming import CaseIn, FactsIn, ReasonIn
+from arbiter.api.schemas.outgoing import (
     AcknowledgedOut,
-    CaseIn,
     CaseOut,
     CasePageOut,
     ContentOut,
     DecisionOut,
-    FactsIn,
     GlassOut,
-    ReasonIn,
-    RiskText,
 )
 from arbiter.api.security import house_of, requires
+from arbiter.api.texts import RiskText
 from arbiter.errors import Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

@@ -13,7 +13,8 @@ from pydantic.json_schema import models_json_schema
 
 from arbiter.api.headers import WAIT_LIMIT_SECONDS
 from arbiter.api.problems import MEDIA_TYPE
-from arbiter.api.schemas import ProblemOut, StepOut, schemas_in
+from arbiter.api.schemas.incoming import schemas_in
+from arbiter.api.schemas.outgoing import ProblemOut, StepOut
 
 _REFERENCE = "#/components/schemas/{model}"
 _ALWAYS = (401, 403)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request, Response
 
 from arbiter.api.replies import json_reply
-from arbiter.api.schemas import CheckOut, HealthOut
+from arbiter.api.schemas.outgoing import CheckOut, HealthOut
 from arbiter.api.security import PUBLIC, house_of
 from arbiter.workflow import publishing
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from arbiter.api.documentation import replies
 from arbiter.api.headers import check_query
 from arbiter.api.replies import json_reply, notices_out
-from arbiter.api.schemas import NoticePageOut
+from arbiter.api.schemas.outgoing import NoticePageOut
 from arbiter.api.security import house_of, requires
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

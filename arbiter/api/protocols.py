@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Request, Response
 
 from arbiter.api.documentation import replies
 from arbiter.api.headers import content_digests
-from arbiter.api.protocol_schemas import (
+from arbiter.api.replies import bytes_reply, json_reply
+from arbiter.api.schemas.protocols import (
     AdjudicationOut,
     ExclusionOut,
     FacetOut,
@@ -25,7 +26,6 @@ from arbiter.api.protocol_schemas import (
     UnitOut,
     decimal_text,
 )
-from arbiter.api.replies import bytes_reply, json_reply
 from arbiter.api.security import house_of, requires
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from arbiter.api.headers import matches_etag
-from arbiter.api.schemas import CaseOut, ContentOut, DecisionOut, FactOut, NoticeOut, NoticePageOut
+from arbiter.api.schemas.outgoing import CaseOut, ContentOut, DecisionOut, FactOut, NoticeOut, NoticePageOut
 from arbiter.channels.notice import ADVICE, Notice, document_of
 from arbiter.workflow.notices import NoticePage
 from arbiter.workflow.reading import SETTLED

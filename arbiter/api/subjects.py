@@ -9,14 +9,8 @@ from fastapi import APIRouter, Request, Response
 from arbiter.api.bodies import read_request
 from arbiter.api.documentation import body_of, replies
 from arbiter.api.replies import case_out, json_reply
-from arbiter.api.schemas import (
-    JoinedOut,
-    SubjectIn,
-    SubjectMergeIn,
-    SubjectOut,
-    SubjectSearchIn,
-    SubjectSeparateIn,
-)
+from arbiter.api.schemas.incoming import SubjectIn, SubjectMergeIn, SubjectSearchIn, SubjectSeparateIn
+from arbiter.api.schemas.outgoing import JoinedOut, SubjectOut
 from arbiter.api.security import house_of, requires
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission

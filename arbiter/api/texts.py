@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -154,6 +154,8 @@ FactValueText = Annotated[
 """A number for a measurement, text for a code, true or false for a flag; none is taken for another."""
 
 Limit = Annotated[int, Field(ge=1, le=200)]
+RiskText: TypeAlias = Literal["routine", "urgent", "emergency"]
+StatusText: TypeAlias = Literal["final", "preliminary", "amended", "corrected"]
 
 
 def is_case_id(text: str) -> bool:

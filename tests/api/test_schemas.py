@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, field_validator
 
 from arbiter.api.complaints import kind_of, problems_of
 from arbiter.api.problems import InvalidRequestError
-from arbiter.api.schemas import CaseIn, FactsIn, ReasonIn, read
+from arbiter.api.schemas.incoming import CaseIn, FactsIn, ReasonIn, read
 from arbiter.api.strict_json import Json, parse
 from arbiter.errors import Problem
 

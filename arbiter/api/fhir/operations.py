@@ -18,9 +18,9 @@ from arbiter.api.documentation import replies
 from arbiter.api.fhir.discovery import AMEND_CASE, AMEND_PATH, SUBMIT_CASE, SUBMIT_PATH, described
 from arbiter.api.fhir.outcomes import MEDIA_TYPE, expression_of, fhir_bytes, issue, outcome
 from arbiter.api.headers import check_query, idempotency_key, wait_seconds
-from arbiter.api.schemas import RiskText
 from arbiter.api.security import house_of
 from arbiter.api.strict_json import Json, check_media_type, parse, read_body
+from arbiter.api.texts import RiskText
 from arbiter.errors import Problem
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow import fhir_intake

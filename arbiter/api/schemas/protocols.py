@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-from arbiter.api.schemas import Out, RiskText
+from arbiter.api.schemas.outgoing import Out
+from arbiter.api.texts import RiskText
 
 
 class OptionOut(Out):

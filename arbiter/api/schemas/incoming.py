@@ -1,0 +1,192 @@
+"""What comes in at `/v1`, as strict models.
+
+Unknown members are refused, nothing is coerced from one type into another, every text and list has a limit.
+What a fact must look like (name, unit, range, age) is the protocol's word and is checked behind this door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from arbiter.api.complaints import problems_of
+from arbiter.api.problems import InvalidRequestError
+from arbiter.api.strict_json import Json
+from arbiter.api.texts import (
+    CaseIdText,
+    FactValueText,
+    Identifier,
+    Instant,
+    Limit,
+    Line,
+    Prose,
+    RiskText,
+    SiteId,
+    StatusText,
+)
+from arbiter.errors import RefusedError
+
+FACT_LIMIT = 100
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class SubjectIn(_Strict):
+    """The patient, as the hospital identifies them: `system` names the numbering, `value` is the number in it."""
+
+    system: Line
+    value: Line
+
+
+class FactIn(_Strict):
+    """One observation. `source` says where it came from, because a decision rests on it: there is no default."""
+
+    value: FactValueText
+    unit: Line | None = Field(None, description="UCUM code for numbers; absent for codes and flags.")
+    observed_at: Instant
+    status: StatusText = "final"
+    source: Line
+
+
+_EXAMPLE_FACT: dict[str, JsonValue] = {
+    "value": 22,
+    "unit": "/min",
+    "observed_at": "2026-11-22T09:00:00+00:00",
+    "status": "final",
+    "source": "ward-monitor",
+}
+
+Facts: TypeAlias = Annotated[dict[Identifier, FactIn], Field(min_length=1, max_length=FACT_LIMIT)]
+
+
+class CaseIn(_Strict):
+    """A case: who, under which protocol, for which site, how urgent, and what is known."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "protocol": "deterioration",
+                    "site": "st-elsewhere",
+                    "subject": {"system": "https://example.org/mrn", "value": "0000001"},
+                    "encounter": "E-1",
+                    "risk_class": "urgent",
+                    "facts": {
+                        "respiratory_rate": _EXAMPLE_FACT,
+                        "consciousness": {
+                            "value": "alert",
+                            "observed_at": "2026-11-22T09:00:00+00:00",
+                            "source": "ward-nurse",
+                        },
+                        "supplemental_oxygen": {
+                            "value": False,
+                            "observed_at": "2026-11-22T09:00:00+00:00",
+                            "source": "ward-nurse",
+                        },
+                    },
+                }
+            ]
+        }
+    )
+
+    protocol: Identifier
+    site: SiteId
+    subject: SubjectIn
+    encounter: Line | None = None
+    risk_class: RiskText
+    facts: Facts
+    supersedes: CaseIdText | None = Field(None, description="An earlier case that this one replaces.")
+    training: bool = Field(
+        default=False,
+        description="A case for practice: marked as such everywhere, told to nobody, its decision never handed out.",
+    )
+
+
+class FactsIn(_Strict):
+    """Facts that replace or join those of the case; every member is asked again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"facts": {"respiratory_rate": _EXAMPLE_FACT}}]}
+    )
+
+    facts: Facts
+
+
+class ReasonIn(_Strict):
+    """Why. It is sealed with the case and never shown in a list."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the patient was transferred"}]})
+
+    reason: Prose
+
+
+_EXAMPLE_SUBJECT: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000001"}
+_EXAMPLE_OTHER: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000002"}
+
+
+class SubjectSearchIn(_Strict):
+    """Whose cases to find. Sent as a body, because a number in an address would stand in every log on the way."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"subject": _EXAMPLE_SUBJECT, "limit": 50}],
+        }
+    )
+
+    subject: SubjectIn
+    cursor: Line | None = None
+    limit: Limit = 50
+
+
+class SubjectMergeIn(_Strict):
+    """Two numbers of one patient: what is known under `absorbed` is found under `surviving` from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"absorbed": _EXAMPLE_OTHER, "surviving": _EXAMPLE_SUBJECT}]}
+    )
+
+    absorbed: SubjectIn
+    surviving: SubjectIn
+
+
+class SubjectSeparateIn(_Strict):
+    """A number that was joined to another patient's by mistake."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"absorbed": _EXAMPLE_OTHER}]})
+
+    absorbed: SubjectIn
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read(model: type[_Model], value: Json) -> _Model:
+    """Return `value` as `model`.
+
+    Raises:
+        InvalidRequestError: with one problem a place.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = problems_of(error)
+        # The cause would carry the input into whatever prints it.
+        raise _invalid(problems) from None
+
+
+def _invalid(problems: tuple[Any, ...]) -> RefusedError:
+    count = len(problems)
+    what = "place does" if count == 1 else "places do"
+    return InvalidRequestError(f"{count} {what} not have the expected form", problems)
+
+
+_MODELS_IN = (CaseIn, FactsIn, ReasonIn, SubjectSearchIn, SubjectMergeIn, SubjectSeparateIn)
+
+
+def schemas_in() -> Mapping[str, type[BaseModel]]:
+    """Return the request models by name, for the OpenAPI document."""
+    return {model.__name__: model for model in _MODELS_IN}
