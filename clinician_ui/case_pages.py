@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, UnauthenticatedError
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
-from arbiter.workflow import review
+from arbiter.workflow import review, work_list
 from arbiter.workflow.certifying import MEANING
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
@@ -90,7 +90,7 @@ class CasePages:
             await asyncio.sleep(SEAL_LOOK_SECONDS)
             decision = await review.signed_case(self._house, visitor.principal, case)
         done = None if decision is None else done_page(decision, await self._desk.here())
-        training = (await review.standing(self._house, visitor.principal, case)).training
+        training = (await work_list.standing(self._house, visitor.principal, case)).training
         return self._desk.page("done", visitor, case=case, done=done, training=training)
 
     # --- doing ---------------------------------------------------------------------------------------------------
@@ -163,9 +163,9 @@ class CasePages:
 
     # --- pages ---------------------------------------------------------------------------------------------------
 
-    async def _item(self, visitor: Visitor, case: CaseId) -> review.WorkItem | None:
+    async def _item(self, visitor: Visitor, case: CaseId) -> work_list.WorkItem | None:
         """Return where the case stands with the clinicians, or None when it is not with them."""
-        item = await review.standing(self._house, visitor.principal, case)
+        item = await work_list.standing(self._house, visitor.principal, case)
         return item if item.phase in WITH_HUMANS else None
 
     async def _unless_past(self, visitor: Visitor, case: CaseId, phases: set[Phase]) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow.downtime import Waiting
-from arbiter.workflow.review import LIST_LIMIT, WorkItem
+from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
 from clinician_ui.presenters import RISK_TAGS, Here, due
 
 FIT_FOR = timedelta(minutes=30)

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta, tzinfo
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactStatus, RiskClass
 from arbiter.question import Option
-from arbiter.workflow.review import BlindCase, BlindFact, WorkItem
+from arbiter.workflow.blinding import BlindCase, BlindFact
 from arbiter.workflow.views import DecisionView
+from arbiter.workflow.work_list import WorkItem
 
 CLAIM_ENDS_SOON = timedelta(minutes=5)
 NO_BREAK = "\u00a0"

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, IllegalMoveError
-from arbiter.workflow import acknowledging, review
+from arbiter.workflow import acknowledging, review, work_list
 from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.glass_pages import may_break_glass
 from clinician_ui.paper import paper_list
@@ -44,7 +44,7 @@ class WorkPages:
     async def print(self, request: Request) -> Response:
         """Show the list as it goes on paper."""
         visitor = await self._desk.door.visitor(request)
-        items = await review.work_list(self._desk.house, visitor.principal)
+        items = await work_list.waiting(self._desk.house, visitor.principal)
         return self._desk.page("work_print", visitor, page=paper_list(items, await self._desk.here()))
 
     async def claim(self, request: Request) -> Response:
@@ -55,7 +55,7 @@ class WorkPages:
             await review.claim(self._desk.house, visitor.principal, case)
         except ConflictError:
             # Not the list: it does not show a case that was claimed through broken glass.
-            item = await review.standing(self._desk.house, visitor.principal, case)
+            item = await work_list.standing(self._desk.house, visitor.principal, case)
             if not item.mine:
                 raise
         return see(f"/cases/{case}")
@@ -70,7 +70,7 @@ class WorkPages:
 
     async def _list(self, request: Request, template: str, *, acting: bool) -> Response:
         visitor = await self._desk.door.visitor(request, acting=acting)
-        items = await review.work_list(self._desk.house, visitor.principal)
+        items = await work_list.waiting(self._desk.house, visitor.principal)
         page = work_page(items, await self._desk.here())
         may_break = may_break_glass(visitor.principal)
         return self._desk.page(template, visitor, page=page, may_break_glass=may_break)

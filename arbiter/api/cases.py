@@ -40,7 +40,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import acknowledging, closing, glass, intake, reading
+from arbiter.workflow import acknowledging, amending, closing, glass, intake, reading
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -211,7 +211,7 @@ async def amend_facts(request: Request, principal: Amender, case: CaseParam) -> 
     """Send facts that replace or join those of the case; every member is asked again."""
     house = house_of(request)
     amendment, _ = await read_request(request, FactsIn)
-    view = await intake.amend(house, principal, CaseId(case), raw_facts(amendment.facts))
+    view = await amending.amend(house, principal, CaseId(case), raw_facts(amendment.facts))
     headers: dict[str, str] = {}
     if (seconds := wait_seconds(request)) is not None:
         view = await awaited(house, principal, CaseId(case), seconds, headers)

@@ -12,19 +12,16 @@ from datetime import datetime
 
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import WITH_HUMANS
-from arbiter.model import RiskClass
 from arbiter.store.cases.heads import CaseRow, Wanted, list_cases
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.house import House
-from arbiter.workflow.review import WorkItem
+from arbiter.workflow.work_list import WorkItem, by_urgency
 
 OUTAGES: tuple[type[Exception], ...] = (UnavailableError, *DATABASE_ERRORS)
 """What a use case raises while the database cannot be worked with."""
 
 MOST_CASES = 1000
 """Of more, the newest are listed, and the list says that it is not whole."""
-
-_RISK_ORDER = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ async def everything_waiting(house: House) -> Waiting:
                 items.append(_item(row, shelved.protocol.title, shelved.protocol.question.text))
     return Waiting(
         at=at,
-        cases=tuple(sorted(items, key=_by_urgency)),
+        cases=tuple(sorted(items, key=by_urgency)),
         training=sum(row.state.training for row in rows[:MOST_CASES]),
         whole=len(rows) <= MOST_CASES,
         sites=sites,
@@ -77,8 +74,3 @@ def _item(row: CaseRow, title: str, question: str) -> WorkItem:
         phase=state.phase,
         mine=False,
     )
-
-
-def _by_urgency(item: WorkItem) -> tuple[int, float, str]:
-    due = float("inf") if item.due_at is None else item.due_at.timestamp()
-    return _RISK_ORDER[item.risk_class], due, item.case

@@ -11,7 +11,7 @@ from arbiter.identity.roles import Permission
 from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
-from arbiter.workflow import intake
+from arbiter.workflow import amending, intake
 from arbiter.workflow.dossier import load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission, Submitted
@@ -99,7 +99,7 @@ async def amend_by_bundle(
         about=(subject["system"], subject["value"]),
     )
     try:
-        await intake.amend(house, principal, case, taken.facts)
+        await amending.amend(house, principal, case, taken.facts)
     except InvalidCaseError as error:
         raise _located(taken, error) from error
     return taken.left_out

@@ -1,4 +1,4 @@
-"""The door's use cases: a case comes in, or new facts for one that is open."""
+"""The door's use case: a case comes in."""
 
 from __future__ import annotations
 
@@ -6,46 +6,38 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
 from arbiter.documents.canonical import encode
 from arbiter.errors import (
-    ConflictError,
     InvalidCaseError,
     KeyReusedError,
     NotFoundError,
     Problem,
-    StaleStateError,
     StillRunningError,
 )
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.effects import AskPanel
-from arbiter.lifecycle.events import Amend, Ask, Exclude, Submit, Supersede
+from arbiter.lifecycle.events import Submit
 from arbiter.lifecycle.states import Phase
-from arbiter.model import CaseId, FactSet, Reason, RiskClass
+from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.intake import RawFact, take_facts
-from arbiter.store.cases.heads import CaseRow
 from arbiter.store.cases.taking_in import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
-from arbiter.store.subjects import root_of
-from arbiter.store.transaction import UNIQUENESS_ERRORS, Transaction
+from arbiter.store.transaction import UNIQUENESS_ERRORS
 from arbiter.store.vault import CaseKey
 from arbiter.workflow import figures
-from arbiter.workflow.acting import TRIES
 from arbiter.workflow.admission import Ticket
+from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.calling import waits_of
-from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
-from arbiter.workflow.deliberation import InHand, deliberate
-from arbiter.workflow.docket import ARBITER, Docket, advance, fresh_docket, write_step
-from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
+from arbiter.workflow.docket import Docket, advance, fresh_docket
+from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.house import House
-from arbiter.workflow.saving import perform, with_safety_net, without_safety_net
+from arbiter.workflow.saving import perform
 from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.subjects import SubjectRef, subject_id, subject_mac
-from arbiter.workflow.views import CaseView, view_of
+from arbiter.workflow.superseding import supersede
 
 KEY_LIMIT = 200
 
@@ -167,7 +159,7 @@ async def _take_in(
             if superseded is not None:
                 perform(house, superseded.case, superseded.effects)
             figures.taken_in(shelved, submission.risk_class)
-            begun = _begin_work(house, replace(docket, job=job), key, shelved, taken, ticket)
+            begun = begin_work(house, replace(docket, job=job), key, shelved, taken, ticket)
             return Submitted(case, repeated=False), begun
         case _:
             assert_never(taken_in)
@@ -186,51 +178,6 @@ async def repeat_of(
     key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
     repeat = await find_repeat(house.store, principal.id, key_mac)
     return None if repeat is None else _repeated(repeat, house.vault.mac("idempotency-body", body))
-
-
-async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
-    """Replace or add facts of an open case; everyone is asked again.
-
-    Raises:
-        NotFoundError, InvalidCaseError, ConflictError: nothing is changed.
-    """
-    principal.require(Permission.CASES_AMEND)
-    if not facts:
-        raise InvalidCaseError(
-            "an amendment names at least one fact",
-            (Problem("/facts", "empty", "expected facts, none came"),),
-        )
-    for _ in range(TRIES - 1):
-        # An opinion that comes in between moves the case too, and is no reason to turn the amendment away.
-        with suppress(StaleStateError):
-            return await _amend(house, principal, case, facts)
-    return await _amend(house, principal, case, facts)
-
-
-async def _amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
-    now = house.clock.now()
-    # Read as of one instant: another amendment between head and documents would make them contradict each other.
-    async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case)
-        dossier = await load_dossier(house, transaction, case)
-    fresh = take_facts(dossier.shelved.protocol.question, facts, now)
-    taken = TakenFacts.of(_merged(dossier.taken_facts().facts, fresh), now)
-    docket = advance(
-        house,
-        dossier.docket,
-        Amend(),
-        actor=principal.id,
-        now=now,
-        key=dossier.key,
-        documents={"facts": taken.encode()},
-    )
-    docket = _ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
-    async with house.store.begin() as transaction:
-        docket = await with_safety_net(house, transaction, docket, now)
-        await write_step(transaction, docket, now)
-    _begin_work(house, docket, dossier.key, dossier.shelved, taken)
-    row = replace(dossier.row, state=docket.standing, seq=docket.seq, changed_at=now)
-    return view_of(row, dossier.shelved)
 
 
 def fresh_docket_of(case: CaseId, shelved: Shelved, submission: Submission) -> Docket:
@@ -287,51 +234,7 @@ def _open(
         key=key,
         documents={"request": encode(request), "facts": taken.encode()},
     )
-    return _ask_or_exclude(house, docket, taken, key, shelved, taken.taken_at)
-
-
-def _ask_or_exclude(
-    house: House, docket: Docket, taken: TakenFacts, key: CaseKey, shelved: Shelved, now: datetime
-) -> Docket:
-    reasons: tuple[Reason, ...] = exclusion_reasons(shelved, taken)
-    if not reasons:
-        seats = tuple(seat.member for seat in shelved.protocol.seats)
-        return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
-    certificate = escalation_certificate(circumstances(house, docket, now), shelved, taken, (), reasons)
-    return advance(
-        house, docket, Exclude(), actor=ARBITER, now=now, key=key, documents={"certificate": certificate}
-    )
-
-
-def _begin_work(
-    house: House,
-    docket: Docket,
-    key: CaseKey,
-    shelved: Shelved,
-    taken: TakenFacts,
-    ticket: Ticket | None = None,
-) -> bool:
-    """Perform the step's effects; return whether the panel is being asked, at whose end the ticket is given back."""
-    perform(house, docket.case, docket.effects)
-    if not any(isinstance(effect, AskPanel) for effect in docket.effects):
-        figures.escalated(shelved, docket.standing, exclusion_reasons(shelved, taken))
-        return False
-    hand = InHand(docket.written(), key, shelved, taken, ())
-    house.errands.start(docket.case, _counted(house, hand, ticket))
-    return True
-
-
-async def _counted(house: House, hand: InHand, ticket: Ticket | None) -> None:
-    try:
-        await deliberate(house, hand)
-    finally:
-        if ticket is not None:
-            ticket.give_back(concluded=True)
-
-
-def _merged(before: FactSet, fresh: FactSet) -> FactSet:
-    by_name = {fact.name: fact for fact in (*before, *fresh)}
-    return FactSet(before.version + 1, tuple(by_name[name] for name in sorted(by_name)))
+    return ask_or_exclude(house, docket, taken, key, shelved, taken.taken_at)
 
 
 def _new_case(
@@ -394,39 +297,7 @@ async def _write(
         taken_in = await insert_case(transaction, new, now)
         if not isinstance(taken_in, TakenIn):
             return taken_in, None
-        return taken_in, await _supersede(house, transaction, principal, submission.supersedes, new, now)
-
-
-async def _supersede(
-    house: House, transaction: Transaction, principal: Principal, old: CaseId, new: NewCase, now: datetime
-) -> Docket:
-    try:
-        row = await load_seen_case(transaction, principal, old)
-        await _check_replaces(transaction, row, new)
-        dossier = await load_dossier(house, transaction, old)
-        docket = advance(house, dossier.docket, Supersede(new.step.case), actor=principal.id, now=now)
-    except (NotFoundError, ConflictError) as error:
-        # What was named may be no case's id at all, so it is not repeated.
-        unknown = isinstance(error, NotFoundError)
-        says = "expected a case that this client may know of" if unknown else str(error)
-        problem = Problem("/supersedes", "not-supersedable", says)
-        raise InvalidCaseError("the case named cannot be superseded", (problem,)) from error
-    await write_step(transaction, without_safety_net(docket), now)
-    return docket
-
-
-async def _check_replaces(transaction: Transaction, old: CaseRow, new: NewCase) -> None:
-    """Refuse that a case is taken off the list by one about somebody else, about something else, or for practice.
-
-    Raises:
-        ConflictError: naming what does not fit.
-    """
-    if old.state.training != new.step.state.training:
-        raise ConflictError("a case for training and a real one never replace each other")
-    if (old.site, old.protocol_id) != (new.site, new.protocol_id):
-        raise ConflictError("expected a case of the same site and protocol")
-    if await root_of(transaction, old.subject) != await root_of(transaction, new.subject):
-        raise ConflictError("expected a case about the same patient")
+        return taken_in, await supersede(house, transaction, principal, submission.supersedes, new, now)
 
 
 def _repeated(first: Repeat, body_mac: bytes) -> Submitted:

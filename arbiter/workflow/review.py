@@ -6,92 +6,29 @@ log, nothing returned by this module holds a word of the panel, of the reason of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from arbiter.documents.canonical import decode, encode
-from arbiter.documents.scalars import decimal_text
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, Renew, Reveal, Sign, TakeUp
-from arbiter.lifecycle.states import WITH_HUMANS, DecidedBy, Phase
-from arbiter.model import CaseId, Fact, RiskClass
-from arbiter.question import FactSpec, Option
-from arbiter.store.cases.heads import CaseRow, Wanted, list_cases
+from arbiter.lifecycle.states import DecidedBy, Phase
+from arbiter.model import CaseId
 from arbiter.workflow import figures
 from arbiter.workflow.acting import act
+from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import decision_of
-from arbiter.workflow.shelf import Shelved
-from arbiter.workflow.views import CaseView, DecisionView, view_of
+from arbiter.workflow.views import DecisionView
 
 LEASE = timedelta(minutes=15)
-LIST_LIMIT = 200
 NOTE_LIMIT = 4000
-
-_RISK_ORDER = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class WorkItem:
-    """A case on the work list: nothing about its patient, nothing about why it is there.
-
-    While nobody has acknowledged it, `calls_on_at` is when the next people are called, or on the `last_call` when the
-    requester is told that nobody came. `unattended`: the requester has been told so. `acknowledged_by` is a name.
-    """
-
-    case: CaseId
-    title: str
-    question: str
-    risk_class: RiskClass
-    site: str
-    waiting_since: datetime
-    due_at: datetime | None
-    overdue: bool
-    phase: Phase
-    mine: bool
-    acknowledged_by: str | None = None
-    calls_on_at: datetime | None = None
-    last_call: bool = False
-    unattended: bool = False
-    training: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class BlindFact:
-    """A fact as the reviewer sees it; `stale` says that it was older than its greatest age when it was taken in."""
-
-    name: str
-    title: str
-    value: str
-    unit: str | None
-    observed_at: datetime
-    age_minutes: int
-    stale: bool
-    status: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class BlindCase:
-    """A case without its panel. `missing` are titles of facts that the question knows and the case lacks."""
-
-    view: CaseView
-    title: str
-    question: str
-    options: tuple[Option, ...]
-    facts: tuple[BlindFact, ...]
-    missing: tuple[str, ...]
-    subject_system: str
-    subject_value: str
-    encounter: str | None
-    claim_until: datetime | None
-    shows_panel_first: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,28 +48,6 @@ class RevealedCase:
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
-
-
-async def work_list(house: House, principal: Principal) -> tuple[WorkItem, ...]:
-    """Return the cases that wait for a clinician and those this reviewer holds: emergencies first, then by deadline."""
-    principal.require(Permission.REVIEW_WORK)
-    phases = tuple(sorted(WITH_HUMANS))
-    async with house.store.read() as transaction:
-        rows = await list_cases(transaction, Wanted(sites=principal.sites, phases=phases), LIST_LIMIT)
-        names = await _names(house, rows)
-        items = []
-        for row in rows:
-            shelved = await house.shelf.fetch(transaction, row.protocol_hash)
-            items.append(_work_item(row, shelved, principal, names))
-    return tuple(sorted(items, key=_by_urgency))
-
-
-async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem:
-    """Return one case as the work list would show it, whatever its phase."""
-    principal.require(Permission.REVIEW_WORK)
-    row = await load_seen_case(house.store, principal, case, house.clock.now())
-    shelved = await house.shelf.fetch(house.store, row.protocol_hash)
-    return _work_item(row, shelved, principal, await _names(house, (row,)))
 
 
 async def claim(house: House, principal: Principal, case: CaseId) -> None:
@@ -174,7 +89,7 @@ async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCa
         return Read(), {}
 
     acted = await act(house, principal, case, look, through_glass=True)
-    return _blind(acted.before, acted.at)
+    return blind_case(acted.before, acted.at)
 
 
 async def commit_opinion(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> None:
@@ -226,7 +141,7 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
     acted = await act(house, principal, case, show, through_glass=True)
     dossier = acted.before
     return RevealedCase(
-        blind=_blind(dossier, acted.at),
+        blind=blind_case(dossier, acted.at),
         own=_own_opinion(dossier, principal),
         certificate=decode(dossier.latest("certificate").content),
     )
@@ -287,89 +202,10 @@ def signer_of(dossier: Dossier) -> str | None:
     return str(decode(dossier.latest("signature").content)["reviewer"])
 
 
-async def _names(house: House, rows: Sequence[CaseRow]) -> Mapping[str, str]:
-    """Return the names of those who have acknowledged one of these cases."""
-    held = (row.state.ladder.acknowledged_by for row in rows)
-    return await house.identities.names({by for by in held if by is not None})
-
-
-def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapping[str, str]) -> WorkItem:
-    state, ladder = row.state, row.state.ladder
-    return WorkItem(
-        case=row.id,
-        title=shelved.protocol.title,
-        question=shelved.protocol.question.text,
-        risk_class=state.risk_class,
-        site=row.site,
-        waiting_since=row.created_at,
-        due_at=state.due_at,
-        overdue=state.overdue,
-        phase=state.phase,
-        mine=state.claim is not None and state.claim.reviewer == principal.id,
-        acknowledged_by=None
-        if ladder.acknowledged_by is None
-        else names.get(ladder.acknowledged_by, ladder.acknowledged_by),
-        calls_on_at=ladder.until,
-        last_call=ladder.rung + 1 >= len(ladder.waits),
-        unattended=ladder.unattended,
-        training=state.training,
-    )
-
-
-def _by_urgency(item: WorkItem) -> tuple[int, float, str]:
-    due = float("inf") if item.due_at is None else item.due_at.timestamp()
-    return _RISK_ORDER[item.risk_class], due, item.case
-
-
 def _require_claim(dossier: Dossier, principal: Principal, now: datetime) -> None:
     held = dossier.row.state.claim
     if held is None or held.reviewer != principal.id or now >= held.until:
         raise IllegalMoveError(f"reviewer {principal.id} does not hold case {dossier.row.id}")
-
-
-def _blind(dossier: Dossier, now: datetime) -> BlindCase:
-    question = dossier.shelved.protocol.question
-    taken = dossier.taken_facts()
-    request = dossier.request()
-    state = dossier.row.state
-    return BlindCase(
-        view=view_of(dossier.row, dossier.shelved),
-        title=dossier.shelved.protocol.title,
-        question=question.text,
-        options=question.options,
-        facts=tuple(
-            _blind_fact(spec, fact, taken.taken_at, now)
-            for spec in question.facts
-            if (fact := taken.facts.get(spec.name)) is not None
-        ),
-        missing=tuple(spec.title for spec in question.facts if taken.facts.get(spec.name) is None),
-        subject_system=request["subject"]["system"],
-        subject_value=request["subject"]["value"],
-        encounter=request["encounter"] or None,
-        claim_until=None if state.claim is None else state.claim.until,
-        shows_panel_first=state.shows_panel_first,
-    )
-
-
-def _blind_fact(spec: FactSpec, fact: Fact, taken_at: datetime, now: datetime) -> BlindFact:
-    if isinstance(fact.value, bool):
-        value = "yes" if fact.value else "no"
-    elif isinstance(fact.value, str):
-        value = dict(spec.codes).get(fact.value, fact.value)
-    else:
-        value = decimal_text(fact.value)
-    too_old = spec.greatest_age is not None and taken_at - fact.observed_at > spec.greatest_age
-    return BlindFact(
-        name=fact.name,
-        title=spec.title,
-        value=value,
-        unit=fact.unit,
-        observed_at=fact.observed_at,
-        age_minutes=max(0, int((now - fact.observed_at).total_seconds() // 60)),
-        stale=too_old,
-        status=fact.status.value,
-        source=fact.source,
-    )
 
 
 def _own_opinion(dossier: Dossier, principal: Principal) -> OwnOpinion | None:

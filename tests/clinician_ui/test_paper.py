@@ -12,7 +12,7 @@ import pytest
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow.downtime import Waiting
-from arbiter.workflow.review import LIST_LIMIT, WorkItem
+from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
 from clinician_ui.paper import FIT_FOR, downtime_list, full_time, paper_list
 from clinician_ui.presenters import Here
 from tests.clinician_ui.conftest import SUBJECT, Ward

@@ -10,8 +10,9 @@ import pytest
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.question import Option
-from arbiter.workflow.review import BlindCase, BlindFact, WorkItem
+from arbiter.workflow.blinding import BlindCase, BlindFact
 from arbiter.workflow.views import CaseView
+from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters import (
     CLAIM_ENDS_SOON,
     Here,

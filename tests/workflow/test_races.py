@@ -21,12 +21,13 @@ from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.log import load_checkpoints
+from arbiter.workflow.amending import amend
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.closing import cancel, contest
 from arbiter.workflow.deliberation import park, take_up
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import Submitted, amend, submit
+from arbiter.workflow.intake import Submitted, submit
 from arbiter.workflow.reading import view_case, wait_until_settled
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign

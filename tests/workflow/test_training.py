@@ -16,7 +16,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
-from arbiter.workflow import closing, intake, reading, review
+from arbiter.workflow import closing, intake, reading, review, work_list
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
@@ -72,7 +72,7 @@ async def test_a_reviewer_practises_the_whole_way_and_nobody_is_told(
         principal, _ = await a_client(house)
         anna = await a_reviewer(house)
         case = await practised(house, principal, pregnant=(True, None))
-        (item,) = await review.work_list(house, anna)
+        (item,) = await work_list.waiting(house, anna)
         assert item.training
         await review.claim(house, anna, case)
         own = review.OwnOpinion("urgent-review", 80, (), "")
