@@ -17,8 +17,6 @@ The latent truth
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
@@ -27,6 +25,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
+from arbiter.protocols.generating import Invented, chance_above, sample, write_cases
+
 WELL: Final = 0.3
 MISSING: Final = 0.01
 URINE_MISSING: Final = 0.1
@@ -34,7 +34,6 @@ STALE: Final = 0.004
 BASE_RATE: Final = 0.0045
 THRESHOLD: Final = 0.015
 STEEPNESS: Final = 0.15
-CASES_LIMIT: Final = 100_000
 DAY: Final = 1_440
 OLDEST_DAYS: Final = 366
 
@@ -98,30 +97,19 @@ class Patient:
 
 
 def generate(seed: int, cases: int) -> Iterator[dict[str, Any]]:
-    """Yield `cases` labelled cases as plain JSON values, the same for the same seed.
-
-    Raises:
-        ValueError: when `cases` is not between 1 and 100,000.
-    """
-    if not 1 <= cases <= CASES_LIMIT:
-        raise ValueError(f"expected 1 to {CASES_LIMIT} cases, {cases} came")
-    random = Random(seed)  # noqa: S311 -- reproducible invention, no secret
-    for number in range(1, cases + 1):
-        yield _case(random, seed, number)
+    """Yield `cases` labelled cases, as `sample` does."""
+    return sample(_invent, "rate", seed, cases)
 
 
-def _case(random: Random, seed: int, number: int) -> dict[str, Any]:
+def _invent(random: Random) -> Invented:
     patient = _patient(random)
     known = {**_person(random, patient), **_bleeding(random, patient), **_measured(random, patient)}
     facts = {name: _dated(random, name, fact) for name, fact in known.items() if not _left_out(random, name)}
-    return {
-        "id": f"synthetic-{seed}-{number}",
-        "title": f"Synthetic patient {number} of seed {seed}",
-        "risk_class": random.choices(["routine", "urgent", "emergency"], [90, 8, 2])[0],
-        "facts": facts,
-        "label": "offer-anticoagulation" if patient.offer else "no-anticoagulation",
-        "provenance": f"synthetic; drawn from the latent rate of seed {seed}",
-    }
+    return Invented(
+        risk_class=random.choices(["routine", "urgent", "emergency"], [90, 8, 2])[0],
+        facts=facts,
+        label="offer-anticoagulation" if patient.offer else "no-anticoagulation",
+    )
 
 
 def _patient(random: Random) -> Patient:
@@ -131,7 +119,7 @@ def _patient(random: Random) -> Patient:
     history = {name: random.random() < min(0.9, chance * burden) for name, (_, chance) in HAZARDS.items()}
     log_rate = math.log(BASE_RATE) + AGE_HAZARD * max(0, age - 60) + random.gauss(0, 0.25)
     log_rate += math.fsum(HAZARDS[name][0] for name, held in history.items() if held)
-    chance = 1 / (1 + math.exp(-(log_rate - math.log(THRESHOLD)) / STEEPNESS))
+    chance = chance_above(log_rate, math.log(THRESHOLD), STEEPNESS)
     return Patient(
         burden=burden,
         age=age,
@@ -232,13 +220,7 @@ def _dated(random: Random, name: str, fact: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the cases to standard output, one JSON object a line."""
-    parser = argparse.ArgumentParser(description="synthetic cases of the anticoagulation protocol")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=600)
-    options = parser.parse_args(arguments)
-    for case in generate(options.seed, options.cases):
-        sys.stdout.write(json.dumps(case, separators=(", ", ": ")) + "\n")
-    return 0
+    return write_cases("anticoagulation", generate, arguments)
 
 
 if __name__ == "__main__":

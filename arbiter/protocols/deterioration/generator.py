@@ -15,9 +15,6 @@ The latent truth
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,12 +22,13 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
+from arbiter.protocols.generating import Invented, chance_above, sample, write_cases
+
 UNWELL: Final = 0.3
 MISSING: Final = 0.006
 STALE: Final = 0.006
 THRESHOLD: Final = 1.1
 STEEPNESS: Final = 0.15
-CASES_LIMIT: Final = 100_000
 
 # What each course adds to a sign per unit of severity.
 COURSES: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
@@ -96,35 +94,24 @@ class Patient:
 
 
 def generate(seed: int, cases: int) -> Iterator[dict[str, Any]]:
-    """Yield `cases` labelled cases as plain JSON values, the same for the same seed.
-
-    Raises:
-        ValueError: when `cases` is not between 1 and 100,000.
-    """
-    if not 1 <= cases <= CASES_LIMIT:
-        raise ValueError(f"expected 1 to {CASES_LIMIT} cases, {cases} came")
-    random = Random(seed)  # noqa: S311 -- reproducible invention, no secret
-    for number in range(1, cases + 1):
-        yield _case(random, seed, number)
+    """Yield `cases` labelled cases, as `sample` does."""
+    return sample(_invent, "severity", seed, cases)
 
 
-def _case(random: Random, seed: int, number: int) -> dict[str, Any]:
+def _invent(random: Random) -> Invented:
     patient = _patient(random)
     facts = {**_observations(random, patient), **_bloods(random, patient), **_standing(random, patient)}
-    return {
-        "id": f"synthetic-{seed}-{number}",
-        "title": f"Synthetic patient {number} of seed {seed}",
-        "risk_class": _risk_class(random, patient),
-        "facts": facts,
-        "label": "urgent-review" if patient.urgent else "continue-monitoring",
-        "provenance": f"synthetic; drawn from the latent severity of seed {seed}",
-    }
+    return Invented(
+        risk_class=_risk_class(random, patient),
+        facts=facts,
+        label="urgent-review" if patient.urgent else "continue-monitoring",
+    )
 
 
 def _patient(random: Random) -> Patient:
     course = random.choice(sorted(COURSES)) if random.random() < UNWELL else None
     severity = max(0.0, random.gauss(2.1, 0.7)) if course else abs(random.gauss(0, 0.35))
-    chance = 1 / (1 + math.exp(-(severity - THRESHOLD) / STEEPNESS))
+    chance = chance_above(severity, THRESHOLD, STEEPNESS)
     return Patient(
         severity=severity,
         course=course,
@@ -223,13 +210,7 @@ def _risk_class(random: Random, patient: Patient) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the cases to standard output, one JSON object a line."""
-    parser = argparse.ArgumentParser(description="synthetic cases of the deterioration protocol")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=600)
-    options = parser.parse_args(arguments)
-    for case in generate(options.seed, options.cases):
-        sys.stdout.write(json.dumps(case, separators=(", ", ": ")) + "\n")
-    return 0
+    return write_cases("deterioration", generate, arguments)
 
 
 if __name__ == "__main__":

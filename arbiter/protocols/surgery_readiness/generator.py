@@ -18,9 +18,6 @@ The latent truth
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,11 +25,12 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
+from arbiter.protocols.generating import Invented, chance_above, sample, write_cases
+
 MISSING: Final = 0.015
 STALE: Final = 0.003
 OTHER_UNIT: Final = 0.12
 STEEPNESS: Final = 0.15
-CASES_LIMIT: Final = 100_000
 DAY: Final = 24 * 60
 
 # Group of procedures: site, incision, middle of the planned minutes, and how much it asks of heart and lungs.
@@ -112,19 +110,11 @@ class Patient:
 
 
 def generate(seed: int, cases: int) -> Iterator[dict[str, Any]]:
-    """Yield `cases` labelled cases as plain JSON values, the same for the same seed.
-
-    Raises:
-        ValueError: when `cases` is not between 1 and 100,000.
-    """
-    if not 1 <= cases <= CASES_LIMIT:
-        raise ValueError(f"expected 1 to {CASES_LIMIT} cases, {cases} came")
-    random = Random(seed)  # noqa: S311 -- reproducible invention, no secret
-    for number in range(1, cases + 1):
-        yield _case(random, seed, number)
+    """Yield `cases` labelled cases, as `sample` does."""
+    return sample(_invent, "burdens", seed, cases)
 
 
-def _case(random: Random, seed: int, number: int) -> dict[str, Any]:
+def _invent(random: Random) -> Invented:
     patient = _patient(random)
     taken = random.randint(60, 6 * DAY)
     values = {
@@ -140,14 +130,7 @@ def _case(random: Random, seed: int, number: int) -> dict[str, Any]:
         if name == "age" or random.random() >= MISSING
     }
     risk = {"urgent": "urgent", "immediate": "emergency"}.get(str(values["urgency"]), "routine")
-    return {
-        "id": f"synthetic-{seed}-{number}",
-        "title": f"Synthetic patient {number} of seed {seed}",
-        "risk_class": risk,
-        "facts": facts,
-        "label": patient.label,
-        "provenance": f"synthetic; drawn from the latent burdens of seed {seed}",
-    }
+    return Invented(risk, facts, patient.label)
 
 
 def _patient(random: Random) -> Patient:
@@ -168,7 +151,7 @@ def _patient(random: Random) -> Patient:
         ("optimise-first", changeable, 0.7),
         ("assess-further", to_assess, 1.35),
     ):
-        if random.random() < 1 / (1 + math.exp(-(burden - limit) / STEEPNESS)):
+        if random.random() < chance_above(burden, limit, STEEPNESS):
             label = option
             break
     return Patient(age, male, operation, heart, lungs, sleep, reserve, changeable, label)
@@ -284,13 +267,7 @@ def _fact(random: Random, name: str, value: Any, taken: int) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the cases to standard output, one JSON object a line."""
-    parser = argparse.ArgumentParser(description="synthetic cases of the surgery-readiness protocol")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cases", type=int, default=600)
-    options = parser.parse_args(arguments)
-    for case in generate(options.seed, options.cases):
-        sys.stdout.write(json.dumps(case, separators=(", ", ": ")) + "\n")
-    return 0
+    return write_cases("surgery-readiness", generate, arguments)
 
 
 if __name__ == "__main__":
