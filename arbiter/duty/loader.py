@@ -14,14 +14,12 @@ from typing import Final
 from arbiter.duty.roster import DAY, WEEK, Contact, Duty, Group, Rota, Rung, Shift, gap_of
 from arbiter.duty.schema import ContactPart, Day, DutyFile, GroupPart, LadderPart, RotaPart, ShiftPart
 from arbiter.errors import ConfigurationError, InvalidDutyError
+from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
+from arbiter.files.reading import Path as Place
+from arbiter.files.reading import read_yaml
 from arbiter.model import RiskClass
-from arbiter.protocols.checks import Finder
-from arbiter.protocols.loader import structured
-from arbiter.protocols.positions import Path as Place
-from arbiter.protocols.positions import read_yaml
 
 SIZE_LIMIT: Final = 512 * 1024
-PROBLEMS_LIMIT: Final = 200
 
 
 def read_duty(path: Path) -> Duty:

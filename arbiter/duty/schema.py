@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from arbiter.duty.roster import DAY
-from arbiter.protocols.schema import Duration, Id, Title
+from arbiter.files.values import Duration, Id, Title
 
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 # RFC 5321 without quoted local parts and address literals: what a person writes, and nothing that could end a header.

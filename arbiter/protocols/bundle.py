@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from arbiter.errors import Problem
+from arbiter.files.reading import Positions
 from arbiter.model import FactValue, RiskClass
 from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.intake import RawFact
-from arbiter.protocols.positions import Positions
 from arbiter.question import Protocol
 
 PROTOCOL_FILE = "protocol.yaml"

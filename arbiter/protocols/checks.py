@@ -6,14 +6,13 @@ run tells everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
-from arbiter.errors import Problem
+from arbiter.files.faults import Finder
+from arbiter.files.reading import Path
 from arbiter.model import FactValue, RiskClass, RuleEffect
-from arbiter.protocols.positions import Path, Positions
 from arbiter.protocols.schema import (
     AdjudicationPart,
     FactPart,
@@ -27,26 +26,6 @@ from arbiter.protocols.schema import (
 from arbiter.question import ABSTAIN, QUESTION, VLLM, FactKind
 
 _LEAST_TEMPERATURE: Final = Decimal("0.01")
-
-
-@dataclass(slots=True)
-class Finder:
-    """Collects problems of one file, each with its place."""
-
-    positions: Positions
-    problems: list[Problem] = field(default_factory=list)
-
-    def report(self, path: Path, code: str, detail: str) -> None:
-        """Note a problem with the value at `path`."""
-        self.problems.append(Problem(self.positions.at(path), code, detail))
-
-    def unique(self, path: Path, key: str, names: Iterable[str]) -> None:
-        """Note every name after the first that came before in the list at `path`."""
-        seen: set[str] = set()
-        for index, name in enumerate(names):
-            if name in seen:
-                self.report((*path, index, key), "duplicate", f"expected {name!r} once, it came again")
-            seen.add(name)
 
 
 def check_protocol(protocol: ProtocolFile, finder: Finder) -> None:

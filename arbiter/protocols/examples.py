@@ -10,9 +10,10 @@ from typing import Any, Final, NoReturn
 from pydantic import ValidationError
 
 from arbiter.errors import Problem
+from arbiter.files.faults import explain
+from arbiter.files.reading import decode, quoted
 from arbiter.protocols.bundle import EXAMPLES_FILE, ExampleFact, LabelledCase
-from arbiter.protocols.positions import decode, quoted
-from arbiter.protocols.schema import ExamplePart, explain
+from arbiter.protocols.schema import ExamplePart
 from arbiter.question import Question
 
 EXAMPLES_LIMIT: Final = 10_000

@@ -16,19 +16,18 @@ from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Final
 
 from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
+from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
+from arbiter.files.reading import YamlFile, read_yaml
 from arbiter.protocols.bundle import EXAMPLES_FILE, FHIR_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
-from arbiter.protocols.checks import Finder, check_policy, check_protocol
+from arbiter.protocols.checks import check_policy, check_protocol
 from arbiter.protocols.examples import read_examples
 from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.fhir.mapping_file import FhirFile, check_mapping, freeze_mapping
 from arbiter.protocols.freeze import freeze, freeze_question
-from arbiter.protocols.positions import YamlFile, read_yaml
-from arbiter.protocols.schema import PolicyFile, ProtocolFile, explain
+from arbiter.protocols.schema import PolicyFile, ProtocolFile
 
 SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
     {
@@ -38,13 +37,10 @@ SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
         EXAMPLES_FILE: 4 * 1024 * 1024,
     }
 )
-PROBLEMS_LIMIT: Final = 200
-"""As many problems are told at once; a file that is wrong throughout would else answer with megabytes."""
 REQUIRED_FILES: Final = (PROTOCOL_FILE, POLICY_FILE)
 HASHED_FILES: Final = (*REQUIRED_FILES, FHIR_FILE)
 
 _SHIPPED: Final = "arbiter.protocols"
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def load_bundle(files: Mapping[str, bytes]) -> Bundle:
@@ -159,24 +155,6 @@ def _fhir(read: YamlFile, protocol: ProtocolFile | None) -> FhirMapping | None:
         return None
     check_mapping(part, protocol, Finder(read.positions, read.problems))
     return None if read.problems else freeze_mapping(part, protocol)
-
-
-def structured(model: type[_Model], read: YamlFile) -> _Model | None:
-    """Return the file as its model, or None with the problems noted. What reading already noted is not said twice."""
-    if read.value is None and read.problems:
-        return None
-    noted = {problem.pointer for problem in read.problems}
-    try:
-        return model.model_validate(read.value)
-    except ValidationError as fault:
-        for error in fault.errors(include_url=False):
-            code, detail = explain(error)
-            path = tuple(step for step in error["loc"] if step != "[key]")
-            on_key = code == "unknown-key" or "[key]" in error["loc"]
-            place = read.positions.at_key(path) if on_key else read.positions.at(path)
-            if place not in noted:
-                read.problems.append(Problem(place, code, detail))
-        return None
 
 
 def _sha256(source: bytes) -> str:

@@ -13,8 +13,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from arbiter.files.faults import Finder
+from arbiter.files.reading import Path
+from arbiter.files.values import FactName, Id, Number, Unit
 from arbiter.model import FactValue
-from arbiter.protocols.checks import Finder, unfit
+from arbiter.protocols.checks import unfit
 from arbiter.protocols.fhir.mapping import (
     ATC,
     ICD_10,
@@ -31,8 +34,7 @@ from arbiter.protocols.fhir.mapping import (
     ValuePlace,
     Wanted,
 )
-from arbiter.protocols.positions import Path
-from arbiter.protocols.schema import FactName, FactPart, Id, Number, ProtocolFile, Unit
+from arbiter.protocols.schema import FactPart, ProtocolFile
 from arbiter.question import FactKind
 
 _TOKEN = re.compile(r"([a-z][a-z0-9-]{0,30})\|([^\s|*]{1,64})(\*?)")
