@@ -35,6 +35,19 @@ async def graver_cases_without_end(way: RightOfWay) -> AsyncIterator[None]:
         going.cancel()
 
 
+class Hands:
+    """A clock that stands still until it is moved: no test here depends on how fast the machine is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(rule, "_now", lambda: self.now)
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    return Hands(monkeypatch)
+
+
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -47,24 +60,26 @@ async def test_nobody_waits_while_no_graver_case_is_at_work() -> None:
     assert giving.done()
 
 
-async def test_a_routine_step_waits_for_a_graver_case_and_then_goes() -> None:
+async def test_a_routine_step_waits_for_a_graver_case_and_then_goes(hands: Hands) -> None:
     way = RightOfWay()
     way.take()
     giving = asyncio.create_task(way.give())
     await turns(20)
     assert not giving.done()
+    hands.now += rule.RECENT_SECONDS
     await asyncio.wait_for(giving, 5)
 
 
-async def test_a_graver_case_that_takes_another_step_is_waited_for_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(rule, "PATIENCE_SECONDS", 60.0)
+async def test_a_graver_case_that_takes_another_step_is_waited_for_again(hands: Hands) -> None:
     way = RightOfWay()
-    async with graver_cases_without_end(way):
-        giving = asyncio.create_task(way.give())
-        await asyncio.sleep(3 * rule.RECENT_SECONDS)
-        assert not giving.done()
+    way.take()
+    giving = asyncio.create_task(way.give())
+    for _ in range(3):
+        await asyncio.sleep(rule.RECENT_SECONDS)
+        hands.now += rule.RECENT_SECONDS / 2
+        way.take()
+    assert not giving.done()
+    hands.now += rule.RECENT_SECONDS
     await asyncio.wait_for(giving, 5)
 
 
@@ -74,33 +89,37 @@ async def test_however_many_graver_cases_come_a_routine_step_goes_in_the_end() -
         await asyncio.wait_for(asyncio.gather(*(way.give() for _ in range(50))), 5)
 
 
-async def test_those_who_waited_go_one_after_another_and_stop_for_a_graver_case() -> None:
+async def test_those_who_waited_go_one_after_another_and_stop_for_a_graver_case(hands: Hands) -> None:
     way = RightOfWay()
     way.take()
     gone: list[int] = []
+    second = asyncio.Event()
 
     async def step(number: int) -> None:
         await way.give()
         gone.append(number)
         if number == 1:
             way.take()
+            second.set()
 
     steps = [asyncio.create_task(step(number)) for number in range(4)]
-    while not gone or gone[-1] != 1:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    hands.now += rule.RECENT_SECONDS
+    await asyncio.wait_for(second.wait(), 5)
     await turns(20)
     assert gone == [0, 1]
+    hands.now += rule.RECENT_SECONDS
     await asyncio.wait_for(asyncio.gather(*steps), 5)
     assert gone == [0, 1, 2, 3]
 
 
-async def test_who_gives_up_waiting_holds_nobody_up() -> None:
+async def test_who_gives_up_waiting_holds_nobody_up(hands: Hands) -> None:
     way = RightOfWay()
     way.take()
     waiting = [asyncio.create_task(way.give()) for _ in range(3)]
     await turns(3)
     waiting[0].cancel()
     waiting[1].cancel()
+    hands.now += rule.RECENT_SECONDS
     await asyncio.wait_for(waiting[2], 5)
 
 
@@ -140,8 +159,9 @@ async def free(way: RightOfWay) -> bool:
     ],
 )
 async def test_a_graver_case_goes_first_from_the_door_on(
-    tmp_path: Path, database: Database, body: bytes, goes_first: bool
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, body: bytes, goes_first: bool
 ) -> None:
+    monkeypatch.setattr(rule, "RECENT_SECONDS", 60.0)
     async with a_house(tmp_path / "data", database) as house:
         await intake.glance(house, body)
         assert await free(house.admission.way) is not goes_first
