@@ -87,7 +87,11 @@ PHASE = Attribute("arbiter.case.phase", _any_of(Phase, "a phase"), "Where the ca
 PROTOCOL = Attribute("arbiter.protocol.id", _SLUG, "The protocol that asked.")
 RISK = Attribute("arbiter.risk.class", _words(RiskClass), "The case's risk class.")
 REASON = Attribute("arbiter.reason.code", _any_of(ReasonCode, "a reason code"), "Why a case went to a human.")
-REFUSAL = Attribute("arbiter.refusal.code", _SLUG, "What was wrong with a refused case: a problem's code.")
+REFUSAL = Attribute(
+    "arbiter.refusal.code",
+    _SLUG,
+    "What was wrong with a refused case: a problem's code; `shed` or `overloaded` for want of room.",
+)
 VERDICT = Attribute("arbiter.verdict", _words(VerdictKind), "What adjudication said.")
 DECIDED_BY = Attribute("arbiter.decided.by", _words(DecidedBy), "Who decided.")
 MEMBER = Attribute("arbiter.member.id", _SLUG, "The panel member, by its seat's id.")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import datetime
 from typing import ParamSpec, TypeVar
 
-from arbiter.errors import RefusedError
+from arbiter.errors import BusyError, OverloadedError, RefusedError, ShedError
 from arbiter.lifecycle.states import CaseState, DecidedBy
 from arbiter.model import CaseId, Reason, RiskClass, Verdict, VerdictKind
 from arbiter.store.cases.heads import CaseRow
@@ -52,8 +52,11 @@ def taken_in(shelved: Shelved, risk_class: RiskClass) -> None:
     count(TAKEN_IN, {PROTOCOL: shelved.protocol.id, RISK: risk_class.value})
 
 
+_NO_ROOM: dict[type[BusyError], str] = {ShedError: "shed", OverloadedError: "overloaded"}
+
+
 def counting_refusals(use_case: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
-    """Count what is wrong with the cases that a use case refuses, each code once a case."""
+    """Count what is wrong with the cases that a use case refuses, each code once a case; and those it has no room for."""
 
     @functools.wraps(use_case)
     async def counted(*arguments: P.args, **named: P.kwargs) -> T:
@@ -62,6 +65,9 @@ def counting_refusals(use_case: Callable[P, Awaitable[T]]) -> Callable[P, Awaita
         except RefusedError as error:
             for code in {problem.code for problem in error.problems} or {"refused"}:
                 count(REFUSED, {REFUSAL: code})
+            raise
+        except BusyError as error:
+            count(REFUSED, {REFUSAL: _NO_ROOM.get(type(error), "busy")})
             raise
 
     return counted

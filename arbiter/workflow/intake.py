@@ -68,6 +68,7 @@ class Submitted:
 _ROUTINE = re.compile(rb'"risk_class"\s*:\s*"routine"')
 
 
+@figures.counting_refusals
 async def glance(house: House, body: bytes) -> None:
     """Let a graver case go first, and turn a routine one away before its body is read, where it would be afterwards.
 

@@ -9,12 +9,16 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
+from arbiter.api.app import create_app
 from arbiter.audit.entry import Entry
-from arbiter.errors import InvalidCaseError
+from arbiter.errors import InvalidCaseError, OverloadedError, ShedError
 from arbiter.lifecycle.states import Phase
+from arbiter.model import RiskClass
+from arbiter.settings import Mode, Settings
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.figures import load_figures
@@ -35,9 +39,10 @@ from arbiter.telemetry.catalogue import (
 )
 from arbiter.telemetry.export import start_telemetry, stop_telemetry
 from arbiter.telemetry.spans import spanned, trace_id
+from arbiter.workflow import admission as gate
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import submit
+from arbiter.workflow.intake import glance, submit
 from arbiter.workflow.reading import view_case, wait_until_settled
 from tests.houses import ShiftableClock, a_client, a_house, settle, submission
 from tests.telemetry.recording import Recording, recording
@@ -136,6 +141,38 @@ async def test_counters_count_what_became_of_cases(database: Database, tmp_path:
         assert counted(recorded, SEALED)[()] > 8
         (seconds,) = recorded.metrics()[CONCLUSION_SECONDS.name].data.data_points
         assert 0 < seconds.sum < 10  # type: ignore[union-attr] # a histogram's point
+
+
+async def test_whoever_there_is_no_room_for_is_counted_once_wherever_the_door_turns_them_away(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "PATIENCE_SECONDS", 0.2)
+    small = Settings(data=tmp_path, mode=Mode.DEMONSTRATION, workers=False, capacity=8)
+    with recording() as recorded:
+        async with a_house(tmp_path, database, settings=small) as house:
+            client, token = await a_client(house)
+            for _ in range(7):
+                house.admission.admit(RiskClass.EMERGENCY, timedelta(seconds=30))
+            routine = replace(submission(house.clock.now()), risk_class=RiskClass.ROUTINE)
+            with pytest.raises(ShedError):
+                await submit(house, client, routine, "waits in vain", b"1")
+            waiting = [
+                asyncio.create_task(house.admission.enter(RiskClass.ROUTINE, timedelta(seconds=30)))
+                for _ in range(gate.WAITING_LIMIT)
+            ]
+            await asyncio.sleep(0)
+            await glance(house, b'{"risk_class":"urgent"}')
+            transport = httpx.ASGITransport(app=create_app(house))
+            async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as http:
+                headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "full"}
+                reply = await http.post("/v1/cases", json={"risk_class": "routine"}, headers=headers)
+            assert reply.status_code == 429
+            await asyncio.gather(*waiting, return_exceptions=True)
+            await glance(house, b'{"risk_class":"routine"}')
+            house.admission.admit(RiskClass.EMERGENCY, timedelta(seconds=30))
+            with pytest.raises(OverloadedError):
+                await submit(house, client, submission(house.clock.now()), "no room", b"2")
+        assert counted(recorded, REFUSED) == {("shed",): 2, ("overloaded",): 1}
 
 
 async def test_a_wait_that_is_over_is_counted_with_its_reason_and_has_a_trace(
