@@ -86,7 +86,7 @@ CASE = Attribute("arbiter.case.id", Values("a case id", shape=CASE_ID), "The cas
 PHASE = Attribute("arbiter.case.phase", _any_of(Phase, "a phase"), "Where the case stands.")
 PROTOCOL = Attribute("arbiter.protocol.id", _SLUG, "The protocol that asked.")
 RISK = Attribute("arbiter.risk.class", _words(RiskClass), "The case's risk class.")
-REASON = Attribute("arbiter.reason.code", _any_of(ReasonCode, "a reason code"), "Why a case went to a human.")
+REASON = Attribute("arbiter.reason.code", _words(ReasonCode), "Why a case went to a human.")
 REFUSAL = Attribute(
     "arbiter.refusal.code",
     _SLUG,
@@ -272,7 +272,13 @@ _C, _H, _G = Instrument.COUNTER, Instrument.HISTOGRAM, Instrument.GAUGE
 
 TAKEN_IN = Metric("arbiter.case.taken_in", _C, "{case}", (PROTOCOL, RISK), "Cases taken in.")
 DECIDED = Metric("arbiter.case.decided", _C, "{case}", (PROTOCOL, RISK, DECIDED_BY), "Decisions made.")
-ESCALATED = Metric("arbiter.case.escalated", _C, "{case}", (PROTOCOL, RISK), "Cases handed to clinicians.")
+ESCALATED = Metric(
+    "arbiter.case.escalated",
+    _C,
+    "{case}",
+    (PROTOCOL, RISK),
+    "Cases handed to clinicians, contested and withdrawn ones again.",
+)
 ESCALATION_REASONS = Metric(
     "arbiter.case.escalation_reasons",
     _C,

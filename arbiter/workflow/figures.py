@@ -74,7 +74,11 @@ def counting_refusals(use_case: Callable[P, Awaitable[T]]) -> Callable[P, Awaita
 
 
 def escalated(shelved: Shelved, state: CaseState, reasons: Collection[Reason]) -> None:
-    """Count an escalation and its reasons, each code once."""
+    """Count an escalation and its reasons, each code once.
+
+    One for every entry `case.escalated`, `case.contested` and `decision.withdrawn`. What a reviewer hands back, a claim that
+    ends and a review that is overdue leave the case where it was, with clinicians: they are no new escalation.
+    """
     said: Said = {PROTOCOL: shelved.protocol.id, RISK: state.risk_class.value}
     count(ESCALATED, said)
     for code in {reason.code for reason in reasons}:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from arbiter.api.app import create_app
 from arbiter.audit.entry import Entry
-from arbiter.errors import InvalidCaseError, OverloadedError, ShedError
+from arbiter.errors import ConflictError, InvalidCaseError, OverloadedError, ShedError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.settings import Mode, Settings
@@ -40,11 +40,14 @@ from arbiter.telemetry.catalogue import (
 from arbiter.telemetry.export import start_telemetry, stop_telemetry
 from arbiter.telemetry.spans import spanned, trace_id
 from arbiter.workflow import admission as gate
+from arbiter.workflow.closing import contest
+from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import glance, submit
 from arbiter.workflow.reading import view_case, wait_until_settled
-from tests.houses import ShiftableClock, a_client, a_house, settle, submission
+from arbiter.workflow.review import claim, hand_back
+from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, settle, submission
 from tests.telemetry.recording import Recording, recording
 from tests.workflow.test_promises import DeadAfterIntake
 
@@ -194,6 +197,49 @@ async def test_a_wait_that_is_over_is_counted_with_its_reason_and_has_a_trace(
         escalated = next(entry for entry in entries if entry.type == "case.escalated")
         assert escalated.trace == f"{ended.context.trace_id:032x}"
         assert counted(recorded, ESCALATION_REASONS) == {("deadline", "deterioration", "urgent"): 1}
+
+
+ESCALATING = {"case.escalated", "case.contested", "decision.withdrawn"}
+
+
+async def test_every_way_to_a_clinician_is_counted_once_and_going_back_to_one_is_not(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = ShiftableClock()
+    with recording() as recorded:
+        async with a_house(tmp_path, database, clock, running=False) as house:
+            client, _ = await a_client(house)
+            anna = await a_reviewer(house)
+            contested = (await submit(house, client, submission(clock.now()), "k1", b"1")).case
+            excluded = (await submit(house, client, submission(clock.now(), **EXCLUDED), "k2", b"2")).case
+            await house.errands.finish(10)
+            await house.sealer.round()
+            await contest(house, client, contested, "Mrs Jones is not so well")
+            with pytest.raises(ConflictError):
+                await contest(house, client, contested, "once more")
+            another = submission(clock.now(), age=(Decimal(55), "a"))
+            withdrawn = (await submit(house, client, another, "k3", b"3")).case
+            await house.errands.finish(10)
+            await claim(house, anna, excluded)
+            await hand_back(house, anna, excluded)
+            await claim(house, anna, excluded)
+            clock.advance(timedelta(days=2))
+            for _ in range(3):
+                await expire_due(house)
+            types = [
+                entry.type
+                for case in (contested, excluded, withdrawn)
+                for entry in await entries_of(house, case)
+            ]
+        assert types.count("claim.ended") == 2
+        assert types.count("escalation.overdue") > 1
+        assert {kind: types.count(kind) for kind in ESCALATING} == dict.fromkeys(ESCALATING, 1)
+        assert counted(recorded, ESCALATED) == {("deterioration", "urgent"): len(ESCALATING)}
+        reasons = {frozenset(said): count for said, count in counted(recorded, ESCALATION_REASONS).items()}
+        assert reasons == {
+            frozenset((reason, "deterioration", "urgent")): 1
+            for reason in ("contested", "excluded", "withdrawn")
+        }
 
 
 async def test_without_any_exporter_every_entry_names_a_trace(
