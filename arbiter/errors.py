@@ -85,6 +85,10 @@ class StillRunningError(ConflictError):
     """The first request with this idempotency key has not finished."""
 
 
+class NotSealedError(ConflictError):
+    """What is asked for is written, and no checkpoint covers it yet: it can be had in a moment."""
+
+
 class UnavailableError(ArbiterError):
     """The database does not answer. Whether the step under way was kept is not known; it may be asked for again."""
 

@@ -38,6 +38,7 @@ from arbiter.errors import (
     InvalidCaseError,
     KeyReusedError,
     NotFoundError,
+    NotSealedError,
     OverloadedError,
     Problem,
     RefusedError,
@@ -110,6 +111,8 @@ TABLE: dict[type[ArbiterError], Answer] = {
     StillRunningError: Answer(
         409, "still-running", "The first request with this key is still running", (("Retry-After", "1"),)
     ),
+    # The same problem to a program as before, with the word when to come again.
+    NotSealedError: Answer(409, "conflict", "The present state does not allow this", (("Retry-After", "1"),)),
     ConflictError: Answer(409, "conflict", "The present state does not allow this"),
     BodyTooLargeError: Answer(413, "body-too-large", "The body is too large", (("Connection", "close"),)),
     UnsupportedMediaError: Answer(

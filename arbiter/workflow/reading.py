@@ -15,7 +15,7 @@ from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.receipt import Opening, Receipt
 from arbiter.documents.canonical import decode
-from arbiter.errors import ConflictError, Problem, RefusedError
+from arbiter.errors import ConflictError, NotSealedError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import ENDS, DecidedBy, Phase
@@ -109,7 +109,7 @@ async def certificate(house: House, principal: Principal, case: CaseId) -> bytes
     """Return the newest certificate (of a decision, an escalation or a wish for facts), once sealed, as canonical JSON.
 
     Raises:
-        ConflictError: when the case has none that a checkpoint covers yet.
+        NotSealedError: while the case's newest is being sealed; ConflictError: when it has none.
     """
     principal.require(Permission.CASES_READ)
     return (await _sealed_certificate(house, principal, case))[0].content
@@ -229,7 +229,7 @@ async def _sealed_certificate(
         entries = {seq: (body, index) for seq, body, index in await load_entries(transaction, case)}
     _refuse_training(row)
     if row.state.phase is Phase.DECIDED:
-        raise ConflictError(
+        raise NotSealedError(
             f"case {case} is {row.state.phase}; its certificate can be read once it is released"
         )
     await _note_recipient(house, principal, case)
@@ -239,7 +239,7 @@ async def _sealed_certificate(
             continue
         body, index = entries[document.seq]
         if index is None:
-            raise ConflictError(f"the certificate of case {case} is being sealed; ask again in a moment")
+            raise NotSealedError(f"the certificate of case {case} is being sealed; ask again in a moment")
         return document, body, index
     raise ConflictError(f"case {case} is {row.state.phase}; it has no certificate yet")
 
