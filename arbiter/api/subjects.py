@@ -22,8 +22,6 @@ router = APIRouter(prefix="/v1/subjects", tags=["subjects"])
 Reader = Annotated[Principal, requires(Permission.CASES_READ)]
 Merger = Annotated[Principal, requires(Permission.SUBJECTS_MERGE)]
 
-_JOINING_REPLIES = replies({200: {"model": JoinedOut}}, 409, 413, 415, 422)
-
 
 @router.post(
     "/search",
@@ -40,7 +38,11 @@ async def search_subject(request: Request, principal: Reader) -> Response:
     return json_reply(SubjectOut(subject=found.subject, cases=cases, next_cursor=found.page.next_cursor))
 
 
-@router.post("/merge", responses=_JOINING_REPLIES, openapi_extra=body_of(SubjectMergeIn))
+@router.post(
+    "/merge",
+    responses=replies({200: {"model": JoinedOut}}, 404, 409, 413, 415, 422),
+    openapi_extra=body_of(SubjectMergeIn),
+)
 async def merge_subjects(request: Request, principal: Merger) -> Response:
     """Say that two numbers are one patient; both have an entry in the log."""
     wanted, _ = await read_request(request, SubjectMergeIn)
@@ -48,7 +50,11 @@ async def merge_subjects(request: Request, principal: Merger) -> Response:
     return _joined(joined)
 
 
-@router.post("/separate", responses=_JOINING_REPLIES, openapi_extra=body_of(SubjectSeparateIn))
+@router.post(
+    "/separate",
+    responses=replies({200: {"model": JoinedOut}}, 409, 413, 415, 422),
+    openapi_extra=body_of(SubjectSeparateIn),
+)
 async def separate_subjects(request: Request, principal: Merger) -> Response:
     """Say that a number was joined to another patient's by mistake."""
     wanted, _ = await read_request(request, SubjectSeparateIn)

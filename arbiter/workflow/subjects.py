@@ -14,7 +14,7 @@ from arbiter import __version__
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.documents.canonical import encode
-from arbiter.errors import ConflictError, ForbiddenError, StaleStateError
+from arbiter.errors import ConflictError, NotFoundError, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import ActorId
@@ -110,8 +110,8 @@ async def merge(house: House, principal: Principal, absorbed: SubjectRef, surviv
     """Say that two numbers are one patient: what is known under `absorbed` is found under `surviving` from now on.
 
     Raises:
-        ConflictError: when they are one already; ForbiddenError: when either has cases at a site that the principal
-            does not act for.
+        NotFoundError: when either has cases at a site that the principal does not act for, before a word of how they
+            stand; ConflictError: when they are one already.
     """
     principal.require(Permission.SUBJECTS_MERGE)
     async with house.store.begin() as transaction:
@@ -119,13 +119,14 @@ async def merge(house: House, principal: Principal, absorbed: SubjectRef, surviv
         from_id = await _kept(house, transaction, absorbed)
         into_id = await root_of(transaction, await _kept(house, transaction, surviving))
         from_root = await root_of(transaction, from_id)
+        if not await _acts_for_all(transaction, principal, from_root, into_id):
+            raise NotFoundError("a site that this client does not act for knows one of them")
         if from_root == into_id:
             raise ConflictError("both numbers are one patient's already")
         if from_root != from_id:
             raise ConflictError(
                 "the number to be absorbed was joined to another patient: separate it first, or name that patient"
             )
-        await _require_sites(transaction, principal, from_id, into_id)
         await set_merged_into(transaction, from_id, into_id)
         return await _tell_both(house, transaction, principal, MERGED, from_id, into_id)
 
@@ -134,16 +135,22 @@ async def separate(house: House, principal: Principal, absorbed: SubjectRef) -> 
     """Part a number from the patient it was joined to, for joining them was a mistake.
 
     Raises:
-        ConflictError: when it is joined to none; ForbiddenError: as for `merge`.
+        ConflictError: when it is joined to none, or to one whom a site knows that the principal does not act for.
     """
     principal.require(Permission.SUBJECTS_MERGE)
     async with house.store.begin() as transaction:
         await hold_mergers(transaction)
         from_id = await find_subject(transaction, subject_mac(house, absorbed))
         into_id = None if from_id is None else await root_of(transaction, from_id)
-        if from_id is None or into_id is None or into_id == from_id:
-            raise ConflictError("that number is joined to no other patient")
-        await _require_sites(transaction, principal, from_id, into_id)
+        if (
+            from_id is None
+            or into_id is None
+            or into_id == from_id
+            or not await _acts_for_all(transaction, principal, into_id)
+        ):
+            raise ConflictError(
+                "that number is joined to no other patient, or to none this client may know of"
+            )
         await set_merged_into(transaction, from_id, None)
         return await _tell_both(house, transaction, principal, SEPARATED, from_id, into_id)
 
@@ -154,13 +161,10 @@ async def _kept(house: House, transaction: Transaction, ref: SubjectRef) -> str:
     return subject
 
 
-async def _require_sites(transaction: Transaction, principal: Principal, *roots: str) -> None:
-    for root in roots:
-        sites = await sites_of(transaction, await family_of(transaction, root))
-        if not sites <= principal.sites:
-            raise ForbiddenError(
-                f"{principal.kind} {principal.id} does not act for every site that knows them"
-            )
+async def _acts_for_all(transaction: Transaction, principal: Principal, *roots: str) -> bool:
+    """Return whether the principal acts for every site that knows one of these patients."""
+    families = [await family_of(transaction, root) for root in roots]
+    return await sites_of(transaction, frozenset().union(*families)) <= principal.sites
 
 
 async def _tell_both(

@@ -175,16 +175,46 @@ async def test_what_is_joined_to_nothing_is_not_parted(index: Caller) -> None:
     assert (await index.post("/v1/subjects/separate", {"absorbed": number()})).status_code == 409
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def elsewhere(house: House, http: httpx.AsyncClient) -> Caller:
+    """A hospital system of the site that `index` does not act for."""
+    return Caller(http, await token_of(house, sites=("far-away",)))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def everywhere(house: House, http: httpx.AsyncClient) -> Caller:
+    """A patient index of both sites."""
+    return Caller(http, await token_of(house, (Role.PATIENT_INDEX,), ("st-elsewhere", "far-away")))
+
+
 async def test_patients_whom_a_foreign_site_knows_are_not_joined(
-    caller: Caller, house: House, http: httpx.AsyncClient, index: Caller
+    caller: Caller, index: Caller, elsewhere: Caller, everywhere: Caller
 ) -> None:
     here, there = number(), number()
     await case_of(caller, here)
-    await case_of(Caller(http, await token_of(house, sites=("far-away",))), there, "far-away")
-    assert (await join(index, there, here)).status_code == 403
-    everywhere = Caller(http, await token_of(house, (Role.PATIENT_INDEX,), ("st-elsewhere", "far-away")))
+    await case_of(elsewhere, there, "far-away")
+    unknown = (await caller.get("/v1/cases/c_nobody")).json()
+    for absorbed, surviving in ((there, here), (here, there), (there, number()), (there, there)):
+        reply = await join(index, absorbed, surviving)
+        assert (reply.status_code, reply.json()) == (404, unknown)
     assert (await join(everywhere, there, here)).status_code == 200
     assert len(ids(await found(caller, there))) == 1, "and still each site sees its own cases alone"
+
+
+async def test_how_patients_of_a_foreign_site_stand_to_each_other_is_not_told(
+    caller: Caller, index: Caller, elsewhere: Caller, everywhere: Caller
+) -> None:
+    one, two, mine = number(), number(), number()
+    await case_of(elsewhere, one, "far-away")
+    await case_of(caller, mine)
+    assert (await join(everywhere, one, two)).status_code == 200
+    for absorbed, surviving in ((one, two), (two, one), (one, mine), (two, mine), (mine, two)):
+        assert (await join(index, absorbed, surviving)).status_code == 404
+    parted = await index.post("/v1/subjects/separate", {"absorbed": one})
+    of_nobody = await index.post("/v1/subjects/separate", {"absorbed": number()})
+    assert (parted.status_code, parted.json()) == (409, of_nobody.json())
+    assert (await join(everywhere, one, two)).status_code == 409, "still joined"
+    assert (await everywhere.post("/v1/subjects/separate", {"absorbed": one})).status_code == 200
 
 
 async def test_searches_at_once_each_leave_their_entry(caller: Caller, house: House) -> None:
