@@ -40,10 +40,16 @@ def webhooks_add(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register an endpoint of a client or of a duty group, and print its secret, which is shown this once."""
+    """Register an endpoint of a client or of a duty group, and print its secret, which is shown this once.
+
+    Says on standard error if its owner has an enabled one of the same address already.
+    """
     from arbiter.workflow.endpoints import register_endpoint
 
     added = in_house(lambda house: register_endpoint(house, url, client=client, duty_group=group))
+    if added.beside:
+        there = ", ".join(added.beside)
+        err.print(f"warning: {there} has the same owner and address, and stays enabled", markup=False)
     if as_json:
         show_json({"id": added.id, "secret": added.secret})
         return

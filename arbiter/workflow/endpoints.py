@@ -22,10 +22,11 @@ LISTED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A new endpoint and its secret in words, shown this once."""
+    """A new endpoint and its secret in words, shown this once; `beside` are its owner's enabled ones of the same address."""
 
     id: str
     secret: str
+    beside: tuple[str, ...] = ()
 
 
 async def register_endpoint(
@@ -55,8 +56,13 @@ async def register_endpoint(
     kek_id, sealed = house.vault.seal_secret(endpoint, secret)
     row = EndpointRow(endpoint, client, duty_group, url, kek_id, sealed, house.clock.now(), None)
     async with house.store.begin() as transaction:
+        beside = tuple(
+            there.id
+            for there in await list_rows(transaction, enabled=True)
+            if (there.url, there.client, there.duty_group) == (url, client, duty_group)
+        )
         await add_endpoint(transaction, row)
-    return Registered(endpoint, secret_text(secret))
+    return Registered(endpoint, secret_text(secret), beside)
 
 
 def duty_groups(house: House) -> frozenset[str]:
