@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
 
 from arbiter.channels.mail import read_credentials
+from arbiter.duty.roster import Duty
 from arbiter.errors import ConfigurationError
 from arbiter.model import RiskClass
 from arbiter.question import Protocol
@@ -27,7 +29,7 @@ def waits_of(house: House, protocol: Protocol, risk_class: RiskClass) -> tuple[t
 
 
 def check_calling(house: House) -> None:
-    """Refuse to start where an escalation would call nobody; warn where the work list alone calls.
+    """Refuse to start where an escalation would call nobody.
 
     Raises:
         ConfigurationError: when a protocol's duty group has no ladder, or somebody is called by mail and no server is
@@ -37,23 +39,41 @@ def check_calling(house: House) -> None:
     if settings.mail_credentials is not None:
         read_credentials(settings.mail_credentials)
     if house.duty is None:
-        if settings.mode is Mode.PRODUCTION:
-            log.warning("ARBITER_DUTY is not set: escalations stand on the work list and call nobody")
         return
-    unknown = sorted(
-        f"{shelved.protocol.duty_group} (protocol {name})"
-        for name, shelved in house.shelf.current.items()
-        if not house.duty.knows(shelved.protocol.duty_group)
-    )
+    unknown = without_ladder(house.duty, (shelved.protocol for shelved in house.shelf.current.values()))
     if unknown:
         raise ConfigurationError(f"ARBITER_DUTY has no ladder for duty group {', '.join(unknown)}")
-    by_mail = sorted(
-        group.id
-        for group in house.duty.groups.values()
-        if any(contact.channel == "mail" for contact in group.contacts)
-    )
+    by_mail = called_by_mail(house.duty)
     if by_mail and settings.mail_server is None:
         raise ConfigurationError(f"ARBITER_MAIL_SERVER is not set, and mail is to call {', '.join(by_mail)}")
+
+
+def warn_of_calling(house: House) -> None:
+    """Warn where the work list alone calls: said by the processes that escalate, not by every command."""
+    if house.duty is None and house.settings.mode is Mode.PRODUCTION:
+        log.warning("ARBITER_DUTY is not set: escalations stand on the work list and call nobody")
+
+
+def without_ladder(duty: Duty, protocols: Iterable[Protocol]) -> tuple[str, ...]:
+    """Return the duty groups, each with its protocol, whose escalations would call nobody."""
+    return tuple(
+        sorted(
+            f"{protocol.duty_group} (protocol {protocol.id})"
+            for protocol in protocols
+            if not duty.knows(protocol.duty_group)
+        )
+    )
+
+
+def called_by_mail(duty: Duty) -> tuple[str, ...]:
+    """Return the groups with somebody whom mail is to call."""
+    return tuple(
+        sorted(
+            group.id
+            for group in duty.groups.values()
+            if any(contact.channel == "mail" for contact in group.contacts)
+        )
+    )
 
 
 def describe_calling(house: House, endpoints: tuple[EndpointRow, ...]) -> str:

@@ -1,0 +1,78 @@
+"""What `arbiter doctor` says about the duty file: whether it can be read, and whether every escalation calls somebody by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from arbiter.cli.findings import Finding, attempted
+from arbiter.duty.loader import read_duty
+from arbiter.duty.roster import Duty
+from arbiter.errors import InvalidDutyError
+from arbiter.protocols.loader import read_shipped, shipped
+from arbiter.question import Protocol
+from arbiter.settings import Mode, Settings
+from arbiter.workflow.calling import called_by_mail, without_ladder
+from arbiter.workflow.protocol_checking import own_bundles
+
+_SHOWN = 3
+_READABLE = "correct the file, or let the service's user read it: Arbiter does not start without"
+
+
+def duty(settings: Settings) -> Iterator[Finding]:
+    """Read the duty file as a start would, and look for escalations that would call nobody by it."""
+    if settings.duty is None:
+        alone = "ARBITER_DUTY is not set: escalations stand on the work list and call nobody"
+        advice = (
+            "write a file of groups, rotas and ladders (README.md, Who is told) and set ARBITER_DUTY to it"
+        )
+        production = settings.mode is Mode.PRODUCTION
+        yield Finding("duty file", "warn", alone, advice) if production else Finding("duty file", "ok", alone)
+        return
+    path = settings.duty
+    yield from attempted("duty file", _READABLE, lambda: _file(path, settings))
+
+
+def _file(path: Path, settings: Settings) -> Iterator[Finding]:
+    try:
+        read = read_duty(path)
+    except InvalidDutyError as error:
+        told = [f"{problem.pointer}: {problem.detail}" for problem in error.problems]
+        more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+        yield Finding("duty file", "fail", "; ".join([*told[:_SHOWN], *more]), _READABLE)
+        return
+    yield Finding("duty file", "ok", f"{len(read.groups)} groups can be called")
+    yield from attempted(
+        "duty ladders", "correct what ARBITER_PROTOCOLS names first", lambda: _ladders(read, settings)
+    )
+    yield _mail(read, settings)
+
+
+def _ladders(read: Duty, settings: Settings) -> Iterator[Finding]:
+    protocols = _in_force(settings)
+    unknown = without_ladder(read, protocols)
+    if unknown:
+        advice = "name each under `duty_groups` of a ladder in ARBITER_DUTY: Arbiter does not start without"
+        yield Finding("duty ladders", "fail", f"no ladder for duty group {', '.join(unknown)}", advice)
+    else:
+        found = f"the duty groups of {len(protocols)} protocols have ladders"
+        yield Finding("duty ladders", "ok", found)
+
+
+def _in_force(settings: Settings) -> tuple[Protocol, ...]:
+    own = () if settings.protocols is None else own_bundles(settings.protocols)
+    bundles = chain((read_shipped(name) for name in shipped()), own)
+    return tuple({bundle.protocol.id: bundle.protocol for bundle in bundles}.values())
+
+
+def _mail(read: Duty, settings: Settings) -> Finding:
+    groups = ", ".join(called_by_mail(read))
+    if not groups:
+        return Finding("duty mail", "ok", "nobody is called by mail")
+    if settings.mail_server is None:
+        advice = "set ARBITER_MAIL_SERVER and ARBITER_MAIL_FROM, or call them by webhook: Arbiter does not start without"
+        return Finding(
+            "duty mail", "fail", f"mail is to call {groups}, and ARBITER_MAIL_SERVER is not set", advice
+        )
+    return Finding("duty mail", "ok", f"ARBITER_MAIL_SERVER is set, and mail is to call {groups}")
