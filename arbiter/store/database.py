@@ -17,15 +17,16 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, PoolProxiedConnection
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from arbiter.errors import ConfigurationError, UnavailableError
 from arbiter.settings import Settings
 from arbiter.store import migrate
 from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.liveness import hung_up
 from arbiter.store.tables import INSERT_ONLY
 from arbiter.store.transaction import DirectConnection
 from arbiter.telemetry import Safe
@@ -92,6 +93,7 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "handle_error", _tell_unavailable)
+    event.listen(engine.sync_engine, "checkout", _refuse_hung_up)
     return engine
 
 
@@ -101,6 +103,13 @@ class _Pool(AsyncAdaptedQueuePool):
             return super().connect()
         except NoneFreeError as error:
             raise UnavailableError("no database connection came free in time") from error
+
+
+def _refuse_hung_up(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Have a connection replaced on which the server hung up while it idled, and all that are as old."""
+    held = record.driver_connection
+    if isinstance(held, psycopg.AsyncConnection) and hung_up(held):
+        raise InvalidatePoolError
 
 
 def _tell_unavailable(context: ExceptionContext) -> None:

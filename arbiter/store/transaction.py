@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from arbiter.errors import UnavailableError
+from arbiter.store.liveness import hung_up
 
 Transaction: TypeAlias = AsyncConnection
 DirectConnection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -28,6 +29,9 @@ DATABASE_ERRORS = (DBAPIError, psycopg.Error)
 """What the database raises on either road; its absence is an UnavailableError."""
 
 UNIQUENESS_ERRORS = (IntegrityError, psycopg.errors.UniqueViolation)
+
+FRESH_SECONDS = 1.0
+"""How long a fresh connection is waited for in place of one on which the server hung up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +99,39 @@ class Store:
     async def _direct(self) -> AsyncIterator[DirectConnection]:
         used: DirectConnection | None = None
         try:
-            async with self._pool.connection() as used:
+            async with self._connected() as used:
                 yield used
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if used is not None and used.closed:
                 self._look_over()
             raise UnavailableError("the database does not answer") from error
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[DirectConnection]:
+        """Yield a connection on which the server has not hung up while it idled, as far as can be seen."""
+        patience = self._pool.timeout
+        for _ in range(self._pool.max_size):
+            async with self._pool.connection(patience) as idle:
+                if not hung_up(idle):
+                    yield idle
+                    return
+                # Closed, it goes back to be replaced.
+                await idle.close()
+            # Where the server is back the next is there at once; where it is not, whoever asks is soon told so.
+            patience = FRESH_SECONDS
+        async with self._pool.connection(patience) as fresh:
+            yield fresh
+
     def _look_over(self) -> None:
-        """Replace what idles on either road and is broken: where one was cut off, the others would each fail somebody."""
+        """Replace what idles in the pool and is broken: where one was cut off, the others would each fail somebody.
+
+        Transactions have the engine's pool, which does so by itself and looks as `_connected` does.
+        """
         if self._looking_over is None or self._looking_over.done():
             self._looking_over = asyncio.create_task(self._replace_broken())
 
     async def _replace_broken(self) -> None:
         with suppress(psycopg.Error):
-            await self.engine.dispose()
             await self._pool.check()
 
 
