@@ -76,7 +76,9 @@ async def submit_case(request: Request, principal: Submitter) -> Response:
     """
     house = house_of(request)
     key = idempotency_key(request)
-    case, body = await read_request(request, CaseIn, lambda body: intake.glance(house, body))
+    case, body = await read_request(
+        request, CaseIn, lambda body: intake.glance(house, routine=intake.looks_routine(body))
+    )
     submitted = await intake.submit(house, principal, submission(case), key, body)
     headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}
     if submitted.duplicate:

@@ -40,8 +40,8 @@ async def save(house: House, docket: Docket, now: datetime) -> Docket:
 
 
 async def go_in_order(house: House, docket: Docket) -> None:
-    """Let graver cases go first; a graver case says that it goes."""
-    if docket.standing.risk_class is RiskClass.ROUTINE:
+    """Let graver cases go first; a graver case says that it goes. Practice never goes before anybody."""
+    if docket.standing.training or docket.standing.risk_class is RiskClass.ROUTINE:
         await house.admission.way.give()
     else:
         house.admission.way.take()

@@ -153,6 +153,7 @@ async def free(way: RightOfWay) -> bool:
     [
         (b'{"risk_class": "routine"}', False),
         (b'{"risk_class" :\n"routine"}', False),
+        (b'{"risk_class": "emergency", "training": true}', False),
         (b'{"risk_class": "urgent"}', True),
         (b'{"risk_class": "emergency"}', True),
         (b"not even JSON", True),
@@ -163,18 +164,19 @@ async def test_a_graver_case_goes_first_from_the_door_on(
 ) -> None:
     monkeypatch.setattr(rule, "RECENT_SECONDS", 60.0)
     async with a_house(tmp_path / "data", database) as house:
-        await intake.glance(house, body)
+        await intake.glance(house, routine=intake.looks_routine(body))
         assert await free(house.admission.way) is not goes_first
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("risk_class", list(RiskClass))
-async def test_a_graver_case_goes_first_until_it_is_released(
-    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, risk_class: RiskClass
+async def test_a_graver_case_goes_first_until_it_is_released_and_practice_never(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, risk_class: RiskClass, training: bool
 ) -> None:
     monkeypatch.setattr(rule, "RECENT_SECONDS", 60.0)
     async with a_house(tmp_path / "data", database) as house:
         principal, _ = await a_client(house)
-        made = replace(submission(house.clock.now()), risk_class=risk_class)
+        made = replace(submission(house.clock.now()), risk_class=risk_class, training=training)
         await intake.submit(house, principal, made, "key", b"body")
         await settle(house)
-        assert await free(house.admission.way) is (risk_class is RiskClass.ROUTINE)
+        assert await free(house.admission.way) is (training or risk_class is RiskClass.ROUTINE)

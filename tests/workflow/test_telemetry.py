@@ -164,14 +164,14 @@ async def test_whoever_there_is_no_room_for_is_counted_once_wherever_the_door_tu
                 for _ in range(gate.WAITING_LIMIT)
             ]
             await asyncio.sleep(0)
-            await glance(house, b'{"risk_class":"urgent"}')
+            await glance(house, routine=False)
             transport = httpx.ASGITransport(app=create_app(house))
             async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as http:
                 headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "full"}
                 reply = await http.post("/v1/cases", json={"risk_class": "routine"}, headers=headers)
             assert reply.status_code == 429
             await asyncio.gather(*waiting, return_exceptions=True)
-            await glance(house, b'{"risk_class":"routine"}')
+            await glance(house, routine=True)
             house.admission.admit(RiskClass.EMERGENCY, timedelta(seconds=30))
             with pytest.raises(OverloadedError):
                 await submit(house, client, submission(house.clock.now()), "no room", b"2")

@@ -7,7 +7,7 @@ answers with Parameters, or with an OperationOutcome where `Prefer: return=Opera
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -23,7 +23,7 @@ from arbiter.api.strict_json import Json, check_media_type, parse, read_body
 from arbiter.api.texts import RiskText
 from arbiter.errors import Problem
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import fhir_intake
+from arbiter.workflow import fhir_intake, intake
 from arbiter.workflow.fhir_intake import BundleSubmission
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -63,7 +63,8 @@ async def submit_bundle(
     """
     check_query(request, SUBMIT_CASE.parameters)
     house, key = house_of(request), idempotency_key(request)
-    document, body = await _read(request)
+    routine = risk_class == RiskClass.ROUTINE.value or training == "true"
+    document, body = await _read(request, lambda: intake.glance(house, routine=routine))
     wanted = BundleSubmission(
         protocol=protocol,
         site=site,
@@ -99,7 +100,7 @@ async def amend_by_bundle(request: Request, principal: Amender, case: _CaseText)
     return _reply(request, view, HTTPStatus.OK, headers, left_out)
 
 
-async def _read(request: Request) -> tuple[Json, bytes]:
+async def _read(request: Request, glance: Callable[[], Awaitable[None]] | None = None) -> tuple[Json, bytes]:
     headers = request.headers
     check_media_type(
         headers.getlist("content-type"),
@@ -113,6 +114,8 @@ async def _read(request: Request) -> tuple[Json, bytes]:
         unsent="expect" in headers,
         limit_bytes=BODY_LIMIT_BYTES,
     )
+    if glance is not None:
+        await glance()
     return await asyncio.to_thread(parse, body, DEPTH_LIMIT), body
 
 
