@@ -25,6 +25,7 @@ from arbiter.lifecycle.entries import EntryType
 from arbiter.store.endpoints import disable_endpoint
 from arbiter.store.outbox import Claimed, claim_deliveries, mark_delivered, mark_failed
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.telemetry import Safe
 from arbiter.telemetry.catalogue import CHANNEL, DEAD_LETTERS, DELIVERY_ATTEMPTS, DELIVERY_OUTCOME
 from arbiter.telemetry.meters import count
 from arbiter.workflow.addressing import Recipient, address_messages
@@ -169,7 +170,7 @@ class Dispatcher:
             case Gone():
                 async with self.house.store.begin() as transaction:
                     await disable_endpoint(transaction, delivery.recipient, now)
-                log.error("endpoint %s is gone (HTTP 410) and is disabled", delivery.recipient)
+                log.error("endpoint %s is gone (HTTP 410) and is disabled", Safe(delivery.recipient))
                 await self._give_up(delivery, attempt.fault, now)
             case _:
                 assert_never(attempt)
@@ -213,7 +214,7 @@ class Dispatcher:
         next_at = now + max(pause, timedelta(seconds=attempt.not_within_seconds))
         log.warning(
             "delivery %d of case %s by %s failed, attempt %d: %s",
-            delivery.id, delivery.message.case, delivery.channel, delivery.attempts, attempt.fault,
+            delivery.id, delivery.message.case, Safe(delivery.channel), delivery.attempts, Safe(attempt.fault),
         )  # fmt: skip
         await mark_failed(self.house.store, delivery, attempt.fault, now, next_at)
 
@@ -222,5 +223,5 @@ class Dispatcher:
             count(DEAD_LETTERS, {CHANNEL: delivery.channel})
             log.error(
                 "delivery %d of case %s by %s is a dead letter after %d attempts: %s",
-                delivery.id, delivery.message.case, delivery.channel, delivery.attempts, fault,
+                delivery.id, delivery.message.case, Safe(delivery.channel), delivery.attempts, Safe(fault),
             )  # fmt: skip

@@ -12,6 +12,7 @@ from arbiter.channels import webhook
 from arbiter.errors import NotFoundError
 from arbiter.identity.clients import disable_client
 from arbiter.store.database import Database, conninfo
+from arbiter.telemetry.logs import Safe
 from arbiter.workflow import closing, dispatching, reading
 from arbiter.workflow.dispatching import AGE
 from arbiter.workflow.endpoints import dead_letters, disable, list_endpoints, redrive, register_endpoint
@@ -87,7 +88,16 @@ async def test_a_message_that_is_never_taken_becomes_a_dead_letter_and_the_next_
         assert 20 < letter.attempts <= dispatching.ATTEMPTS
         given_up_after = letter.dead_at - (await reading.view_case(post.house, client, case)).changed_at
         assert AGE <= given_up_after < AGE + timedelta(hours=3)
-        assert any("is a dead letter" in record.getMessage() for record in caplog.records)
+        told = [
+            (record.getMessage(), record.args)
+            for record in caplog.records
+            if record.name == dispatching.__name__
+        ]
+        assert any("failed, attempt 1: HTTP 500" in message for message, _ in told)
+        assert any("is a dead letter" in message for message, _ in told)
+        for message, arguments in told:
+            # A word that the code does not vouch for reaches no line.
+            assert {arg for arg in arguments or () if isinstance(arg, Safe)} == {"webhook", "HTTP 500"}, message
         detail = {name: words for name, _, words in (await ready(post.house)).checks}["messages"]
         assert detail.endswith("1 given up")
         receiver.answer = status(200)
