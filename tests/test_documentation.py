@@ -421,7 +421,7 @@ async def test_the_readmes_walk_with_a_case_works_as_written(database: Database,
         out, err = await shell.communicate()
     told = " ".join(out.decode().split())
     assert shell.returncode == 0, err.decode()
-    assert json.loads((tmp_path / "case.json").read_text())["phase"] == "released"
+    assert json.loads((tmp_path / "answer.json").read_text())["phase"] == "released"
     for answer in (
         '"plain":"The question: Does this inpatient need urgent review? Three of three voting members',
         "as committed to",
