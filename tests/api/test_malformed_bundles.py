@@ -192,6 +192,13 @@ BUNDLES = [
     Malformed("an identifier without a system", on_patient(identifier=[{"use": "official", "value": MARK}]), f"{PATIENT}.identifier", "no-identifier", "required"),
     Malformed("a numbering the patient has no number in", nothing, f"{PATIENT}.identifier", "no-identifier", "required", parameters=with_parameters(subject_system="urn:other")),
     Malformed("two numbers in one numbering", on_patient(identifier=[{"system": "urn:a", "value": MARK}, {"system": "urn:a", "value": "2"}]), f"{PATIENT}.identifier", "identifiers", "business-rule", parameters=with_parameters(subject_system="urn:a")),
+    *(
+        Malformed(f"two {use} numbers {where}", on_patient(identifier=[{"use": use, "system": "urn:a", "value": MARK}, {"use": use, "system": system, "value": f"{MARK}-2"}]), f"{PATIENT}.identifier", "identifiers", "business-rule")
+        for use in ("official", "usual")
+        for where, system in (("in one system", "urn:a"), ("in two systems", "urn:b"))
+    ),
+    Malformed("a number whose period is over", on_patient(identifier=[{"use": "official", "system": "urn:a", "value": MARK, "period": {"end": "2001-02"}}]), f"{PATIENT}.identifier", "no-identifier", "required"),
+    Malformed("a period that ends in words", on_patient(identifier=[{"use": "official", "system": "urn:a", "value": MARK, "period": {"end": MARK}}]), f"{PATIENT}.identifier[0].period.end", "instant", "value"),
     Malformed("an identifier over two lines", on_patient(identifier=[{"use": "usual", "system": "urn:a", "value": f"{MARK}\n2"}]), f"{PATIENT}.identifier[0].value", "text", "value"),
     Malformed("a dead patient", on_patient(deceasedBoolean=True), f"{PATIENT}.deceasedBoolean", "deceased", "business-rule"),
     Malformed("a patient who died then", on_patient(deceasedDateTime="2026-02-28"), f"{PATIENT}.deceasedDateTime", "deceased", "business-rule"),

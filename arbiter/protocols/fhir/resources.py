@@ -56,12 +56,20 @@ class CodeableConcept(_Element):
         return tuple((one.system, one.code) for one in self.coding if one.system and one.code)
 
 
+class Period(_Element):
+    """A time from and to."""
+
+    start: str | None = None
+    end: str | None = None
+
+
 class Identifier(_Element):
     """A number in somebody's numbering."""
 
     use: str | None = None
     system: str | None = None
     value: str | None = None
+    period: Period | None = None
 
 
 class Reference(_Element):
@@ -78,13 +86,6 @@ class Quantity(_Element):
     comparator: str | None = None
     system: str | None = None
     code: str | None = None
-
-
-class Period(_Element):
-    """A time from and to."""
-
-    start: str | None = None
-    end: str | None = None
 
 
 class Meta(_Element):

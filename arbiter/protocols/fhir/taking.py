@@ -86,9 +86,9 @@ def take_bundle(
     """
     content = open_bundle(document)
     if about is None:
-        subject = subject_of(content.patient, systems or mapping.subject_systems)
+        subject = subject_of(content.patient, systems or mapping.subject_systems, taken_at)
     else:
-        require_subject(content.patient, *about)
+        require_subject(content.patient, about, taken_at)
         subject = about
     notes = Notes()
     reader = _Reader(content, notes, taken_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final
@@ -11,18 +12,28 @@ _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?P<fraction>\.[0-9]{1,9})?(?P<offset>Z|[+-][0-9]{2}:[0-9]{2})"
 )
 _EASTERNMOST: Final = timezone(timedelta(hours=14))
+_WESTERNMOST: Final = timezone(timedelta(hours=-12))
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def instant_of(text: str) -> datetime | None:
     """Return an instant given to the second with its offset, in UTC; None for anything less."""
+    exact = _exact(text)
+    try:
+        return None if exact is None else exact.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _exact(text: str) -> datetime | None:
     match = _INSTANT.fullmatch(text)
     if match is None:
         return None
     fraction = match["fraction"] or ""
     whole = text[: match.start("fraction")] if fraction else text[: match.start("offset")]
     try:
-        return datetime.fromisoformat(f"{whole}{fraction[:7]}{match['offset']}").astimezone(UTC)
-    except (ValueError, OverflowError):
+        return datetime.fromisoformat(f"{whole}{fraction[:7]}{match['offset']}")
+    except ValueError:
         return None
 
 
@@ -42,6 +53,29 @@ def earliest_of(text: str) -> datetime | None:
         return datetime(year, month, day, tzinfo=_EASTERNMOST).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def latest_of(text: str) -> datetime | None:
+    """Return the latest instant that a dateTime may mean anywhere on Earth, in UTC; None when it is none.
+
+    For ends, which FHIR includes: what ends on a day is over once that day is over everywhere.
+    """
+    end = _exact(text)
+    if end is None:
+        match = _PARTIAL.fullmatch(text)
+        if match is None:
+            return None
+        try:
+            year, month = int(match[1]), int(match[2] or 12)
+            day = int(match[3] or calendar.monthrange(year, month)[1])
+            end = datetime(year, month, day, 23, 59, 59, 999_999, tzinfo=_WESTERNMOST)
+        except ValueError:
+            return None
+    try:
+        return end.astimezone(UTC)
+    except OverflowError:
+        # The last days of the year 9999 are how records write "never"; nobody means the first days of the year 1.
+        return _LAST if end.year > 1 else None
 
 
 def day_of(text: str) -> date | None:
