@@ -272,6 +272,15 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Patient:
+    """Whom a case is about: a number, the numbering system in which it is one patient's, and the encounter if named."""
+
+    number: str
+    system: str
+    encounter: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CasePage:
     """What any page about a case shows of it, before and after the panel is shown."""
 
@@ -282,7 +291,7 @@ class CasePage:
     site: str
     due: Due
     hold: Hold | None
-    patient: tuple[tuple[str, str], ...]
+    patient: Patient
     facts: tuple[FactRow, ...]
     missing: tuple[str, ...]
     options: tuple[Option, ...]
@@ -302,9 +311,6 @@ class CasePage:
 def case_page(blind: BlindCase, here: Here) -> CasePage:
     """Return a case for its reviewer."""
     view = blind.view
-    patient = [(_system_words(blind.subject_system), blind.subject_value)]
-    if blind.encounter is not None:
-        patient.append(("Encounter", blind.encounter))
     return CasePage(
         case=view.id,
         title=blind.title,
@@ -313,7 +319,7 @@ def case_page(blind: BlindCase, here: Here) -> CasePage:
         site=here.site(view.site),
         due=due(view.due_at, overdue=view.overdue, here=here),
         hold=None if blind.claim_until is None else hold(blind.claim_until, here),
-        patient=tuple(patient),
+        patient=Patient(blind.subject_value, _system_words(blind.subject_system), blind.encounter),
         facts=tuple(_fact_row(fact, here) for fact in blind.facts),
         missing=tuple(blind.missing),
         options=tuple(blind.options),
@@ -344,8 +350,10 @@ def _fact_row(fact: BlindFact, here: Here) -> FactRow:
 
 
 def _system_words(system: str) -> str:
-    """Return a label for an identifier's system; only the well-known NHS number has one of its own."""
-    return "NHS number" if system == "https://fhir.nhs.uk/Id/nhs-number" else "Patient"
+    """Return what to call an identifier's system: only the well-known NHS number has words, any other is its own name."""
+    if system == "https://fhir.nhs.uk/Id/nhs-number":
+        return "NHS number"
+    return system or "No numbering system named"
 
 
 # --- a signed case -----------------------------------------------------------------------------------------------

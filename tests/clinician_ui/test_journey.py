@@ -189,6 +189,7 @@ async def the_blind_part(visited: Visit) -> None:
     await expect(page.get_by_label("Continue monitoring as planned")).to_be_checked()
     await visited.press("Lock my opinion")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Your opinion is locked")
+    await expect(page.get_by_text(SUBJECT)).to_be_visible()
     await visited.look("locked opinion")
 
 
@@ -198,6 +199,9 @@ async def the_decision(visited: Visit, case: CaseId) -> None:
     await visited.press("Show the panel")
     await expect(page.get_by_text("Why this case came to you")).to_be_visible()
     await expect(page.locator(".arbiter-member").first).to_contain_text("CART")
+    for place in ("Patient", "You sign for patient"):
+        group = page.locator(".arbiter-patient").filter(has=page.get_by_text(place, exact=True))
+        await expect(group.get_by_text(SUBJECT)).to_be_visible()
     await visited.look("panel")
     await page.get_by_text("The certificate in plain words").click()
     await page.get_by_text("The facts of this case").click()

@@ -16,6 +16,7 @@ from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters import (
     CLAIM_ENDS_SOON,
     Here,
+    Patient,
     case_page,
     due,
     due_words,
@@ -258,11 +259,16 @@ def test_a_status_that_nobody_knows_is_an_error_not_a_final_fact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "label"),
-    [("https://fhir.nhs.uk/Id/nhs-number", "NHS number"), ("urn:example", "Patient"), ("", "Patient")],
+    ("system", "words"),
+    [
+        ("https://fhir.nhs.uk/Id/nhs-number", "NHS number"),
+        ("https://fhir.nhs.uk/Id/nhs-number/", "https://fhir.nhs.uk/Id/nhs-number/"),
+        ("urn:example", "urn:example"),
+        ("", "No numbering system named"),
+    ],
 )
-def test_an_identifier_is_labelled_by_its_system(system: str, label: str) -> None:
-    assert case_page(blind(system=system), HERE).patient == ((label, "MRN 1"),)
+def test_a_patients_number_never_stands_without_its_numbering_system(system: str, words: str) -> None:
+    assert case_page(blind(system=system), HERE).patient == Patient("MRN 1", words, None)
 
 
 def test_unknown_options_and_facts_keep_their_ids() -> None:
