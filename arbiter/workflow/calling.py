@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from arbiter.channels.mail import read_credentials
 from arbiter.duty.roster import Duty
-from arbiter.errors import ConfigurationError
+from arbiter.errors import ConfigurationError, counted
 from arbiter.model import RiskClass
 from arbiter.question import Protocol
 from arbiter.settings import Mode
@@ -86,5 +86,6 @@ def describe_calling(house: House, endpoints: tuple[EndpointRow, ...]) -> str:
         for group in house.duty.groups.values()
         for contact in group.contacts
     )
-    told = f"{len(house.duty.groups)} groups can be called"
-    return f"{told}; {unreachable} of their contacts name no enabled endpoint" if unreachable else told
+    told = f"{counted(len(house.duty.groups), 'group')} can be called"
+    names = "names" if unreachable == 1 else "name"
+    return f"{told}; {unreachable} of their contacts {names} no enabled endpoint" if unreachable else told

@@ -41,6 +41,15 @@ def test_a_whole_file_passes(file: Path) -> None:
     assert states(looked(file, **MAIL)) == {"file": "ok", "ladders": "ok", "mail": "ok"}
 
 
+def test_one_group_is_one_group(file: Path) -> None:
+    one = WHOLE.decode().replace("      - group: registrar\n", "      - group: outreach\n")
+    before, _, after = one.partition("  - id: registrar\n")
+    file.write_text(before + after[after.index("ladders:") :])
+    assert looked(file, **MAIL)["duty file"].found == "1 group can be called"
+    file.write_bytes(WHOLE)
+    assert looked(file, **MAIL)["duty file"].found == "2 groups can be called"
+
+
 @pytest.mark.parametrize(("mode", "state"), [(Mode.PRODUCTION, "warn"), (Mode.DEMONSTRATION, "ok")])
 def test_no_file_is_told_and_is_worth_a_warning_in_production(mode: Mode, state: str) -> None:
     assert states(looked(None, mode=mode)) == {"file": state}

@@ -288,7 +288,7 @@ async def test_when_nobody_on_duty_can_be_reached_the_rest_of_the_group_is_calle
         assert detail["duty"] == "2 groups can be called"
         await disable(ward.house, pager.address)
         detail = {name: words for name, _, words in (await ready(ward.house)).checks}
-        assert detail["duty"].endswith("1 of their contacts name no enabled endpoint")
+        assert detail["duty"].endswith("1 of their contacts names no enabled endpoint")
         # The pager alone is on duty, and it is disabled.
         pager_alone = replace(group, rota=_only(group.rota, pager))
         house = replace(ward.house, duty=replace(duty, groups={**duty.groups, "outreach": pager_alone}))
