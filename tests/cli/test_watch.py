@@ -152,7 +152,7 @@ def test_once_shows_a_case_that_has_not_ended_as_it_stands_and_ends(
     case = submit(service, "watched-4", changes={"temperature": None})
     done = run_process(service.data, calling, "watch", case, "--once")
     assert done.returncode == Status.DONE, done.stderr
-    assert "awaiting_facts: waits for facts" in done.stdout
+    assert "awaiting-facts: waits for facts" in done.stdout
     assert "the case was taken" not in done.stdout, "its steps are what is followed"
     told = run_process(service.data, calling, "watch", case, "--once", "--json")
     (line,) = told.stdout.splitlines()
