@@ -325,8 +325,10 @@ async def test_a_start_that_could_not_mail_whom_it_is_to_mail_is_refused(
     file.write_text(duty_file())
     settings = Settings(data=tmp_path / "data", workers=False, duty=file)
     with pytest.raises(ConfigurationError, match="ARBITER_MAIL_SERVER is not set"):
-        async with a_house(tmp_path / "data", database, running=False, settings=settings):
+        async with a_house(tmp_path / "data", database, settings=settings):
             pass
+    async with a_house(tmp_path / "data", database, running=False, settings=settings) as house:
+        assert await register_endpoint(house, "https://pager.hospital.example", duty_group="outreach")
 
 
 async def test_without_a_duty_file_production_warns_and_readiness_tells_it_and_does_not_fail(
