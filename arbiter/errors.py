@@ -8,6 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+def counted(number: int, thing: str) -> str:
+    """Return so many of a thing in words: "1 problem", "2 problems"."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 class ArbiterError(Exception):
     """The root: everything Arbiter raises on purpose."""
 

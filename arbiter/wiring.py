@@ -33,7 +33,7 @@ from arbiter.store.vault import Vault
 from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
-from arbiter.workflow.calling import check_calling, warn_of_calling
+from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
@@ -133,7 +133,12 @@ async def open_house_on(
 
 @asynccontextmanager
 async def run_house(house: House) -> AsyncIterator[None]:
-    """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand."""
+    """Seal, sweep and take up left-over cases for as long as the block runs; then finish what is in hand.
+
+    Raises:
+        ConfigurationError: before anything is done, when an escalation could not call whom it is to call.
+    """
+    check_mailing(house)
     warn_of_calling(house)
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from arbiter.cli.case_words import local_time, standing
-from arbiter.cli.door import check, exchange, json_of
+from arbiter.cli.door import check, exchange, json_of, reason_of
 from arbiter.cli.output import out
 from arbiter.lifecycle.states import Phase
 
@@ -40,25 +40,30 @@ def show_case(client: httpx.Client, case: dict[str, Any]) -> None:
 def _explained(client: httpx.Client, case: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the decision, or the certificate's account of why there is none yet."""
     released = case["phase"] == Phase.RELEASED
-    document = _document(client, case["id"], "decision" if released else "certificate")
-    if document is None:
-        return [("because", "its certificate is not sealed yet")]
+    name = "decision" if released else "certificate"
+    # What comes of training never leaves: there is nothing to wait for.
+    tries = 1 if case.get("training") is True else _SEALING_TRIES
+    document = _document(client, f"/v1/cases/{case['id']}/{name}", tries)
+    if isinstance(document, str):
+        return [("because", document)]
     lines = []
     if released and isinstance(document.get("title"), str):
         lines.append(("decision", document["title"]))
     return [*lines, ("because", str(document.get("plain", "")))]
 
 
-def _document(client: httpx.Client, case: str, name: str) -> dict[str, Any] | None:
-    """Return a document of the case, waiting the second that sealing it takes; None when it is still not there."""
-    for _ in range(_SEALING_TRIES):
-        reply = exchange(client, "GET", f"/v1/cases/{case}/{name}")
+def _document(client: httpx.Client, path: str, tries: int) -> dict[str, Any] | str:
+    """Return a document of the case, waiting the second that sealing it takes; or else why the door does not show it."""
+    while True:
+        reply = exchange(client, "GET", path)
         if reply.status_code != HTTPStatus.CONFLICT:
             check(reply)
             found = json_of(reply)
-            return found if isinstance(found, dict) else None
+            return found if isinstance(found, dict) else "expected a document, something else came"
+        tries -= 1
+        if tries == 0:
+            return reason_of(reply)
         time.sleep(_SEALING_PAUSE_SECONDS)
-    return None
 
 
 def _grid(lines: list[tuple[str, str]]) -> None:

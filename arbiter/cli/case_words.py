@@ -60,6 +60,8 @@ def standing(case: Mapping[str, Any]) -> str:
     words = STANDING[Phase(phase)] if phase in list(Phase) else phase
     if phase == Phase.RELEASED and case.get("decided_by"):
         words = f"decided by the {'panel' if case['decided_by'] == 'panel' else 'reviewer'}"
+    if case.get("training") is True:
+        words = f"training, {words}"
     if case.get("overdue"):
         words += ", OVERDUE: follow the local procedure"
     if case.get("successor"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from arbiter.cli.findings import Finding, attempted
 from arbiter.duty.loader import read_duty
 from arbiter.duty.roster import Duty
-from arbiter.errors import InvalidDutyError
+from arbiter.errors import InvalidDutyError, counted
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.question import Protocol
 from arbiter.settings import Mode, Settings
@@ -42,7 +42,7 @@ def _file(path: Path, settings: Settings) -> Iterator[Finding]:
         more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
         yield Finding("duty file", "fail", "; ".join([*told[:_SHOWN], *more]), _READABLE)
         return
-    yield Finding("duty file", "ok", f"{len(read.groups)} groups can be called")
+    yield Finding("duty file", "ok", f"{counted(len(read.groups), 'group')} can be called")
     yield from attempted(
         "duty ladders", "correct what ARBITER_PROTOCOLS names first", lambda: _ladders(read, settings)
     )

@@ -145,6 +145,12 @@ def check(reply: httpx.Response) -> None:
     raise UnavailableError(f"{told} ({reply.status_code})")
 
 
+def reason_of(reply: httpx.Response) -> str:
+    """Return why the door refuses, in its own words."""
+    told, _ = _told(reply)
+    return told
+
+
 def unreachable(client: httpx.Client, error: httpx.HTTPError) -> UnavailableError:
     """Return the error to raise for a request that got no reply."""
     where = str(client.base_url).rstrip("/")

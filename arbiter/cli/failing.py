@@ -9,7 +9,7 @@ from enum import IntEnum
 from rich.table import Table
 
 from arbiter.cli.output import err
-from arbiter.errors import ArbiterError, Problem, RefusedError, UnavailableError
+from arbiter.errors import ArbiterError, Problem, RefusedError, UnavailableError, counted
 
 
 class Status(IntEnum):
@@ -93,6 +93,6 @@ def _table(problems: tuple[Problem, ...]) -> Table:
 
 
 def _tell_findings(findings: Sequence[str]) -> None:
-    _say(f"the log does not check out, {len(findings)} findings")
+    _say(f"the log does not check out, {counted(len(findings), 'finding')}")
     for finding in findings:
         err.print(f"  {finding}", markup=False)

@@ -5,6 +5,7 @@ Each step is told once and in order: the server numbers them, and a new connecti
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Generator, Iterator
@@ -70,6 +71,16 @@ def follow_case(server: Server, case: str, patience: float, *, as_json: bool) ->
                 _print_step(event)
         if not as_json:
             show_case(client, case_in(json_of(call(client, "GET", path))))
+
+
+def show_once(server: Server, case: str, *, as_json: bool) -> None:
+    """Print where a case stands now, or with `as_json` the server's own words for it; raises as `follow_case`, at once."""
+    with server.open() as client:
+        found = case_in(json_of(call(client, "GET", f"/v1/cases/{quote(case, safe='')}")))
+        if as_json:
+            typer.echo(json.dumps(found))
+        else:
+            show_case(client, found)
 
 
 def _events(client: httpx.Client, path: str, patience: float) -> Iterator[ServerSentEvent]:

@@ -19,7 +19,7 @@ from arbiter.cli.case_words import local_time, standing
 from arbiter.cli.door import Server, call, case_in, json_of
 from arbiter.cli.following import Trail
 from arbiter.cli.output import out
-from arbiter.errors import UnavailableError
+from arbiter.errors import UnavailableError, counted
 
 COLUMNS = ("id", "changed", "protocol", "risk class", "site", "phase", "standing")
 
@@ -99,7 +99,7 @@ def _cells(case: dict[str, Any]) -> list[str]:
 
 
 def _table(cases: list[dict[str, Any]]) -> RenderableType:
-    table = Table(*COLUMNS, title=f"{len(cases)} newest cases; Ctrl-C ends")
+    table = Table(*COLUMNS, title=f"{counted(len(cases), 'newest case')}; Ctrl-C ends")
     for case in cases:
         style = "bold red" if case.get("overdue") else "yellow" if case["phase"] == "escalated" else None
         table.add_row(*(Text(cell) for cell in _cells(case)), style=style)

@@ -13,7 +13,7 @@ from typing import Final
 
 from arbiter.duty.roster import DAY, WEEK, Contact, Duty, Group, Rota, Rung, Shift, gap_of
 from arbiter.duty.schema import ContactPart, Day, DutyFile, GroupPart, LadderPart, RotaPart, ShiftPart
-from arbiter.errors import ConfigurationError, InvalidDutyError
+from arbiter.errors import ConfigurationError, InvalidDutyError, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import Path as Place
 from arbiter.files.reading import read_yaml
@@ -49,7 +49,8 @@ def load_duty(name: str, source: bytes) -> Duty:
     duty = None if file is None else _duty(file, Finder(read.positions, read.problems))
     if read.problems or duty is None:
         raise InvalidDutyError(
-            f"the duty file has {len(read.problems)} problems", tuple(read.problems[:PROBLEMS_LIMIT])
+            f"the duty file has {counted(len(read.problems), 'problem')}",
+            tuple(read.problems[:PROBLEMS_LIMIT]),
         )
     return duty
 

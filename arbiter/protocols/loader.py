@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
+from arbiter.errors import InvalidProtocolError, NotFoundError, Problem, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import YamlFile, read_yaml
 from arbiter.protocols.bundle import EXAMPLES_FILE, FHIR_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
@@ -70,7 +70,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     examples = read_examples(files.get(EXAMPLES_FILE, b""), question, problems)
     if problems or protocol_part is None or policy_part is None:
         raise InvalidProtocolError(
-            f"the bundle has {len(problems)} problems", tuple(problems[:PROBLEMS_LIMIT])
+            f"the bundle has {counted(len(problems), 'problem')}", tuple(problems[:PROBLEMS_LIMIT])
         )
     protocol = freeze(protocol_part, policy_part, content_hash(files), _sha256(files[POLICY_FILE]))
     kept = {name: bytes(files[name]) for name in SIZE_LIMITS if name in files}

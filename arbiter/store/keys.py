@@ -31,7 +31,8 @@ _FOLDER = "keys"
 _ED25519 = b"\x01"
 _KEK_FILE = re.compile(r"kek-([1-9][0-9]{0,5})\.key")
 _LONGEST_FILE = 1024
-_ADVICE = "run `arbiter keys init`"
+_MAKE = "run `arbiter keys init`"
+_RESTORE = "restore it from the copy that was made at installation (SECURITY.md, Keys)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read_keys(folder: Path) -> Keyring:
         if _KEK_FILE.fullmatch(path.name)
     }
     if not keks:
-        raise ConfigurationError(f"{keys / 'kek-1.key'} is missing: {_ADVICE}")
+        raise ConfigurationError(f"{keys / 'kek-1.key'} is missing: {_advice(keys)}")
     index_key = _decode(keys / "index.key", _read(keys / "index.key"))
     current = max(keks, key=lambda kek_id: int(kek_id.removeprefix("kek-")))
     return Keyring(origin, seed, MappingProxyType(keks), current, index_key)
@@ -146,7 +147,7 @@ def _check_folder(folder: Path) -> None:
     try:
         status = folder.lstat()
     except FileNotFoundError:
-        raise ConfigurationError(f"{folder} is missing: {_ADVICE}") from None
+        raise ConfigurationError(f"{folder} is missing: {_MAKE}") from None
     if not stat.S_ISDIR(status.st_mode):
         raise ConfigurationError(f"{folder} is not a folder")
     _check_private(folder, status, allowed=0o700)
@@ -160,12 +161,19 @@ def _check_private(path: Path, status: os.stat_result, *, allowed: int) -> None:
         raise ConfigurationError(f"{path} has mode {mode:04o}, expected {allowed:04o} or less")
 
 
+def _advice(folder: Path) -> str:
+    """Return what to do about a key that its folder lacks: new keys are never made where there are any, or a folder for them."""
+    if any(folder.glob("*.key")):
+        return _RESTORE
+    return f"{_RESTORE}; or, in a new installation, remove the folder without keys and {_MAKE}"
+
+
 def _read(path: Path) -> str:
     # O_NOFOLLOW and fstat on the open file: what is checked is what is read. O_NONBLOCK: a pipe must not hang us.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise ConfigurationError(f"{path} is missing: {_ADVICE}") from None
+        raise ConfigurationError(f"{path} is missing: {_advice(path.parent)}") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     try:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from arbiter.channels.mail import read_credentials
 from arbiter.duty.roster import Duty
-from arbiter.errors import ConfigurationError
+from arbiter.errors import ConfigurationError, counted
 from arbiter.model import RiskClass
 from arbiter.question import Protocol
 from arbiter.settings import Mode
@@ -29,11 +29,10 @@ def waits_of(house: House, protocol: Protocol, risk_class: RiskClass) -> tuple[t
 
 
 def check_calling(house: House) -> None:
-    """Refuse to start where an escalation would call nobody.
+    """Refuse a duty file by which an escalation would call nobody, for every command.
 
     Raises:
-        ConfigurationError: when a protocol's duty group has no ladder, or somebody is called by mail and no server is
-        set, or the mail server's credentials cannot be read.
+        ConfigurationError: when a protocol's duty group has no ladder, or the mail server's credentials cannot be read.
     """
     settings = house.settings
     if settings.mail_credentials is not None:
@@ -43,8 +42,19 @@ def check_calling(house: House) -> None:
     unknown = without_ladder(house.duty, (shelved.protocol for shelved in house.shelf.current.values()))
     if unknown:
         raise ConfigurationError(f"ARBITER_DUTY has no ladder for duty group {', '.join(unknown)}")
-    by_mail = called_by_mail(house.duty)
-    if by_mail and settings.mail_server is None:
+
+
+def check_mailing(house: House) -> None:
+    """Refuse to call people by mail without a server: asked by the processes that escalate, not by every command.
+
+    A command that calls nobody must work before the mail server is set: `arbiter webhooks add` makes the endpoint that
+    is to stand in the duty file in mail's place.
+
+    Raises:
+        ConfigurationError: when somebody is called by mail and no server is set.
+    """
+    by_mail = () if house.duty is None else called_by_mail(house.duty)
+    if by_mail and house.settings.mail_server is None:
         raise ConfigurationError(f"ARBITER_MAIL_SERVER is not set, and mail is to call {', '.join(by_mail)}")
 
 
@@ -86,5 +96,6 @@ def describe_calling(house: House, endpoints: tuple[EndpointRow, ...]) -> str:
         for group in house.duty.groups.values()
         for contact in group.contacts
     )
-    told = f"{len(house.duty.groups)} groups can be called"
-    return f"{told}; {unreachable} of their contacts name no enabled endpoint" if unreachable else told
+    told = f"{counted(len(house.duty.groups), 'group')} can be called"
+    names = "names" if unreachable == 1 else "name"
+    return f"{told}; {unreachable} of their contacts {names} no enabled endpoint" if unreachable else told

@@ -41,6 +41,15 @@ def test_a_whole_file_passes(file: Path) -> None:
     assert states(looked(file, **MAIL)) == {"file": "ok", "ladders": "ok", "mail": "ok"}
 
 
+def test_one_group_is_one_group(file: Path) -> None:
+    one = WHOLE.decode().replace("      - group: registrar\n", "      - group: outreach\n")
+    before, _, after = one.partition("  - id: registrar\n")
+    file.write_text(before + after[after.index("ladders:") :])
+    assert looked(file, **MAIL)["duty file"].found == "1 group can be called"
+    file.write_bytes(WHOLE)
+    assert looked(file, **MAIL)["duty file"].found == "2 groups can be called"
+
+
 @pytest.mark.parametrize(("mode", "state"), [(Mode.PRODUCTION, "warn"), (Mode.DEMONSTRATION, "ok")])
 def test_no_file_is_told_and_is_worth_a_warning_in_production(mode: Mode, state: str) -> None:
     assert states(looked(None, mode=mode)) == {"file": state}
@@ -116,3 +125,28 @@ def test_doctor_alone_of_the_commands_that_only_look_speaks_of_the_duty_file(ser
     (file,) = [finding for finding in found if finding["check"] == "duty file"]
     assert file["state"] == "warn"
     assert "ARBITER_DUTY" in file["found"]
+
+
+def test_mail_without_a_server_stops_the_processes_that_call_and_no_other_command(
+    service: Service, file: Path
+) -> None:
+    """The order in which an endpoint gets into the file: the group with mail first, then its webhook."""
+    file.write_bytes(WHOLE)
+    set_up = {"ARBITER_DUTY": str(file)}
+    url = "https://pager.hospital.example/before-mail"
+    added = run_process(service.data, set_up, "webhooks", "add", url, "--group", "outreach")
+    assert added.returncode == Status.DONE, added.stderr
+    for command in (("sites", "list"), ("clients", "list"), ("users", "list"), ("audit", "verify")):
+        done = run_process(service.data, set_up, *command)
+        assert done.returncode == Status.DONE, done.stderr
+    for process in ("serve", "worker", "demo"):
+        refused = run_process(service.data, set_up, process)
+        assert refused.returncode == Status.FAILED, process
+        assert "ARBITER_MAIL_SERVER is not set, and mail is to call outreach, registrar" in refused.stderr
+
+
+def test_a_spoiled_duty_file_stops_every_command(service: Service, file: Path) -> None:
+    for text in (WHOLE.replace(b"from: 08:00", b"from: 8"), DUTY):
+        file.write_bytes(text)
+        refused = run_process(service.data, {"ARBITER_DUTY": str(file)}, "sites", "list")
+        assert (refused.returncode, refused.stdout) == (Status.FAILED, "")

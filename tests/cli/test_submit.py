@@ -44,6 +44,32 @@ def test_a_file_is_decided_and_told_in_words(submit: Any, tmp_path: Path) -> Non
     assert "Three of three voting members gave a valid answer" in ended.out
 
 
+def test_training_is_called_training_and_the_door_says_why_nothing_is_shown(
+    submit: Any, service: Service, calling: Mapping[str, str], tmp_path: Path
+) -> None:
+    ended = submit(str(case_file(tmp_path, subject="made-up-training")), "--training")
+    assert ended.status == Status.DONE, ended.err
+    assert "released: training, decided by the panel" in ended.out
+    assert "is for training: what comes of it never leaves this house" in ended.out
+    assert "sealed" not in ended.out
+    case = ended.out.split()[1]
+    viewed = run_process(service.data, calling, "watch", case, "--once").stdout
+    assert "training, decided by the panel" in viewed
+    assert "never leaves this house" in viewed
+    listed = run_process(service.data, calling, "watch", "--once").stdout
+    (line,) = [line for line in listed.splitlines() if line.startswith(case)]
+    assert line.endswith("\ttraining, decided by the panel")
+
+
+def test_what_is_not_sealed_in_time_is_told_in_the_doors_words(arbiter: Arbiter, tmp_path: Path) -> None:
+    why = {"title": "Conflict", "detail": "the certificate can be read in a moment"}
+    with a_stub(reply(201, moved()), reply(409, why)) as stub:
+        ended = to(stub, arbiter, str(case_file(tmp_path)))
+        assert len(stub.asked) > 2, "sealing is waited for"
+    assert "because   conflict: the certificate can be read in a moment" in ended.out
+    assert "training" not in ended.out
+
+
 def test_the_same_command_again_finds_the_same_case(submit: Any, tmp_path: Path) -> None:
     file = str(case_file(tmp_path, subject="made-up-2"))
     first, second = submit(file, "--json"), submit(file)

@@ -146,6 +146,37 @@ def test_a_case_that_is_not_ours_is_refused_at_once(service: Service, calling: M
     assert "404" in done.stderr
 
 
+def test_once_shows_a_case_that_has_not_ended_as_it_stands_and_ends(
+    service: Service, calling: Mapping[str, str]
+) -> None:
+    case = submit(service, "watched-4", changes={"temperature": None})
+    done = run_process(service.data, calling, "watch", case, "--once")
+    assert done.returncode == Status.DONE, done.stderr
+    assert "awaiting-facts: waits for facts" in done.stdout
+    assert "the case was taken" not in done.stdout, "its steps are what is followed"
+    told = run_process(service.data, calling, "watch", case, "--once", "--json")
+    (line,) = told.stdout.splitlines()
+    assert (json.loads(line)["id"], json.loads(line)["settled"]) == (case, True)
+
+
+def test_once_does_not_wait_for_a_server_that_is_away(arbiter: Arbiter) -> None:
+    ended = arbiter("watch", moved()["id"], "--once", "--url", f"http://127.0.0.1:{free_port()}")
+    assert ended.status == Status.UNAVAILABLE
+    assert "trying again" not in ended.err
+
+
+@pytest.mark.parametrize("option", [("--limit", "20"), ("--every", "2")])
+@pytest.mark.parametrize("once", [(), ("--once",)])
+def test_options_of_the_list_are_refused_with_a_case(
+    arbiter: Arbiter, option: tuple[str, str], once: tuple[str, ...]
+) -> None:
+    with a_stub(reply(200, moved())) as stub:
+        ended = arbiter("watch", moved()["id"], *option, *once, "--url", stub.url)
+        assert stub.asked == []
+    assert ended.status == Status.USAGE
+    assert f"{option[0]}: expected without CASE" in ended.err
+
+
 @pytest.mark.parametrize("case", ["../readyz", "a b", "x?limit=1", "é"])
 def test_what_is_no_case_id_asks_for_nothing_else(
     service: Service, calling: Mapping[str, str], case: str

@@ -117,3 +117,8 @@ def test_the_duty_file_that_the_readme_shows_calls_somebody_for_every_shipped_pr
     groups = {read_shipped(name).protocol.duty_group for name in shipped()}
     assert groups
     assert all(duty.knows(group) for group in groups)
+
+
+def test_one_problem_is_one_problem() -> None:
+    with pytest.raises(InvalidDutyError, match=r"the duty file has 1 problem$"):
+        load_duty("duty.yaml", spoiled("from: 08:00", "from: 8"))

@@ -100,8 +100,23 @@ def test_a_second_key_encryption_key_becomes_the_current_one(data: Path) -> None
 @pytest.mark.parametrize("name", ["log.key", "kek-1.key", "index.key"])
 def test_a_missing_key_stops_with_advice(data: Path, name: str) -> None:
     (data / "keys" / name).unlink()
-    with pytest.raises(ConfigurationError, match=r"is missing: run `arbiter keys init`"):
+    with pytest.raises(
+        ConfigurationError, match=r"is missing: restore it from the copy .*SECURITY\.md"
+    ) as told:
         read_keys(data)
+    assert "keys init" not in str(told.value), "which refuses where keys are"
+    assert name in str(told.value)
+
+
+def test_a_folder_without_keys_stops_with_advice_that_can_be_followed(
+    data: Path, chance: SeededChance
+) -> None:
+    for path in (data / "keys").iterdir():
+        path.unlink()
+    with pytest.raises(ConfigurationError, match=r"remove the folder .* and run `arbiter keys init`"):
+        read_keys(data)
+    (data / "keys").rmdir()
+    assert init_keys(data, ORIGIN, chance) == read_keys(data)
 
 
 def test_a_missing_folder_stops_with_advice(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ async def test_when_nobody_on_duty_can_be_reached_the_rest_of_the_group_is_calle
         assert detail["duty"] == "2 groups can be called"
         await disable(ward.house, pager.address)
         detail = {name: words for name, _, words in (await ready(ward.house)).checks}
-        assert detail["duty"].endswith("1 of their contacts name no enabled endpoint")
+        assert detail["duty"].endswith("1 of their contacts names no enabled endpoint")
         # The pager alone is on duty, and it is disabled.
         pager_alone = replace(group, rota=_only(group.rota, pager))
         house = replace(ward.house, duty=replace(duty, groups={**duty.groups, "outreach": pager_alone}))
@@ -325,8 +325,10 @@ async def test_a_start_that_could_not_mail_whom_it_is_to_mail_is_refused(
     file.write_text(duty_file())
     settings = Settings(data=tmp_path / "data", workers=False, duty=file)
     with pytest.raises(ConfigurationError, match="ARBITER_MAIL_SERVER is not set"):
-        async with a_house(tmp_path / "data", database, running=False, settings=settings):
+        async with a_house(tmp_path / "data", database, settings=settings):
             pass
+    async with a_house(tmp_path / "data", database, running=False, settings=settings) as house:
+        assert await register_endpoint(house, "https://pager.hospital.example", duty_group="outreach")
 
 
 async def test_without_a_duty_file_production_warns_and_readiness_tells_it_and_does_not_fail(
