@@ -97,7 +97,9 @@ async def test_a_message_that_is_never_taken_becomes_a_dead_letter_and_the_next_
         assert any("is a dead letter" in message for message, _ in told)
         for message, arguments in told:
             # A word that the code does not vouch for reaches no line.
-            assert {arg for arg in arguments or () if isinstance(arg, Safe)} == {"webhook", "HTTP 500"}, message
+            assert {arg for arg in arguments or () if isinstance(arg, Safe)} == {"webhook", "HTTP 500"}, (
+                message
+            )
         detail = {name: words for name, _, words in (await ready(post.house)).checks}["messages"]
         assert detail.endswith("1 given up")
         receiver.answer = status(200)

@@ -328,7 +328,8 @@ async def test_a_start_that_could_not_mail_whom_it_is_to_mail_is_refused(
         async with a_house(tmp_path / "data", database, settings=settings):
             pass
     async with a_house(tmp_path / "data", database, running=False, settings=settings) as house:
-        assert await register_endpoint(house, "https://pager.hospital.example", duty_group="outreach")
+        registered = await register_endpoint(house, "https://pager.hospital.example", duty_group="outreach")
+        assert registered.secret
 
 
 async def test_without_a_duty_file_production_warns_and_readiness_tells_it_and_does_not_fail(
