@@ -159,7 +159,7 @@ class CasePages:
             item = await self._item(visitor, case)
             if item is not None and item.mine:
                 raise
-        return see("/work")
+        return see("/worklist")
 
     # --- pages ---------------------------------------------------------------------------------------------------
 

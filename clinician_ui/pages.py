@@ -70,7 +70,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
 
 
 async def _home(_request: Request) -> Response:
-    return RedirectResponse("/work", 303)
+    return RedirectResponse("/worklist", 303)
 
 
 def _static(assets: Assets) -> ASGIApp:

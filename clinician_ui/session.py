@@ -25,8 +25,8 @@ from arbiter.settings import Mode, Settings
 from arbiter.workflow.house import House
 from clinician_ui.forms import CSRF_FIELD, Fields, only_value
 
-HOME = "/work"
-_LOCAL = re.compile(r"/work(?:/print)?|/glass|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
+HOME = "/worklist"
+_LOCAL = re.compile(r"/worklist(?:/print)?|/glass|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
 _LONGEST_TOKEN = 128
 
 

@@ -18,7 +18,7 @@ from clinician_ui.presenters import work_page
 
 
 class WorkPages:
-    """`/work` and what is done from it."""
+    """`/worklist` and what is done from it."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -26,11 +26,11 @@ class WorkPages:
     def routes(self) -> Sequence[BaseRoute]:
         """Return this part's routes."""
         return (
-            Route("/work", self.show, methods=["GET"]),
-            Route("/work/list", self.refresh, methods=["GET"]),
-            Route("/work/print", self.print, methods=["GET"]),
-            Route("/work/{case}/claim", self.claim, methods=["POST"]),
-            Route("/work/{case}/acknowledge", self.acknowledge, methods=["POST"]),
+            Route("/worklist", self.show, methods=["GET"]),
+            Route("/worklist/list", self.refresh, methods=["GET"]),
+            Route("/worklist/print", self.print, methods=["GET"]),
+            Route("/worklist/{case}/claim", self.claim, methods=["POST"]),
+            Route("/worklist/{case}/acknowledge", self.acknowledge, methods=["POST"]),
         )
 
     async def show(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class WorkPages:
         case = case_in(request)
         with suppress(IllegalMoveError):
             await acknowledging.acknowledge(self._desk.house, visitor.principal, case)
-        return see("/work")
+        return see("/worklist")
 
     async def _list(self, request: Request, template: str, *, acting: bool) -> Response:
         visitor = await self._desk.door.visitor(request, acting=acting)

@@ -113,5 +113,5 @@ def _lines(notice: Notice) -> list[str]:
         lines.append(f"Acknowledge by: {instant(notice.acknowledge_by)}")
     lines += ["", "Acknowledge or claim it on the work list."]
     if notice.public_url is not None:
-        lines.append(f"{notice.public_url}/work")
+        lines.append(f"{notice.public_url}/worklist")
     return lines

@@ -49,7 +49,10 @@ ALWAYS: Final = 1
 """With fewer cases in hand it is not they that keep the loop busy, and turning another away would help nobody."""
 
 WATCHFUL_SECONDS: Final = 2.0
-"""So long after a graver case was at work the next is expected: routine cases are in hand one at a time till then."""
+"""So long after a graver case was at work the next is expected: routine cases come in apart till then."""
+
+APART_SECONDS: Final = 0.05
+"""How long after one routine case the next comes in then: about what the first keeps the processor for, with its seal."""
 
 SAMPLE_SECONDS: Final = 0.02
 DECAY: Final = 0.93
@@ -159,11 +162,12 @@ class Admission:
         late = self._late_seconds > LATEST_SECONDS[risk_class]
         routine = risk_class is RiskClass.ROUTINE
         busy = late or (routine and self._busy_share > BUSIEST)
-        watchful = routine and self.way.taken_within(WATCHFUL_SECONDS)
-        if (busy and self._routine_rate() >= A_SECOND) or ((busy or watchful) and held >= ALWAYS):
+        if busy and (held >= ALWAYS or self._routine_within(1.0) >= A_SECOND):
             raise ShedError(
                 f"the house is busy: {risk_class.value} cases wait outside", SHORTEST_WAIT_SECONDS
             )
+        if routine and self.way.taken_within(WATCHFUL_SECONDS) and self._routine_within(APART_SECONDS):
+            raise ShedError("graver cases are at work: routine ones come in apart", SHORTEST_WAIT_SECONDS)
         self._check_deadline(risk_class, held, deadline.total_seconds())
         self._in_hand[risk_class] += 1
         if risk_class is RiskClass.ROUTINE:
@@ -200,9 +204,9 @@ class Admission:
         """Take in how much of a processor was used during one sample."""
         self._busy_share += BUSY_SMOOTHING * (share - self._busy_share)
 
-    def _routine_rate(self) -> int:
-        """Return how many routine cases were let in during the last second, `A_SECOND` at most."""
-        since = _now() - 1.0
+    def _routine_within(self, seconds: float) -> int:
+        """Return how many routine cases were let in during the last so many seconds, `A_SECOND` at most."""
+        since = _now() - seconds
         return sum(at > since for at in self._routine_entered)
 
     def _check_deadline(self, risk_class: RiskClass, held: int, deadline_seconds: float) -> None:

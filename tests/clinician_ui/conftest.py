@@ -146,8 +146,8 @@ class Ward:
     async def claimed(self, case: CaseId, login: str = "anna") -> Browser:
         """Return a browser whose reviewer has just claimed that case and looks at it."""
         browser = await self.logged_in(login)
-        await browser.get("/work")
-        assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+        await browser.get("/worklist")
+        assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
         assert (await browser.get(f"/cases/{case}")).status_code == 200
         return browser
 

@@ -86,7 +86,7 @@ async def test_the_blind_page_tells_nothing(ward: Ward, reason: str) -> None:
         await anna.get(f"/cases/{case}"),
         await anna.opinion(case, confidence="wrong"),
         await anna.send(f"/cases/{case}/renew", note="typed"),
-        await anna.get("/work"),
+        await anna.get("/worklist"),
     ]
     for answer in pages:
         text = received(answer, ward)
@@ -125,5 +125,5 @@ async def test_an_emergency_that_shows_the_panel_first_tells_so_only_to_whoever_
 ) -> None:
     case = await ward.case(CASES["disagreement"], RiskClass.EMERGENCY)
     ben = await ward.logged_in("ben")
-    for path in ("/work", f"/cases/{case}"):
+    for path in ("/worklist", f"/cases/{case}"):
         assert "panel" not in (await ben.get(path)).text

@@ -27,26 +27,26 @@ def row_of(page: str, case: CaseId) -> str:
 async def test_a_case_nobody_answered_for_says_when_the_requester_is_told(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    row = row_of((await browser.get("/work")).text, case)
+    row = row_of((await browser.get("/worklist")).text, case)
     assert re.search(
         r"Not acknowledged; the requester is told at (\d+ \w+, )?\d\d:\d\d that nobody came", row
     )
-    assert f'action="/work/{case}/acknowledge"' in row
+    assert f'action="/worklist/{case}/acknowledge"' in row
 
 
 async def test_an_acknowledgement_is_a_form_and_is_shown_with_its_name(ward: Ward) -> None:
     case = await ward.case()
     anna, ben = await ward.logged_in("anna"), await ward.logged_in("ben")
-    await anna.get("/work")
-    answer = await anna.send(f"/work/{case}/acknowledge")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/work")
-    row = row_of((await ben.get("/work")).text, case)
+    await anna.get("/worklist")
+    answer = await anna.send(f"/worklist/{case}/acknowledge")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/worklist")
+    row = row_of((await ben.get("/worklist")).text, case)
     assert "Acknowledged by Anna" in row
     assert "/acknowledge" not in row
-    assert f'action="/work/{case}/claim"' in row, "anybody may still take it"
-    again = await ben.send(f"/work/{case}/acknowledge")
-    assert (again.status_code, again.headers["location"]) == (303, "/work")
-    assert "Acknowledged by Anna" in row_of((await ben.get("/work")).text, case)
+    assert f'action="/worklist/{case}/claim"' in row, "anybody may still take it"
+    again = await ben.send(f"/worklist/{case}/acknowledge")
+    assert (again.status_code, again.headers["location"]) == (303, "/worklist")
+    assert "Acknowledged by Anna" in row_of((await ben.get("/worklist")).text, case)
 
 
 async def test_a_pagers_acknowledgement_is_shown_too(ward: Ward) -> None:
@@ -55,15 +55,17 @@ async def test_a_pagers_acknowledgement_is_shown_too(ward: Ward) -> None:
         ward.house.identities, ward.clock, ward.house.chance, "Switchboard", [Role.PAGING_CLIENT], ["north"]
     )
     await acknowledge(ward.house, pager, case)
-    assert "Acknowledged by Switchboard" in row_of((await (await ward.logged_in()).get("/work")).text, case)
+    assert "Acknowledged by Switchboard" in row_of(
+        (await (await ward.logged_in()).get("/worklist")).text, case
+    )
 
 
 async def test_an_acknowledgement_without_its_token_changes_nothing(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    answer = await browser.send_raw(f"/work/{case}/acknowledge", {"csrf_token": ""})
+    answer = await browser.send_raw(f"/worklist/{case}/acknowledge", {"csrf_token": ""})
     assert answer.status_code == 403
-    assert "Not acknowledged" in row_of((await browser.get("/work")).text, case)
+    assert "Not acknowledged" in row_of((await browser.get("/worklist")).text, case)
 
 
 async def test_a_case_of_another_site_cannot_be_acknowledged(ward: Ward) -> None:
@@ -71,14 +73,14 @@ async def test_a_case_of_another_site_cannot_be_acknowledged(ward: Ward) -> None
     await ward.house.identities.add_site("south", "South Hospital")
     await ward.person("cleo", site="south")
     browser = await ward.logged_in("cleo")
-    await browser.get("/work")
-    assert (await browser.send(f"/work/{case}/acknowledge")).status_code == 404
+    await browser.get("/worklist")
+    assert (await browser.send(f"/worklist/{case}/acknowledge")).status_code == 404
 
 
 async def test_what_the_row_says_of_the_call_hints_at_no_reason(ward: Ward) -> None:
     excluded = await ward.case()
     disagreed = await ward.case({"systolic_bp": None})
-    page = (await (await ward.logged_in()).get("/work")).text
+    page = (await (await ward.logged_in()).get("/worklist")).text
     said = {
         re.sub(r"(\d+ \w+, )?\d\d:\d\d", "", re.findall(r"Not acknowledged[^<]*", row_of(page, case))[0])
         for case in (excluded, disagreed)
@@ -91,6 +93,6 @@ async def test_a_case_that_nobody_came_for_says_so(ward: Ward) -> None:
     ward.clock.advance(timedelta(hours=12))
     await expire_due(ward.house)
     await ward.person("dora")
-    row = row_of((await (await ward.logged_in("dora")).get("/work")).text, case)
+    row = row_of((await (await ward.logged_in("dora")).get("/worklist")).text, case)
     assert "Nobody acknowledged it; the requester was told to follow the local procedure" in row
     assert "/acknowledge" in row

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 POSTS = (
     "/logout",
-    "/work/{}/claim",
-    "/work/{}/acknowledge",
+    "/worklist/{}/claim",
+    "/worklist/{}/acknowledge",
     *(f"/cases/{{}}/{act}" for act in ("opinion", "reveal", "sign", "renew", "hand-back")),
 )
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
@@ -24,11 +24,11 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 # --- logging in --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/work", "/cases/c_abc", "/cases/c_abc/done"])
+@pytest.mark.parametrize("path", ["/worklist", "/cases/c_abc", "/cases/c_abc/done"])
 async def test_without_a_session_every_page_leads_to_the_log_in_and_back(ward: Ward, path: str) -> None:
     answer = await ward.browser().get(path)
     assert answer.status_code == 303
-    expected = "/login" if path == "/work" else f"/login?next={path}"
+    expected = "/login" if path == "/worklist" else f"/login?next={path}"
     assert answer.headers["location"] == expected
 
 
@@ -39,7 +39,7 @@ async def test_without_a_session_no_form_is_taken(ward: Ward, path: str) -> None
 
 
 async def test_an_open_list_without_a_session_is_told_to_leave_the_page(ward: Ward) -> None:
-    answer = await ward.browser().get("/work/list", HX_Request="true")
+    answer = await ward.browser().get("/worklist/list", HX_Request="true")
     assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/login")
     assert answer.text == ""
 
@@ -61,7 +61,7 @@ async def test_a_log_in_leads_to_no_other_host(ward: Ward, path: str) -> None:
     assert "evil.example" not in page.text
     await browser.get("/login")
     answer = await browser.send("/login", login="anna", password=PASSWORD, next=path)
-    assert answer.headers["location"] == "/work"
+    assert answer.headers["location"] == "/worklist"
 
 
 async def test_a_wrong_password_and_an_unknown_login_read_the_same(ward: Ward) -> None:
@@ -113,18 +113,18 @@ async def test_a_log_in_without_any_token_is_refused(ward: Ward) -> None:
 
 async def test_logging_out_ends_the_session_itself(ward: Ward) -> None:
     browser = await ward.logged_in()
-    await browser.get("/work")
+    await browser.get("/worklist")
     stolen = browser.http.cookies["arbiter-session"]
     answer = await browser.send("/logout")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     thief = ward.browser()
     thief.http.cookies.set("arbiter-session", stolen)
-    assert (await thief.get("/work")).status_code == 303
+    assert (await thief.get("/worklist")).status_code == 303
 
 
 async def test_logging_out_twice_is_harmless(ward: Ward) -> None:
     browser = await ward.logged_in()
-    await browser.get("/work")
+    await browser.get("/worklist")
     for _ in range(2):
         assert (await browser.send("/logout")).headers["location"] == "/login"
 
@@ -132,23 +132,23 @@ async def test_logging_out_twice_is_harmless(ward: Ward) -> None:
 async def test_a_link_cannot_log_anybody_out(ward: Ward) -> None:
     browser = await ward.logged_in()
     assert (await browser.get("/logout")).status_code == 405
-    assert (await browser.get("/work")).status_code == 200
+    assert (await browser.get("/worklist")).status_code == 200
 
 
 async def test_a_refreshing_list_does_not_keep_a_deserted_session_alive(ward: Ward) -> None:
     browser = await ward.logged_in()
     for _ in range(3):
-        assert (await browser.get("/work/list", HX_Request="true")).status_code == 200
+        assert (await browser.get("/worklist/list", HX_Request="true")).status_code == 200
         ward.clock.advance(timedelta(minutes=10, seconds=1))
-    assert (await browser.get("/work/list", HX_Request="true")).status_code == 401
-    assert (await browser.get("/work")).headers["location"] == "/login"
+    assert (await browser.get("/worklist/list", HX_Request="true")).status_code == 401
+    assert (await browser.get("/worklist")).headers["location"] == "/login"
 
 
 async def test_whoever_keeps_working_keeps_the_session(ward: Ward) -> None:
     browser = await ward.logged_in()
     for _ in range(4):
         ward.clock.advance(timedelta(minutes=10))
-        assert (await browser.get("/work")).status_code == 200
+        assert (await browser.get("/worklist")).status_code == 200
 
 
 # --- forms that are not believed -----------------------------------------------------------------------------------
@@ -163,14 +163,14 @@ async def test_a_form_without_the_sessions_token_changes_nothing(ward: Ward, tok
         answer = await browser.send_raw(path.format(case), fields | {"option": "urgent-review"})
         assert answer.status_code == 403, path
         assert "Nothing was changed" in answer.text
-    assert f'action="/work/{case}/claim"' in (await browser.get("/work")).text
+    assert f'action="/worklist/{case}/claim"' in (await browser.get("/worklist")).text
 
 
 async def test_the_token_of_another_session_is_no_token(ward: Ward) -> None:
     case = await ward.case()
     anna, ben = await ward.logged_in("anna"), await ward.logged_in("ben")
-    await ben.get("/work")
-    answer = await anna.send_raw(f"/work/{case}/claim", {"csrf_token": ben.token})
+    await ben.get("/worklist")
+    answer = await anna.send_raw(f"/worklist/{case}/claim", {"csrf_token": ben.token})
     assert answer.status_code == 403
 
 
@@ -178,16 +178,18 @@ async def test_the_token_of_another_session_is_no_token(ward: Ward) -> None:
 async def test_a_form_that_another_site_sent_is_refused(ward: Ward, site: str) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    await browser.get("/work")
-    answer = await browser.send_raw(f"/work/{case}/claim", {"csrf_token": browser.token}, Sec_Fetch_Site=site)
+    await browser.get("/worklist")
+    answer = await browser.send_raw(
+        f"/worklist/{case}/claim", {"csrf_token": browser.token}, Sec_Fetch_Site=site
+    )
     assert answer.status_code == 403
 
 
 async def test_a_token_sent_twice_is_refused(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    await browser.get("/work")
-    answer = await browser.send_raw(f"/work/{case}/claim", {"csrf_token": (browser.token, browser.token)})
+    await browser.get("/worklist")
+    answer = await browser.send_raw(f"/worklist/{case}/claim", {"csrf_token": (browser.token, browser.token)})
     assert answer.status_code == 400
 
 
@@ -198,7 +200,7 @@ async def test_an_auditor_sees_no_work(ward: Ward) -> None:
     await ward.person("auditor", Role.AUDITOR)
     case = await ward.case()
     browser = await ward.logged_in("auditor")
-    for path in ("/work", "/work/list", f"/cases/{case}", f"/cases/{case}/done"):
+    for path in ("/worklist", "/worklist/list", f"/cases/{case}", f"/cases/{case}/done"):
         answer = await browser.get(path)
         assert answer.status_code == 403, path
         assert "You may not do this" in answer.text
@@ -206,7 +208,7 @@ async def test_an_auditor_sees_no_work(ward: Ward) -> None:
 
 async def test_a_name_is_text_and_never_markup(ward: Ward) -> None:
     await ward.person("mallory", name="<script>alert(1)</script>\"'")
-    page = await (await ward.logged_in("mallory")).get("/work")
+    page = await (await ward.logged_in("mallory")).get("/worklist")
     assert "&lt;script&gt;alert(1)" in page.text
     assert "<script>" not in page.text
 
@@ -216,7 +218,16 @@ async def test_a_name_is_text_and_never_markup(ward: Ward) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/login", "/work", "/cases/c_abc", "/nowhere", "/static/nowhere", "/v1/cases", "/work/c/claim"],
+    [
+        "/",
+        "/login",
+        "/worklist",
+        "/cases/c_abc",
+        "/nowhere",
+        "/static/nowhere",
+        "/v1/cases",
+        "/worklist/c/claim",
+    ],
 )
 async def test_every_answer_forbids_foreign_content_framing_and_sniffing(ward: Ward, path: str) -> None:
     for browser in (ward.browser(), await ward.logged_in()):
@@ -227,7 +238,7 @@ async def test_every_answer_forbids_foreign_content_framing_and_sniffing(ward: W
         assert headers["referrer-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/login", "/work", "/work/list", "/cases/c_abc", "/nowhere"])
+@pytest.mark.parametrize("path", ["/login", "/worklist", "/worklist/list", "/cases/c_abc", "/nowhere"])
 async def test_no_page_is_kept_by_a_browser_or_a_proxy(ward: Ward, path: str) -> None:
     assert (await (await ward.logged_in()).get(path)).headers["cache-control"] == "no-store"
 

@@ -121,7 +121,7 @@ async def test_the_page_tells_a_number_and_its_time_and_before_there_is_one_noth
     browser = await without_a_database(ward, downtime)
     for _ in range(2):
         async with no_database(ward, server, module_database):
-            page = unescape((await browser.get("/work")).text)
+            page = unescape((await browser.get("/worklist")).text)
         told = re.search(r"last seen, at [^<]*, <strong>(.*?)</strong> waited", page)
         if downtime.last_seen is None:
             assert told is None
@@ -142,7 +142,7 @@ async def test_when_the_database_is_back_so_are_the_pages(ward: Ward, downtime: 
 
 async def until_it_is_back(browser: Browser) -> None:
     for _ in range(100):
-        answer = await browser.get("/work")
+        answer = await browser.get("/worklist")
         if answer.status_code != 503:
             break
         await asyncio.sleep(0.1)
@@ -166,7 +166,7 @@ async def test_whatever_the_database_refuses_is_a_503_and_never_quoted(
 
     browser = await ward.logged_in()
     monkeypatch.setattr("clinician_ui.work_pages.work_list.waiting", broken)
-    answer = await browser.get("/work")
+    answer = await browser.get("/worklist")
     assert answer.status_code == 503
     assert SUBJECT not in answer.text + caplog.text
     assert type(error).__name__ in caplog.text

@@ -59,7 +59,7 @@ async def test_through_the_glass_a_case_goes_the_ordinary_blind_way_to_its_decis
     assert "This case waits for a reviewer" in waits.text
     assert SUBJECT not in waits.text
     for _ in range(2):
-        assert (await dora.send(f"/work/{case}/claim")).headers["location"] == f"/cases/{case}"
+        assert (await dora.send(f"/worklist/{case}/claim")).headers["location"] == f"/cases/{case}"
     blind = await dora.get(f"/cases/{case}")
     assert SUBJECT in blind.text
     text = received(blind, away)
@@ -75,9 +75,9 @@ async def test_through_the_glass_a_case_goes_the_ordinary_blind_way_to_its_decis
 async def test_no_list_shows_a_foreign_case_even_once_it_is_open_and_claimed(away: Ward) -> None:
     case = await away.case()
     dora = await at_the_glass(away)
-    for step in ("/glass", f"/work/{case}/claim"):
+    for step in ("/glass", f"/worklist/{case}/claim"):
         await dora.send(step, **({"case": case, "reason": REASON} if step == "/glass" else {}))
-        for path in ("/work", "/work/list", "/work/print"):
+        for path in ("/worklist", "/worklist/list", "/worklist/print"):
             page = await dora.get(path)
             assert page.status_code == 200
             assert case not in page.text
@@ -110,7 +110,7 @@ async def test_the_page_says_what_it_does_before_it_is_done(away: Ward) -> None:
 
 async def test_only_who_may_break_the_glass_is_led_to_it(away: Ward) -> None:
     for login, shown in (("dora", True), ("emil", False), ("anna", False)):
-        page = await (await away.logged_in(login)).get("/work")
+        page = await (await away.logged_in(login)).get("/worklist")
         assert ('href="/glass"' in page.text) is shown, login
 
 
@@ -243,7 +243,7 @@ async def test_a_foreign_case_that_a_colleague_holds_stays_the_colleagues(away: 
     await away.claimed(case, "anna")
     dora = await at_the_glass(away)
     assert (await dora.send("/glass", case=case, reason=REASON)).status_code == 303
-    for answer in (await dora.get(f"/cases/{case}"), await dora.send(f"/work/{case}/claim")):
+    for answer in (await dora.get(f"/cases/{case}"), await dora.send(f"/worklist/{case}/claim")):
         assert answer.status_code == 409
         for secret in (SUBJECT, "Anna", "Respiratory"):
             assert secret not in answer.text

@@ -145,11 +145,11 @@ def _stays(url: str, address: str, visited: Visit) -> None:
 
 async def log_in(visited: Visit, login: str = "anna") -> None:
     page = visited.page
-    await visited.go("/work")
+    await visited.go("/worklist")
     await page.get_by_label("Login").fill(login)
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await visited.press("Log in")
-    await page.wait_for_url("**/work")
+    await page.wait_for_url("**/worklist")
 
 
 async def the_way_in(visited: Visit, case: CaseId) -> None:
@@ -165,7 +165,7 @@ async def the_way_in(visited: Visit, case: CaseId) -> None:
     await visited.press("Log in")
     await expect(page.get_by_role("heading", level=1)).to_contain_text("This case waits for a reviewer")
     await visited.look("a case that waits")
-    await visited.go("/work")
+    await visited.go("/worklist")
     await visited.look("work list")
     await visited.press(f"Claim case {case}")
 
@@ -270,15 +270,15 @@ async def test_the_list_refreshes_itself_keeps_the_focus_and_says_when_it_cannot
         await expect(button).to_be_focused()
 
         notice = page.get_by_text("The list could not be refreshed")
-        await page.route("**/work/list", lambda route: route.abort())
+        await page.route("**/worklist/list", lambda route: route.abort())
         await page.clock.run_for(21_000)
         await expect(notice).to_be_visible()
         await expect(other).to_be_visible()
-        await page.unroute("**/work/list")
-        await page.route("**/work/list", lambda route: route.fulfill(status=500, body="<p>broken</p>"))
+        await page.unroute("**/worklist/list")
+        await page.route("**/worklist/list", lambda route: route.fulfill(status=500, body="<p>broken</p>"))
         await page.clock.run_for(21_000)
         await expect(page.get_by_text("broken")).to_have_count(0)
-        await page.unroute("**/work/list")
+        await page.unroute("**/worklist/list")
         await page.clock.run_for(21_000)
         await expect(notice).to_be_hidden()
 
@@ -421,7 +421,7 @@ async def test_a_lost_database_is_a_page_fit_to_read(
     async with visit(chromium, address) as visited:
         await log_in(visited)
         async with no_database(ward, server, module_database):
-            await visited.go("/work")
+            await visited.go("/worklist")
             await expect(visited.page.get_by_role("heading", level=1)).to_have_text(
                 "Arbiter cannot be used just now"
             )

@@ -18,11 +18,11 @@ async def test_a_case_that_somebody_else_holds_is_a_conflict_page(ward: Ward) ->
     case = await ward.case()
     await ward.claimed(case, "anna")
     ben = await ward.logged_in("ben")
-    await ben.get("/work")
+    await ben.get("/worklist")
     for answer in (
         await ben.get(f"/cases/{case}"),
         await ben.get(f"/cases/{case}/done"),
-        await ben.send(f"/work/{case}/claim"),
+        await ben.send(f"/worklist/{case}/claim"),
         await ben.opinion(case),
         await ben.send(f"/cases/{case}/reveal"),
         await ben.sign(case),
@@ -32,7 +32,7 @@ async def test_a_case_that_somebody_else_holds_is_a_conflict_page(ward: Ward) ->
         assert "Someone else holds this case" in answer.text
         for secret in ("Anna", SUBJECT, "Respiratory"):
             assert secret not in answer.text
-    assert (await ben.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
+    assert (await ben.send(f"/cases/{case}/hand-back")).headers["location"] == "/worklist"
     assert await phase(ward, case) is Phase.CLAIMED
 
 
@@ -97,11 +97,11 @@ async def test_a_lapsed_claim_opens_nothing(ward: Ward) -> None:
 async def test_a_case_handed_back_can_be_claimed_from_its_own_address(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.claimed(case)
-    assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
+    assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/worklist"
     waiting = (await browser.get(f"/cases/{case}")).text
     assert "This case waits for a reviewer" in waiting
     assert SUBJECT not in waiting
-    assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+    assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ async def test_another_sites_case_does_not_exist(ward: Ward) -> None:
     await ward.person("dora", site="south")
     case = await ward.case()
     dora = await ward.logged_in("dora")
-    list_page = await dora.get("/work")
+    list_page = await dora.get("/worklist")
     assert case not in list_page.text
     assert "Nothing waits for a reviewer at your sites" in list_page.text
     for answer in (
         await dora.get(f"/cases/{case}"),
         await dora.get(f"/cases/{case}/done"),
-        await dora.send(f"/work/{case}/claim"),
+        await dora.send(f"/worklist/{case}/claim"),
         await dora.opinion(case),
         await dora.sign(case),
     ):

@@ -129,7 +129,7 @@ async def test_nothing_waiting_is_no_sheet() -> None:
 
 
 async def test_the_page_names_when_it_was_made_and_until_when_it_may_be_used(ward: Ward) -> None:
-    page = unescape((await (await ward.logged_in()).get("/work/print")).text)
+    page = unescape((await (await ward.logged_in()).get("/worklist/print")).text)
     title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
     assert title is not None
     assert re.fullmatch(
@@ -139,13 +139,13 @@ async def test_the_page_names_when_it_was_made_and_until_when_it_may_be_used(war
 
 
 async def test_the_list_on_the_screen_leads_to_the_one_for_paper(ward: Ward) -> None:
-    assert 'href="/work/print"' in (await (await ward.logged_in()).get("/work")).text
+    assert 'href="/worklist/print"' in (await (await ward.logged_in()).get("/worklist")).text
 
 
 @pytest.mark.parametrize("reason", CASES)
 async def test_the_printed_list_tells_nothing_of_patient_panel_or_reason(ward: Ward, reason: str) -> None:
     case = await ward.case(CASES[reason])
-    answer = await (await ward.logged_in()).get("/work/print")
+    answer = await (await ward.logged_in()).get("/worklist/print")
     assert case in answer.text
     text = received(answer, ward).replace(case, "")
     for secret in (SUBJECT.lower(), "visit-1", "per minute", "mmhg", *FORBIDDEN, *members(ward)):
@@ -154,7 +154,7 @@ async def test_the_printed_list_tells_nothing_of_patient_panel_or_reason(ward: W
 
 async def test_on_paper_there_is_room_to_write_and_nothing_to_press(ward: Ward) -> None:
     await ward.case()
-    page = (await (await ward.logged_in()).get("/work/print")).text
+    page = (await (await ward.logged_in()).get("/worklist/print")).text
     table = page[page.index("<table") : page.index("</table>")]
     rows = table.count("<tr>") - 1
     assert rows >= 1
@@ -166,9 +166,9 @@ async def test_on_paper_there_is_room_to_write_and_nothing_to_press(ward: Ward) 
 async def test_a_colleagues_claim_takes_the_case_off_the_sheet(ward: Ward) -> None:
     case = await ward.case()
     await ward.claimed(case, "ben")
-    page = (await (await ward.logged_in()).get("/work/print")).text
+    page = (await (await ward.logged_in()).get("/worklist/print")).text
     assert case not in page
     assert "With colleagues, and not on this sheet" in page
-    mine = (await (await ward.logged_in("ben")).get("/work/print")).text
+    mine = (await (await ward.logged_in("ben")).get("/worklist/print")).text
     assert case in mine
     assert "Yours</strong>" in mine

@@ -93,7 +93,7 @@ async def test_in_an_emergency_the_panel_may_be_seen_first_and_the_page_says_so(
 
 async def test_the_list_shows_no_patient_and_no_reason(ward: Ward) -> None:
     case = await ward.case(SPLIT)
-    page = (await (await ward.logged_in()).get("/work")).text
+    page = (await (await ward.logged_in()).get("/worklist")).text
     assert case in page
     for secret in (SUBJECT, "visit-1", "disagree", "treatment", "NEWS2", "escalat", "per minute", "mmHg"):
         assert secret not in page.replace(case, ""), secret
@@ -102,7 +102,10 @@ async def test_the_list_shows_no_patient_and_no_reason(ward: Ward) -> None:
 async def test_a_claimed_case_leaves_the_others_lists_but_for_its_number(ward: Ward) -> None:
     case = await ward.case()
     anna = await ward.claimed(case)
-    mine, others = (await anna.get("/work")).text, (await (await ward.logged_in("ben")).get("/work")).text
+    mine, others = (
+        (await anna.get("/worklist")).text,
+        (await (await ward.logged_in("ben")).get("/worklist")).text,
+    )
     assert f'href="/cases/{case}"' in mine
     assert case not in others
     assert "with colleagues" in others
@@ -111,10 +114,10 @@ async def test_a_claimed_case_leaves_the_others_lists_but_for_its_number(ward: W
 async def test_the_refreshed_list_is_the_list_alone(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    part = await browser.get("/work/list", HX_Request="true")
+    part = await browser.get("/worklist/list", HX_Request="true")
     assert case in part.text
     assert "<html" not in part.text
-    assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+    assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
 
 
 # --- practice ------------------------------------------------------------------------------------------------------
@@ -126,11 +129,11 @@ async def test_a_training_case_is_marked_on_every_page_about_it(ward: Ward) -> N
     case = await ward.case(SPLIT, training=True)
     real = await ward.case(SPLIT)
     browser = await ward.logged_in()
-    marks = {path: (await browser.get(path)).text for path in ("/work", "/work/print")}
+    marks = {path: (await browser.get(path)).text for path in ("/worklist", "/worklist/print")}
     assert all(text.count("Training") == 1 for text in marks.values())
     assert TRAINING in (await browser.get(f"/cases/{case}")).text
     assert TRAINING not in (await browser.get(f"/cases/{real}")).text
-    await browser.send(f"/work/{case}/claim")
+    await browser.send(f"/worklist/{case}/claim")
     assert TRAINING in (await browser.get(f"/cases/{case}")).text
     assert TRAINING in (await browser.opinion(case, confidence="wrong")).text
     await browser.opinion(case)

@@ -11,7 +11,7 @@ from clinician_ui.session import cookies_for, log_in_address, safe_next
 
 
 @pytest.mark.parametrize(
-    "path", ["/work", "/work/print", "/glass", "/cases/c_abc234", "/cases/c_abc234/done"]
+    "path", ["/worklist", "/worklist/print", "/glass", "/cases/c_abc234", "/cases/c_abc234/done"]
 )
 def test_a_log_in_leads_to_our_pages(path: str) -> None:
     assert safe_next(path) == path
@@ -28,13 +28,13 @@ def test_a_log_in_leads_to_our_pages(path: str) -> None:
         "\\\\evil.example",
         "https://evil.example/work",
         "javascript:alert(1)",
-        "/work/list",
-        "/work/print/x",
+        "/worklist/list",
+        "/worklist/print/x",
         "/glass/",
-        "/work\n",
-        "/work\r\nSet-Cookie: a=b",
-        " /work",
-        "/work?next=//evil.example",
+        "/worklist\n",
+        "/worklist\r\nSet-Cookie: a=b",
+        " /worklist",
+        "/worklist?next=//evil.example",
         "/cases/../logout",
         "/cases/a/b",
         "/cases/%2e%2e",
@@ -48,7 +48,7 @@ def test_a_log_in_leads_to_our_pages(path: str) -> None:
     ],
 )
 def test_a_log_in_leads_nowhere_else(path: str | None) -> None:
-    assert safe_next(path) == "/work"
+    assert safe_next(path) == "/worklist"
     assert log_in_address(path or "") == "/login"
 
 

@@ -60,11 +60,11 @@ BACK = Gets(303, 303, 303)
 
 TABLE: Mapping[tuple[str, str], Gets] = {
     ("POST", "/logout"): BACK,
-    ("GET", "/work"): Gets(200, 200),
-    ("GET", "/work/list"): Gets(200, 200),
-    ("GET", "/work/print"): Gets(200, 200),
-    ("POST", "/work/{case}/claim"): Gets(303, 404),
-    ("POST", "/work/{case}/acknowledge"): Gets(303, 404),
+    ("GET", "/worklist"): Gets(200, 200),
+    ("GET", "/worklist/list"): Gets(200, 200),
+    ("GET", "/worklist/print"): Gets(200, 200),
+    ("POST", "/worklist/{case}/claim"): Gets(303, 404),
+    ("POST", "/worklist/{case}/acknowledge"): Gets(303, 404),
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),
@@ -110,7 +110,7 @@ async def ask(browser: Browser, method: str, path: str, case: str) -> httpx.Resp
     if method == "GET":
         return await browser.get(address)
     # Every page somebody is shown has their token in its header, a refusal too.
-    await browser.get("/work")
+    await browser.get("/worklist")
     return await browser.send(address, **BODIES.get(path, {}))
 
 
@@ -179,7 +179,7 @@ async def test_a_session_ends_after_twelve_hours_however_busy_it_was(staffed: Wa
     try:
         for _ in range(steps - 1):
             staffed.clock.advance(step)
-            assert (await browser.get("/work")).status_code == 200
+            assert (await browser.get("/worklist")).status_code == 200
         staffed.clock.advance(step)
         for method, path in GUARDED:
             assert (await ask(browser, method, path, "c_abc")).status_code == 303

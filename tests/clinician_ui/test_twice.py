@@ -13,9 +13,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_every_form_sent_twice_does_what_it_does_once(ward: Ward) -> None:
     case = await ward.case()
     browser = await ward.logged_in()
-    await browser.get("/work")
+    await browser.get("/worklist")
     for _ in range(2):
-        assert (await browser.send(f"/work/{case}/claim")).headers["location"] == f"/cases/{case}"
+        assert (await browser.send(f"/worklist/{case}/claim")).headers["location"] == f"/cases/{case}"
     for _ in range(2):
         assert (await browser.opinion(case, "urgent-review")).headers["location"] == f"/cases/{case}"
     for _ in range(2):
@@ -30,7 +30,7 @@ async def test_every_form_sent_twice_does_what_it_does_once(ward: Ward) -> None:
     assert "Urgent review by a clinician" in done, "the first signature stands"
     assert (await browser.get(f"/cases/{case}")).headers["location"] == f"/cases/{case}/done"
     for _ in range(2):
-        assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/work"
+        assert (await browser.send(f"/cases/{case}/hand-back")).headers["location"] == "/worklist"
     assert await phase(ward, case) is Phase.RELEASED
 
 
@@ -80,6 +80,6 @@ async def test_somebody_elses_second_opinion_is_a_conflict_and_not_compared(ward
     anna = await ward.claimed(case)
     await anna.opinion(case)
     ben = await ward.logged_in("ben")
-    await ben.get("/work")
+    await ben.get("/worklist")
     for option in ("urgent-review", "continue-monitoring"):
         assert (await ben.opinion(case, option)).status_code == 409

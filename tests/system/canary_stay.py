@@ -169,8 +169,8 @@ async def _review(reviewer: Visitor, case: str) -> None:
     wrong = await reviewer.form("/login", login=WORDS["login"], password="wrong")
     assert wrong.status_code >= 400
     assert (await reviewer.form("/login", login="anna", password=PASSWORD)).status_code == 303
-    await reviewer.call("GET", "/work")
-    assert (await reviewer.form(f"/work/{case}/claim")).status_code == 303
+    await reviewer.call("GET", "/worklist")
+    assert (await reviewer.form(f"/worklist/{case}/claim")).status_code == 303
     shown = await reviewer.call("GET", f"/cases/{case}")
     assert WORDS["subject"] in shown.text
     bad = await reviewer.form(

@@ -112,8 +112,8 @@ class Hospital:
 
     async def review_and_sign(self, browser: Browser, case: str, option: str = "urgent-review") -> None:
         """Go through the pages from claim to signature."""
-        await browser.get("/work")
-        assert (await browser.send(f"/work/{case}/claim")).status_code == 303
+        await browser.get("/worklist")
+        assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
         await self.look(case, Phase.CLAIMED)
         await browser.get(f"/cases/{case}")
         assert (await browser.opinion(CaseId(case), option)).status_code == 303
@@ -150,7 +150,7 @@ async def hospital(database: Database, tmp_path: Path) -> AsyncIterator[Hospital
             await a_reviewer(house, login)
             browsers.append(Browser(httpx.AsyncClient(transport=app, base_url="http://127.0.0.1")))
             await browsers[-1].get("/login")
-            entered = await browsers[-1].send("/login", login=login, password=PASSWORD, next="/work")
+            entered = await browsers[-1].send("/login", login=login, password=PASSWORD, next="/worklist")
             assert entered.status_code == 303
         rest = httpx.AsyncClient(
             transport=app, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {token}"}
@@ -230,8 +230,8 @@ async def facts_are_asked_for_and_sent(at: Hospital) -> None:
 
     # Facts that come while a clinician looks end the claim: an opinion binds the facts it saw.
     case = await at.panel_done(ESCALATED)
-    await at.ben.get("/work")
-    assert (await at.ben.send(f"/work/{case}/claim")).status_code == 303
+    await at.ben.get("/worklist")
+    assert (await at.ben.send(f"/worklist/{case}/claim")).status_code == 303
     await at.move(case, "facts", facts={"temperature": temperature})
     await at.panels.finish(10)
     await at.look(case, Phase.ESCALATED)
@@ -281,8 +281,8 @@ async def waits_run_out(at: Hospital) -> None:
     await at.pass_time(timedelta(hours=2))
     assert (await at.look(case, Phase.ESCALATED))["overdue"]
     await log_in_again(at)
-    await at.anna.get("/work")
-    assert (await at.anna.send(f"/work/{case}/claim")).status_code == 303
+    await at.anna.get("/worklist")
+    assert (await at.anna.send(f"/worklist/{case}/claim")).status_code == 303
     await at.look(case, Phase.CLAIMED)
     await at.pass_time(timedelta(minutes=16))
     await at.look(case, Phase.ESCALATED)
@@ -331,14 +331,16 @@ async def log_in_again(at: Hospital) -> None:
     for login, browser in (("anna", at.anna), ("ben", at.ben)):
         browser.http.cookies.clear()
         await browser.get("/login")
-        assert (await browser.send("/login", login=login, password=PASSWORD, next="/work")).status_code == 303
+        assert (
+            await browser.send("/login", login=login, password=PASSWORD, next="/worklist")
+        ).status_code == 303
 
 
 async def a_reviewer_hands_back_and_an_emergency_shows_its_panel_first(at: Hospital) -> None:
     case = await at.panel_done(EXCLUDED)
     await at.look(case, Phase.ESCALATED)
-    await at.anna.get("/work")
-    assert (await at.anna.send(f"/work/{case}/claim")).status_code == 303
+    await at.anna.get("/worklist")
+    assert (await at.anna.send(f"/worklist/{case}/claim")).status_code == 303
     await at.anna.get(f"/cases/{case}")
     assert (await at.anna.send(f"/cases/{case}/hand-back")).status_code == 303
     await at.look(case, Phase.ESCALATED)
@@ -346,8 +348,8 @@ async def a_reviewer_hands_back_and_an_emergency_shows_its_panel_first(at: Hospi
 
     emergency = await at.panel_done(DECIDED, risk_class="emergency")
     await at.look(emergency, Phase.ESCALATED)
-    await at.anna.get("/work")
-    assert (await at.anna.send(f"/work/{emergency}/claim")).status_code == 303
+    await at.anna.get("/worklist")
+    assert (await at.anna.send(f"/worklist/{emergency}/claim")).status_code == 303
     await at.anna.get(f"/cases/{emergency}")
     assert (await at.anna.send(f"/cases/{emergency}/reveal")).status_code == 303
     await at.look(emergency, Phase.REVEALED)
