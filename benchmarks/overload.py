@@ -85,6 +85,7 @@ class Caller:
         self._port = port
         self._token = token
         self._own = threading.local()
+        self._noting = threading.Lock()
 
     def ask(self, method: str, path: str, body: bytes | None, **headers: str) -> tuple[int, Any, bool]:
         """Return the status, the JSON that came, and whether it says when to come again."""
@@ -112,16 +113,17 @@ class Caller:
             "POST", "/v1/cases", body, Idempotency_Key=f"{risk_class}-{number}", Prefer="wait=20"
         )
         took_ms = (time.perf_counter() - begun) * 1000
-        seen.statuses[status] += 1
-        if status in AGAIN:
-            seen.without_advice += not advised
-            return False
-        if status not in {201, 202}:
-            raise RuntimeError(f"a good case was answered with {status}")
-        seen.accepted.append(told["id"])
-        if told["phase"] == "released":
-            seen.latencies_ms.append(took_ms)
-        return True
+        with self._noting:
+            seen.statuses[status] += 1
+            if status in AGAIN:
+                seen.without_advice += not advised
+                return False
+            if status not in {201, 202}:
+                raise RuntimeError(f"a good case was answered with {status}")
+            seen.accepted.append(told["id"])
+            if told["phase"] == "released":
+                seen.latencies_ms.append(took_ms)
+            return True
 
     def every(self, risk_class: str, pause_seconds: float, seconds: float) -> Seen:
         """Post a case each so many seconds, whatever became of the ones before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,9 @@ from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.intake import RawFact
 from arbiter.workflow.intake import Submission
 from arbiter.workflow.subjects import SubjectRef
+
+_GRAVE = re.compile(rb'"risk_class"\s*:\s*"(?:urgent|emergency)"')
+_PRACTICE = re.compile(rb'"training"\s*:\s*true')
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -32,6 +36,11 @@ async def read_request(
     if glance is not None:
         await glance(body)
     return read(model, parse(body)), body
+
+
+def looks_routine(body: bytes) -> bool:
+    """Return whether a case's bytes do not say, at a glance, that it is graver than routine; practice never is."""
+    return _GRAVE.search(body) is None or _PRACTICE.search(body) is not None
 
 
 def raw_facts(facts: dict[str, FactIn]) -> dict[str, RawFact]:

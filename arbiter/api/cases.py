@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from arbiter.api.bodies import raw_facts, read_request, submission
+from arbiter.api.bodies import looks_routine, raw_facts, read_request, submission
 from arbiter.api.documentation import body_of, replies
 from arbiter.api.events import stream_steps
 from arbiter.api.headers import check_query, content_digests, idempotency_key, matches_etag, wait_seconds
@@ -77,7 +77,7 @@ async def submit_case(request: Request, principal: Submitter) -> Response:
     house = house_of(request)
     key = idempotency_key(request)
     case, body = await read_request(
-        request, CaseIn, lambda body: intake.glance(house, routine=intake.looks_routine(body))
+        request, CaseIn, lambda body: intake.glance(house, routine=looks_routine(body))
     )
     submitted = await intake.submit(house, principal, submission(case), key, body)
     headers = {"Idempotency-Replayed": "true"} if submitted.repeated else {}

@@ -76,9 +76,10 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
     """Return an engine with at most `pool_size` connections; who finds none free waits 10 seconds, then fails.
 
     Each connection runs in UTC with a statement timeout (30 s), a lock timeout (5 s) and a limit on idling inside a
-    transaction (60 s). A connection that breaks is not probed for beforehand, because that costs every transaction a
-    round trip: the transaction that meets it fails, and all others of its age are replaced. Whatever shows that the
-    database does not answer (a broken connection, none free, a timeout) is raised as UnavailableError.
+    transaction (60 s). One on which the server hung up while it idled is replaced before it is used, by a look at its
+    socket; one that breaks otherwise fails the transaction that meets it, and all others of its age are replaced.
+    Whatever shows that the database does not answer (a broken connection, none free, a timeout) is raised as
+    UnavailableError.
     """
     engine = create_async_engine(
         url,

@@ -43,7 +43,7 @@ BUSY_SMOOTHING: Final = 0.1
 """What a sample adds to the share believed so far: about a fifth of a second is remembered."""
 
 A_SECOND: Final = 3
-"""So many routine cases a second are let in however busy the process is, one at a time."""
+"""So many routine cases a second are let in however busy the process is, while nothing else is in hand."""
 
 ALWAYS: Final = 1
 """With fewer cases in hand it is not they that keep the loop busy, and turning another away would help nobody."""
@@ -162,7 +162,7 @@ class Admission:
         late = self._late_seconds > LATEST_SECONDS[risk_class]
         routine = risk_class is RiskClass.ROUTINE
         busy = late or (routine and self._busy_share > BUSIEST)
-        if busy and (held >= ALWAYS or self._routine_within(1.0) >= A_SECOND):
+        if busy and (held >= ALWAYS or (routine and self._routine_within(1.0) >= A_SECOND)):
             raise ShedError(
                 f"the house is busy: {risk_class.value} cases wait outside", SHORTEST_WAIT_SECONDS
             )

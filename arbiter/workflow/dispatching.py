@@ -103,7 +103,6 @@ class Dispatcher:
                         log.exception("messages could not be looked for")
                     await self.house.postbox.wait(POLL_SECONDS)
                     await asyncio.sleep(GATHER_SECONDS)
-                    await self.house.admission.way.give()
             finally:
                 await self.finish(FINISH_SECONDS)
 

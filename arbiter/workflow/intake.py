@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,8 +38,6 @@ from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.subjects import SubjectRef, subject_id, subject_mac
 from arbiter.workflow.superseding import supersede
 
-KEY_LIMIT = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Submission:
@@ -65,20 +62,12 @@ class Submitted:
     duplicate: bool = False
 
 
-_ROUTINE = re.compile(rb'"risk_class"\s*:\s*"routine"|"training"\s*:\s*true')
-
-
-def looks_routine(body: bytes) -> bool:
-    """Return whether a case's bytes say, at a glance, that it can wait: it is routine, or for practice."""
-    return _ROUTINE.search(body) is not None
-
-
 @figures.counting_refusals
 async def glance(house: House, *, routine: bool) -> None:
-    """Let a graver case go first, and turn a routine one away before its body is read, where it would be afterwards.
+    """Let a graver case go first, and turn a routine one away before its body is parsed, where it would be afterwards.
 
-    Reading is most of what turning away costs. What is believed here without reading earns no more than a moment's
-    precedence.
+    Parsing is most of what turning away costs. What is believed here without it earns a case its turn and no more: it
+    still has to be let in.
 
     Raises:
         ShedError: nothing is kept.
@@ -119,6 +108,8 @@ async def submit(
         return _repeated(repeat, body_mac)
     risk_class = RiskClass.ROUTINE if submission.training else submission.risk_class
     ticket = await house.admission.enter(risk_class, shelved.protocol.timers(submission.risk_class).panel)
+    # A routine case may have waited at the door; its times begin now. The hash is of the facts alone.
+    taken = replace(taken, taken_at=house.clock.now())
     try:
         submitted, begun = await _take_in(
             house, principal, submission, shelved, taken, key_mac, body_mac, ticket

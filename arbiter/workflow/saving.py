@@ -33,8 +33,10 @@ async def save(house: House, docket: Docket, now: datetime) -> Docket:
         StaleStateError: when somebody else moved the case first; nothing was written.
     """
     saved = await write_step(house.store, without_safety_net(docket), now)
-    # A round of the sealer is a step too, and one that has begun keeps the next one waiting.
-    await go_in_order(house, docket)
+    if any(isinstance(effect, SealAndRelease) for effect in docket.effects):
+        # A round of the sealer is a step too, and one that has begun keeps the next one waiting. Nothing else may wait
+        # here: who is to be told is told, and who acts on a case is answered.
+        await go_in_order(house, docket)
     perform(house, docket.case, docket.effects)
     return saved
 

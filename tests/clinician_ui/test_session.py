@@ -26,7 +26,7 @@ def test_a_log_in_leads_to_our_pages(path: str) -> None:
         "///evil.example",
         "/\\evil.example",
         "\\\\evil.example",
-        "https://evil.example/work",
+        "https://evil.example/worklist",
         "javascript:alert(1)",
         "/worklist/list",
         "/worklist/print/x",
@@ -44,7 +44,8 @@ def test_a_log_in_leads_to_our_pages(path: str) -> None:
         "/logout",
         "/static/../../etc/passwd",
         "/v1/cases",
-        "work",
+        "worklist",
+        "/work",
     ],
 )
 def test_a_log_in_leads_nowhere_else(path: str | None) -> None:

@@ -88,14 +88,14 @@ async def _find_and_join(client: Visitor, index: str) -> None:
     other = {"system": WORDS["system"], "value": f"{WORDS['subject']}-2"}
     found = await client.call("POST", "/v1/subjects/search", json={"subject": known})
     assert found.json()["cases"], "the canary is found by its number"
-    for path, body in (
-        ("merge", {"absorbed": other, "surviving": known}),
-        ("separate", {"absorbed": other}),
-        ("separate", {"absorbed": other}),
-        ("merge", {"absorbed": known, "surviving": known}),
+    for path, body, status in (
+        ("merge", {"absorbed": other, "surviving": known}, 200),
+        ("separate", {"absorbed": other}, 200),
+        ("separate", {"absorbed": other}, 409),
+        ("merge", {"absorbed": known, "surviving": known}, 409),
     ):
         reply = await client.call("POST", f"/v1/subjects/{path}", json=body, headers=_as(index))
-        assert reply.status_code in {200, 409}, reply.text
+        assert reply.status_code == status, reply.text
 
 
 async def _break_the_glass(client: Visitor, case: str, away: str) -> None:
@@ -125,7 +125,7 @@ async def _by_fhir(client: Visitor) -> None:
             content=bundle,
             headers={"Content-Type": "application/fhir+json", "Idempotency-Key": f"bundle-{number}"},
         )
-        assert reply.status_code < 500, reply.text
+        assert reply.status_code < (500 if number else 300), reply.text
     await client.call("POST", f"/fhir/Patient/{WORDS['path']}", content=good, params={"name": WORDS["query"]})
 
 

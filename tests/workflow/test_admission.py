@@ -68,6 +68,14 @@ async def test_a_busy_loop_sheds_routine_cases_and_lets_the_others_pass() -> Non
     admission.admit(EMERGENCY, SOON)
 
 
+async def test_an_urgent_case_is_never_turned_away_for_how_many_routine_ones_came() -> None:
+    admission = Admission(100)
+    for _ in range(gate.A_SECOND):
+        admission.admit(ROUTINE, SOON).give_back(concluded=True)
+    admission.note_lateness(5.0)
+    admission.admit(URGENT, SOON)
+
+
 async def test_lateness_is_forgotten() -> None:
     admission = Admission(100)
     fill(admission, gate.ALWAYS)

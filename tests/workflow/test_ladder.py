@@ -246,7 +246,7 @@ async def test_a_mail_says_which_case_and_until_when_and_nothing_of_the_patient_
             "Site: north",
             "Risk class: urgent",
             "Acknowledge by: 2027-01-05T12:10:0",
-            "https://arbiter.hospital.example/work\n",
+            "https://arbiter.hospital.example/worklist\n",
         ):
             assert said in text.replace("\r\n", "\n"), text
         (call,) = ward.pager.verified()

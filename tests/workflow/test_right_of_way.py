@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from arbiter.api.bodies import looks_routine
 from arbiter.model import RiskClass
 from arbiter.store.database import Database
-from arbiter.workflow import intake
+from arbiter.workflow import closing, intake
 from arbiter.workflow import right_of_way as rule
 from arbiter.workflow.right_of_way import RightOfWay
 from tests.houses import a_client, a_house, settle, submission
@@ -140,6 +142,19 @@ async def test_a_routine_case_is_decided_even_beside_graver_cases_without_end(
         assert house.admission.in_hand[RiskClass.ROUTINE] == 0
 
 
+async def test_nobody_who_acts_on_a_routine_case_waits_for_graver_ones(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path / "data", database) as house:
+        principal, _ = await a_client(house)
+        made = replace(submission(house.clock.now(), pregnant=(True, None)), risk_class=RiskClass.ROUTINE)
+        submitted = await intake.submit(house, principal, made, "key", b"body")
+        monkeypatch.setattr(rule, "RECENT_SECONDS", 600.0)
+        monkeypatch.setattr(rule, "PATIENCE_SECONDS", 600.0)
+        house.admission.way.take()
+        await asyncio.wait_for(closing.cancel(house, principal, submitted.case, "no longer needed"), 5)
+
+
 async def free(way: RightOfWay) -> bool:
     giving = asyncio.create_task(way.give())
     await turns(2)
@@ -156,7 +171,7 @@ async def free(way: RightOfWay) -> bool:
         (b'{"risk_class": "emergency", "training": true}', False),
         (b'{"risk_class": "urgent"}', True),
         (b'{"risk_class": "emergency"}', True),
-        (b"not even JSON", True),
+        (b"not even JSON", False),
     ],
 )
 async def test_a_graver_case_goes_first_from_the_door_on(
@@ -164,7 +179,7 @@ async def test_a_graver_case_goes_first_from_the_door_on(
 ) -> None:
     monkeypatch.setattr(rule, "RECENT_SECONDS", 60.0)
     async with a_house(tmp_path / "data", database) as house:
-        await intake.glance(house, routine=intake.looks_routine(body))
+        await intake.glance(house, routine=looks_routine(body))
         assert await free(house.admission.way) is not goes_first
 
 
@@ -178,5 +193,7 @@ async def test_a_graver_case_goes_first_until_it_is_released_and_practice_never(
         principal, _ = await a_client(house)
         made = replace(submission(house.clock.now()), risk_class=risk_class, training=training)
         await intake.submit(house, principal, made, "key", b"body")
+        # What was said at the door is forgotten: the later steps must say it again.
+        house.admission.way._taken_at = -math.inf
         await settle(house)
         assert await free(house.admission.way) is (training or risk_class is RiskClass.ROUTINE)
