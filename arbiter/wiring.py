@@ -19,7 +19,7 @@ from arbiter.clock import SystemChance, SystemClock
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
-from arbiter.ports import Chance, Clock, Signer
+from arbiter.ports import Chance, Clock
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
@@ -115,13 +115,14 @@ async def open_house_on(
             errands=Errands(),
             admission=Admission(settings.capacity),
             safety_net=safety_net,
+            signer=signer,
             verifiers=(VerifierKey.parse(signer.verifier_key),),
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,
         )
         check_calling(house)
-        await _check_not_behind(house, kept, signer)
+        await _check_not_behind(house, kept)
         await _keep_protocols(house)
         house.sealer.then(lambda: release_sealed(house))
         yield house
@@ -200,7 +201,7 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _check_not_behind(house: House, kept: KeptCheckpoint, signer: Signer) -> None:
+async def _check_not_behind(house: House, kept: KeptCheckpoint) -> None:
     """Refuse a database that has lost what was sealed: the kept checkpoint is a lower bound."""
     lower_bound = kept.read(house.verifiers)
     async with house.store.read() as transaction:
@@ -213,7 +214,8 @@ async def _check_not_behind(house: House, kept: KeptCheckpoint, signer: Signer) 
                 "what a rolled-back database is told by"
             )
         # Kept before anything is sealed, so that a crash between a first seal and its keeping leaves no missing file.
-        kept.write(sign_checkpoint(Checkpoint(signer.name, 0, EMPTY_ROOT), [signer]).decode("utf-8"))
+        empty = Checkpoint(house.signer.name, 0, EMPTY_ROOT)
+        kept.write(sign_checkpoint(empty, [house.signer]).decode("utf-8"))
         kept.sync()
         return
     if size < lower_bound.size:

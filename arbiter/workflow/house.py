@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from arbiter.audit.note import VerifierKey
 from arbiter.duty.roster import Duty
-from arbiter.ports import Chance, Clock
+from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
 from arbiter.store.identities import Identities
 from arbiter.store.transaction import Store
@@ -37,6 +37,7 @@ class House:
     errands: Errands
     admission: Admission
     safety_net: SafetyNet
+    signer: Signer
     verifiers: tuple[VerifierKey, ...]
     duty: Duty | None
     postbox: Postbox

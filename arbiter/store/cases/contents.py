@@ -23,13 +23,13 @@ async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tup
 
 
 async def load_entries(
-    connection: AsyncConnection, case: CaseId, after: int = -1
+    connection: AsyncConnection, chain: str, after: int = -1
 ) -> tuple[tuple[int, bytes, int | None], ...]:
-    """Return a case's entries after `after` as (seq, bytes, leaf index or None while pending), oldest first."""
+    """Return a chain's (a case's) entries after `after` as (seq, bytes, leaf index or None while pending), oldest first."""
     rows = await connection.execute(
         select(entry.c.seq, entry.c.body, leaf.c.index.label("place"))
         .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
-        .where(entry.c.case_id == case, entry.c.seq > after)
+        .where(entry.c.case_id == chain, entry.c.seq > after)
         .order_by(entry.c.seq)
     )
     return tuple((row.seq, row.body, row.place) for row in rows)

@@ -1,0 +1,84 @@
+"""The house's own chains in the log: where each ends, and one statement that appends an entry with its documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from arbiter.audit.entry import FIRST_PREV
+from arbiter.errors import StaleStateError
+from arbiter.store.transaction import Where, run
+
+_END = "SELECT seq, prev FROM house_chain WHERE id = %(chain)s"
+_APPEND = """
+WITH moved AS (
+    INSERT INTO house_chain (id, seq, prev) VALUES (%(chain)s, %(seq)s, %(prev)s)
+    ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, prev = excluded.prev WHERE house_chain.seq = excluded.seq - 1
+    RETURNING id
+), documents AS (
+    INSERT INTO house_document (chain, seq, name, salt, content)
+    SELECT moved.id, %(seq)s, d.* FROM moved,
+        unnest(%(names)s::text[], %(salts)b::bytea[], %(contents)b::bytea[]) AS d(name, salt, content)
+), written AS (
+    INSERT INTO entry (case_id, seq, body) SELECT id, %(seq)s, %(body)s FROM moved RETURNING id
+), queued AS (
+    INSERT INTO pending (entry_id) SELECT id FROM written
+)
+SELECT id FROM moved
+"""
+_DOCUMENTS = """
+SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s ORDER BY seq, name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HouseChainEnd:
+    """Where a chain ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
+
+    seq: int
+    prev: str
+
+
+@dataclass(frozen=True, slots=True)
+class HouseDocument:
+    """What an entry of the house commits to under `name`, with the salt; nothing of a patient's."""
+
+    seq: int
+    name: str
+    salt: bytes
+    content: bytes
+
+
+async def house_chain_end(where: Where, chain: str) -> HouseChainEnd:
+    """Return where a chain of the house ends."""
+    rows = await run(where, _END, {"chain": chain})
+    return HouseChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else HouseChainEnd(-1, FIRST_PREV)
+
+
+async def append_house_entry(
+    where: Where, chain: str, seq: int, prev: bytes, body: bytes, documents: Sequence[HouseDocument]
+) -> None:
+    """Append an entry (`prev` is its own leaf hash) to a chain of the house, with the documents it commits to.
+
+    Raises:
+        StaleStateError: when somebody else appended first; nothing was written.
+    """
+    parameters = {
+        "chain": chain,
+        "seq": seq,
+        "prev": prev,
+        "body": body,
+        "names": [document.name for document in documents],
+        "salts": [document.salt for document in documents],
+        "contents": [document.content for document in documents],
+    }
+    if not await run(where, _APPEND, parameters):
+        raise StaleStateError(f"another entry of chain {chain} came first")
+
+
+async def load_house_documents(where: Where, chain: str) -> tuple[HouseDocument, ...]:
+    """Return everything a chain's entries commit to, in order."""
+    return tuple(
+        HouseDocument(seq, name, bytes(salt), bytes(content))
+        for seq, name, salt, content in await run(where, _DOCUMENTS, {"chain": chain})
+    )

@@ -1,0 +1,68 @@
+"""Every table, with named constraints. Migrations are checked against this metadata.
+
+No column holds a patient's data in the clear: subjects and encounters are keyed HMACs, content is in
+`sealed_document`, encrypted under a key per case.
+"""
+
+from arbiter.store.tables.base import metadata
+from arbiter.store.tables.cases import (
+    broken_glass,
+    case_file,
+    case_key,
+    idempotency,
+    protocol_bundle,
+    recent_case,
+    sealed_document,
+    subject,
+    subject_chain,
+    subject_merger,
+)
+from arbiter.store.tables.house import house_chain, house_document
+from arbiter.store.tables.log import checkpoint, entry, leaf, pending, tree_node
+from arbiter.store.tables.people import account, client, session, site
+from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
+
+__all__ = [
+    "INSERT_ONLY",
+    "account",
+    "broken_glass",
+    "case_file",
+    "case_key",
+    "checkpoint",
+    "client",
+    "decision_recipient",
+    "delivery",
+    "entry",
+    "house_chain",
+    "house_document",
+    "idempotency",
+    "leaf",
+    "message",
+    "metadata",
+    "pending",
+    "protocol_bundle",
+    "recent_case",
+    "sealed_document",
+    "session",
+    "site",
+    "subject",
+    "subject_chain",
+    "subject_merger",
+    "tree_node",
+    "webhook_endpoint",
+]
+
+INSERT_ONLY = (
+    entry,
+    leaf,
+    tree_node,
+    checkpoint,
+    protocol_bundle,
+    sealed_document,
+    subject_merger,
+    house_document,
+)
+"""Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
+
+Erasure destroys a case's key, never a row of `sealed_document`.
+"""
