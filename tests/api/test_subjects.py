@@ -52,7 +52,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 async def chain(house: House, subject: str) -> list[Entry]:
     async with house.store.read() as transaction:
-        return [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, subject)]  # type: ignore[arg-type]
+        return [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, subject)]
 
 
 async def join(index: Caller, absorbed: dict[str, str], surviving: dict[str, str]) -> httpx.Response:
