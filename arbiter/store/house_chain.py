@@ -20,7 +20,7 @@ WITH moved AS (
     SELECT moved.id, %(seq)s, d.* FROM moved,
         unnest(%(names)s::text[], %(salts)b::bytea[], %(contents)b::bytea[]) AS d(name, salt, content)
 ), written AS (
-    INSERT INTO entry (case_id, seq, body) SELECT id, %(seq)s, %(body)s FROM moved RETURNING id
+    INSERT INTO entry (chain, seq, body) SELECT arbiter_chain(id), %(seq)s, %(body)s FROM moved RETURNING id
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
 )

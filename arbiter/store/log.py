@@ -1,24 +1,34 @@
-"""The audit log in the database: numbering what is pending, the tree's stored nodes, checkpoints.
+"""The audit log in the database: numbering what is pending, reading it in order, the tree's stored nodes, checkpoints.
 
-Stored are the leaves' hashes and the tree's nodes at levels 8 and 16; every other node is computed from those.
-All but `pending` is insert-only. Whoever seals holds `hold_log` until the transaction ends.
+Stored are the leaves' hashes, a row a round (`sealed_run`), and the tree's nodes at levels 8 and 16; every other node is
+computed from those. All but `pending` is insert-only. Whoever seals holds the log until the transaction ends.
+
+What is read is not believed: a run that says more or other than its entries do is handed on as it stands, an entry gone
+or a hash too few included, and whoever asked refuses it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice, zip_longest
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.audit.merkle import Node, NodeLookup, root_of
-from arbiter.store.tables import checkpoint, entry, leaf, pending, tree_node
-from arbiter.store.transaction import DirectConnection
+from arbiter.store.tables import checkpoint, pending, tree_node
+from arbiter.store.transaction import DirectConnection, driver_connection, run
 
 STORED_LEVELS = (0, 8, 16)
-_HOLD_LOG = "SELECT pg_advisory_xact_lock(7165069801)"
+_HASH_BYTES = 32
+
+# A plan made while the tables were small, and kept, must not read them whole once they have grown. A round's entries are
+# sorted in memory.
+_HOLD_LOG = """
+SELECT pg_advisory_xact_lock(7165069801), set_config('enable_seqscan', 'off', true), set_config('work_mem', '64MB', true)
+"""
 
 # The array keeps the plan a TID scan whatever the planner believed of `pending` when it cached the statement.
 _NUMBER_PENDING = """
@@ -26,22 +36,53 @@ WITH taken AS (
     DELETE FROM pending
     WHERE ctid = ANY(ARRAY(SELECT ctid FROM pending ORDER BY entry_id LIMIT %(limit)s))
     RETURNING entry_id
-), numbered AS (
-    SELECT e.id, e.body, row_number() OVER (ORDER BY e.id) - 1 AS place
-    FROM entry AS e JOIN taken ON taken.entry_id = e.id
+), hashed AS MATERIALIZED (
+    SELECT id, sha256('\\x00'::bytea || body) AS hash FROM entry WHERE id = ANY(ARRAY(SELECT entry_id FROM taken))
 )
-INSERT INTO leaf (index, entry_id, hash)
-SELECT (SELECT coalesce(max(size), 0) FROM checkpoint) + place, id, sha256('\\x00'::bytea || body) FROM numbered
+INSERT INTO sealed_run (start, ids, hashes)
+SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), range_agg(int8range(id, id + 1)), string_agg(hash, ''::bytea ORDER BY id)
+FROM hashed HAVING count(*) > 0
 """
 _NEWEST = "SELECT size, root, note, sealed_at FROM checkpoint ORDER BY size DESC LIMIT 1"
-_UNCOVERED = """
-SELECT l.index, l.hash, e.body FROM leaf AS l JOIN entry AS e ON e.id = l.entry_id
-WHERE l.index >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY l.index
+_UNCOVERED_RUNS = """
+SELECT start, hashes FROM sealed_run WHERE start >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY start
+"""
+_UNCOVERED_ENTRIES = """
+SELECT r.start, e.body FROM sealed_run AS r CROSS JOIN LATERAL (
+    SELECT id, body FROM entry
+    WHERE id = ANY(ARRAY(SELECT generate_series(lower(s), upper(s) - 1) FROM unnest(r.ids) AS s))
+) AS e
+WHERE r.start >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY r.start, e.id
 """
 _ADD_CHECKPOINT = "INSERT INTO checkpoint (size, root, note, sealed_at) VALUES (%(size)s, %(root)s, %(note)s, %(sealed_at)s)"
 _ADD_NODES = """
 INSERT INTO tree_node (level, index, hash)
 SELECT * FROM unnest(%(levels)s::smallint[], %(indices)s::bigint[], %(hashes)b::bytea[])
+"""
+_FIRST_RUN = "SELECT coalesce(max(start), 0) FROM sealed_run WHERE start <= %(start)s"
+_RUNS = """
+SELECT start, ARRAY(SELECT lower(s) FROM unnest(ids) AS s), ARRAY(SELECT upper(s) FROM unnest(ids) AS s), hashes
+FROM sealed_run, (SELECT min(start) AS first FROM sealed_run WHERE start >= %(from)s) AS next
+WHERE start >= first AND start < first + %(batch)s ORDER BY start
+"""
+_ENTRIES = "SELECT id, body FROM entry WHERE id = ANY(%(ids)s)"
+# Where a run holds them, the leaf hashes from index `a` to before `b`.
+_HASHES = """
+SELECT greatest(r.start, w.a), substring(r.hashes
+    FROM (32 * (greatest(r.start, w.a) - r.start))::int + 1 FOR (32 * (w.b - greatest(r.start, w.a)))::int)
+FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS w(a, b)
+CROSS JOIN LATERAL (
+    SELECT start, hashes FROM sealed_run
+    WHERE start >= coalesce((SELECT max(start) FROM sealed_run WHERE start <= w.a), w.a) AND start < w.b
+) AS r
+"""
+
+# An entry `e` of the chain named by an SQL expression, and the leaf index of an entry `e` in its run `r`.
+OF_CHAIN = (
+    "e.chain = arbiter_chain({0}) AND position(decode('\"case\":\"' || {0} || '\"', 'escape') IN e.body) > 0"
+)
+INDEX_IN_RUN = """
+r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8multirange(int8range(NULL, e.id))) AS s)
 """
 
 
@@ -57,11 +98,11 @@ class StoredCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class StoredLeaf:
-    """A leaf with the entry it stands for."""
+    """A leaf with the entry it stands for: the entry None where it is gone, the hash empty where there is none."""
 
     index: int
     hash: bytes
-    body: bytes
+    body: bytes | None
 
 
 async def number_pending(
@@ -74,11 +115,19 @@ async def number_pending(
     await connection.execute(_HOLD_LOG)
     await connection.execute(_NUMBER_PENDING, {"limit": limit})
     newest = await connection.execute(_NEWEST)
-    uncovered = await connection.execute(_UNCOVERED)
+    runs = await connection.execute(_UNCOVERED_RUNS, binary=True)
+    entries = await connection.execute(_UNCOVERED_ENTRIES, binary=True)
     row = await newest.fetchone()
+    bodies: dict[int, list[bytes]] = {}
+    for start, body in await entries.fetchall():
+        bodies.setdefault(start, []).append(body)
     return (
         None if row is None else StoredCheckpoint(*row),
-        tuple(StoredLeaf(*leaf_row) for leaf_row in await uncovered.fetchall()),
+        tuple(
+            StoredLeaf(index, stored or b"", body)
+            for start, hashes in await runs.fetchall()
+            for index, (stored, body) in enumerate(zip_longest(_split(hashes), bodies.get(start, ())), start)
+        ),
     )
 
 
@@ -105,21 +154,51 @@ async def add_checkpoint(
 async def stream_leaves(
     connection: AsyncConnection, batch: int, start: int = 0
 ) -> AsyncIterator[tuple[tuple[int, bytes | None, bytes], ...]]:
-    """Yield the log from `start` in order as (index, entry bytes or None where the entry is gone, stored leaf hash)."""
+    """Yield the log from `start` in order as (index, entry bytes or None where the entry is gone, stored leaf hash).
+
+    The hash is empty where a run names one entry more than it has hashes.
+    """
+    following = (await run(connection, _FIRST_RUN, {"start": start}))[0][0]
     while True:
-        rows = (
-            await connection.execute(
-                select(leaf.c.index.label("place"), entry.c.body, leaf.c.hash)
-                .outerjoin(entry, entry.c.id == leaf.c.entry_id)
-                .where(leaf.c.index >= start)
-                .order_by(leaf.c.index)
-                .limit(batch)
-            )
-        ).all()
-        if not rows:
+        runs = await run(connection, _RUNS, {"from": following, "batch": batch})
+        if not runs:
             return
-        yield tuple((row.place, row.body, row.hash) for row in rows)
-        start = rows[-1].place + 1
+        places = [
+            (index, entry_id, stored)
+            for first, lowers, uppers, hashes in runs
+            for index, entry_id, stored in _places(first, lowers, uppers, hashes)
+            if index >= start
+        ]
+        for begin in range(0, len(places), batch):
+            yield await _with_bodies(connection, places[begin : begin + batch])
+        following = runs[-1][0] + 1
+
+
+async def _with_bodies(
+    connection: AsyncConnection, places: Sequence[tuple[int, int | None, bytes]]
+) -> tuple[tuple[int, bytes | None, bytes], ...]:
+    raw: DirectConnection = await driver_connection(connection)
+    found = await raw.execute(_ENTRIES, {"ids": [entry_id for _, entry_id, _ in places]}, binary=True)
+    bodies: dict[int | None, bytes] = dict(await found.fetchall())
+    return tuple((index, bodies.get(entry_id), stored) for index, entry_id, stored in places)
+
+
+def _places(
+    start: int, lowers: Sequence[int | None], uppers: Sequence[int | None], hashes: bytes
+) -> Iterator[tuple[int, int | None, bytes]]:
+    """Yield a run's leaves as (index, id of the entry or None, hash), and at most one id that has no hash."""
+    ids = chain.from_iterable(
+        range(lower, upper)
+        for lower, upper in zip(lowers, uppers, strict=True)
+        if lower is not None and upper is not None
+    )
+    split = _split(hashes)
+    for index, (entry_id, stored) in enumerate(zip_longest(islice(ids, len(split) + 1), split), start):
+        yield index, entry_id, stored or b""
+
+
+def _split(hashes: bytes) -> list[bytes]:
+    return [hashes[at : at + _HASH_BYTES] for at in range(0, len(hashes), _HASH_BYTES)]
 
 
 async def load_newest_checkpoint(connection: AsyncConnection) -> StoredCheckpoint | None:
@@ -151,20 +230,34 @@ async def load_nodes(connection: AsyncConnection, wanted: Iterable[tuple[int, in
     spans = {(level, index): _span(level, index) for level, index in wanted}
     stored: dict[tuple[int, int], bytes] = {}
     for base in {base for base, _, _ in spans.values()}:
-        indices = sorted({i for at, start, end in spans.values() if at == base for i in range(start, end)})
+        ranges = _joined((start, end) for at, start, end in spans.values() if at == base)
         if base == 0:
-            query = select(leaf.c.index.label("place"), leaf.c.hash).where(leaf.c.index.in_(indices))
+            asked = {"starts": [start for start, _ in ranges], "ends": [end for _, end in ranges]}
+            for first, hashes in await run(connection, _HASHES, asked):
+                stored.update({(0, first + place): hash_ for place, hash_ in enumerate(_split(hashes))})
         else:
+            indices = [index for start, end in ranges for index in range(start, end)]
             query = select(tree_node.c.index.label("place"), tree_node.c.hash).where(
                 tree_node.c.level == base, tree_node.c.index.in_(indices)
             )
-        stored.update({(base, row.place): row.hash for row in await connection.execute(query)})
+            stored.update({(base, row.place): row.hash for row in await connection.execute(query)})
 
     def lookup(level: int, index: int) -> bytes:
         base, start, end = spans[level, index]
         return root_of([stored[base, i] for i in range(start, end)])
 
     return lookup
+
+
+def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return ranges that touch as one."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _span(level: int, index: int) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Connection, create_engine, inspect, text
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import SchemaItem
@@ -112,7 +113,14 @@ def _check_constraints(connection: Connection) -> list[str]:
         differences += [
             f"check constraint {name} is not in the tables" for name in sorted(present - expected)
         ]
-    return differences
+    excluding = {
+        str(item.name)
+        for table in metadata.sorted_tables
+        for item in table.constraints
+        if isinstance(item, ExcludeConstraint)
+    }
+    there = set(connection.scalars(text("SELECT conname FROM pg_constraint WHERE contype = 'x'")))
+    return [*differences, *(f"exclusion constraint {name} is missing" for name in sorted(excluding - there))]
 
 
 def _triggers(connection: Connection) -> list[str]:

@@ -46,7 +46,7 @@ WITH moved AS (
     INSERT INTO subject_merger (subject_id, seq, salt, content)
     SELECT subject_id, %(seq)s, %(salt)s, %(content)s FROM moved WHERE %(content)s::bytea IS NOT NULL
 ), written AS (
-    INSERT INTO entry (case_id, seq, body) SELECT subject_id, %(seq)s, %(body)s FROM moved RETURNING id
+    INSERT INTO entry (chain, seq, body) SELECT arbiter_chain(subject_id), %(seq)s, %(body)s FROM moved RETURNING id
 ), queued AS (
     INSERT INTO pending (entry_id) SELECT id FROM written
 )

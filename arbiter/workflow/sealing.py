@@ -151,5 +151,7 @@ def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:
     for expected, leaf in enumerate(leaves, start):
         if leaf.index != expected:
             raise VerificationError(f"expected leaf {expected}, found {leaf.index}")
+        if leaf.body is None:
+            raise VerificationError(f"the entry of leaf {leaf.index} is gone")
         if sha256(b"\x00" + leaf.body).digest() != leaf.hash:
             raise VerificationError(f"the stored hash of leaf {leaf.index} is not that of its entry")

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 from arbiter.api.headers import WAIT_LIMIT_SECONDS
 from arbiter.audit.checkpoint import open_checkpoint
@@ -19,7 +18,7 @@ from arbiter.audit.merkle import root_of
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.protocols.loader import shipped
-from arbiter.store import tables
+from arbiter.store.cases.contents import load_entries
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, excluded_case, fact, incomplete_case, stable_case
 from tests.conftest import NOON, SettableClock
@@ -36,10 +35,7 @@ async def settled(caller: Caller, case: dict[str, Any]) -> dict[str, Any]:
 
 async def entries_of(house: House, case: str) -> list[Entry]:
     async with house.store.read() as transaction:
-        rows = await transaction.execute(
-            select(tables.entry.c.body).where(tables.entry.c.case_id == case).order_by(tables.entry.c.seq)
-        )
-        return [Entry.from_bytes(body) for (body,) in rows]
+        return [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, case)]
 
 
 async def test_a_clear_case_is_decided_while_the_caller_waits(caller: Caller) -> None:

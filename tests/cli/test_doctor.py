@@ -136,7 +136,7 @@ async def looked(folder: Path, url: str) -> dict[str, Finding]:
 def insider(database: Database) -> Iterator[psycopg.Connection]:
     assert database.owner_url is not None
     with psycopg.connect(conninfo(database.owner_url), autocommit=True) as connection:
-        for table in ("entry", "leaf", "tree_node", "checkpoint"):
+        for table in ("entry", "sealed_run", "tree_node", "checkpoint"):
             connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
         yield connection
 
@@ -179,9 +179,9 @@ async def log_of(folder: Path, database: Database) -> Finding:
 
 
 TAMPERING = {
-    "entry changed": "UPDATE entry SET body = body || '\\x20'::bytea WHERE id = (SELECT max(entry_id) FROM leaf)",
-    "entry gone": "DELETE FROM leaf WHERE index = (SELECT max(index) FROM leaf)",
-    "leaf rehashed": "UPDATE leaf SET hash = sha256('x'::bytea) WHERE index = 0",
+    "entry changed": "UPDATE entry SET body = body || '\\x20'::bytea WHERE id = (SELECT max(upper(ids)) - 1 FROM sealed_run)",
+    "entry gone": "DELETE FROM sealed_run WHERE start = (SELECT max(start) FROM sealed_run)",
+    "leaf rehashed": "UPDATE sealed_run SET hashes = overlay(hashes PLACING sha256('x'::bytea) FROM 1) WHERE start = 0",
     "root changed": "UPDATE checkpoint SET root = sha256('x'::bytea) WHERE size = (SELECT max(size) FROM checkpoint)",
     "rolled back": "DELETE FROM checkpoint WHERE size = (SELECT max(size) FROM checkpoint)",
     "emptied": "DELETE FROM checkpoint",

@@ -136,9 +136,7 @@ def test_a_leak_into_any_sink_would_have_been_found(run: Run) -> None:
             )
         )
         with service.superuser() as superuser:
-            superuser.execute(
-                "INSERT INTO entry (case_id, seq, body) VALUES ('leak', 0, %s)", [LEAK.encode()]
-            )
+            superuser.execute("INSERT INTO entry (chain, seq, body) VALUES (0, 0, %s)", [LEAK.encode()])
         time.sleep(1)
         assert service.stop() == 0
     finally:

@@ -99,12 +99,13 @@ async def all_have_ended(service: Service, cases: set[str]) -> None:
 def check_each_ended_once(service: Service, cases: set[str]) -> None:
     """One verdict for the one version of the facts, one opinion a member, one release for a decision; no other case."""
     with service.superuser() as connection:
-        rows = connection.execute("SELECT case_id, body FROM entry ORDER BY case_id, seq").fetchall()
+        rows = connection.execute("SELECT body FROM entry ORDER BY chain, seq").fetchall()
         phases = dict(connection.execute("SELECT id, phase FROM case_file").fetchall())
         heads = dict(connection.execute("SELECT id, seq FROM case_file").fetchall())
     told: dict[str, list[str]] = {}
-    for case, body in rows:
-        told.setdefault(case, []).append(Entry.from_bytes(body).type)
+    for (body,) in rows:
+        entry = Entry.from_bytes(body)
+        told.setdefault(entry.case, []).append(entry.type)
     assert cases <= told.keys() == phases.keys()
     for case in cases:
         types = told[case]

@@ -29,7 +29,17 @@ from tests.system.service import run_arbiter
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TABLES = ("entry", "leaf", "tree_node", "checkpoint", "pending")
+TABLES = ("entry", "sealed_run", "tree_node", "checkpoint", "pending")
+
+# The same log with a run a leaf, so that an insider's hand on one leaf is one statement.
+SPLIT = """
+CREATE TABLE pristine.sealed_run AS
+SELECT r.start + k AS start, int8multirange(int8range(id, id + 1)) AS ids, substring(r.hashes FROM 32 * k + 1 FOR 32) AS hashes
+FROM pristine.round AS r CROSS JOIN LATERAL (
+    SELECT id, (row_number() OVER (ORDER BY id))::int - 1 AS k
+    FROM unnest(r.ids) AS s, generate_series(lower(s), upper(s) - 1) AS id
+) AS e
+"""
 
 
 @dataclass(frozen=True)
@@ -82,8 +92,12 @@ async def furnished(
             insider.execute("CREATE SCHEMA pristine")
             for table in TABLES:
                 insider.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
-                insider.execute(f"CREATE TABLE pristine.{table} AS TABLE {table}".encode())
-            yield Sealed(house, folder, module_database, insider, report.entries)
+                name = "round" if table == "sealed_run" else table
+                insider.execute(f"CREATE TABLE pristine.{name} AS TABLE {table}".encode())
+            insider.execute(SPLIT.encode())
+            whole = Sealed(house, folder, module_database, insider, report.entries)
+            restore(whole)
+            yield whole
 
 
 @pytest.fixture
@@ -92,15 +106,27 @@ def sealed(furnished: Sealed) -> Iterator[Sealed]:
     kept = furnished.kept
     yield furnished
     (furnished.folder / "checkpoint").write_bytes(kept)
+    restore(furnished)
+
+
+@pytest.fixture
+def in_rounds(sealed: Sealed) -> Sealed:
+    """The log in the runs that its rounds wrote."""
+    sealed.change("DELETE FROM sealed_run")
+    sealed.change("INSERT INTO sealed_run SELECT * FROM pristine.round")
+    return sealed
+
+
+def restore(sealed: Sealed) -> None:
     for table in TABLES:
-        furnished.insider.execute(f"DELETE FROM {table}".encode())
-        furnished.insider.execute(
+        sealed.insider.execute(f"DELETE FROM {table}".encode())
+        sealed.insider.execute(
             f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM pristine.{table}".encode()
         )
 
 
 FLIP = "set_byte({0}, 30, get_byte({0}, 30) # 1)"
-ENTRY_OF_LEAF = "(SELECT entry_id FROM leaf WHERE index = %s)"
+ENTRY_OF_LEAF = "(SELECT lower(ids) FROM sealed_run WHERE start = %s)"
 
 
 async def test_the_untouched_log_verifies(sealed: Sealed) -> None:
@@ -120,7 +146,7 @@ async def test_a_flipped_byte_of_an_entry_is_named(sealed: Sealed, index: int) -
 @pytest.mark.parametrize("index", [0, 41, -1])
 async def test_a_flipped_byte_of_a_leaf_hash_is_named(sealed: Sealed, index: int) -> None:
     index %= sealed.size
-    sealed.change(f"UPDATE leaf SET hash = {FLIP.format('hash')} WHERE index = %s", index)
+    sealed.change(f"UPDATE sealed_run SET hashes = {FLIP.format('hashes')} WHERE start = %s", index)
     assert (await sealed.refusal()).startswith(
         f"entry {index}: its bytes do not hash to the stored leaf hash"
     )
@@ -131,7 +157,7 @@ async def test_an_entry_rewritten_together_with_its_leaf_hash_is_named(sealed: S
     assert isinstance(body, bytes)
     forged = antedated(body)
     sealed.change(f"UPDATE entry SET body = %s WHERE id = {ENTRY_OF_LEAF}", forged, 20)
-    sealed.change("UPDATE leaf SET hash = %s WHERE index = 20", leaf_hash(forged))
+    sealed.change("UPDATE sealed_run SET hashes = %s WHERE start = 20", leaf_hash(forged))
     message = await sealed.refusal()
     # Either the next entry of its case no longer follows it, or the checkpoint over both differs.
     assert re.match(r"entry (2[0-9]|3[0-9]): |.*checkpoint .* contradicts the log .*entries 0 to", message), (
@@ -145,14 +171,14 @@ async def test_a_deleted_entry_is_named(sealed: Sealed) -> None:
 
 
 async def test_a_deleted_leaf_is_named(sealed: Sealed) -> None:
-    sealed.change("DELETE FROM leaf WHERE index = 33")
+    sealed.change("DELETE FROM sealed_run WHERE start = 33")
     assert (await sealed.refusal()).startswith("entry 33 missing: came entry 34")
 
 
 async def test_a_deleted_leaf_whose_gap_was_closed_is_named(sealed: Sealed) -> None:
-    sealed.change("DELETE FROM leaf WHERE index = 33")
-    sealed.change("UPDATE leaf SET index = -index WHERE index > 33")
-    sealed.change("UPDATE leaf SET index = -index - 1 WHERE index < 0")
+    sealed.change("DELETE FROM sealed_run WHERE start = 33")
+    sealed.change("UPDATE sealed_run SET start = -start WHERE start > 33")
+    sealed.change("UPDATE sealed_run SET start = -start - 1 WHERE start < 0")
     message = await sealed.refusal()
     named = re.search(r"entr(?:y|ies) (\d+)", message)
     assert named is not None
@@ -161,7 +187,7 @@ async def test_a_deleted_leaf_whose_gap_was_closed_is_named(sealed: Sealed) -> N
 
 async def test_a_leaf_added_behind_the_last_checkpoint_is_named(sealed: Sealed) -> None:
     sealed.change(
-        "INSERT INTO leaf (index, entry_id, hash) SELECT %s, entry_id + 1000000, hash FROM leaf WHERE index = 5",
+        "INSERT INTO sealed_run (start, ids, hashes) SELECT %s, '{[1000000,1000000]}', hashes FROM sealed_run WHERE start = 5",
         sealed.size,
     )
     assert (await sealed.refusal()).startswith(f"entry {sealed.size} is gone")
@@ -173,8 +199,8 @@ async def test_an_entry_added_behind_the_last_checkpoint_is_named(sealed: Sealed
 
 
 async def test_an_entry_inserted_between_others_is_named(sealed: Sealed) -> None:
-    sealed.change("UPDATE leaf SET index = -index - 1 WHERE index >= 33")
-    sealed.change("UPDATE leaf SET index = -index WHERE index < 0")
+    sealed.change("UPDATE sealed_run SET start = -start - 1 WHERE start >= 33")
+    sealed.change("UPDATE sealed_run SET start = -start WHERE start < 0")
     insert_copy(sealed, 33, "c_invented")
     findings = [finding.detail for finding in await findings_of(sealed)]
     covered = [finding for finding in findings if "contradicts the log (a fork)" in finding]
@@ -184,10 +210,10 @@ async def test_an_entry_inserted_between_others_is_named(sealed: Sealed) -> None
 
 
 async def test_an_entry_repeated_under_another_leaf_is_named(sealed: Sealed) -> None:
-    sealed.change("UPDATE leaf AS l SET entry_id = entry_id + 1000000 WHERE index = 12")
+    copied = copied_entry(sealed, 11)
     sealed.change(
-        "UPDATE leaf SET hash = (SELECT hash FROM leaf WHERE index = 11), entry_id = %s WHERE index = 12",
-        copied_entry(sealed, 11, "c_repeated"),
+        "UPDATE sealed_run SET hashes = (SELECT hashes FROM sealed_run WHERE start = 11), ids = %s WHERE start = 12",
+        span(copied),
     )
     assert (await sealed.refusal()).startswith("entry 12: ")
 
@@ -195,18 +221,20 @@ async def test_an_entry_repeated_under_another_leaf_is_named(sealed: Sealed) -> 
 async def test_two_swapped_leaves_are_named(sealed: Sealed) -> None:
     sealed.change(
         """
-        UPDATE leaf AS l SET entry_id = -o.entry_id, hash = o.hash FROM leaf AS o
-        WHERE (l.index, o.index) IN ((20, 21), (21, 20))
+        UPDATE sealed_run AS r SET hashes = o.hashes, ids = int8multirange(int8range(-lower(o.ids), 1 - lower(o.ids)))
+        FROM sealed_run AS o WHERE (r.start, o.start) IN ((20, 21), (21, 20))
         """
     )
-    sealed.change("UPDATE leaf SET entry_id = -entry_id WHERE entry_id < 0")
+    sealed.change(
+        "UPDATE sealed_run SET ids = int8multirange(int8range(-lower(ids), 1 - lower(ids))) WHERE lower(ids) < 0"
+    )
     message = await sealed.refusal()
     assert re.match(r"entry 2[01]: ", message), message
 
 
 async def test_the_swapped_bodies_of_two_entries_are_named(sealed: Sealed) -> None:
-    first = sealed.scalar("SELECT entry_id FROM leaf WHERE index = 7")
-    second = sealed.scalar("SELECT entry_id FROM leaf WHERE index = 50")
+    first = sealed.scalar("SELECT lower(ids) FROM sealed_run WHERE start = 7")
+    second = sealed.scalar("SELECT lower(ids) FROM sealed_run WHERE start = 50")
     sealed.change(
         "UPDATE entry AS e SET body = o.body FROM entry AS o WHERE (e.id, o.id) IN ((%s, %s), (%s, %s))",
         first, second, second, first,
@@ -217,7 +245,7 @@ async def test_the_swapped_bodies_of_two_entries_are_named(sealed: Sealed) -> No
 
 
 async def test_a_cut_tail_of_leaves_is_named(sealed: Sealed) -> None:
-    sealed.change("DELETE FROM leaf WHERE index >= %s", sealed.size - 10)
+    sealed.change("DELETE FROM sealed_run WHERE start >= %s", sealed.size - 10)
     message = await sealed.refusal()
     assert f"the log ends at size {sealed.size - 10}" in message
     assert f"entries {sealed.size - 10} to {sealed.size - 1} missing" in message
@@ -271,6 +299,49 @@ async def test_history_rewritten_with_the_logs_own_key_contradicts_the_kept_chec
     assert f"kept checkpoint of size {sealed.size} contradicts the log (a fork)" in message
 
 
+# --- a run of many entries ---------------------------------------------------------------------------------------
+
+LAST_RUN = "start = (SELECT max(start) FROM sealed_run)"
+IN_A_RUN = {
+    "a hash flipped": f"UPDATE sealed_run SET hashes = {FLIP.format('hashes')} WHERE start = 0",
+    "two hashes swapped": """
+        UPDATE sealed_run SET hashes = substring(hashes FROM 33 FOR 32) || substring(hashes FOR 32) || substring(hashes FROM 65)
+        WHERE start = 0
+    """,
+    "a hash cut off": f"UPDATE sealed_run SET hashes = substring(hashes FOR octet_length(hashes) - 32) WHERE {LAST_RUN}",
+    "a hash added": f"UPDATE sealed_run SET hashes = hashes || substring(hashes FOR 32) WHERE {LAST_RUN}",
+    "an entry left out": "UPDATE sealed_run SET ids = ids - int8multirange(int8range(lower(ids), lower(ids) + 1)) WHERE start = 0",
+    "an entry added": f"UPDATE sealed_run SET ids = ids + int8multirange(int8range(upper(ids), upper(ids) + 1)) WHERE {LAST_RUN}",
+    "entries without an end": f"UPDATE sealed_run SET ids = ids + int8multirange(int8range(upper(ids), NULL)) WHERE {LAST_RUN}",
+    "no entries": "UPDATE sealed_run SET ids = '{}' WHERE start = 0",
+    "moved down": f"UPDATE sealed_run SET start = start - 1 WHERE {LAST_RUN}",
+    "moved up": f"UPDATE sealed_run SET start = start + 1 WHERE {LAST_RUN}",
+    "gone": "DELETE FROM sealed_run WHERE start = 0",
+    "the last gone": f"DELETE FROM sealed_run WHERE {LAST_RUN}",
+}  # fmt: skip
+
+
+async def test_the_log_verifies_in_the_runs_that_its_rounds_wrote(in_rounds: Sealed) -> None:
+    assert in_rounds.scalar("SELECT count(*) FROM sealed_run") == in_rounds.scalar(
+        "SELECT count(*) FROM checkpoint"
+    )
+    assert (await verify_log(in_rounds.house, in_rounds.kept)).entries == in_rounds.size
+
+
+@pytest.mark.parametrize("statement", IN_A_RUN.values(), ids=IN_A_RUN)
+async def test_a_changed_run_is_refused_and_the_place_named(in_rounds: Sealed, statement: str) -> None:
+    in_rounds.change(statement)
+    assert re.search(r"entr(y|ies) \d+", await in_rounds.refusal())
+
+
+async def test_an_entry_is_numbered_once(in_rounds: Sealed) -> None:
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        in_rounds.change(
+            "INSERT INTO sealed_run SELECT 1000, int8multirange(int8range(3, 4)), substring(hashes FOR 32) FROM sealed_run "
+            "WHERE start = 0"
+        )
+
+
 # --- the same through the command line, and at start-up ----------------------------------------------------------
 
 
@@ -297,7 +368,7 @@ async def test_a_house_does_not_open_on_a_database_behind_the_kept_checkpoint(se
 
 
 async def test_a_house_does_not_open_on_an_empty_database_with_a_kept_checkpoint(sealed: Sealed) -> None:
-    for table in ("checkpoint", "leaf", "entry"):
+    for table in ("checkpoint", "sealed_run", "entry"):
         sealed.change(f"DELETE FROM {table}")
     with pytest.raises(ConfigurationError, match="has 0 sealed entries"):
         await open_again(sealed)
@@ -331,7 +402,7 @@ async def test_a_house_does_not_open_on_a_log_of_the_kept_size_and_another_root(
 
 
 async def test_a_sealer_does_not_sign_on_top_of_a_changed_tree(sealed: Sealed) -> None:
-    sealed.change(f"UPDATE leaf SET hash = {FLIP.format('hash')} WHERE index = 3")
+    sealed.change(f"UPDATE sealed_run SET hashes = {FLIP.format('hashes')} WHERE start = 3")
     async with a_house(sealed.folder, sealed.database, running=False) as house:
         client, _ = await a_client(house, "late system")
         await submit(house, client, submission(house.clock.now()), "late", b"body")
@@ -351,13 +422,16 @@ async def findings_of(sealed: Sealed) -> tuple[Finding, ...]:
     return refused.value.findings
 
 
-def copied_entry(sealed: Sealed, index: int, case: str) -> object:
-    """Store a copy of a leaf's entry as another case's row, and return its id."""
+def copied_entry(sealed: Sealed, index: int) -> object:
+    """Store a copy of a leaf's entry, and return its id."""
     return sealed.scalar(
-        f"INSERT INTO entry (case_id, seq, body) SELECT %s, 0, body FROM entry WHERE id = {ENTRY_OF_LEAF} RETURNING id",
-        case,
+        f"INSERT INTO entry (chain, seq, body) SELECT chain, seq, body FROM entry WHERE id = {ENTRY_OF_LEAF} RETURNING id",
         index,
     )
+
+
+def span(entry_id: object) -> str:
+    return f"{{[{entry_id},{entry_id}]}}"
 
 
 def antedated(body: bytes) -> bytes:
@@ -372,10 +446,13 @@ def insert_copy(sealed: Sealed, index: int, case: str) -> None:
     assert isinstance(body, bytes)
     forged = body.replace(json.loads(body)["case"].encode(), case.encode())
     entry = sealed.scalar(
-        "INSERT INTO entry (case_id, seq, body) VALUES (%s, 0, %s) RETURNING id", case, forged
+        "INSERT INTO entry (chain, seq, body) VALUES (arbiter_chain(%s), 0, %s) RETURNING id", case, forged
     )
     sealed.change(
-        "INSERT INTO leaf (index, entry_id, hash) VALUES (%s, %s, %s)", index, entry, leaf_hash(forged)
+        "INSERT INTO sealed_run (start, ids, hashes) VALUES (%s, %s, %s)",
+        index,
+        span(entry),
+        leaf_hash(forged),
     )
 
 
@@ -384,8 +461,8 @@ def cut_to_an_earlier_checkpoint(sealed: Sealed) -> int:
     size = sealed.scalar("SELECT size FROM checkpoint ORDER BY size LIMIT 1 OFFSET 1")
     assert isinstance(size, int)
     sealed.change("DELETE FROM checkpoint WHERE size > %s", size)
-    sealed.change("DELETE FROM entry WHERE id IN (SELECT entry_id FROM leaf WHERE index >= %s)", size)
-    sealed.change("DELETE FROM leaf WHERE index >= %s", size)
+    sealed.change("DELETE FROM entry WHERE id IN (SELECT lower(ids) FROM sealed_run WHERE start >= %s)", size)
+    sealed.change("DELETE FROM sealed_run WHERE start >= %s", size)
     return size
 
 
@@ -395,8 +472,8 @@ def rewrite_last_entry_with_the_key(sealed: Sealed) -> None:
     assert isinstance(body, bytes)
     forged = antedated(body)
     sealed.change(f"UPDATE entry SET body = %s WHERE id = {ENTRY_OF_LEAF}", forged, sealed.size - 1)
-    sealed.change("UPDATE leaf SET hash = %s WHERE index = %s", leaf_hash(forged), sealed.size - 1)
-    leaves = [row[0] for row in sealed.insider.execute("SELECT hash FROM leaf ORDER BY index")]
+    sealed.change("UPDATE sealed_run SET hashes = %s WHERE start = %s", leaf_hash(forged), sealed.size - 1)
+    leaves = [row[0] for row in sealed.insider.execute("SELECT hashes FROM sealed_run ORDER BY start")]
     keyring = read_keys(sealed.folder)
     signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
     root = root_of(leaves)

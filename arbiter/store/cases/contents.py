@@ -6,9 +6,17 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.model import CaseId
-from arbiter.store.tables import entry, leaf, sealed_document
+from arbiter.store.log import INDEX_IN_RUN, OF_CHAIN
+from arbiter.store.tables import sealed_document
+from arbiter.store.transaction import run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement
+
+_ENTRIES = f"""
+SELECT e.seq, e.body, {INDEX_IN_RUN}
+FROM entry AS e LEFT JOIN sealed_run AS r ON r.ids @> e.id
+WHERE {OF_CHAIN.format("%(chain)s::text")} AND e.seq > %(after)s ORDER BY e.seq, e.id
+"""  # noqa: S608 - the pieces stand in the log's module
 
 
 @as_statement(Statement.READ_DOCUMENTS)
@@ -26,10 +34,5 @@ async def load_entries(
     connection: AsyncConnection, chain: str, after: int = -1
 ) -> tuple[tuple[int, bytes, int | None], ...]:
     """Return a chain's (a case's) entries after `after` as (seq, bytes, leaf index or None while pending), oldest first."""
-    rows = await connection.execute(
-        select(entry.c.seq, entry.c.body, leaf.c.index.label("place"))
-        .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
-        .where(entry.c.case_id == chain, entry.c.seq > after)
-        .order_by(entry.c.seq)
-    )
-    return tuple((row.seq, row.body, row.place) for row in rows)
+    rows = await run(connection, _ENTRIES, {"chain": chain, "after": after})
+    return tuple((seq, bytes(body), None if place is None else int(place)) for seq, body, place in rows)

@@ -12,6 +12,7 @@ from arbiter.errors import NotFoundError, VerificationError
 from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.state import state_from
+from arbiter.store.log import OF_CHAIN
 from arbiter.store.transaction import Where, run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement
@@ -47,21 +48,18 @@ SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_has
 FROM case_file AS c JOIN case_key AS k ON k.case_id = c.id
 """
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
-_SEALED_DECISIONS = (
-    _HEADS
-    + """
-JOIN entry AS e ON e.case_id = c.id AND e.seq = c.decided_seq
-JOIN leaf AS l ON l.entry_id = e.id
-WHERE c.phase = 'decided' LIMIT %(limit)s
-"""
+_IS_SEALED = f"""
+EXISTS (
+    SELECT FROM entry AS e JOIN sealed_run AS r ON r.ids @> e.id
+    WHERE {OF_CHAIN.format("c.id")} AND e.seq = c.decided_seq
 )
+"""
+_SEALED_DECISIONS = _HEADS + f"WHERE c.phase = 'decided' AND {_IS_SEALED} LIMIT %(limit)s"
 # A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
 _DUE = (
     _HEADS
-    + """
-WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND EXISTS (
-    SELECT FROM entry AS e JOIN leaf AS l ON l.entry_id = e.id WHERE e.case_id = c.id AND e.seq = c.decided_seq
-)) ORDER BY c.wake_at LIMIT %(limit)s
+    + f"""
+WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND {_IS_SEALED}) ORDER BY c.wake_at LIMIT %(limit)s
 """
 )
 

@@ -70,8 +70,8 @@ WITH asked AS MATERIALIZED (
     SELECT d.* FROM unnest(%(doc_cases)s::text[], %(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)b::bytea[])
         AS d(case_id, seq, name, ciphertext) JOIN moved ON moved.id = d.case_id
 ), written AS (
-    INSERT INTO entry (case_id, seq, body)
-    SELECT e.case_id, e.seq, e.body
+    INSERT INTO entry (chain, seq, body)
+    SELECT arbiter_chain(e.case_id), e.seq, e.body
     FROM unnest(%(entry_cases)s::text[], %(entry_seqs)s::int[], %(entry_bodies)b::bytea[]) AS e(case_id, seq, body)
     JOIN moved ON moved.id = e.case_id ORDER BY e.case_id, e.seq
     RETURNING id

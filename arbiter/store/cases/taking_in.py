@@ -117,8 +117,8 @@ WITH gate AS MATERIALIZED (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
     SELECT %(id)s, d.* FROM open, unnest(%(doc_seqs)s::int[], %(doc_names)s::text[], %(doc_bytes)b::bytea[]) AS d
 ), written AS (
-    INSERT INTO entry (case_id, seq, body)
-    SELECT %(id)s, e.seq, e.body
+    INSERT INTO entry (chain, seq, body)
+    SELECT arbiter_chain(%(id)s), e.seq, e.body
     FROM open, unnest(%(entry_seqs)s::int[], %(entry_bodies)b::bytea[]) AS e(seq, body) ORDER BY e.seq
     RETURNING id
 ), queued AS (

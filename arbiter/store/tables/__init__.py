@@ -18,7 +18,7 @@ from arbiter.store.tables.cases import (
     subject_merger,
 )
 from arbiter.store.tables.house import house_chain, house_document
-from arbiter.store.tables.log import checkpoint, entry, leaf, pending, tree_node
+from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 
@@ -36,13 +36,13 @@ __all__ = [
     "house_chain",
     "house_document",
     "idempotency",
-    "leaf",
     "message",
     "metadata",
     "pending",
     "protocol_bundle",
     "recent_case",
     "sealed_document",
+    "sealed_run",
     "session",
     "site",
     "subject",
@@ -54,7 +54,7 @@ __all__ = [
 
 INSERT_ONLY = (
     entry,
-    leaf,
+    sealed_run,
     tree_node,
     checkpoint,
     protocol_bundle,

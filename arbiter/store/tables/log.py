@@ -1,4 +1,13 @@
-"""The log: insert-only but for `pending`."""
+"""The log: insert-only but for `pending`.
+
+An entry's row holds its bytes and what finds it again: the entry's own id, in the order of writing, and its chain's
+number (`arbiter_chain`: the first eight bytes of the SHA-256 of the chain's name), because a number costs a third of
+the name. Two chains may share a number; whoever looks a chain up compares the name in the entry's bytes. That a chain
+has one entry `seq` is held by the chain's head, which moves by compare-and-set, and by verification.
+
+A sealed run is what one round numbered: the entry with the k-th smallest of `ids` is the leaf `start + k`, and the
+k-th 32 bytes of `hashes` are its leaf hash. No entry is in two runs.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +16,15 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Identity,
+    Index,
     Integer,
     LargeBinary,
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, ExcludeConstraint
 
 from arbiter.store.tables.base import INSTANT, metadata
 
@@ -22,10 +32,10 @@ entry = Table(
     "entry",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("case_id", Text, nullable=False),
+    Column("chain", BigInteger, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    UniqueConstraint("case_id", "seq"),
+    Index("ix_entry_chain", "chain"),
     CheckConstraint("octet_length(body) < 65536", name="fits_a_bundle"),
 )
 
@@ -36,13 +46,15 @@ pending = Table(
     Column("queued_at", INSTANT, nullable=False, server_default=text("now()")),
 )
 
-leaf = Table(
-    "leaf",
+sealed_run = Table(
+    "sealed_run",
     metadata,
-    Column("index", BigInteger, primary_key=True, autoincrement=False),
-    Column("entry_id", BigInteger, nullable=False, unique=True),
-    Column("hash", LargeBinary, nullable=False),
-    CheckConstraint("octet_length(hash) = 32", name="hash_is_sha256"),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("ids", INT8MULTIRANGE, nullable=False),
+    # Stored uncompressed, so that a few hashes of a long run are read without the others.
+    Column("hashes", LargeBinary, nullable=False),
+    CheckConstraint("octet_length(hashes) > 0 AND octet_length(hashes) % 32 = 0", name="hashes_are_sha256"),
+    ExcludeConstraint(("ids", "&&"), using="gist", name="ex_sealed_run_ids"),
 )
 
 tree_node = Table(
