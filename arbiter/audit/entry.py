@@ -41,7 +41,7 @@ def _object_of(pair: str) -> str:
 
 
 # Every field's JSON spelling, one capturing group each, in canonical order.
-_FIELDS = {
+FIELDS = {
     "actor": rf'"({_WORD})"',
     "at": rf'"({_INSTANT})"',
     "case": rf'"({_WORD})"',
@@ -55,11 +55,12 @@ _FIELDS = {
     "versions": _object_of(rf'"{_WORD}":"{_WORD}"'),
 }
 _OPTIONAL = {"count"}
+
 _GRAMMAR = re.compile(
     r"\{"
     + "".join(
         rf'(?:"{name}":{spelling},)?' if name in _OPTIONAL else rf'"{name}":{spelling},'
-        for name, spelling in _FIELDS.items()
+        for name, spelling in FIELDS.items()
     ).removesuffix(",")
     + r"\}"
 )
@@ -253,10 +254,10 @@ def _misfit_of(entry: Entry) -> str:
 
 
 def _misfit_in(fields: Mapping[str, object]) -> str:
-    unknown = sorted(fields.keys() - _FIELDS.keys())
+    unknown = sorted(fields.keys() - FIELDS.keys())
     if unknown:
         return f"expected an entry's fields, came {len(unknown)} unknown"
-    for name, spelling in _FIELDS.items():
+    for name, spelling in FIELDS.items():
         if name not in fields:
             if name in _OPTIONAL:
                 continue

@@ -2,7 +2,10 @@
 
 Shares no state and no tree code with the sealer: leaf hashes are computed anew from the entries' bytes, and the roots
 by a stack of its own. What is stored is believed only where it equals what was computed. Reads its input once, in
-order; memory grows with the number of cases (about 400 bytes each), not of entries.
+order; memory grows with the number of cases (about 300 bytes each), not of entries.
+
+Rows are checked a batch at a time, all of everything, as long as nothing is wrong; a batch in which something is wrong
+is gone through row by row, which finds the words.
 
 For a log that is being written, read the kept checkpoint first and then rows and checkpoints from one snapshot:
 numbering and signing commit together, so rows beyond the newest checkpoint are an insertion and not a delay.
@@ -10,17 +13,21 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
-from arbiter.audit.entry import Entry, Link, check_link
+from arbiter.audit.entry import FIRST_PREV, Entry, Link, check_link
 from arbiter.audit.note import VerifierKey
+from arbiter.audit.scan import Scanned, Scanner
 from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
+_BATCH = 2_000
+_FIRST_LINK = (0, FIRST_PREV.encode("ascii"))
 
 Row = tuple[int, bytes | None, bytes]
 
@@ -100,8 +107,10 @@ class LogVerifier:
         self._findings: list[Finding] = []
         self._tree = _Tree()
         self._expected = 0
-        self._links: dict[str, Link] = {}
-        self._closed: set[str] = set()
+        self._scanner = Scanner()
+        # Of each case the seq and prev (in hex) that its next entry must have.
+        self._next_links: dict[bytes, tuple[int, bytes]] = {}
+        self._closed: set[bytes] = set()
         self._origin: str | None = None
         self._opened = 0
         self._newest: Checkpoint | None = None
@@ -124,9 +133,15 @@ class LogVerifier:
 
     def feed(self, rows: Iterable[Row]) -> None:
         """Check the rows that follow; what is wrong with them is told by `finish`."""
+        left = list(rows)
+        at = 0
         with suppress(_StoppedError):
-            for index, entry, stored in rows if len(self._findings) < MAX_FINDINGS else ():
-                self._row(index, entry, stored)
+            while at < len(left) and len(self._findings) < MAX_FINDINGS:
+                until_checkpoint = _BATCH if self._awaited is None else self._awaited - self._tree.size
+                batch = left[at : at + min(_BATCH, until_checkpoint)]
+                at += len(batch)
+                for index, entry, stored in batch[self._pass(batch) :]:
+                    self._row(index, entry, stored)
                 if self._tree.size == self._awaited:
                     self._awaited = self._compare_roots()
 
@@ -139,13 +154,43 @@ class LogVerifier:
             raise LogRefusedError(self._findings)
         return LogReport(
             entries=self._tree.size,
-            cases=len(self._links),
+            cases=len(self._next_links),
             closed_cases=len(self._closed),
             checkpoints=self._opened,
             root=self._tree.root(),
             newest=self._newest,
             kept=self._kept,
         )
+
+    def _pass(self, rows: Sequence[Row]) -> int:
+        """Take in the rows that have nothing wrong with them, up to the first that may; return how many."""
+        indices, entries, stored = zip(*rows, strict=True)
+        if indices != tuple(range(self._expected, self._expected + len(rows))) or None in entries:
+            return 0
+        leaves = [sha256(b"\x00" + data).digest() for data in entries]
+        scanned = self._scanner.scan(entries, self._next_links) if leaves == list(stored) else None
+        if scanned is None:
+            return 0
+        passed = self._follow(scanned, leaves)
+        self._tree.extend(leaves[:passed])
+        self._expected += passed
+        return passed
+
+    def _follow(self, scanned: Scanned, leaves: Sequence[bytes]) -> int:
+        """Put entries at the ends of their chains, up to the first that does not fit; return how many."""
+        following = self._next_links
+        hexes = hexlify(b"".join(leaves))
+        passed = 0
+        for case, count, prev, seq in zip(
+            scanned.cases, scanned.counts, scanned.prevs, map(int, scanned.seqs), strict=True
+        ):
+            if (seq, prev) != following.get(case, _FIRST_LINK) or (count and int(count) != seq + 1):
+                return passed
+            if count:
+                self._closed.add(case)
+            following[case] = (seq + 1, hexes[64 * passed : 64 * passed + 64])
+            passed += 1
+        return passed
 
     def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
         expected, self._expected = self._expected, index + 1
@@ -171,13 +216,16 @@ class LogVerifier:
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
             return
+        case = entry.case.encode("ascii")
+        following = self._next_links.get(case)
+        before = None if following is None else Link(following[0] - 1, following[1].decode("ascii"))
         try:
-            check_link(entry, self._links.get(entry.case))
+            check_link(entry, before)
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
         if entry.count is not None:
-            self._closed.add(entry.case)
-        self._links[entry.case] = Link(entry.seq, leaf.hex())
+            self._closed.add(case)
+        self._next_links[case] = (entry.seq + 1, hexlify(leaf))
 
     def _compare_roots(self) -> int | None:
         """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
@@ -263,7 +311,7 @@ class LogVerifier:
 
 
 class _Tree:
-    """RFC 6962's tree as a stack of perfect subtrees, grown one leaf at a time."""
+    """RFC 6962's tree as a stack of perfect subtrees, the largest first: one for each bit set in `size`."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -276,6 +324,19 @@ class _Tree:
             carry >>= 1
         self._stack.append(node)
         self.size += 1
+
+    def extend(self, leaves: Sequence[bytes]) -> None:
+        row, level, odd = list(leaves), 0, []
+        while row:
+            if self.size >> level & 1:
+                row.insert(0, self._stack.pop())
+            if len(row) & 1:
+                odd.append(row.pop())
+            pairs = iter(row)
+            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            level += 1
+        self._stack.extend(reversed(odd))
+        self.size += len(leaves)
 
     def root(self) -> bytes:
         if not self._stack:
