@@ -18,8 +18,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.audit.merkle import Node, NodeLookup, root_of
-from arbiter.store.tables import checkpoint, pending, tree_node
-from arbiter.store.transaction import DirectConnection, driver_connection, run
+from arbiter.store.tables import checkpoint, pending
+from arbiter.store.transaction import DirectConnection, Where, driver_connection, run
 
 STORED_LEVELS = (0, 8, 16)
 _HASH_BYTES = 32
@@ -66,15 +66,24 @@ FROM sealed_run, (SELECT min(start) AS first FROM sealed_run WHERE start >= %(fr
 WHERE start >= first AND start < first + %(batch)s ORDER BY start
 """
 _ENTRIES = "SELECT id, body FROM entry WHERE id = ANY(%(ids)s)"
-# Where a run holds them, the leaf hashes from index `a` to before `b`.
+# Hashes from index `a` to before `b`: of leaves where runs hold them, of stored nodes where none is missing between.
 _HASHES = """
-SELECT greatest(r.start, w.a), substring(r.hashes
+SELECT 0, greatest(r.start, w.a), substring(r.hashes
     FROM (32 * (greatest(r.start, w.a) - r.start))::int + 1 FOR (32 * (w.b - greatest(r.start, w.a)))::int)
-FROM unnest(%(starts)s::bigint[], %(ends)s::bigint[]) AS w(a, b)
+FROM unnest(%(levels)s::int[], %(starts)s::bigint[], %(ends)s::bigint[]) AS w(level, a, b)
 CROSS JOIN LATERAL (
     SELECT start, hashes FROM sealed_run
     WHERE start >= coalesce((SELECT max(start) FROM sealed_run WHERE start <= w.a), w.a) AND start < w.b
 ) AS r
+WHERE w.level = 0
+UNION ALL
+SELECT w.level, w.a, n.hashes
+FROM unnest(%(levels)s::int[], %(starts)s::bigint[], %(ends)s::bigint[]) AS w(level, a, b)
+CROSS JOIN LATERAL (
+    SELECT string_agg(hash, ''::bytea ORDER BY index) AS hashes FROM tree_node
+    WHERE level = w.level AND index >= w.a AND index < w.b HAVING count(*) = w.b - w.a
+) AS n
+WHERE w.level > 0
 """
 
 # An entry `e` of the chain named by an SQL expression, and the leaf index of an entry `e` in its run `r`.
@@ -221,26 +230,22 @@ async def count_pending(connection: AsyncConnection) -> tuple[int, datetime | No
     return row[0], row[1]
 
 
-async def load_nodes(connection: AsyncConnection, wanted: Iterable[tuple[int, int]]) -> NodeLookup:
-    """Return a lookup that answers for the wanted nodes, (level, index), each of a perfect subtree.
+async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLookup:
+    """Return a lookup that answers for the wanted nodes, (level, index), each of a perfect subtree; one statement.
 
     Raises:
         KeyError: from the lookup, for a node that the log does not hold.
     """
     spans = {(level, index): _span(level, index) for level, index in wanted}
+    ranges = [
+        (base, start, end)
+        for base in {base for base, _, _ in spans.values()}
+        for start, end in _joined((start, end) for at, start, end in spans.values() if at == base)
+    ]
+    asked = dict(zip(("levels", "starts", "ends"), map(list, zip(*ranges, strict=True)), strict=True))
     stored: dict[tuple[int, int], bytes] = {}
-    for base in {base for base, _, _ in spans.values()}:
-        ranges = _joined((start, end) for at, start, end in spans.values() if at == base)
-        if base == 0:
-            asked = {"starts": [start for start, _ in ranges], "ends": [end for _, end in ranges]}
-            for first, hashes in await run(connection, _HASHES, asked):
-                stored.update({(0, first + place): hash_ for place, hash_ in enumerate(_split(hashes))})
-        else:
-            indices = [index for start, end in ranges for index in range(start, end)]
-            query = select(tree_node.c.index.label("place"), tree_node.c.hash).where(
-                tree_node.c.level == base, tree_node.c.index.in_(indices)
-            )
-            stored.update({(base, row.place): row.hash for row in await connection.execute(query)})
+    for base, first, hashes in await run(where, _HASHES, asked) if ranges else ():
+        stored.update({(base, first + place): hash_ for place, hash_ in enumerate(_split(hashes))})
 
     def lookup(level: int, index: int) -> bytes:
         base, start, end = spans[level, index]
