@@ -317,14 +317,15 @@ async def measure_stages(settings: Settings, count: int) -> tuple[float, dict[st
             principal, _ = await register_client(
                 house.identities, house.clock, house.chance, "stages", [Role.INTEGRATION_CLIENT], [SITE]
             )
-            await _timed(lambda n: _one_inside(house, principal, f"stage-warm-{n}"), 20)
+            await _timed(lambda n: decide_inside(house, principal, f"stage-warm-{n}"), 20)
             spent.clear()
-            taken = await _timed(lambda n: _one_inside(house, principal, f"stage-{n}"), count)
+            taken = await _timed(lambda n: decide_inside(house, principal, f"stage-{n}"), count)
             stages = {title: spent.get(title, 0.0) / count * 1000 for title, _, _ in STAGES}
     return statistics.fmean(taken) * 1000, stages
 
 
-async def _one_inside(house: House, principal: Principal, key: str) -> None:
+async def decide_inside(house: House, principal: Principal, key: str) -> None:
+    """Put a case in and wait for its decision, inside the process."""
     now = house.clock.now()
     facts = {
         name: RawFact(

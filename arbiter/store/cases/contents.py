@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from arbiter.model import CaseId
 from arbiter.store.log import INDEX_IN_RUN, OF_CHAIN
 from arbiter.store.tables import sealed_document
-from arbiter.store.transaction import run
+from arbiter.store.transaction import Where, run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement
 
@@ -31,8 +31,8 @@ async def load_documents(connection: AsyncConnection, case: CaseId) -> tuple[tup
 
 
 async def load_entries(
-    connection: AsyncConnection, chain: str, after: int = -1
+    where: Where, chain: str, after: int = -1
 ) -> tuple[tuple[int, bytes, int | None], ...]:
     """Return a chain's (a case's) entries after `after` as (seq, bytes, leaf index or None while pending), oldest first."""
-    rows = await run(connection, _ENTRIES, {"chain": chain, "after": after})
+    rows = await run(where, _ENTRIES, {"chain": chain, "after": after})
     return tuple((seq, bytes(body), None if place is None else int(place)) for seq, body, place in rows)

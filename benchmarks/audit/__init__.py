@@ -1,0 +1,1 @@
+"""What the log costs and how fast it is, and how each figure grows with it: `python -m benchmarks.audit`."""

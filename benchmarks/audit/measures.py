@@ -1,0 +1,192 @@
+"""What is measured of the log alone: appending and sealing in bulk, proofs, verification, room."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import psycopg
+
+from arbiter.audit.checkpoint import Checkpoint
+from arbiter.audit.merkle import inclusion_parts, prove_inclusion, verify_inclusion
+from arbiter.audit.verify import LogVerifier, Row
+from arbiter.store.log import load_checkpoints, load_nodes, stream_leaves
+from arbiter.workflow.auditing import BATCH
+from arbiter.workflow.house import House
+from benchmarks.audit.chains import Written
+from benchmarks.cases import Spread
+
+AHEAD = 40_000
+"""Entries appended and not sealed yet, at most, while appending in bulk."""
+
+STATEMENT = 2_000
+_APPEND = """
+WITH written AS (
+    INSERT INTO entry (chain, seq, body)
+    SELECT arbiter_chain(e.name), e.seq, e.body
+    FROM unnest(%(names)s::text[], %(seqs)s::int[], %(bodies)b::bytea[]) AS e(name, seq, body)
+    RETURNING id
+), queued AS (
+    INSERT INTO pending (entry_id) SELECT id FROM written
+)
+SELECT count(*) FROM written
+"""
+
+
+async def append(house: House, entries: Sequence[Written]) -> None:
+    """Append entries durably with one statement."""
+    parameters = {
+        "names": [entry.chain for entry in entries],
+        "seqs": [entry.seq for entry in entries],
+        "bodies": [entry.body for entry in entries],
+    }
+    await house.store.run(_APPEND, parameters)
+
+
+async def grow(house: House, entries: Iterator[Written], count: int) -> float:
+    """Append and seal `count` entries in bulk; return the seconds from the first statement to the last checkpoint."""
+    taken = 0.0
+    while count:
+        block = list(islice(entries, min(count, 5 * AHEAD)))
+        count -= len(block)
+        began = time.perf_counter()
+        await _grow(house, block)
+        taken += time.perf_counter() - began
+    return taken
+
+
+async def _grow(house: House, block: Sequence[Written]) -> None:
+    appended = sealed = 0
+    written = asyncio.Event()
+    room = asyncio.Event()
+
+    async def write() -> None:
+        nonlocal appended
+        for start in range(0, len(block), STATEMENT):
+            while appended - sealed >= AHEAD:
+                room.clear()
+                await room.wait()
+            part = block[start : start + STATEMENT]
+            await append(house, part)
+            appended += len(part)
+            written.set()
+
+    async def seal() -> None:
+        nonlocal sealed
+        while sealed < len(block):
+            written.clear()
+            done = await house.sealer.round()
+            sealed += done
+            room.set()
+            if not done:
+                await written.wait()
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(write())
+        both.create_task(seal())
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+async def newest(house: House) -> Checkpoint:
+    """Return the newest checkpoint."""
+    asked = "SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1"
+    size, root = (await house.store.run(asked, {}))[0]
+    return Checkpoint(house.signer.name, size, bytes(root))
+
+
+async def prove(house: House, count: int) -> Spread:
+    """Prove entries drawn at random; each proof is verified outside its time."""
+    sealed = await newest(house)
+    chance = random.Random(sealed.size)
+    taken = []
+    for _ in range(count + 20):
+        index = chance.randrange(sealed.size)
+        began = time.perf_counter()
+        nodes = await load_nodes(house.store, chain.from_iterable(inclusion_parts(index, sealed.size)))
+        proof = prove_inclusion(index, sealed.size, nodes)
+        taken.append(time.perf_counter() - began)
+        leaf = await load_nodes(house.store, [(0, index)])
+        verify_inclusion(leaf(0, index), index, sealed.size, proof, sealed.root)
+    return Spread.of(taken[20:])
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Seconds to verify a whole log: reading it from the database, and with its rows in memory; the process's own time."""
+
+    from_database: float
+    in_memory: float
+    processor: float
+    entries: int
+    checkpoints: int
+
+
+async def verify(house: House) -> Verification:
+    """Verify the whole log in both ways."""
+    async with house.store.read() as transaction:
+        notes = [checkpoint.note.encode() for checkpoint in await load_checkpoints(transaction)]
+        verifier = LogVerifier(notes, house.verifiers)
+        rows: list[tuple[Row, ...]] = []
+        began = time.perf_counter()
+        async for batch in stream_leaves(transaction, BATCH):
+            verifier.feed(batch)
+            rows.append(batch)
+        verifier.finish()
+        from_database = time.perf_counter() - began
+    began, began_processor = time.perf_counter(), time.process_time()
+    verifier = LogVerifier(notes, house.verifiers)
+    for batch in rows:
+        verifier.feed(batch)
+    report = verifier.finish()
+    return Verification(
+        from_database,
+        time.perf_counter() - began,
+        time.process_time() - began_processor,
+        report.entries,
+        report.checkpoints,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Bytes an entry in live tables beside its body: its row and indexes, its leaf, the tree; and what a seal adds."""
+
+    entry: float
+    leaf: float
+    tree: float
+    seal: float
+    body: float
+
+    @property
+    def overhead(self) -> float:
+        """All but the checkpoints, which belong to seals."""
+        return self.entry + self.leaf + self.tree
+
+
+def measure_room(superuser_url: str) -> Room:
+    """Vacuum, then ask the server how large the log's tables are with their indexes."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        sizes = {}
+        for table in ("entry", "pending", "sealed_run", "tree_node", "checkpoint"):
+            connection.execute(f"VACUUM ANALYZE {table}".encode())
+            row = connection.execute("SELECT pg_total_relation_size(%s)", [table]).fetchone()
+            assert row is not None
+            sizes[table] = row[0]
+        row = connection.execute(
+            "SELECT count(*), sum(octet_length(body)), (SELECT count(*) FROM checkpoint) FROM entry"
+        ).fetchone()
+        assert row is not None
+        entries, bodies, seals = row
+    return Room(
+        entry=float(sizes["entry"] - bodies) / entries,
+        leaf=(sizes["sealed_run"] + sizes["pending"]) / entries,
+        tree=sizes["tree_node"] / entries,
+        seal=sizes["checkpoint"] / seals,
+        body=float(bodies) / entries,
+    )
