@@ -10,7 +10,7 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +18,8 @@ from hashlib import sha256
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.entry import Entry, Link, check_link
 from arbiter.audit.note import VerifierKey
+from arbiter.audit.origins import Opened, OriginTrail
+from arbiter.audit.recovery import RECOVERED, Recovery
 from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
@@ -30,7 +32,7 @@ class LogReport:
     """Evidence that a log checks out: what was read and under which checkpoint it stands.
 
     `closed_cases` counts cases with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
-    the checkpoint kept outside the database, if one was given.
+    the checkpoint kept outside the database, if one was given. `recoveries` say where a new origin began, and what was lost.
     """
 
     entries: int
@@ -40,6 +42,7 @@ class LogReport:
     root: bytes
     newest: Checkpoint | None
     kept: Checkpoint | None
+    recoveries: tuple[Recovery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,14 @@ def verify_log(
     verifiers: Sequence[VerifierKey],
     *,
     kept: bytes | None = None,
+    statements: Mapping[int, Opened] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogReport:
     """Check a whole log and return the evidence: `LogVerifier` over `batches`, in order.
 
     `progress` hears the number of entries read after each batch. Raises `LogRefusedError`.
     """
-    verifier = LogVerifier(checkpoints, verifiers, kept=kept)
+    verifier = LogVerifier(checkpoints, verifiers, kept=kept, statements=statements)
     for batch in batches:
         verifier.feed(batch)
         if progress is not None:
@@ -87,14 +91,20 @@ class LogVerifier:
     """One pass over a log, fed a batch of rows at a time so that the reader may be asynchronous.
 
     Rows are (index, entry bytes or None where the entry is gone, stored leaf hash), from index 0 on. `checkpoints` are
-    the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database.
+    the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database;
+    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`).
     `finish` raises `LogRefusedError` naming the first place that fails: a flipped, missing, inserted, swapped or
     repeated row, a missing tail, a broken or repeated link of a case's chain, a bad signature, or a checkpoint that
-    contradicts the rows (a fork). Findings gather in reading order.
+    contradicts the rows (a fork). Findings gather in reading order. The origin may change only where a recovery says so.
     """
 
     def __init__(
-        self, checkpoints: Iterable[bytes], verifiers: Sequence[VerifierKey], *, kept: bytes | None = None
+        self,
+        checkpoints: Iterable[bytes],
+        verifiers: Sequence[VerifierKey],
+        *,
+        kept: bytes | None = None,
+        statements: Mapping[int, Opened] | None = None,
     ) -> None:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
@@ -102,7 +112,8 @@ class LogVerifier:
         self._expected = 0
         self._links: dict[str, Link] = {}
         self._closed: set[str] = set()
-        self._origin: str | None = None
+        self._trail = OriginTrail(verifiers, statements)
+        self._forks = self._trail.quoted_forks()
         self._opened = 0
         self._newest: Checkpoint | None = None
         # Up to this size the rows are proved by a matching root.
@@ -110,6 +121,8 @@ class LogVerifier:
         self._diverged = False
         self._checkpoints = self._ascending(checkpoints)
         self._kept: Checkpoint | None = None
+        self._root_at_kept: bytes | None = None
+        self._kept_compared = False
         self._next: Checkpoint | None = None
         self._awaited: int | None = None
         with suppress(_StoppedError):
@@ -145,6 +158,7 @@ class LogVerifier:
             root=self._tree.root(),
             newest=self._newest,
             kept=self._kept,
+            recoveries=tuple(self._trail.recoveries),
         )
 
     def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
@@ -173,6 +187,8 @@ class LogVerifier:
             return
         try:
             check_link(entry, self._links.get(entry.case))
+            if entry.type == RECOVERED or self._tree.size == self._trail.due_at:
+                self._trail.pass_entry(self._tree.size, entry)
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
         if entry.count is not None:
@@ -183,7 +199,10 @@ class LogVerifier:
         """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
         size = self._tree.size
         if self._kept is not None and self._kept.size == size:
-            self._compare(self._kept, "kept checkpoint")
+            self._root_at_kept = self._tree.root()
+            if self._is_present(self._kept):
+                self._kept_compared = True
+                self._compare(self._kept, "kept checkpoint")
         while self._next is not None and self._next.size == size:
             self._compare(self._next, "checkpoint")
             self._newest = self._next
@@ -191,6 +210,10 @@ class LogVerifier:
         return min(
             (c.size for c in (self._kept, self._next) if c is not None and c.size > size), default=None
         )
+
+    def _is_present(self, kept: Checkpoint) -> bool:
+        """Return whether a kept checkpoint speaks of these rows: not when its origin was left, or quoted as a fork's."""
+        return kept not in self._forks and self._trail.current in {None, kept.origin}
 
     def _compare(self, checkpoint: Checkpoint, what: str) -> None:
         if checkpoint.root == self._tree.root():
@@ -212,8 +235,9 @@ class LogVerifier:
         size = self._tree.size
         awaited = [("checkpoint", c) for c in (self._next, *self._checkpoints) if c is not None]
         newest = awaited[-1][1] if awaited else self._newest
-        if self._kept is not None and self._kept.size > size:
-            awaited.append(("kept checkpoint", self._kept))
+        kept = self._kept if self._kept is not None and self._is_present(self._kept) else None
+        if kept is not None and kept.size > size:
+            awaited.append(("kept checkpoint", kept))
         if awaited:
             what, furthest = max(awaited, key=lambda item: item[1].size)
             self._found(
@@ -224,8 +248,14 @@ class LogVerifier:
         signed = newest.size if newest is not None else 0
         if signed < size:
             self._found(signed, f"{_span(signed, size)} under no checkpoint")
-        if self._kept is not None and self._kept.size > signed:
-            self._found(signed, f"the kept checkpoint of size {self._kept.size} is newer than any stored one")
+        if kept is not None and kept.size > signed:
+            self._found(signed, f"the kept checkpoint of size {kept.size} is newer than any stored one")
+        if (fault := self._trail.unexplained_change()) is not None:
+            self._found(self._trail.due_at, fault)
+        if self._kept is not None and not self._kept_compared:
+            fault = self._trail.fault_of_kept(self._kept, self._root_at_kept)
+            if fault is not None:
+                self._found(None, fault)
 
     def _ascending(self, notes: Iterable[bytes]) -> Iterator[Checkpoint]:
         """Yield the stored checkpoints that open, refusing a descent; ones that do not open are findings."""
@@ -240,21 +270,20 @@ class LogVerifier:
                     None, f"stored checkpoint {number} of size {checkpoint.size} follows one of size {last}"
                 )
                 continue
+            try:
+                self._trail.pass_checkpoint(checkpoint, note)
+            except VerificationError as error:
+                self._found(None, f"stored checkpoint {number}: {error}")
+                continue
             last = checkpoint.size
             yield checkpoint
 
     def _open(self, note: bytes, what: str) -> Checkpoint | None:
         try:
-            checkpoint = open_checkpoint(note, self._verifiers).checkpoint
+            return open_checkpoint(note, self._verifiers).checkpoint
         except VerificationError as error:
             self._found(None, f"{what}: {error}")
             return None
-        if self._origin is None:
-            self._origin = checkpoint.origin
-        if checkpoint.origin != self._origin:
-            self._found(None, f"{what} is of origin {checkpoint.origin}, another is of {self._origin}")
-            return None
-        return checkpoint
 
     def _found(self, index: int | None, detail: str) -> None:
         self._findings.append(Finding(index, detail))

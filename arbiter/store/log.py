@@ -43,6 +43,15 @@ INSERT INTO sealed_run (start, ids, hashes)
 SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), range_agg(int8range(id, id + 1)), string_agg(hash, ''::bytea ORDER BY id)
 FROM hashed HAVING count(*) > 0
 """
+_NUMBER_ONE = """
+WITH taken AS (
+    DELETE FROM pending
+    WHERE entry_id = (SELECT id FROM entry WHERE case_id = %(chain)s AND seq = %(seq)s) RETURNING entry_id
+)
+INSERT INTO leaf (index, entry_id, hash)
+SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), e.id, sha256('\\x00'::bytea || e.body)
+FROM entry AS e JOIN taken ON taken.entry_id = e.id
+"""
 _NEWEST = "SELECT size, root, note, sealed_at FROM checkpoint ORDER BY size DESC LIMIT 1"
 _UNCOVERED_RUNS = """
 SELECT start, hashes FROM sealed_run WHERE start >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY start
@@ -114,6 +123,26 @@ async def number_pending(
     """
     await connection.execute(_HOLD_LOG)
     await connection.execute(_NUMBER_PENDING, {"limit": limit})
+    return await _numbered(connection)
+
+
+async def hold_log(connection: DirectConnection) -> None:
+    """Keep everybody from sealing until the transaction ends."""
+    await connection.execute(_HOLD_LOG)
+
+
+async def number_one(
+    connection: DirectConnection, chain: str, seq: int
+) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:
+    """Give the leaf index that follows to one pending entry, before all that wait with it; return as `number_pending`."""
+    await connection.execute(_HOLD_LOG)
+    await connection.execute(_NUMBER_ONE, {"chain": chain, "seq": seq})
+    return await _numbered(connection)
+
+
+async def _numbered(
+    connection: DirectConnection,
+) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:
     newest = await connection.execute(_NEWEST)
     runs = await connection.execute(_UNCOVERED_RUNS, binary=True)
     entries = await connection.execute(_UNCOVERED_ENTRIES, binary=True)
