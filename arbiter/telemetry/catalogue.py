@@ -347,7 +347,7 @@ CHECKPOINT_AGE = Metric("arbiter.log.checkpoint.age", _G, "s", (), "Since that c
 LOG_REFUSED = Metric(
     "arbiter.log.refused",
     _G,
-    "1",
+    "{refusal}",
     (),
     "1 while the log is refused: nothing is sealed, released or taken in. Wake somebody.",
 )
