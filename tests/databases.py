@@ -48,6 +48,20 @@ class Copies:
         """Return a copy as a database to work on."""
         return Database(self._server.url(APPLICATION_ROLE, copy), self._server.url(OWNER_ROLE, copy), None)
 
+    @contextlib.contextmanager
+    def another(self, copy: str) -> Iterator[Database]:
+        """Yield a copy of a copy on which nobody works, dropped afterwards."""
+        made = _new_name()
+        with self._administrator() as administrator:
+            administrator.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                    Identifier(made), Identifier(copy), Identifier(OWNER_ROLE)
+                )
+            )
+            limit_database(administrator, made)
+            yield self.of(made)
+            administrator.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(made)))
+
     def put_in_place(self, copy: str) -> None:
         """Exchange the database for a copy, under whoever works on it; the copy's name is that of the other then."""
         aside = f"{self.name}_aside"

@@ -49,7 +49,10 @@ _DAMAGED = (
 
 _ADVICE: dict[Fault, tuple[str, ...]] = {
     Fault.KEPT_MISSING: _FILE,
-    Fault.KEPT_UNFIT: _FILE,
+    Fault.KEPT_UNFIT: (
+        *_FILE,
+        "  3. if `arbiter audit recover` was begun and not finished, run it again instead",
+    ),
     Fault.KEPT_OLDER: _FILE,
     Fault.KEPT_OF_FORMER_ORIGIN: _SIGNED,
     Fault.BEHIND: _ROADS,
