@@ -43,15 +43,6 @@ INSERT INTO sealed_run (start, ids, hashes)
 SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), range_agg(int8range(id, id + 1)), string_agg(hash, ''::bytea ORDER BY id)
 FROM hashed HAVING count(*) > 0
 """
-_NUMBER_ONE = """
-WITH taken AS (
-    DELETE FROM pending
-    WHERE entry_id = (SELECT id FROM entry WHERE case_id = %(chain)s AND seq = %(seq)s) RETURNING entry_id
-)
-INSERT INTO leaf (index, entry_id, hash)
-SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), e.id, sha256('\\x00'::bytea || e.body)
-FROM entry AS e JOIN taken ON taken.entry_id = e.id
-"""
 _NEWEST = "SELECT size, root, note, sealed_at FROM checkpoint ORDER BY size DESC LIMIT 1"
 _UNCOVERED_RUNS = """
 SELECT start, hashes FROM sealed_run WHERE start >= (SELECT coalesce(max(size), 0) FROM checkpoint) ORDER BY start
@@ -95,6 +86,18 @@ r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8
 """
 
 
+_NUMBER_ONE = """
+WITH taken AS (
+    DELETE FROM pending WHERE entry_id = (SELECT e.id FROM entry AS e WHERE {of_chain} AND e.seq = %(seq)s)
+    RETURNING entry_id
+), hashed AS MATERIALIZED (
+    SELECT id, sha256('\\x00'::bytea || body) AS hash FROM entry WHERE id = ANY(ARRAY(SELECT entry_id FROM taken))
+)
+INSERT INTO sealed_run (start, ids, hashes)
+SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), int8multirange(int8range(id, id + 1)), hash FROM hashed
+""".replace("{of_chain}", OF_CHAIN.format("%(chain)s::text"))
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
     """A checkpoint as kept: size and root hash of the tree, the signed note, when it was sealed."""
@@ -124,11 +127,6 @@ async def number_pending(
     await connection.execute(_HOLD_LOG)
     await connection.execute(_NUMBER_PENDING, {"limit": limit})
     return await _numbered(connection)
-
-
-async def hold_log(connection: DirectConnection) -> None:
-    """Keep everybody from sealing until the transaction ends."""
-    await connection.execute(_HOLD_LOG)
 
 
 async def number_one(

@@ -35,7 +35,6 @@ from arbiter.store.keys import check_origin
 from arbiter.store.log import (
     StoredCheckpoint,
     add_checkpoint,
-    hold_log,
     load_newest_checkpoint,
     load_nodes,
     number_one,
@@ -159,7 +158,6 @@ async def _write(
     verify_recovery(note, (*house.verifiers, VerifierKey.parse(signer.verifier_key)))
     async with house.store.begin() as transaction:
         connection = await driver_connection(transaction)
-        await hold_log(connection)
         seq = await note_in_house(
             house, transaction, RECOVERED, actor.id, {STATEMENT: note}, chain=RECOVERY_CHAIN
         )
@@ -170,7 +168,7 @@ async def _write(
             )
         (leaf,) = leaves
         size = 0 if newest is None else newest.size
-        if leaf.index != size or sha256(b"\x00" + leaf.body).digest() != leaf.hash:
+        if leaf.index != size or sha256(b"\x00" + (leaf.body or b"")).digest() != leaf.hash:
             raise VerificationError(f"expected the entry of the recovery as leaf {size}")
         extension = (await _frontier(transaction, newest)).extend([leaf.hash])
         body = Checkpoint(signer.name, extension.frontier.size, extension.frontier.root())

@@ -511,8 +511,8 @@ async def note_seal(house: House) -> None:
     [
         ("UPDATE checkpoint SET note = replace(note, 'hospital', 'hostile') WHERE size = 4", Fault.FOREIGN),
         ("UPDATE checkpoint SET root = sha256('x') WHERE size = 4", Fault.DAMAGED),
-        ("UPDATE leaf SET hash = sha256('x') WHERE index = 1", Fault.DAMAGED),
-        ("DELETE FROM leaf WHERE index = 1", Fault.DAMAGED),
+        ("UPDATE sealed_run SET hashes = sha256('x') || sha256('y') WHERE start = 0", Fault.DAMAGED),
+        ("DELETE FROM sealed_run WHERE start = 0", Fault.DAMAGED),
         ("DELETE FROM checkpoint WHERE size = 4", Fault.BEHIND),
         ("DELETE FROM checkpoint", Fault.BEHIND),
         (
@@ -527,7 +527,7 @@ async def test_what_an_insider_changes_where_the_guard_looks_is_refused(
     async with a_house(tmp_path, database, running=False) as house:
         await grow(house, 2, 2)
         with copies.superuser() as insider:
-            for table in ("checkpoint", "leaf"):
+            for table in ("checkpoint", "sealed_run"):
                 insider.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
             assert insider.execute(statement.encode()).rowcount > 0
         with pytest.raises(LogUnfitError):
