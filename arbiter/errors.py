@@ -21,6 +21,10 @@ class ConfigurationError(ArbiterError):
     """A setting, key or database is missing or unfit; start-up stops."""
 
 
+class LogUnfitError(ConfigurationError):
+    """The database's log is not the one that was signed last, or what tells so is gone: nothing is decided on it."""
+
+
 class VerificationError(ArbiterError):
     """Evidence does not check out: a proof, signature, hash or chain; the message names the place."""
 

@@ -19,14 +19,14 @@ from arbiter.clock import SystemChance, SystemClock
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
-from arbiter.ports import Chance, Clock
+from arbiter.ports import Chance, Clock, Signer
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, read_keys
-from arbiter.store.log import load_newest_checkpoint
+from arbiter.store.origins import former_verifiers
 from arbiter.store.protocols import keep_bundle
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
@@ -38,9 +38,12 @@ from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
 from arbiter.workflow.errands import Errands
+from arbiter.workflow.evidence import watch_log
+from arbiter.workflow.evidence_folder import EvidenceFolder
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log_guard import LogGuard
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
@@ -67,8 +70,12 @@ REAL = Ports(SystemClock(), SystemChance())
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, ports: Ports = REAL) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, ports: Ports = REAL, *, check_log: bool = True
+) -> AsyncIterator[House]:
     """Yield a house whose use cases work; nothing is sealed or swept unless `run_house` surrounds the work too.
+
+    `check_log` is false for what is needed to put a refused log right, and for nothing else.
 
     Raises:
         ConfigurationError: when keys, database or log are not fit to work with.
@@ -81,7 +88,7 @@ async def open_house(settings: Settings, ports: Ports = REAL) -> AsyncIterator[H
     database = await prepare_database(settings)
     watching = asyncio.create_task(_watch(database))
     try:
-        async with open_house_on(settings, database, keyring, ports) as house:
+        async with open_house_on(settings, database, keyring, ports, check_log=check_log) as house:
             yield house
     finally:
         await _stop([watching])
@@ -90,7 +97,7 @@ async def open_house(settings: Settings, ports: Ports = REAL) -> AsyncIterator[H
 
 @asynccontextmanager
 async def open_house_on(
-    settings: Settings, database: Database, keyring: Keyring, ports: Ports
+    settings: Settings, database: Database, keyring: Keyring, ports: Ports, *, check_log: bool = True
 ) -> AsyncIterator[House]:
     """Yield a house on a database that is ready, with keys that are read."""
     engine = open_engine(database.app_url, settings.database_pool_size)
@@ -101,7 +108,9 @@ async def open_house_on(
         signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
         await pool.open(wait=True)
         store = Store(engine, pool)
+        verifiers = (VerifierKey.parse(signer.verifier_key), *former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)
+        guard = LogGuard(store, kept, EvidenceFolder(settings.data), signer.name, verifiers, ports.clock.now)
         house = House(
             settings=settings,
             store=store,
@@ -110,19 +119,21 @@ async def open_house_on(
             vault=Vault(keyring, ports.chance),
             identities=Identities(engine),
             shelf=put_in_force(_bundles(settings), servers),
-            sealer=Sealer(store, signer, ports.clock, kept),
+            guard=guard,
+            sealer=Sealer(store, signer, ports.clock, kept, guard),
             bell=Bell(),
             errands=Errands(),
             admission=Admission(settings.capacity),
             safety_net=safety_net,
             signer=signer,
-            verifiers=(VerifierKey.parse(signer.verifier_key),),
+            verifiers=verifiers,
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,
         )
         check_calling(house)
-        await _check_not_behind(house, kept)
+        if check_log:
+            await guard.open(_empty_log(signer))
         await _keep_protocols(house)
         house.sealer.then(lambda: release_sealed(house))
         yield house
@@ -146,6 +157,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),
         asyncio.create_task(keep_up("telling people", lambda: Dispatcher(house).run())),
         asyncio.create_task(keep_up("watching the load", house.admission.watch)),
+        asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
     ]
     if house.settings.workers:
         net = house.safety_net
@@ -157,7 +169,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     finally:
         await _stop(others)
         await house.errands.finish(FINISH_SECONDS)
-        if not sealing.done():
+        if not sealing.done() and house.guard.refusal is None:
             last_round = house.sealer.request()
             await asyncio.wait(
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
@@ -201,33 +213,8 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _check_not_behind(house: House, kept: KeptCheckpoint) -> None:
-    """Refuse a database that has lost what was sealed: the kept checkpoint is a lower bound."""
-    lower_bound = kept.read(house.verifiers)
-    async with house.store.read() as transaction:
-        newest = await load_newest_checkpoint(transaction)
-    size = 0 if newest is None else newest.size
-    if lower_bound is None:
-        if size and kept.read(house.verifiers) is None:
-            raise ConfigurationError(
-                f"the database holds a log of {size} entries and {kept.path} is missing; restore that file: it is "
-                "what a rolled-back database is told by"
-            )
-        # Kept before anything is sealed, so that a crash between a first seal and its keeping leaves no missing file.
-        empty = Checkpoint(house.signer.name, 0, EMPTY_ROOT)
-        kept.write(sign_checkpoint(empty, [house.signer]).decode("utf-8"))
-        kept.sync()
-        return
-    if size < lower_bound.size:
-        raise ConfigurationError(
-            f"the database's log has {size} sealed entries, the kept checkpoint {kept.path} has {lower_bound.size}: "
-            "the database was rolled back or is another one; restore a newer copy"
-        )
-    if newest is not None and size == lower_bound.size and newest.root != lower_bound.root:
-        raise ConfigurationError(
-            f"the database's log and the kept checkpoint {kept.path} have {size} entries and different roots: "
-            "one of them was forged; keep both and find out which"
-        )
+def _empty_log(signer: Signer) -> bytes:
+    return sign_checkpoint(Checkpoint(signer.name, 0, EMPTY_ROOT), [signer])
 
 
 async def _keep_protocols(house: House) -> None:

@@ -42,6 +42,9 @@ class DowntimeFile:
 
     async def write(self) -> None:
         """Look at what waits and put it in the place of the file; without a database the file stays as it was."""
+        if self._house.guard.refusal is not None:
+            # What such a database says waits may be long done; the list of before stays.
+            return
         waiting = await everything_waiting(self._house)
         self.last_seen = waiting
         content = self._content(waiting)

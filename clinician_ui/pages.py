@@ -60,7 +60,7 @@ def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
         routes=[*page_routes(desk), Mount("/static", _static(assets), name="static")],
         exception_handlers=_error_pages(desk),
     )
-    return _SecurityHeaders(application)
+    return _SecurityHeaders(_WhileRefused(application, desk))
 
 
 def page_routes(desk: Desk) -> Sequence[BaseRoute]:
@@ -104,6 +104,20 @@ class _SecurityHeaders(_SetHeaders):
 
     def _applies(self, status: int) -> bool:
         return status > 0
+
+
+class _WhileRefused:
+    """Answers every page with that for a downtime while the log is refused: what was signed would not be released."""
+
+    def __init__(self, application: ASGIApp, desk: Desk) -> None:
+        self._application = application
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._desk.house.guard.refusal is None or scope["path"].startswith("/static/"):
+            await self._application(scope, receive, send)
+            return
+        await self._desk.downtime_page(Request(scope, receive))(scope, receive, send)
 
 
 # --- errors ------------------------------------------------------------------------------------------------------

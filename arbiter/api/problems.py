@@ -37,6 +37,7 @@ from arbiter.errors import (
     IllegalMoveError,
     InvalidCaseError,
     KeyReusedError,
+    LogUnfitError,
     NotFoundError,
     NotSealedError,
     OverloadedError,
@@ -128,6 +129,7 @@ TABLE: dict[type[ArbiterError], Answer] = {
     ConfigurationError: Answer(
         503, "not-ready", "The service is not ready", (("Retry-After", "10"),), "the service is not ready"
     ),
+    LogUnfitError: Answer(503, "log-unfit", "The log is not fit to be worked on", (("Retry-After", "60"),)),
     UnavailableError: Answer(
         503,
         "unavailable",

@@ -14,7 +14,7 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,10 +22,14 @@ from hashlib import sha256
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.entry import FIRST_PREV, Entry, Link, check_link
 from arbiter.audit.note import VerifierKey
+from arbiter.audit.origins import Opened, OriginTrail
+from arbiter.audit.recovery import RECOVERED, Recovery
 from arbiter.audit.scan import Scanned, Scanner
 from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
+
+_RECOVERY = f'"type":"{RECOVERED}"'.encode("ascii")
 _BATCH = 2_000
 _FIRST_LINK = (0, FIRST_PREV.encode("ascii"))
 
@@ -37,7 +41,7 @@ class LogReport:
     """Evidence that a log checks out: what was read and under which checkpoint it stands.
 
     `closed_cases` counts cases with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
-    the checkpoint kept outside the database, if one was given.
+    the checkpoint kept outside the database, if one was given. `recoveries` say where a new origin began, and what was lost.
     """
 
     entries: int
@@ -47,6 +51,7 @@ class LogReport:
     root: bytes
     newest: Checkpoint | None
     kept: Checkpoint | None
+    recoveries: tuple[Recovery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,14 @@ def verify_log(
     verifiers: Sequence[VerifierKey],
     *,
     kept: bytes | None = None,
+    statements: Mapping[int, Opened] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LogReport:
     """Check a whole log and return the evidence: `LogVerifier` over `batches`, in order.
 
     `progress` hears the number of entries read after each batch. Raises `LogRefusedError`.
     """
-    verifier = LogVerifier(checkpoints, verifiers, kept=kept)
+    verifier = LogVerifier(checkpoints, verifiers, kept=kept, statements=statements)
     for batch in batches:
         verifier.feed(batch)
         if progress is not None:
@@ -94,14 +100,20 @@ class LogVerifier:
     """One pass over a log, fed a batch of rows at a time so that the reader may be asynchronous.
 
     Rows are (index, entry bytes or None where the entry is gone, stored leaf hash), from index 0 on. `checkpoints` are
-    the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database.
+    the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database;
+    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`).
     `finish` raises `LogRefusedError` naming the first place that fails: a flipped, missing, inserted, swapped or
     repeated row, a missing tail, a broken or repeated link of a case's chain, a bad signature, or a checkpoint that
-    contradicts the rows (a fork). Findings gather in reading order.
+    contradicts the rows (a fork). Findings gather in reading order. The origin may change only where a recovery says so.
     """
 
     def __init__(
-        self, checkpoints: Iterable[bytes], verifiers: Sequence[VerifierKey], *, kept: bytes | None = None
+        self,
+        checkpoints: Iterable[bytes],
+        verifiers: Sequence[VerifierKey],
+        *,
+        kept: bytes | None = None,
+        statements: Mapping[int, Opened] | None = None,
     ) -> None:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
@@ -111,7 +123,8 @@ class LogVerifier:
         # Of each case the seq and prev (in hex) that its next entry must have.
         self._next_links: dict[bytes, tuple[int, bytes]] = {}
         self._closed: set[bytes] = set()
-        self._origin: str | None = None
+        self._trail = OriginTrail(verifiers, statements)
+        self._forks = self._trail.quoted_forks()
         self._opened = 0
         self._newest: Checkpoint | None = None
         # Up to this size the rows are proved by a matching root.
@@ -119,6 +132,8 @@ class LogVerifier:
         self._diverged = False
         self._checkpoints = self._ascending(checkpoints)
         self._kept: Checkpoint | None = None
+        self._root_at_kept: bytes | None = None
+        self._kept_compared = False
         self._next: Checkpoint | None = None
         self._awaited: int | None = None
         with suppress(_StoppedError):
@@ -138,9 +153,11 @@ class LogVerifier:
         with suppress(_StoppedError):
             while at < len(left) and len(self._findings) < MAX_FINDINGS:
                 until_checkpoint = _BATCH if self._awaited is None else self._awaited - self._tree.size
-                batch = left[at : at + min(_BATCH, until_checkpoint)]
+                # Where an origin begins stands one entry that must say why.
+                begins = self._tree.size == self._trail.due_at
+                batch = left[at : at + (1 if begins else min(_BATCH, until_checkpoint))]
                 at += len(batch)
-                for index, entry, stored in batch[self._pass(batch) :]:
+                for index, entry, stored in batch[0 if begins else self._pass(batch) :]:
                     self._row(index, entry, stored)
                 if self._tree.size == self._awaited:
                     self._awaited = self._compare_roots()
@@ -160,6 +177,7 @@ class LogVerifier:
             root=self._tree.root(),
             newest=self._newest,
             kept=self._kept,
+            recoveries=tuple(self._trail.recoveries),
         )
 
     def _pass(self, rows: Sequence[Row]) -> int:
@@ -169,7 +187,8 @@ class LogVerifier:
             return 0
         leaves = [sha256(b"\x00" + data).digest() for data in entries]
         scanned = self._scanner.scan(entries, self._next_links) if leaves == list(stored) else None
-        if scanned is None:
+        # A recovery is looked at by itself, with whatever stands beside it in the batch.
+        if scanned is None or any(_RECOVERY in data for data in entries):
             return 0
         passed = self._follow(scanned, leaves)
         self._tree.extend(leaves[:passed])
@@ -221,6 +240,8 @@ class LogVerifier:
         before = None if following is None else Link(following[0] - 1, following[1].decode("ascii"))
         try:
             check_link(entry, before)
+            if entry.type == RECOVERED or self._tree.size == self._trail.due_at:
+                self._trail.pass_entry(self._tree.size, entry)
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
         if entry.count is not None:
@@ -231,7 +252,10 @@ class LogVerifier:
         """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
         size = self._tree.size
         if self._kept is not None and self._kept.size == size:
-            self._compare(self._kept, "kept checkpoint")
+            self._root_at_kept = self._tree.root()
+            if self._is_present(self._kept):
+                self._kept_compared = True
+                self._compare(self._kept, "kept checkpoint")
         while self._next is not None and self._next.size == size:
             self._compare(self._next, "checkpoint")
             self._newest = self._next
@@ -239,6 +263,10 @@ class LogVerifier:
         return min(
             (c.size for c in (self._kept, self._next) if c is not None and c.size > size), default=None
         )
+
+    def _is_present(self, kept: Checkpoint) -> bool:
+        """Return whether a kept checkpoint speaks of these rows: not when its origin was left, or quoted as a fork's."""
+        return kept not in self._forks and self._trail.current in {None, kept.origin}
 
     def _compare(self, checkpoint: Checkpoint, what: str) -> None:
         if checkpoint.root == self._tree.root():
@@ -260,8 +288,9 @@ class LogVerifier:
         size = self._tree.size
         awaited = [("checkpoint", c) for c in (self._next, *self._checkpoints) if c is not None]
         newest = awaited[-1][1] if awaited else self._newest
-        if self._kept is not None and self._kept.size > size:
-            awaited.append(("kept checkpoint", self._kept))
+        kept = self._kept if self._kept is not None and self._is_present(self._kept) else None
+        if kept is not None and kept.size > size:
+            awaited.append(("kept checkpoint", kept))
         if awaited:
             what, furthest = max(awaited, key=lambda item: item[1].size)
             self._found(
@@ -272,8 +301,14 @@ class LogVerifier:
         signed = newest.size if newest is not None else 0
         if signed < size:
             self._found(signed, f"{_span(signed, size)} under no checkpoint")
-        if self._kept is not None and self._kept.size > signed:
-            self._found(signed, f"the kept checkpoint of size {self._kept.size} is newer than any stored one")
+        if kept is not None and kept.size > signed:
+            self._found(signed, f"the kept checkpoint of size {kept.size} is newer than any stored one")
+        if (fault := self._trail.unexplained_change()) is not None:
+            self._found(self._trail.due_at, fault)
+        if self._kept is not None and not self._kept_compared:
+            fault = self._trail.fault_of_kept(self._kept, self._root_at_kept)
+            if fault is not None:
+                self._found(None, fault)
 
     def _ascending(self, notes: Iterable[bytes]) -> Iterator[Checkpoint]:
         """Yield the stored checkpoints that open, refusing a descent; ones that do not open are findings."""
@@ -288,21 +323,20 @@ class LogVerifier:
                     None, f"stored checkpoint {number} of size {checkpoint.size} follows one of size {last}"
                 )
                 continue
+            try:
+                self._trail.pass_checkpoint(checkpoint, note)
+            except VerificationError as error:
+                self._found(None, f"stored checkpoint {number}: {error}")
+                continue
             last = checkpoint.size
             yield checkpoint
 
     def _open(self, note: bytes, what: str) -> Checkpoint | None:
         try:
-            checkpoint = open_checkpoint(note, self._verifiers).checkpoint
+            return open_checkpoint(note, self._verifiers).checkpoint
         except VerificationError as error:
             self._found(None, f"{what}: {error}")
             return None
-        if self._origin is None:
-            self._origin = checkpoint.origin
-        if checkpoint.origin != self._origin:
-            self._found(None, f"{what} is of origin {checkpoint.origin}, another is of {self._origin}")
-            return None
-        return checkpoint
 
     def _found(self, index: int | None, detail: str) -> None:
         self._findings.append(Finding(index, detail))

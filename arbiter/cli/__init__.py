@@ -15,6 +15,7 @@ from arbiter.cli import (
     doctor,
     keys,
     protocols,
+    recovering,
     running,
     sites,
     submitting,
@@ -47,6 +48,7 @@ for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(auditing.app, name="audit")
+recovering.register(auditing.app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")

@@ -11,6 +11,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from arbiter.audit.verify import LogReport
@@ -30,7 +31,7 @@ REPLAY_EXAMPLES = examples(
 @app.command("verify", epilog=examples("arbiter audit verify", "arbiter audit verify --json"))
 def audit_verify(*, as_json: AsJson = False) -> None:
     """Verify the whole log in the database: every entry, chain and checkpoint, and its tail against the kept checkpoint."""
-    report, kept = in_house(_verify)
+    report, kept = in_house(_verify, check_log=False)
     size = 0 if report.newest is None else report.newest.size
     if as_json:
         show_json(
@@ -40,6 +41,7 @@ def audit_verify(*, as_json: AsJson = False) -> None:
                 "cases": report.cases,
                 "checkpoints": report.checkpoints,
                 "newest_size": size,
+                "recoveries": [str(recovery) for recovery in report.recoveries],
                 "compared_with_kept": kept,
             }
         )
@@ -49,6 +51,11 @@ def audit_verify(*, as_json: AsJson = False) -> None:
         f"verified {report.entries} entries of {report.cases} cases under {report.checkpoints} checkpoints; "
         f"newest covers {size}; {against}"
     )
+    for recovery in report.recoveries:
+        out.print(
+            f"recovered: {recovery}{'' if recovery.signed_by_old else ' (not signed by the old key)'}",
+            markup=False,
+        )
 
 
 async def _verify(house: House) -> tuple[LogReport, bool]:
@@ -65,7 +72,13 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
         def advance(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        return await verify_log(house, kept, advance), kept is not None
+        report = await verify_log(house, kept, advance)
+    if kept is None and report.entries:
+        raise ConfigurationError(
+            f"{report.entries} entries verify among themselves, and {path} is missing; restore that file: without it "
+            "nobody can tell whether the newest entries are gone"
+        )
+    return report, kept is not None
 
 
 @app.command(

@@ -18,13 +18,21 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
     return uvloop.run(work)
 
 
-def in_house(work: Callable[[House], Coroutine[Any, Any, _T]]) -> _T:
-    """Run a use case against the house of this environment without starting its doors or workers."""
+def in_house(work: Callable[[House], Coroutine[Any, Any, _T]], *, check_log: bool = True) -> _T:
+    """Run a use case against the house of this environment without starting its doors or workers.
+
+    `check_log` is false for what says, or puts right, what is wrong with a log.
+    """
     from arbiter.settings import read_settings
     from arbiter.wiring import open_house
 
     async def inside() -> _T:
-        async with open_house(read_settings()) as house:
+        async with open_house(read_settings(), check_log=check_log) as house:
             return await work(house)
 
     return run(inside())
+
+
+def for_people(work: Callable[[House], Coroutine[Any, Any, _T]]) -> _T:
+    """As `in_house`, on a refused log too: accounts are no part of it, and it takes two people's to put it right."""
+    return in_house(work, check_log=False)

@@ -9,7 +9,7 @@ import typer
 
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
-from arbiter.cli.inside import in_house
+from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_record, show_rows
 from arbiter.identity.roles import ACCOUNT_ROLES, Role
@@ -56,7 +56,7 @@ def users_create(
     from arbiter.identity.accounts import check_account, create_account
 
     if not password_stdin:
-        in_house(lambda house: check_account(house.identities, login, display_name, role, site))
+        for_people(lambda house: check_account(house.identities, login, display_name, role, site))
     password = _password(from_stdin=password_stdin)
 
     async def create(house: House) -> str:
@@ -65,7 +65,7 @@ def users_create(
         )
         return principal.id
 
-    out.print(f"created {in_house(create)}")
+    out.print(f"created {for_people(create)}")
 
 
 @app.command("list", epilog=examples("arbiter users list", "arbiter users list --json"))
@@ -73,7 +73,7 @@ def users_list(*, as_json: AsJson = False) -> None:
     """List people's accounts, by login."""
     from arbiter.identity.accounts import list_accounts
 
-    rows = in_house(lambda house: list_accounts(house.identities))
+    rows = for_people(lambda house: list_accounts(house.identities))
     show_rows(
         ("id", "login", "name", "roles", "sites", "disabled"),
         ((row.id, row.login, row.display_name, row.roles, row.sites, row.disabled_at) for row in rows),
@@ -84,7 +84,7 @@ def users_list(*, as_json: AsJson = False) -> None:
 @app.command("show", epilog=examples("arbiter users show anna", "arbiter users show anna --json"))
 def users_show(user: User, *, as_json: AsJson = False) -> None:
     """Show one account: its roles, whether wrong passwords have locked it, how many sessions are open."""
-    standing = in_house(lambda house: _find(house, user))
+    standing = for_people(lambda house: _find(house, user))
     row = standing.account
     record = [
         ("id", row.id),
@@ -111,7 +111,7 @@ def users_disable(user: User) -> None:
         standing = await _find(house, user)
         await disable_account(house.identities, SystemClock(), standing.account.id)
 
-    in_house(disable)
+    for_people(disable)
 
 
 @app.command("unlock", epilog=examples("arbiter users unlock anna"))
@@ -123,7 +123,7 @@ def users_unlock(user: User) -> None:
         standing = await _find(house, user)
         await unlock_account(house.identities, standing.account.id)
 
-    in_house(unlock)
+    for_people(unlock)
 
 
 @app.command(
@@ -137,9 +137,9 @@ def users_set_password(user: User, *, password_stdin: PasswordStdin = False) -> 
     from arbiter.clock import SystemChance
     from arbiter.identity.accounts import set_password
 
-    found = in_house(lambda house: _find(house, user)).account
+    found = for_people(lambda house: _find(house, user)).account
     password = _password(from_stdin=password_stdin)
-    in_house(lambda house: set_password(house.identities, SystemChance(), found, password))
+    for_people(lambda house: set_password(house.identities, SystemChance(), found, password))
 
 
 async def _find(house: House, user: str) -> AccountStanding:

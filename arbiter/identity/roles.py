@@ -31,6 +31,7 @@ class Permission(StrEnum):
     POLICY_AUTHOR = "policy:author"
     POLICY_APPROVE = "policy:approve"
     AUDIT_READ = "audit:read"
+    LOG_RECOVER = "log:recover"
     ADMIN_CLIENTS = "admin:clients"
     ADMIN_ACCOUNTS = "admin:accounts"
 
@@ -78,7 +79,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
-        Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.PROTOCOLS_READ}),
+        Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.LOG_RECOVER, P.PROTOCOLS_READ}),
     }
 )
 

@@ -95,6 +95,18 @@ r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8
 """
 
 
+_NUMBER_ONE = """
+WITH taken AS (
+    DELETE FROM pending WHERE entry_id = (SELECT e.id FROM entry AS e WHERE {of_chain} AND e.seq = %(seq)s)
+    RETURNING entry_id
+), hashed AS MATERIALIZED (
+    SELECT id, sha256('\\x00'::bytea || body) AS hash FROM entry WHERE id = ANY(ARRAY(SELECT entry_id FROM taken))
+)
+INSERT INTO sealed_run (start, ids, hashes)
+SELECT (SELECT coalesce(max(size), 0) FROM checkpoint), int8multirange(int8range(id, id + 1)), hash FROM hashed
+""".replace("{of_chain}", OF_CHAIN.format("%(chain)s::text"))
+
+
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
     """A checkpoint as kept: size and root hash of the tree, the signed note, when it was sealed."""
@@ -123,6 +135,21 @@ async def number_pending(
     """
     await connection.execute(_HOLD_LOG)
     await connection.execute(_NUMBER_PENDING, {"limit": limit})
+    return await _numbered(connection)
+
+
+async def number_one(
+    connection: DirectConnection, chain: str, seq: int
+) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:
+    """Give the leaf index that follows to one pending entry, before all that wait with it; return as `number_pending`."""
+    await connection.execute(_HOLD_LOG)
+    await connection.execute(_NUMBER_ONE, {"chain": chain, "seq": seq})
+    return await _numbered(connection)
+
+
+async def _numbered(
+    connection: DirectConnection,
+) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:
     newest = await connection.execute(_NEWEST)
     runs = await connection.execute(_UNCOVERED_RUNS, binary=True)
     entries = await connection.execute(_UNCOVERED_ENTRIES, binary=True)

@@ -344,6 +344,13 @@ CHECKPOINT_SIZE = Metric(
     "arbiter.log.checkpoint.size", _G, "{entry}", (), "Entries under the newest checkpoint."
 )
 CHECKPOINT_AGE = Metric("arbiter.log.checkpoint.age", _G, "s", (), "Since that checkpoint was signed.")
+LOG_REFUSED = Metric(
+    "arbiter.log.refused",
+    _G,
+    "{refusal}",
+    (),
+    "1 while the log is refused: nothing is sealed, released or taken in. Wake somebody.",
+)
 DELIVERY_ATTEMPTS = Metric(
     "arbiter.delivery.attempts", _C, "{attempt}", (CHANNEL, DELIVERY_OUTCOME), "Attempts to tell somebody."
 )
@@ -372,5 +379,5 @@ HTTP_SECONDS = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
     OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
-    CHECKPOINT_SIZE, CHECKPOINT_AGE, DELIVERY_ATTEMPTS, DEAD_LETTERS, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

@@ -24,6 +24,7 @@ from arbiter.workflow.certifying import (
 )
 from arbiter.workflow.dossier import Document, Dossier, TakenFacts, load_dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.recoveries import load_statements
 
 BATCH = 5_000
 
@@ -44,7 +45,10 @@ async def verify_log(
         checkpoints = await load_checkpoints(transaction)
         total = checkpoints[-1].size if checkpoints else 0
         verifier = LogVerifier(
-            [checkpoint.note.encode("utf-8") for checkpoint in checkpoints], house.verifiers, kept=kept
+            [checkpoint.note.encode("utf-8") for checkpoint in checkpoints],
+            house.verifiers,
+            kept=kept,
+            statements=await load_statements(transaction),
         )
         async for batch in stream_leaves(transaction, BATCH):
             verifier.feed(batch)

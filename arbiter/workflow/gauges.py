@@ -17,6 +17,7 @@ from arbiter.telemetry.catalogue import (
     ERRANDS,
     JOBS,
     JOBS_AGE,
+    LOG_REFUSED,
     OPEN_CASES,
     PENDING,
     PENDING_AGE,
@@ -64,6 +65,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         Figure(PENDING_AGE, _age(read.pending_since, now), {}),
         Figure(CHECKPOINT_SIZE, read.checkpoint_size, {}),
         *((Figure(CHECKPOINT_AGE, _age(read.sealed_at, now), {}),) if read.sealed_at else ()),
+        Figure(LOG_REFUSED, house.guard.refusal is not None, {}),
         *_connections(house),
     )
 

@@ -15,6 +15,7 @@ from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.errands import Errands
+from arbiter.workflow.log_guard import LogGuard
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.sealing import Sealer
@@ -32,6 +33,7 @@ class House:
     vault: Vault
     identities: Identities
     shelf: Shelf
+    guard: LogGuard
     sealer: Sealer
     bell: Bell
     errands: Errands

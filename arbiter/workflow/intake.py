@@ -94,6 +94,7 @@ async def submit(
         KeyReusedError: the key came before with another body; StillRunningError: the first request is not done.
     """
     principal.require(Permission.CASES_SUBMIT)
+    house.guard.require(house.settings.downtime_advice)
     now = house.clock.now()
     key_mac = house.vault.mac("idempotency-key", principal.id.encode(), idempotency_key.encode())
     body_mac = house.vault.mac("idempotency-body", body)

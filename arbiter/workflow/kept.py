@@ -1,8 +1,8 @@
 """The last checkpoint, kept in a file outside the database: the lower bound that a rolled-back database fails.
 
 The file is replaced whole (write, rename), so it always holds one checkpoint: that of the empty log from the first
-start on, then each seal's. It never goes back, whichever of several processes seals last. It is forced to the disk at
-most once a second and at the end, which bounds what a power cut can make it forget.
+start on, then each seal's. It is forced to the disk at most once a second and at the end, which bounds what a power cut
+can make it forget. What it may be replaced by, and whether it is still what it was, `arbiter.workflow.log_guard` says.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import MAX_NOTE_BYTES, VerifierKey
 from arbiter.errors import ConfigurationError, VerificationError
 
 NAME = "checkpoint"
@@ -27,14 +27,19 @@ class KeptCheckpoint:
         self.path = folder / NAME
         self._unsynced = False
 
-    def write(self, note: str) -> None:
-        """Replace the kept note, unless another process has kept a newer one."""
-        with self._alone():
-            if _size(note) <= self._kept_size():
-                return
-            fresh = self.path.with_suffix(".new")
-            fresh.write_text(note, encoding="utf-8")
-            fresh.replace(self.path)
+    def note(self) -> bytes | None:
+        """Return the file's bytes, whatever they are, or None when there is no file."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(MAX_NOTE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+
+    def replace(self, note: bytes) -> None:
+        """Put a note in the place of the file's. Whoever does has looked at the file under `alone` first."""
+        fresh = self.path.with_suffix(".new")
+        fresh.write_bytes(note)
+        fresh.replace(self.path)
         self._unsynced = True
 
     def sync(self) -> None:
@@ -43,7 +48,11 @@ class KeptCheckpoint:
             return
         self._unsynced = False
         for path in (self.path, self.path.parent):
-            handle = os.open(path, os.O_RDONLY)
+            try:
+                handle = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                # Somebody removed it, which the guard tells of.
+                continue
             try:
                 os.fsync(handle)
             finally:
@@ -55,9 +64,8 @@ class KeptCheckpoint:
         Raises:
             ConfigurationError: when the file is there and is not a checkpoint that this log signed.
         """
-        try:
-            note = self.path.read_bytes()
-        except FileNotFoundError:
+        note = self.note()
+        if note is None:
             return None
         try:
             return open_checkpoint(note, verifiers).checkpoint
@@ -68,20 +76,11 @@ class KeptCheckpoint:
             ) from error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of this host from replacing the file while the block runs."""
         folder = os.open(self.path.parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:
             os.close(folder)
-
-    def _kept_size(self) -> int:
-        try:
-            return _size(self.path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, IndexError, ValueError):
-            return -1
-
-
-def _size(note: str) -> int:
-    return int(note.split("\n", 2)[1])

@@ -81,6 +81,10 @@ async def ready(house: House) -> Readiness:
         checks.append(
             ("log", not late, f"{count} entries pending" + (", the oldest too long" if late else ""))
         )
+    refusal = house.guard.refusal
+    checks.append(
+        ("signed log", refusal is None, "extends what was signed" if refusal is None else refusal.said)
+    )
     checks.append(("protocols", bool(house.shelf.current), f"{len(house.shelf.current)} in force"))
     return Readiness(all(passed for _, passed, _ in checks), tuple(checks))
 

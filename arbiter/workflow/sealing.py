@@ -2,7 +2,8 @@
 
 One round: hold the log, number all that is pending, extend the tree, read everything just numbered again and hash it
 with code that shares nothing with the writer, sign in memory, commit. Only then is the checkpoint kept outside, and
-only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
+only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint. What is not the log that was signed last
+(`arbiter.workflow.log_guard`) is not sealed on at all.
 Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
 """
 
@@ -18,12 +19,13 @@ from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
-from arbiter.errors import UnavailableError, VerificationError
+from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log import StoredCheckpoint, StoredLeaf, add_checkpoint, load_nodes, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, Store
 from arbiter.workflow import figures
 from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log_guard import LogGuard
 
 log = logging.getLogger(__name__)
 
@@ -48,11 +50,14 @@ class _Tree:
 class Sealer:
     """Seals on request and, when nobody asks, every `IDLE_SECONDS`. One a process; any number of processes."""
 
-    def __init__(self, store: Store, signer: Signer, clock: Clock, kept: KeptCheckpoint) -> None:
+    def __init__(
+        self, store: Store, signer: Signer, clock: Clock, kept: KeptCheckpoint, guard: LogGuard
+    ) -> None:
         self._store = store
         self._signer = signer
         self._clock = clock
         self._kept = kept
+        self._guard = guard
         self._tree = _Tree(Frontier(), EMPTY_ROOT)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -81,6 +86,11 @@ class Sealer:
                 waiting, self._waiting = self._waiting, []
                 try:
                     await self.round()
+                except LogUnfitError:
+                    # Told once by the guard; who waits goes on waiting, and nothing more is sealed or released.
+                    self._waiting = waiting + self._waiting
+                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
+                    continue
                 except (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError):
                     log.exception("a sealing round failed")
                     self._waiting = waiting + self._waiting
@@ -108,8 +118,11 @@ class Sealer:
 
     async def _seal(self) -> int:
         began_ns = time.time_ns()
+        # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
+        self._guard.look()
         async with self._store.pipeline() as connection:
             newest, leaves = await number_pending(connection, ROUND_LIMIT)
+            await self._guard.check_newest(newest)
             if not leaves:
                 return 0
             frontier = await self._frontier_under(newest)
@@ -121,7 +134,7 @@ class Sealer:
             sealed = StoredCheckpoint(body.size, root, note, self._clock.now())
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
-        self._kept.write(note)
+        self._guard.keep(note.encode("utf-8"), body)
         figures.sealed(began_ns, len(leaves), body.size)
         self._tree = _Tree(extension.frontier, root)
         return len(leaves)

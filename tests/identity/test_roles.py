@@ -147,3 +147,7 @@ def test_a_pager_answers_calls_and_does_nothing_else() -> None:
 
 def test_whoever_hands_a_case_in_does_not_answer_for_those_on_duty() -> None:
     assert Permission.ESCALATIONS_ACKNOWLEDGE not in ROLES[Role.INTEGRATION_CLIENT]
+
+
+def test_only_administrators_may_recover() -> None:
+    assert {role for role, held in ROLES.items() if Permission.LOG_RECOVER in held} == {Role.ADMINISTRATOR}

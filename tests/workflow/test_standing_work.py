@@ -219,22 +219,12 @@ async def test_a_process_that_dies_before_it_keeps_its_first_checkpoint_can_be_s
             raise SystemExit
 
         with monkeypatch.context() as patched:
-            patched.setattr(KeptCheckpoint, "write", die)
+            patched.setattr(KeptCheckpoint, "replace", die)
             with pytest.raises(SystemExit):
                 await house.sealer.round()
     async with a_house(tmp_path, database, running=False) as house:
         await house.sealer.round()
         assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases == 1
-
-
-def test_the_kept_checkpoint_never_goes_back(tmp_path: Path) -> None:
-    one, other = KeptCheckpoint(tmp_path), KeptCheckpoint(tmp_path)
-    one.write("log\n10\nroot\n")
-    other.write("log\n20\nroot\n")
-    one.write("log\n15\nroot\n")
-    assert one.path.read_text() == "log\n20\nroot\n"
-    one.write("log\n21\nroot\n")
-    assert other.path.read_text() == "log\n21\nroot\n"
 
 
 # --- the safety net ------------------------------------------------------------------------------------------------

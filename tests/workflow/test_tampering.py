@@ -17,7 +17,7 @@ from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import leaf_hash, root_of
 from arbiter.audit.note import Ed25519NoteSigner
 from arbiter.audit.verify import Finding, LogRefusedError
-from arbiter.errors import ConfigurationError, VerificationError
+from arbiter.errors import ConfigurationError, LogUnfitError
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.keys import read_keys
@@ -357,8 +357,14 @@ async def test_the_command_line_refuses_a_database_behind_the_kept_checkpoint(se
     size = cut_to_an_earlier_checkpoint(sealed)
     done = audit_verify(sealed)
     assert done.returncode == 1
-    assert f"the database's log has {size} sealed entries" in done.stderr
-    assert f"has {sealed.size}" in done.stderr
+    assert f"the log ends at size {size}, the kept checkpoint has size {sealed.size}" in done.stderr
+
+
+async def test_the_command_line_does_not_verify_without_the_kept_checkpoint(sealed: Sealed) -> None:
+    (sealed.folder / "checkpoint").unlink()
+    done = audit_verify(sealed)
+    assert done.returncode == 1
+    assert "verify among themselves, and" in done.stderr
 
 
 async def test_a_house_does_not_open_on_a_database_behind_the_kept_checkpoint(sealed: Sealed) -> None:
@@ -402,15 +408,15 @@ async def test_a_house_does_not_open_on_a_log_of_the_kept_size_and_another_root(
 
 
 async def test_a_sealer_does_not_sign_on_top_of_a_changed_tree(sealed: Sealed) -> None:
-    sealed.change(f"UPDATE sealed_run SET hashes = {FLIP.format('hashes')} WHERE start = 3")
     async with a_house(sealed.folder, sealed.database, running=False) as house:
         client, _ = await a_client(house, "late system")
         await submit(house, client, submission(house.clock.now()), "late", b"body")
         await settle_unsealed(house)
-        with pytest.raises(
-            VerificationError, match="does not have the root of its checkpoint; nothing is sealed"
-        ):
+        sealed.change(f"UPDATE sealed_run SET hashes = {FLIP.format('hashes')} WHERE start = 3")
+        with pytest.raises(LogUnfitError, match="does not have the root of its checkpoint"):
             await house.sealer.round()
+    with pytest.raises(ConfigurationError, match="does not have the root of its checkpoint"):
+        await open_again(sealed)
 
 
 # --- what the insider does ---------------------------------------------------------------------------------------

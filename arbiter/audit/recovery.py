@@ -1,0 +1,211 @@
+"""A log that lost entries goes on under a new origin: the signed statement that says so, and its verification.
+
+The tree goes on over the leaves that are left. The first entry beyond the old origin's last checkpoint is of type
+`log.recovered` in the chain `RECOVERY_CHAIN`, which holds nothing else, and commits to one document, `statement`: a signed
+note (C2SP signed-note) by the new origin's key and, where it is at hand, by the old one's. Its text is canonical JSON in one
+line: `format` ("arbiter/recovery/v1"), `kind`, `old` and `new` (origins), `kept` (verbatim: the newest note known under
+the old origin, from outside the database), `stored` (verbatim: the newest note in the database, absent where it had
+none), `lost` (`end`, and `start` where it is known), `prefix` (for a fork of different sizes), `by` (two persons' ids),
+`at`, `reason`, and `words` for people.
+
+Two kinds: `behind`, where the kept note covers more entries than the database has, and entries from the stored size on
+are lost; `forked`, where the kept note contradicts the stored one (`arbiter.audit.contradiction`), and what it covered
+beyond their common beginning is lost, from an entry on that nobody can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
+from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.contradiction import PrefixProof, instant, verify_contradiction
+from arbiter.audit.note import SignatureType, Signer, VerifierKey, open_note, sign_note
+from arbiter.errors import VerificationError
+
+RECOVERY_FORMAT = "arbiter/recovery/v1"
+RECOVERY_CHAIN = "recovery"
+"""A chain of its own: an entry of it is sealed in the transaction that writes it, so none ever waits before the next."""
+
+RECOVERED = "log.recovered"
+STATEMENT = "statement"
+
+_TEXTS = ("kind", "old", "new", "kept", "at", "reason", "words")
+_REQUIRED = {"format", "lost", "by", *_TEXTS}
+_OPTIONAL = {"stored", "prefix"}
+
+
+class Loss(StrEnum):
+    """How a database fails its kept checkpoint."""
+
+    BEHIND = "behind"
+    FORKED = "forked"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What two persons say when they begin a new origin; nothing of it is verified until `verify_recovery`."""
+
+    kind: Loss
+    old: str
+    new: str
+    kept: bytes
+    stored: bytes | None
+    lost: tuple[int | None, int]
+    by: tuple[str, ...]
+    at: datetime
+    reason: str
+    words: str
+    prefix: PrefixProof | None = None
+
+    def sign(self, signers: Iterable[Signer]) -> bytes:
+        """Return the statement as a note signed by each."""
+        start, end = self.lost
+        fields: dict[str, Json] = {
+            "format": RECOVERY_FORMAT,
+            "kind": self.kind.value,
+            "old": self.old,
+            "new": self.new,
+            "kept": self.kept.decode("utf-8"),
+            "lost": {"end": end} if start is None else {"start": start, "end": end},
+            "by": list(self.by),
+            "at": self.at.isoformat(timespec="microseconds"),
+            "reason": self.reason,
+            "words": self.words,
+        }
+        if self.stored is not None:
+            fields["stored"] = self.stored.decode("utf-8")
+        if self.prefix is not None:
+            fields["prefix"] = self.prefix.to_json()
+        return sign_note(canonical_bytes(fields).decode("utf-8") + "\n", signers)
+
+    @classmethod
+    def parse(cls, text: str) -> Statement:
+        """Return the statement that a note's text spells; raises `VerificationError` if malformed."""
+        fields = parse_canonical(text.removesuffix("\n").encode("utf-8"))
+        if not isinstance(fields, dict) or fields.keys() - _OPTIONAL != _REQUIRED:
+            raise VerificationError("recovery: expected a statement's fields, came others")
+        if fields["format"] != RECOVERY_FORMAT:
+            raise VerificationError(f"expected a recovery of format {RECOVERY_FORMAT}, came another")
+        texts = {name: _text(fields[name]) for name in _TEXTS}
+        by = fields["by"]
+        if not isinstance(by, list):
+            raise VerificationError("recovery: expected a list of who did it")
+        try:
+            kind = Loss(texts["kind"])
+        except ValueError as error:
+            raise VerificationError("recovery: expected a known kind of loss") from error
+        return cls(
+            kind=kind,
+            old=texts["old"],
+            new=texts["new"],
+            kept=texts["kept"].encode("utf-8"),
+            stored=_text(fields["stored"]).encode("utf-8") if "stored" in fields else None,
+            lost=_lost(fields["lost"]),
+            by=tuple(_text(who) for who in by),
+            at=instant(texts["at"]),
+            reason=texts["reason"],
+            words=texts["words"],
+            prefix=PrefixProof.from_json(fields["prefix"]) if "prefix" in fields else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Evidence that a log was recovered: the statement, both checkpoints it quotes, and whether the old key signed too.
+
+    `index` is the leaf at which the new origin begins: the size of the stored checkpoint.
+    """
+
+    statement: Statement
+    kept: Checkpoint
+    stored: Checkpoint | None
+    signed_by_old: bool
+
+    @property
+    def index(self) -> int:
+        """The leaf of the entry that says so."""
+        return 0 if self.stored is None else self.stored.size
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        said = self.statement
+        start, end = said.lost
+        lost = (
+            f"entries {start} to {end - 1} of {said.old}"
+            if start is not None
+            else (f"entries of {said.old} before {end}, from an unknown one on (a fork),")
+        )
+        return f"{lost} were lost; {said.new} begins at entry {self.index}"
+
+
+def verify_recovery(note: bytes, verifiers: Iterable[VerifierKey]) -> Recovery:
+    """Check a statement's signatures, the checkpoints it quotes and what it says of them; return the evidence.
+
+    `verifiers` must hold keys of both origins. Raises `VerificationError` naming what does not hold.
+    """
+    keys = tuple(verifiers)
+    opened = open_note(note, keys)
+    said = Statement.parse(opened.text)
+    signed = {s.key.name for s in opened.verified if s.key.type is SignatureType.ED25519}
+    if said.new not in signed:
+        raise VerificationError(f"recovery: no known key of the new origin {said.new} signed it")
+    if said.new == said.old:
+        raise VerificationError(f"recovery: old and new origin are both {said.old}")
+    if len(said.by) != 2 or said.by[0] == said.by[1]:
+        raise VerificationError("recovery: expected two different persons")
+    kept = _quoted(said.kept, said, keys, "kept")
+    stored = None if said.stored is None else _quoted(said.stored, said, keys, "stored")
+    recovery = Recovery(said, kept, stored, said.old in signed)
+    _check_loss(recovery, keys)
+    return recovery
+
+
+def _quoted(note: bytes, said: Statement, keys: tuple[VerifierKey, ...], which: str) -> Checkpoint:
+    try:
+        checkpoint = open_checkpoint(note, keys).checkpoint
+    except VerificationError as error:
+        raise VerificationError(f"recovery: the {which} note it quotes: {error}") from error
+    if checkpoint.origin != said.old:
+        raise VerificationError(
+            f"recovery: the {which} note it quotes is of origin {checkpoint.origin}, expected {said.old}"
+        )
+    return checkpoint
+
+
+def _check_loss(recovery: Recovery, keys: tuple[VerifierKey, ...]) -> None:
+    said, kept, index = recovery.statement, recovery.kept, recovery.index
+    match said.kind:
+        case Loss.BEHIND:
+            if kept.size <= index or said.prefix is not None:
+                raise VerificationError(
+                    f"recovery: the database was not behind, it had {index} entries and {kept.size} were kept"
+                )
+            expected: tuple[int | None, int] = (index, kept.size)
+        case Loss.FORKED:
+            if said.stored is None or kept.size > index:
+                raise VerificationError(
+                    "recovery: a fork needs a stored checkpoint not smaller than the kept one"
+                )
+            verify_contradiction(said.kept, said.stored, keys, said.prefix)
+            expected = (None, kept.size)
+    if said.lost != expected:
+        raise VerificationError("recovery: the lost range is not the one that its notes prove")
+
+
+def _lost(value: Json) -> tuple[int | None, int]:
+    if not isinstance(value, dict) or value.keys() - {"start"} != {"end"}:
+        raise VerificationError("recovery: expected the lost range")
+    start, end = value.get("start"), value["end"]
+    if not isinstance(end, int) or not isinstance(start, int | None):
+        raise VerificationError("recovery: expected the lost range in numbers")
+    return start, end
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise VerificationError("recovery: expected text")
+    return value

@@ -1,0 +1,126 @@
+"""`arbiter audit recover` and `arbiter audit evidence`: what to do when the log lost entries or forked."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
+from arbiter.cli.inside import in_house
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import out, show_rows
+
+if TYPE_CHECKING:
+    from arbiter.audit.note import VerifierKey
+    from arbiter.settings import Settings
+    from arbiter.workflow.house import House
+    from arbiter.workflow.recovering import Recovered
+
+RECOVER_EXAMPLES = examples(
+    'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
+    'arbiter audit recover anna ben --reason "as agreed in the incident" --passwords-stdin < passwords',
+)
+EVIDENCE_EXAMPLES = examples("arbiter audit evidence", "arbiter audit evidence --json")
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands to the group `audit`."""
+    group.command("recover", epilog=RECOVER_EXAMPLES)(audit_recover)
+    group.command("evidence", epilog=EVIDENCE_EXAMPLES)(audit_evidence)
+
+
+def audit_recover(
+    first: Annotated[str, typer.Argument(help="The login of one administrator.", show_default=False)],
+    second: Annotated[str, typer.Argument(help="The login of another.", show_default=False)],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why the entries cannot be had back; it stays in the log.")
+    ],
+    *,
+    new_origin: Annotated[
+        str | None,
+        typer.Option(
+            "--new-origin", help="The log's new name. Not given: the old one with a number behind it."
+        ),
+    ] = None,
+    passwords_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--passwords-stdin", help="Read both passwords from standard input: a line each, for scripts."
+        ),
+    ] = False,
+) -> None:
+    """Begin a new origin of a log that lost entries for good, or whose key signed two histories. Two persons do it.
+
+    Only when no newer copy of the database is to be had. Stop every Arbiter first.
+    """
+    credentials = tuple(
+        zip((first, second), _passwords((first, second), from_stdin=passwords_stdin), strict=True)
+    )
+
+    async def recover(house: House) -> Recovered:
+        from arbiter.workflow import recovering
+
+        by = await recovering.two_persons(house, credentials)
+        return await recovering.recover(house, by, reason, new_origin)
+
+    done = in_house(recover, check_log=False)
+    said = done.recovery.statement
+    out.print(f"{'finished what was begun: ' if done.resumed else ''}{done.recovery}", markup=False)
+    out.print(f"\nthe new verifier key: {done.verifier_key}\n", markup=False)
+    out.print(said.words, markup=False)
+    out.print(
+        f"\nBefore the next start: set ARBITER_ORIGIN to {said.new} if it is set, copy the folder `keys` to a safe place, "
+        "and copy `keys` and the file `checkpoint` to every other host of this installation.",
+        markup=False,
+    )
+
+
+def audit_evidence(*, as_json: AsJson = False) -> None:
+    """List the contradictory checkpoints that were kept, each checked again; needs nothing but the data folder."""
+    from arbiter.audit.contradiction import Evidence
+    from arbiter.errors import VerificationError
+    from arbiter.settings import read_settings
+    from arbiter.workflow.evidence_folder import EvidenceFolder
+
+    settings = read_settings()
+    verifiers = _verifiers(settings)
+    rows: list[tuple[object, ...]] = []
+    sound = True
+    for path, content in EvidenceFolder(settings.data).files():
+        try:
+            evidence = Evidence.parse(content)
+            rows.append((path.name, evidence.found_at, evidence.compared, str(evidence.verify(verifiers))))
+        except VerificationError as error:
+            rows.append((path.name, None, None, f"PROVES NOTHING: {error}"))
+            sound = False
+    if rows or as_json:
+        show_rows(("file", "found", "compared", "proves"), rows, as_json=as_json)
+    else:
+        out.print("no contradictory checkpoints are kept")
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _verifiers(settings: Settings) -> tuple[VerifierKey, ...]:
+    from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+    from arbiter.store.keys import read_keys
+    from arbiter.store.origins import former_verifiers
+
+    keyring = read_keys(settings.data)
+    present = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
+    return (present, *former_verifiers(settings.data))
+
+
+def _passwords(logins: tuple[str, str], *, from_stdin: bool) -> tuple[str, str]:
+    if not from_stdin:
+        return (
+            typer.prompt(f"password of {logins[0]}", hide_input=True),
+            typer.prompt(f"password of {logins[1]}", hide_input=True),
+        )
+    lines = sys.stdin.read(4096).splitlines()
+    if len(lines) != 2:
+        raise UsageError(f"expected two passwords as two lines of standard input; {len(lines)} lines came")
+    return lines[0], lines[1]

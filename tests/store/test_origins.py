@@ -1,0 +1,41 @@
+"""The key files of a log that changes its origin."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.clock import SystemChance
+from arbiter.errors import ConfigurationError
+from arbiter.store import origins
+from arbiter.store.keys import init_keys, read_keys
+
+ORIGIN = "log.hospital.example/arbiter"
+
+
+def test_every_key_file_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        keyring = init_keys(tmp_path, ORIGIN, SystemChance())
+        present = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
+        origins.prepare_next(tmp_path, f"{ORIGIN}.2", SystemChance())
+        origins.keep_former(tmp_path, [present])
+        origins.switch_to_next(tmp_path, present)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert f"log.key.former-{present.key_id.hex()}" in modes
+    assert read_keys(tmp_path).origin == f"{ORIGIN}.2"
+    assert origins.former_verifiers(tmp_path) == (present,)
+
+
+@pytest.mark.parametrize("content", [b"garbage\n", b"\xff\xfe\n", b"a+00000000+AAAA\n"])
+def test_garbled_former_keys_stop_a_start(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "former-origins").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="expected a verifier key a line"):
+        origins.former_verifiers(tmp_path)
