@@ -102,6 +102,7 @@ async def open_house_on(
         await pool.open(wait=True)
         store = Store(engine, pool)
         kept = KeptCheckpoint(settings.data)
+        verifiers = (VerifierKey.parse(signer.verifier_key),)
         house = House(
             settings=settings,
             store=store,
@@ -110,13 +111,13 @@ async def open_house_on(
             vault=Vault(keyring, ports.chance),
             identities=Identities(engine),
             shelf=put_in_force(_bundles(settings), servers),
-            sealer=Sealer(store, signer, ports.clock, kept),
+            sealer=Sealer(store, signer, ports.clock, kept, verifiers),
             bell=Bell(),
             errands=Errands(),
             admission=Admission(settings.capacity),
             safety_net=safety_net,
             signer=signer,
-            verifiers=(VerifierKey.parse(signer.verifier_key),),
+            verifiers=verifiers,
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,

@@ -26,22 +26,38 @@ class KeptCheckpoint:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._unsynced = False
+        self._doubtful = False
 
     def write(self, note: str) -> None:
         """Replace the kept note, unless another process has kept a newer one."""
         with self._alone():
             if _size(note) <= self._kept_size():
                 return
-            fresh = self.path.with_suffix(".new")
-            fresh.write_text(note, encoding="utf-8")
-            fresh.replace(self.path)
+            self._replace(note)
         self._unsynced = True
 
     def sync(self) -> None:
-        """Force what was written to the disk."""
+        """Force what was written to the disk.
+
+        Raises:
+            OSError: when that fails. A later call writes the note anew before it tries again: after a failure the
+                system may hold what it could not write for written, and would call it forced.
+        """
         if not self._unsynced:
             return
-        self._unsynced = False
+        if self._doubtful:
+            with self._alone():
+                self._replace(self.path.read_text(encoding="utf-8"))
+        self._doubtful = True
+        self._force()
+        self._doubtful = self._unsynced = False
+
+    def require_forced(self) -> None:
+        """Do nothing unless forcing the note to the disk has failed; then try again, and raise OSError as `sync`."""
+        if self._doubtful:
+            self.sync()
+
+    def _force(self) -> None:
         for path in (self.path, self.path.parent):
             handle = os.open(path, os.O_RDONLY)
             try:
@@ -75,6 +91,11 @@ class KeptCheckpoint:
             yield
         finally:
             os.close(folder)
+
+    def _replace(self, note: str) -> None:
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(note, encoding="utf-8")
+        fresh.replace(self.path)
 
     def _kept_size(self) -> int:
         try:

@@ -3,6 +3,8 @@
 One round: hold the log, number all that is pending, extend the tree, read everything just numbered again and hash it
 with code that shares nothing with the writer, sign in memory, commit. Only then is the checkpoint kept outside, and
 only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
+What another process committed and did not keep, because it was killed or had no room, is kept by whoever comes next;
+as long as a checkpoint cannot be kept, sealing goes on and nothing is released.
 Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
 """
 
@@ -16,8 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 
-from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
+from arbiter.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
+from arbiter.audit.note import VerifierKey
 from arbiter.errors import UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log import StoredCheckpoint, StoredLeaf, add_checkpoint, load_nodes, number_pending
@@ -36,6 +39,8 @@ IDLE_SECONDS = 0.2
 SYNC_SECONDS = 1.0
 AFTER_FAILURE_SECONDS = 0.5
 
+_FAILURES = (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError)
+
 
 @dataclass(slots=True)
 class _Tree:
@@ -48,11 +53,20 @@ class _Tree:
 class Sealer:
     """Seals on request and, when nobody asks, every `IDLE_SECONDS`. One a process; any number of processes."""
 
-    def __init__(self, store: Store, signer: Signer, clock: Clock, kept: KeptCheckpoint) -> None:
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        clock: Clock,
+        kept: KeptCheckpoint,
+        verifiers: tuple[VerifierKey, ...],
+    ) -> None:
         self._store = store
         self._signer = signer
         self._clock = clock
         self._kept = kept
+        self._verifiers = verifiers
+        self._kept_size = 0
         self._tree = _Tree(Frontier(), EMPTY_ROOT)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -81,27 +95,35 @@ class Sealer:
                 waiting, self._waiting = self._waiting, []
                 try:
                     await self.round()
-                except (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError):
-                    log.exception("a sealing round failed")
+                except BaseException as error:
+                    # Whatever it was, whoever waits goes on waiting, also when this is begun again.
                     self._waiting = waiting + self._waiting
-                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
                     self._wanted.set()
+                    if not isinstance(error, _FAILURES):
+                        raise
+                    log.exception("a sealing round failed")
+                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
                     continue
                 for waiter in waiting:
                     if not waiter.done():
                         waiter.set_result(None)
         finally:
             syncing.cancel()
-            self._kept.sync()
+            self._sync()
 
     async def round(self) -> int:
-        """Seal all that is pending and release what is covered; return how many entries were sealed."""
+        """Seal all that is pending and release what is covered; return how many entries were sealed.
+
+        Raises:
+            OSError: when the newest checkpoint could not be kept; what it covers is sealed and nothing is released.
+        """
         total = 0
         while True:
             sealed = await self._seal()
             total += sealed
             if sealed < ROUND_LIMIT:
                 break
+        self._kept.require_forced()
         if self._after_seal is not None:
             await self._after_seal()
         return total
@@ -111,6 +133,8 @@ class Sealer:
         async with self._store.pipeline() as connection:
             newest, leaves = await number_pending(connection, ROUND_LIMIT)
             if not leaves:
+                if newest is not None and newest.size > self._kept_size:
+                    await self._keep_committed(newest)
                 return 0
             frontier = await self._frontier_under(newest)
             _check_numbering(leaves, frontier.size)
@@ -122,6 +146,7 @@ class Sealer:
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
         self._kept.write(note)
+        self._kept_size = body.size
         figures.sealed(began_ns, len(leaves), body.size)
         self._tree = _Tree(extension.frontier, root)
         return len(leaves)
@@ -133,17 +158,39 @@ class Sealer:
             return self._tree.frontier
         async with self._store.read() as transaction:
             nodes = await load_nodes(transaction, frontier_parts(newest.size))
-        frontier = Frontier.load(newest.size, nodes)
+        try:
+            frontier = Frontier.load(newest.size, nodes)
+        except KeyError:
+            raise VerificationError(
+                f"the stored tree of {newest.size} leaves has holes; nothing is sealed"
+            ) from None
         if frontier.root() != newest.root:
             raise VerificationError(
                 f"the stored tree of {newest.size} leaves does not have the root of its checkpoint; nothing is sealed"
             )
         return frontier
 
+    async def _keep_committed(self, newest: StoredCheckpoint) -> None:
+        """Keep a checkpoint that another process committed: it may have been killed before it could, or be elsewhere."""
+        signed = open_checkpoint(newest.note.encode("utf-8"), self._verifiers).checkpoint
+        if (signed.size, signed.root) != (newest.size, newest.root):
+            raise VerificationError(
+                f"the newest checkpoint, of {newest.size} entries, is not the one that was signed"
+            )
+        await self._frontier_under(newest)
+        self._kept.write(newest.note)
+        self._kept_size = newest.size
+
     async def _sync_kept(self) -> None:
         while True:
             await asyncio.sleep(SYNC_SECONDS)
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
             self._kept.sync()
+        except OSError:
+            log.exception("the kept checkpoint could not be forced to the disk")
 
 
 def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:
