@@ -1,14 +1,22 @@
-"""A disk so small that a test can fill it."""
+"""Processes that seal, a ward that gives them something to seal, and a disk so small that a test can fill it."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+
+from arbiter.store.database import Database
+from arbiter.store.embedded import EmbeddedPostgres
+from tests.faults.ledger import Ledger
+from tests.faults.sealers import Sealers, some_sealers
+from tests.faults.ward import Ward
+from tests.houses import a_client, a_house
 
 _BLOCK = 4096
 
@@ -63,3 +71,18 @@ def tiny_disk(short_folder: Path, tmp_path: Path) -> Iterator[TinyDisk]:
         # Lazily: a server that a failed test left running must not keep it.
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
         folder.rmdir()
+
+
+@pytest.fixture(scope="session")
+def sealers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sealers]:
+    with some_sealers(tmp_path_factory.mktemp("sealers")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def ward(database: Database, server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Ward]:
+    folder = tmp_path / "data"
+    async with a_house(folder, database, running=False) as house:
+        client, _ = await a_client(house)
+        ledger = Ledger(house, client, folder / "checkpoint")
+        yield Ward(house, client, ledger, folder, database, server)

@@ -67,16 +67,23 @@ class Ledger:
         kept = open_checkpoint(kept_note, self.house.verifiers).checkpoint
         if kept.size:
             assert kept_note.decode() in {checkpoint.note for checkpoint in stored}, "kept and not committed"
-        for case in self.cases[-newest_cases:]:
-            decided: int | None = None
-            for _, body, index in await self.entries(case):
-                match Entry.from_bytes(body).type:
-                    case EntryType.DECIDED:
-                        decided = index
-                    case EntryType.RELEASED:
-                        assert decided is not None, "released and not sealed"
-                        assert decided < kept.size, "released under a checkpoint that is not kept"
+        released = [await self._released_at(case) for case in self.cases[-newest_cases:]]
+        # Read again, behind the cases: others may be sealing at this moment.
+        bound = self.kept_checkpoint().size
+        assert all(index < bound for index in released), "released under a checkpoint that is not kept"
         return await verify_log(self.house, kept_note) if of_all else None
+
+    async def _released_at(self, case: CaseId) -> int:
+        """Return where the log holds the decision of a case that is released; -1 for another case."""
+        decided: int | None = None
+        for _, body, index in await self.entries(case):
+            match Entry.from_bytes(body).type:
+                case EntryType.DECIDED:
+                    decided = index
+                case EntryType.RELEASED:
+                    assert decided is not None, "released and not sealed"
+                    return decided
+        return -1
 
     async def check_each_is_there_once(self) -> None:
         """Every entry of every case and chain that was committed stands in the log exactly once; the log verifies.

@@ -4,6 +4,9 @@ A line is JSON: `database` (the application's URL), `folder` (the data folder), 
 `kinds` and `fatal` (which points count, and the number of the one to die at), `cuts` (whether its connection is cut there
 in place of that; it then seals again) and `trace` (a file for the points passed). The answer is the child's exit status, a
 line: -9 for a killed one, `CUT` for one that was cut off and went on.
+
+With `until`, a file, a child seals round upon round without a tripwire until that file is there, and writes into `trace` how
+many of its rounds sealed something.
 """
 
 from __future__ import annotations
@@ -29,6 +32,18 @@ from tests.houses import a_house
 CUT = 3
 
 
+async def seal_on(order: dict[str, Any]) -> int:
+    """Seal again and again until told to stop."""
+    database = Database(order["database"], None, None)
+    rounds = 0
+    async with a_house(Path(order["folder"]), database, running=False) as house:
+        while not Path(order["until"]).exists():
+            rounds += bool(await house.sealer.round())
+            await asyncio.sleep(0.01)
+    Path(order["trace"]).write_text(str(rounds))
+    return 0
+
+
 async def seal(order: dict[str, Any]) -> int:
     """Open the house through the relay, arm the tripwire, seal and release once."""
     folder = Path(order["folder"])
@@ -50,7 +65,7 @@ async def seal(order: dict[str, Any]) -> int:
 
 def run(order: dict[str, Any]) -> int:
     try:
-        return asyncio.run(seal(order))
+        return asyncio.run(seal_on(order) if "until" in order else seal(order))
     except BaseException:  # noqa: BLE001 - the child's end: its parent must not go on in it
         traceback.print_exc()
         return 1
