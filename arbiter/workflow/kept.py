@@ -26,6 +26,7 @@ class KeptCheckpoint:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._unsynced = False
+        self._doubtful = False
 
     def note(self) -> bytes | None:
         """Return the file's bytes, whatever they are, or None when there is no file."""
@@ -43,10 +44,27 @@ class KeptCheckpoint:
         self._unsynced = True
 
     def sync(self) -> None:
-        """Force what was written to the disk."""
+        """Force what was written to the disk.
+
+        Raises:
+            OSError: when that fails. A later call writes the note anew before it tries again: after a failure the
+                system may hold what it could not write for written, and would call it forced.
+        """
         if not self._unsynced:
             return
-        self._unsynced = False
+        if self._doubtful:
+            with self.alone():
+                self.replace(self.path.read_bytes())
+        self._doubtful = True
+        self._force()
+        self._doubtful = self._unsynced = False
+
+    def require_forced(self) -> None:
+        """Do nothing unless forcing the note to the disk has failed; then try again, and raise OSError as `sync`."""
+        if self._doubtful:
+            self.sync()
+
+    def _force(self) -> None:
         for path in (self.path, self.path.parent):
             try:
                 handle = os.open(path, os.O_RDONLY)

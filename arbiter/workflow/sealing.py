@@ -2,8 +2,10 @@
 
 One round: hold the log, number all that is pending, extend the tree, read everything just numbered again and hash it
 with code that shares nothing with the writer, sign in memory, commit. Only then is the checkpoint kept outside, and
-only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint. What is not the log that was signed last
-(`arbiter.workflow.log_guard`) is not sealed on at all.
+only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
+What another process committed and did not keep, because it was killed or had no room, is kept by whoever comes next;
+as long as a checkpoint cannot be kept, sealing goes on and nothing is released. What is not the log that was signed
+last (`arbiter.workflow.log_guard`) is not sealed on at all.
 Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
 """
 
@@ -37,6 +39,8 @@ IDLE_SECONDS = 0.2
 
 SYNC_SECONDS = 1.0
 AFTER_FAILURE_SECONDS = 0.5
+
+_FAILURES = (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError)
 
 
 @dataclass(slots=True)
@@ -91,27 +95,35 @@ class Sealer:
                     self._waiting = waiting + self._waiting
                     await asyncio.sleep(AFTER_FAILURE_SECONDS)
                     continue
-                except (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError):
-                    log.exception("a sealing round failed")
+                except BaseException as error:
+                    # Whatever it was, whoever waits goes on waiting, also when this is begun again.
                     self._waiting = waiting + self._waiting
-                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
                     self._wanted.set()
+                    if not isinstance(error, _FAILURES):
+                        raise
+                    log.exception("a sealing round failed")
+                    await asyncio.sleep(AFTER_FAILURE_SECONDS)
                     continue
                 for waiter in waiting:
                     if not waiter.done():
                         waiter.set_result(None)
         finally:
             syncing.cancel()
-            self._kept.sync()
+            self._sync()
 
     async def round(self) -> int:
-        """Seal all that is pending and release what is covered; return how many entries were sealed."""
+        """Seal all that is pending and release what is covered; return how many entries were sealed.
+
+        Raises:
+            OSError: when the newest checkpoint could not be kept; what it covers is sealed and nothing is released.
+        """
         total = 0
         while True:
             sealed = await self._seal()
             total += sealed
             if sealed < ROUND_LIMIT:
                 break
+        self._kept.require_forced()
         if self._after_seal is not None:
             await self._after_seal()
         return total
@@ -146,7 +158,12 @@ class Sealer:
             return self._tree.frontier
         async with self._store.read() as transaction:
             nodes = await load_nodes(transaction, frontier_parts(newest.size))
-        frontier = Frontier.load(newest.size, nodes)
+        try:
+            frontier = Frontier.load(newest.size, nodes)
+        except KeyError:
+            raise VerificationError(
+                f"the stored tree of {newest.size} leaves has holes; nothing is sealed"
+            ) from None
         if frontier.root() != newest.root:
             raise VerificationError(
                 f"the stored tree of {newest.size} leaves does not have the root of its checkpoint; nothing is sealed"
@@ -156,7 +173,13 @@ class Sealer:
     async def _sync_kept(self) -> None:
         while True:
             await asyncio.sleep(SYNC_SECONDS)
+            self._sync()
+
+    def _sync(self) -> None:
+        try:
             self._kept.sync()
+        except OSError:
+            log.exception("the kept checkpoint could not be forced to the disk")
 
 
 def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:

@@ -57,6 +57,21 @@ def require_tool(name: str, present: bool | None = None) -> str:
     pytest.skip(reason)
 
 
+def build_go(source: Path, binary: Path) -> Path:
+    """Build a Go program that uses the reference code; skips or fails without Go or its package (see `require_tool`)."""
+    go = require_tool("go", present=(GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir())
+    environment = {**os.environ, "GOPATH": str(GOPATH), "GO111MODULE": "off", "CGO_ENABLED": "0"}
+    environment.setdefault("GOCACHE", str(binary.parent / "cache"))
+    subprocess.run(
+        [go, "build", "-o", str(binary), str(source)],
+        env=environment,
+        check=True,
+        capture_output=True,
+        timeout=110,
+    )
+    return binary
+
+
 def write_log(
     folder: Path,
     verifier_key: str,
@@ -88,18 +103,7 @@ class GoChecker:
     @classmethod
     def build(cls, folder: Path) -> GoChecker:
         """Build the checker into `folder`; skips or fails without Go or its package (see `require_tool`)."""
-        go = require_tool("go", present=(GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir())
-        binary = folder / "checker"
-        environment = {**os.environ, "GOPATH": str(GOPATH), "GO111MODULE": "off", "CGO_ENABLED": "0"}
-        environment.setdefault("GOCACHE", str(folder / "cache"))
-        subprocess.run(
-            [go, "build", "-o", str(binary), str(SOURCE)],
-            env=environment,
-            check=True,
-            capture_output=True,
-            timeout=110,
-        )
-        return cls(binary)
+        return cls(build_go(SOURCE, folder / "checker"))
 
     def accepts(self, folder: Path) -> str:
         """Assert that Go accepts the log in `folder`; return its summary."""

@@ -191,11 +191,14 @@ def openssl_verifies(folder: Path, body: bytes, signature: bytes) -> bool:
     return done.returncode == 0
 
 
-def test_openssl_accepts_the_checkpoints_signature_and_no_other(tmp_path: Path) -> None:
-    note = parse_note(note_at([leaf_hash(b"entry")], 1))
+@pytest.mark.parametrize("size", [0, 1, 2, 255, 256, 257, 1000])
+def test_openssl_accepts_the_checkpoints_signature_and_no_other(tmp_path: Path, size: int) -> None:
+    leaves = [leaf_hash(b"%d" % i) for i in range(size)]
+    note = parse_note(note_at(leaves, size))
     body, signature = note.text.encode(), note.signatures[0].signature
     assert openssl_verifies(tmp_path, body, signature)
-    assert not openssl_verifies(tmp_path, body.replace(b"\n1\n", b"\n2\n"), signature)
+    changed = body.replace(b"\n%d\n" % size, b"\n%d\n" % (size + 1))
+    assert not openssl_verifies(tmp_path, changed, signature)
     assert not openssl_verifies(tmp_path, body, signature[:-1] + bytes([signature[-1] ^ 1]))
 
 

@@ -1,0 +1,172 @@
+"""What was written and cannot be forced to the disk: nothing is released under it, and trying again is not believed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from arbiter.clock import SystemChance
+from arbiter.lifecycle.states import Phase
+from arbiter.model import CaseId
+from arbiter.store.database import Database
+from arbiter.store.keys import init_keys
+from arbiter.workflow import sealing
+from arbiter.workflow.intake import submit
+from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.reading import view_case
+from tests.faults.ledger import Ledger, all_sealed
+from tests.houses import a_client, a_house, settle, submission
+from tests.system.service import until
+
+
+class Disk:
+    """Stands before fsync: fails while it is told to, and remembers which files were forced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fails = False
+        self.failures = 0
+        self.forced: set[tuple[int, int]] = set()
+        self.lost: set[tuple[int, int]] = set()
+        self._fsync = os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+
+    def fsync(self, handle: int) -> None:
+        """Fail, or force; a file whose fsync has failed once is called forced from then on, as Linux does, and is not."""
+        file = _identity(os.fstat(handle))
+        if self.fails:
+            self.failures += 1
+            self.lost.add(file)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._fsync(handle)
+        if file not in self.lost:
+            self.forced.add(file)
+
+    def holds(self, path: Path) -> bool:
+        """Say whether what the file holds has reached the disk."""
+        return _identity(path.stat()) in self.forced
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    """Tell a file from one that later got its number."""
+    return status.st_ino, status.st_mtime_ns
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+NOTES = tuple(f"log\n{size}\nroot\n" for size in (1, 2))
+
+
+def test_a_note_that_could_not_be_forced_is_written_anew_before_it_is_called_forced(
+    disk: Disk, tmp_path: Path
+) -> None:
+    kept = KeptCheckpoint(tmp_path)
+    kept.replace(NOTES[0].encode())
+    disk.fails = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output error"):
+            kept.sync()
+        with pytest.raises(OSError, match="Input/output error"):
+            kept.require_forced()
+    disk.fails = False
+    kept.require_forced()
+    assert disk.holds(kept.path)
+    assert kept.path.read_text() == NOTES[0]
+
+
+def test_a_note_written_after_a_failure_is_forced_with_it(disk: Disk, tmp_path: Path) -> None:
+    kept = KeptCheckpoint(tmp_path)
+    kept.replace(NOTES[0].encode())
+    disk.fails = True
+    with pytest.raises(OSError, match="Input/output error"):
+        kept.sync()
+    disk.fails = False
+    kept.replace(NOTES[1].encode())
+    kept.sync()
+    assert disk.holds(kept.path)
+    assert kept.path.read_text() == NOTES[1]
+
+
+def test_what_was_forced_is_not_forced_again(disk: Disk, tmp_path: Path) -> None:
+    kept = KeptCheckpoint(tmp_path)
+    kept.replace(NOTES[0].encode())
+    kept.sync()
+    disk.fails = True
+    kept.sync()
+    kept.require_forced()
+    assert disk.failures == 0
+
+
+async def test_while_the_kept_checkpoint_cannot_be_forced_all_is_sealed_and_nothing_released(
+    disk: Disk, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealing, "SYNC_SECONDS", 0.02)
+    folder = tmp_path / "data"
+    async with a_house(folder, database) as house:
+        client, _ = await a_client(house)
+        ledger = Ledger(house, client, folder / "checkpoint")
+
+        async def hand_in(key: str) -> CaseId:
+            case = (await submit(house, client, submission(house.clock.now()), key, b"body")).case
+            ledger.cases.append(case)
+            await house.errands.finish(10)
+            return case
+
+        async def phase_of(case: CaseId) -> Phase:
+            return (await view_case(house, client, case)).phase
+
+        async def tried() -> bool:
+            return disk.failures > failures
+
+        await hand_in("before")
+        await settle(house)
+        disk.fails, failures = True, 0
+        # The first failure comes up to a moment after its checkpoint's decision is out: that is the bound (0007).
+        await hand_in("bound")
+        await until(tried)
+        failures = disk.failures
+        case = await hand_in("held")
+        waiter = house.sealer.request()
+        # More than once: the one who forces outlives its failures.
+        for _ in range(3):
+            await until(tried)
+            failures = disk.failures
+        assert not waiter.done()
+        assert await phase_of(case) is Phase.DECIDED
+        await ledger.check_what_left()
+        disk.fails = False
+        await waiter
+        assert await phase_of(case) is Phase.RELEASED
+        await all_sealed(house)
+        await ledger.check_each_is_there_once()
+
+        async def forced() -> bool:
+            return disk.holds(ledger.kept)
+
+        await until(forced)
+
+
+async def test_a_house_closes_and_says_so_when_the_kept_checkpoint_cannot_be_forced(
+    disk: Disk, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_house(tmp_path, database) as house:
+        client, _ = await a_client(house)
+        await submit(house, client, submission(house.clock.now()), "key", b"body")
+        await settle(house)
+        disk.fails = True
+    assert "the kept checkpoint could not be forced to the disk" in caplog.text
+
+
+async def test_a_house_whose_first_checkpoint_cannot_be_forced_does_not_open(
+    disk: Disk, database: Database, tmp_path: Path
+) -> None:
+    init_keys(tmp_path, "log.hospital.example/arbiter", SystemChance())
+    disk.fails = True
+    with pytest.raises(OSError, match="Input/output error"):
+        async with a_house(tmp_path, database, running=False):
+            pass
