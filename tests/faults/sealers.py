@@ -33,6 +33,13 @@ class Sealers:
         """Return what the last process wrote: the points that it passed, in order; the fatal one is the last."""
         return self._trace.read_text().splitlines()
 
+    def rounds(self) -> int:
+        """Return how many rounds the process that seals on has sealed something in; 0 before its first."""
+        try:
+            return int(self._trace.read_text() or "0")
+        except FileNotFoundError:
+            return 0
+
 
 @contextlib.contextmanager
 def some_sealers(folder: Path) -> Iterator[Sealers]:

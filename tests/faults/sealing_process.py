@@ -5,8 +5,8 @@ A line is JSON: `database` (the application's URL), `folder` (the data folder), 
 in place of that; it then seals again) and `trace` (a file for the points passed). The answer is the child's exit status, a
 line: -9 for a killed one, `CUT` for one that was cut off and went on.
 
-With `until`, a file, a child seals round upon round without a tripwire until that file is there, and writes into `trace` how
-many of its rounds sealed something.
+With `until`, a file, a child seals round upon round without a tripwire until that file is there, and writes into `trace`,
+after each, how many of its rounds sealed something.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ async def seal_on(order: dict[str, Any]) -> int:
     async with a_house(Path(order["folder"]), database, running=False) as house:
         while not Path(order["until"]).exists():
             rounds += bool(await house.sealer.round())
+            Path(order["trace"]).write_text(str(rounds))
             await asyncio.sleep(0.01)
-    Path(order["trace"]).write_text(str(rounds))
     return 0
 
 
