@@ -50,6 +50,7 @@ from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
+from arbiter.workflow.restoring import check_not_restoring
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
@@ -73,15 +74,18 @@ REAL = Ports(SystemClock(), SystemChance())
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, ports: Ports = REAL, *, check_log: bool = True
+    settings: Settings, ports: Ports = REAL, *, check_log: bool = True, restoring: bool = False
 ) -> AsyncIterator[House]:
     """Yield a house whose use cases work; nothing is sealed or swept unless `run_house` surrounds the work too.
 
-    `check_log` is false for what is needed to put a refused log right, and for nothing else.
+    `check_log` is false for what is needed to put a refused log right, and for nothing else. `restoring` is said by whoever
+    ends a restore; nobody else gets in before that.
 
     Raises:
         ConfigurationError: when keys, database or log are not fit to work with.
     """
+    if not restoring:
+        check_not_restoring(settings.data)
     keyring = read_keys(settings.data)
     if settings.origin is not None and settings.origin != keyring.origin:
         raise ConfigurationError(
