@@ -87,18 +87,10 @@ def backup(
 
 
 async def _take(house: House, file: Path, recipient: Recipient) -> Backup:
-    from arbiter.documents.canonical import encode
-    from arbiter.workflow.backing_up import TAKEN, begin_backup, entry_of, write_backup
-    from arbiter.workflow.catalogue import Catalogue
-    from arbiter.workflow.chronicle import note_in_house
-    from arbiter.workflow.docket import ARBITER
+    from arbiter.workflow.backing_up import take_backup
 
-    begun = await asyncio.to_thread(begin_backup, house, file)
     with byte_bar() as progress:
-        taken = await asyncio.to_thread(write_backup, house, begun, recipient, progress)
-    await asyncio.to_thread(Catalogue(house.settings.data).complete, taken)
-    await note_in_house(house, house.store, TAKEN, ARBITER, {"backup": encode(entry_of(taken))})
-    return taken
+        return await take_backup(house, file, recipient, progress)
 
 
 def restore(

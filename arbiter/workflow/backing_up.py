@@ -7,6 +7,7 @@ is read back, decrypted and compared with its manifest before the catalogue call
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -17,11 +18,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from arbiter import __version__
+from arbiter.documents.canonical import encode
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.store.age import AgeReader, AgeWriter, Identity, Recipient
 from arbiter.store.dumping import Snapshot, dump, owner_url_of, snapshot_of
 from arbiter.store.parcel import ParcelReader, ParcelWriter, text_of
 from arbiter.workflow.catalogue import Backup, Catalogue
+from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.erasure_list import NAME as ERASURES
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import NAME as CHECKPOINT
@@ -32,6 +36,18 @@ TAKEN = "backup.taken"
 
 Progress = Callable[[str, int], None]
 """Hears what is being done, and how many bytes of it."""
+
+
+async def take_backup(house: House, path: Path, recipient: Recipient, progress: Progress) -> Backup:
+    """Take a backup: catalogued, written, read back, catalogued as whole, and an entry of the house.
+
+    Raises as `begin_backup` and `write_backup`.
+    """
+    begun = await asyncio.to_thread(begin_backup, house, path)
+    taken = await asyncio.to_thread(write_backup, house, begun, recipient, progress)
+    await asyncio.to_thread(Catalogue(house.settings.data).complete, taken)
+    await note_in_house(house, house.store, TAKEN, ARBITER, {"backup": encode(entry_of(taken))})
+    return taken
 
 
 def begin_backup(house: House, path: Path) -> Backup:

@@ -77,13 +77,13 @@ async def settle_erasures(house: House) -> None:
 async def tend_erasures(house: House) -> None:
     """Tend to erasures until cancelled."""
     while True:
-        await asyncio.sleep(TEND_SECONDS)
         try:
             await settle_erasures(house)
             await clear_keys(house)
             await complete_erasures(house)
         except (UnavailableError, *DATABASE_ERRORS, OSError):
             log.exception("tending to erasures failed")
+        await asyncio.sleep(TEND_SECONDS)
 
 
 async def clear_keys(house: House) -> str | None:
