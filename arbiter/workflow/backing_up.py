@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,22 +31,29 @@ from arbiter.workflow.house import House
 from arbiter.workflow.kept import NAME as CHECKPOINT
 
 ABOUT, DATABASE = "about", "database"
-TAKEN = "backup.taken"
-"""The house's entry that says a backup was taken."""
+BEGUN = "backup.begun"
+"""The house's entry that says a backup is being taken. It is sealed before the snapshot, so that it is in the backup: an
+entry behind it would leave every backup behind the kept checkpoint by itself."""
 
 Progress = Callable[[str, int], None]
 """Hears what is being done, and how many bytes of it."""
 
 
 async def take_backup(house: House, path: Path, recipient: Recipient, progress: Progress) -> Backup:
-    """Take a backup: catalogued, written, read back, catalogued as whole, and an entry of the house.
+    """Take a backup: catalogued, an entry of the house, written, read back, catalogued as whole.
 
     Raises as `begin_backup` and `write_backup`.
     """
     begun = await asyncio.to_thread(begin_backup, house, path)
+    said = {
+        "id": begun.id,
+        "began_at": begun.began_at.isoformat(),
+        "expires_at": begun.expires_at.isoformat(),
+    }
+    await note_in_house(house, house.store, BEGUN, ARBITER, {"backup": encode(said)})
+    await house.sealer.round()
     taken = await asyncio.to_thread(write_backup, house, begun, recipient, progress)
     await asyncio.to_thread(Catalogue(house.settings.data).complete, taken)
-    await note_in_house(house, house.store, TAKEN, ARBITER, {"backup": encode(entry_of(taken))})
     return taken
 
 
@@ -163,16 +170,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def entry_of(backup: Backup) -> dict[str, Any]:
-    """Return what the house's entry commits to."""
-    assert isinstance(backup.taken_at, datetime)
-    return {
-        "id": backup.id,
-        "taken_at": backup.taken_at.isoformat(),
-        "expires_at": backup.expires_at.isoformat(),
-        "size": backup.size,
-        "log_size": backup.log_size,
-        "sha256": backup.sha256,
-    }
