@@ -158,7 +158,9 @@ def empty_again(url: str) -> None:
     """Take out everything that a restore put into a database that was empty."""
     with psycopg.connect(conninfo(url), autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
+        # As `initdb` makes it, or the application would see nothing in it.
+        connection.execute("CREATE SCHEMA public AUTHORIZATION pg_database_owner")
+        connection.execute("GRANT USAGE ON SCHEMA public TO PUBLIC")
 
 
 def _address(url: str) -> str:

@@ -26,6 +26,7 @@ REWRITE_LOCK_SECONDS = 2
 
 _BLANK = bytes(32)
 _JOURNAL_ROUNDS = 200
+_A_SECOND = 1.1
 
 _HOLD = "SELECT 1 FROM case_file WHERE id = %(case)s FOR UPDATE"
 _DESTROY = """
@@ -161,24 +162,36 @@ def _file_of(connection: psycopg.Connection) -> int:
     return 0 if row is None else int(row[0])
 
 
-def turn_over_journal(database: Database, since: datetime) -> bool:
-    """Have the embedded server write over every journal segment last written before `since`; return whether that is done.
+def turn_over_journal(database: Database) -> bool:
+    """Have the embedded server write over all that its journal (WAL) held until now; return whether that is done.
 
-    A switch fills the rest of a segment with zeros and a checkpoint lets old segments be used anew, so a few rounds
-    reach them all. False for a server, whose journal is its administrator's. Blocks; run it in a thread.
+    A switch ends a segment and fills it with zeros, and a checkpoint lets old segments be taken anew under later names, so
+    some rounds reach them all. A segment counts once its file was begun after the first switch; the one being written
+    may still end in an older one's bytes, which the last switch fills. False for a server, whose journal is its
+    administrator's. Blocks; run it in a thread.
     """
     if database.embedded is None:
         return False
     with psycopg.connect(conninfo(database.embedded.superuser_url), autocommit=True) as connection:
         connection.execute("SET statement_timeout = 0")
+        _switch(connection)
+        begun = connection.execute("SELECT date_trunc('second', clock_timestamp())").fetchone()
+        assert begun is not None
+        # Files tell when they were written by the second.
+        time.sleep(_A_SECOND)
         for _ in range(_JOURNAL_ROUNDS):
-            connection.execute("SELECT pg_logical_emit_message(false, 'arbiter', 'turn over')")
-            connection.execute("SELECT pg_switch_wal()")
+            _switch(connection)
             connection.execute("CHECKPOINT")
             old = connection.execute(
-                "SELECT count(*) FROM pg_ls_waldir() WHERE modification <= %s", (since,)
+                "SELECT count(*) FROM pg_ls_waldir() WHERE modification <= %s", begun
             ).fetchone()
             if old is not None and old[0] == 0:
+                _switch(connection)
                 return True
-            time.sleep(0.01)
     return False
+
+
+def _switch(connection: psycopg.Connection) -> None:
+    # Without a record in it, a segment is not ended.
+    connection.execute("SELECT pg_logical_emit_message(false, 'arbiter', 'turn over')")
+    connection.execute("SELECT pg_switch_wal()")

@@ -109,10 +109,7 @@ async def complete_erasures(house: House) -> tuple[CaseId, ...]:
     ]
     if not due:
         return ()
-    newest = max(erasure.cleared_at or erasure.destroyed_at for erasure in due)
-    if house.database.embedded is not None and not await asyncio.to_thread(
-        turn_over_journal, house.database, newest
-    ):
+    if house.database.embedded is not None and not await asyncio.to_thread(turn_over_journal, house.database):
         log.warning("the database's journal could not be written over; erasures stay incomplete")
         return ()
     completed = [erasure.case for erasure in due if await _complete(house, erasure.case, now)]

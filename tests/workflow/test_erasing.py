@@ -33,6 +33,7 @@ from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_documents, load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.erasures import turn_over_journal
 from arbiter.store.house_chain import load_house_documents
 from arbiter.workflow import intake, reading
 from arbiter.workflow.auditing import replay_case, verify_log
@@ -280,6 +281,17 @@ async def test_no_live_file_of_the_database_holds_a_destroyed_key(
     assert live_files_with(server.folder, wrapped) == []
     assert live_files_with(server.folder, kept.wrapped(other)), "another case's key stays where it is"
     await reading.read_content(kept.house, kept.client, other)
+
+
+async def test_the_journal_is_written_over(kept: Records, server: EmbeddedPostgres) -> None:
+    wrapped = kept.wrapped()
+    await erase(kept.house, Order(kept.olga), kept.case)
+    assert await clear_keys(kept.house) is None
+    checkpoint_database(server.superuser_url)
+    assert live_files_with(server.folder, wrapped, journal=True), "the journal still holds it"
+    assert not turn_over_journal(kept.database), "a server's journal is its administrator's"
+    assert turn_over_journal(Database(kept.database.app_url, kept.database.owner_url, server))
+    assert live_files_with(server.folder, wrapped, journal=True) == []
 
 
 async def test_the_planner_samples_no_key(
