@@ -32,7 +32,6 @@ from arbiter.store.erasures import (
     with_keys,
 )
 from arbiter.store.transaction import DATABASE_ERRORS
-from arbiter.telemetry import Safe
 from arbiter.workflow.catalogue import Backup, Catalogue
 from arbiter.workflow.docket import ARBITER, advance, docket_of, write_step
 from arbiter.workflow.erasing import erase_again, erase_intended, note_list
@@ -183,5 +182,5 @@ async def _complete(house: House, case: CaseId, now: datetime) -> bool:
             await note_completed(transaction, case, now)
     except StaleStateError:
         return False
-    log.info("the erasure of case %s is complete: %s", case, Safe(Erasure.COMPLETE))
+    log.info("the erasure of case %s is complete", case)
     return True

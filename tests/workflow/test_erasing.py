@@ -37,6 +37,7 @@ from arbiter.store.erasures import turn_over_journal
 from arbiter.store.house_chain import load_house_documents
 from arbiter.workflow import intake, reading
 from arbiter.workflow.auditing import replay_case, verify_log
+from arbiter.workflow.catalogue import Backup, Catalogue
 from arbiter.workflow.clearing import clear_keys, complete_erasures, erasures_standing, settle_erasures
 from arbiter.workflow.closing import contest
 from arbiter.workflow.erasing import Order, erase, hold, lift_hold
@@ -433,3 +434,40 @@ async def test_it_is_complete_when_copies_have_expired_and_not_before(kept: Reco
     with pytest.raises(ErasedError):
         await reading.read_content(kept.house, kept.client, kept.case)
     await verify(kept.house)
+
+
+@pytest.mark.parametrize("began", [-1, 0, 1], ids=["before", "at the same moment", "after"])
+async def test_a_backup_from_before_holds_it_up_until_it_has_expired_and_is_gone(
+    kept: Records, tmp_path: Path, began: int
+) -> None:
+    await erase(kept.house, Order(kept.olga), kept.case)
+    assert await clear_keys(kept.house) is None
+    (standing,) = await erasures_standing(kept.house, kept.case)
+    cleared_at = standing.erasure.cleared_at
+    assert cleared_at is not None
+    file = tmp_path / "backup.age"
+    file.write_bytes(b"sealed")
+    begun_at = cleared_at + timedelta(seconds=began)
+    Catalogue(kept.house.settings.data).begin(
+        Backup("b1", str(file), begun_at, begun_at + timedelta(days=90))
+    )
+    kept.clock.advance(timedelta(days=36))
+    if began > 0:
+        assert await complete_erasures(kept.house) == (kept.case,)
+        return
+    assert await complete_erasures(kept.house) == ()
+    kept.clock.advance(timedelta(days=60))
+    assert await complete_erasures(kept.house) == ()
+    (standing,) = await erasures_standing(kept.house, kept.case)
+    assert standing.waits_for == f"the expired backup {file} to be deleted"
+    file.unlink()
+    assert await complete_erasures(kept.house) == (kept.case,)
+
+
+async def test_a_damaged_catalogue_completes_nothing(kept: Records) -> None:
+    await erase(kept.house, Order(kept.olga), kept.case)
+    assert await clear_keys(kept.house) is None
+    kept.clock.advance(timedelta(days=36))
+    Catalogue(kept.house.settings.data).path.write_text('{"what": "taken", "id": "nobody knows"}\n')
+    with pytest.raises(ConfigurationError, match="line 1"):
+        await complete_erasures(kept.house)
