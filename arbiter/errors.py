@@ -74,6 +74,10 @@ class ForbiddenError(ArbiterError):
     """The principal is known and may not do this."""
 
 
+class ErasedError(ArbiterError):
+    """The case's content was erased: its key is destroyed, and nobody can read it any more."""
+
+
 class ConflictError(ArbiterError):
     """The request is well-formed and the thing's present state does not allow it."""
 

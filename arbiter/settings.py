@@ -126,7 +126,8 @@ class Settings(BaseSettings):
     `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
     the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
-    times on the pages, the machine's where it is None.
+    times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
+    `backup_days` how long any copy of the database is kept at most.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -158,6 +159,8 @@ class Settings(BaseSettings):
         max_length=1000,
     )
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    retention_days: int = Field(default=10_958, ge=0, le=40_000)
+    backup_days: int = Field(default=35, ge=1, le=4_000)
 
     @property
     def may_decide_alone(self) -> bool:

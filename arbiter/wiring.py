@@ -34,9 +34,11 @@ from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
+from arbiter.workflow.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
+from arbiter.workflow.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.evidence import watch_log
 from arbiter.workflow.evidence_folder import EvidenceFolder
@@ -48,6 +50,7 @@ from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
+from arbiter.workflow.restoring import check_not_restoring
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
@@ -71,15 +74,18 @@ REAL = Ports(SystemClock(), SystemChance())
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, ports: Ports = REAL, *, check_log: bool = True
+    settings: Settings, ports: Ports = REAL, *, check_log: bool = True, restoring: bool = False
 ) -> AsyncIterator[House]:
     """Yield a house whose use cases work; nothing is sealed or swept unless `run_house` surrounds the work too.
 
-    `check_log` is false for what is needed to put a refused log right, and for nothing else.
+    `check_log` is false for what is needed to put a refused log right, and for nothing else. `restoring` is said by whoever
+    ends a restore; nobody else gets in before that.
 
     Raises:
         ConfigurationError: when keys, database or log are not fit to work with.
     """
+    if not restoring:
+        check_not_restoring(settings.data)
     keyring = read_keys(settings.data)
     if settings.origin is not None and settings.origin != keyring.origin:
         raise ConfigurationError(
@@ -111,12 +117,13 @@ async def open_house_on(
         verifiers = (VerifierKey.parse(signer.verifier_key), *former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)
         guard = LogGuard(store, kept, EvidenceFolder(settings.data), signer.name, verifiers, ports.clock.now)
+        vault = Vault(keyring, ports.chance)
         house = House(
             settings=settings,
             store=store,
             clock=ports.clock,
             chance=ports.chance,
-            vault=Vault(keyring, ports.chance),
+            vault=vault,
             identities=Identities(engine),
             shelf=put_in_force(_bundles(settings), servers),
             guard=guard,
@@ -130,11 +137,15 @@ async def open_house_on(
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,
+            database=database,
+            erasures=ErasureList(settings.data, vault.mac, ports.chance),
         )
         check_calling(house)
         if check_log:
             await guard.open(_empty_log(signer))
         await _keep_protocols(house)
+        if check_log:
+            await settle_erasures(house)
         house.sealer.then(lambda: release_sealed(house))
         yield house
     finally:
@@ -156,6 +167,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     others = [
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),
         asyncio.create_task(keep_up("telling people", lambda: Dispatcher(house).run())),
+        asyncio.create_task(keep_up("erasing", lambda: tend_erasures(house))),
         asyncio.create_task(keep_up("watching the load", house.admission.watch)),
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
     ]

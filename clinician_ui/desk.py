@@ -52,6 +52,12 @@ _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
             "The work list shows what waits now.",
         ),
     ),
+    410: (
+        "This case was erased",
+        (
+            "What it held cannot be read any more, by anybody. That it was here, and when it was erased, stands in the log.",
+        ),
+    ),
     500: (
         "Something went wrong on our side",
         (

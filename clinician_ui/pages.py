@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from arbiter.errors import (
     ArbiterError,
     ConflictError,
+    ErasedError,
     ForbiddenError,
     NotFoundError,
     RefusedError,
@@ -157,6 +158,8 @@ def _status_of(error: Exception) -> int:
             return 404
         case ForbiddenError():
             return 403
+        case ErasedError():
+            return 410
         case ConflictError():
             return 409
         case RefusedError():

@@ -33,6 +33,7 @@ from arbiter.errors import (
     BusyError,
     ConfigurationError,
     ConflictError,
+    ErasedError,
     ForbiddenError,
     IllegalMoveError,
     InvalidCaseError,
@@ -115,6 +116,7 @@ TABLE: dict[type[ArbiterError], Answer] = {
     # The same problem to a program as before, with the word when to come again.
     NotSealedError: Answer(409, "conflict", "The present state does not allow this", (("Retry-After", "1"),)),
     ConflictError: Answer(409, "conflict", "The present state does not allow this"),
+    ErasedError: Answer(410, "erased", "The case was erased"),
     BodyTooLargeError: Answer(413, "body-too-large", "The body is too large", (("Connection", "close"),)),
     UnsupportedMediaError: Answer(
         415, "unsupported-media-type", "The body's type is not supported", (("Accept", "application/json"),)

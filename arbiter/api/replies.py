@@ -40,6 +40,8 @@ def case_out(view: CaseView) -> CaseOut:
         unattended=view.unattended,
         advice=ADVICE if view.unattended else None,
         training=view.training,
+        held=view.held,
+        erasure=None if view.erasure is None else view.erasure.value,
     )
 
 

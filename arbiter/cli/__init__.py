@@ -11,9 +11,12 @@ import typer
 
 from arbiter.cli import (
     auditing,
+    backups,
     clients,
     doctor,
+    erasing,
     keys,
+    opening,
     protocols,
     recovering,
     running,
@@ -40,6 +43,10 @@ _SINGLE = (
     (submitting.submit, submitting.EXAMPLES),
     (watching.watch, watching.EXAMPLES),
     (auditing.replay, auditing.REPLAY_EXAMPLES),
+    (backups.backup, backups.BACKUP_EXAMPLES),
+    (backups.restore, backups.RESTORE_EXAMPLES),
+    (erasing.erase, erasing.ERASE_EXAMPLES),
+    (erasing.hold, erasing.HOLD_EXAMPLES),
     (running.migrate, running.MIGRATE_EXAMPLES),
     (doctor.doctor, doctor.EXAMPLES),
     (running.version, running.VERSION_EXAMPLES),
@@ -56,6 +63,10 @@ app.add_typer(sites.app, name="sites")
 app.add_typer(webhooks.app, name="webhooks")
 # What 0.1.0 called `users`.
 app.add_typer(users.app, name="accounts", hidden=True)
+
+
+_BELOW_OTHERS = (opening,)
+"""Modules whose commands stand in another module's group."""
 
 
 def main() -> None:

@@ -46,6 +46,10 @@ STEPS: Mapping[str, str] = {
     EntryType.RETRACTED: "marked as entered in error",
     EntryType.SUPERSEDED: "another case takes its place",
     EntryType.READ: "somebody read its content",
+    EntryType.HOLD_PLACED: "a legal hold forbids erasing it",
+    EntryType.HOLD_LIFTED: "the legal hold was lifted",
+    EntryType.ERASED: "erased: nobody can read it any more",
+    EntryType.ERASURE_COMPLETED: "the last backup that held its key has expired",
     # Said by servers newer than this release.
     "escalation.climbed": "the next duty group was called",
     "escalation.unattended": "nobody answers: follow the local procedure",
@@ -60,6 +64,8 @@ def standing(case: Mapping[str, Any]) -> str:
     words = STANDING[Phase(phase)] if phase in list(Phase) else phase
     if phase == Phase.RELEASED and case.get("decided_by"):
         words = f"decided by the {'panel' if case['decided_by'] == 'panel' else 'reviewer'}"
+    if case.get("erasure"):
+        words += f", erased ({case['erasure']})"
     if case.get("training") is True:
         words = f"training, {words}"
     if case.get("overdue"):

@@ -24,6 +24,8 @@ class Permission(StrEnum):
     CASES_RETRACT = "cases:retract"
     ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     CASES_BREAK_GLASS = "cases:break-glass"
+    CASES_HOLD = "cases:hold"
+    CASES_ERASE = "cases:erase"
     SUBJECTS_MERGE = "subjects:merge"
     PROTOCOLS_READ = "protocols:read"
     REVIEW_WORK = "review:work"
@@ -48,6 +50,7 @@ class Role(StrEnum):
     POLICY_AUTHOR = "policy-author"
     POLICY_APPROVER = "policy-approver"
     AUDITOR = "auditor"
+    RECORDS_OFFICER = "records-officer"
     ADMINISTRATOR = "administrator"
 
 
@@ -79,6 +82,8 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
+        # Sees nothing of what it keeps or erases.
+        Role.RECORDS_OFFICER: frozenset({P.CASES_HOLD, P.CASES_ERASE}),
         Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.LOG_RECOVER, P.PROTOCOLS_READ}),
     }
 )
@@ -114,6 +119,8 @@ _CASE_CONTENT = frozenset(
     }
 )
 
+_KEEPING = frozenset({P.CASES_HOLD, P.CASES_ERASE})
+
 CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
     {
         frozenset({P.POLICY_AUTHOR, P.POLICY_APPROVE}),
@@ -121,11 +128,13 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
         *(
             frozenset({admin, content})
             for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS)
-            for content in _CASE_CONTENT
+            for content in _CASE_CONTENT | _KEEPING
         ),
+        *(frozenset({keeping, content}) for keeping in _KEEPING for content in _CASE_CONTENT),
     }
 )
-"""Whoever writes a policy does not approve it; a blind reviewer cannot read the panel; administrators see no content."""
+"""Whoever writes a policy does not approve it; a blind reviewer cannot read the panel; administrators see no content; and
+whoever made, judged or audits a case, or makes accounts, cannot make it disappear."""
 
 
 def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:

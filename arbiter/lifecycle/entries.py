@@ -33,9 +33,15 @@ class EntryType(StrEnum):
     SUPERSEDED = "case.superseded"
     READ = "content.read"
     GLASS_BROKEN = "glass.broken"
+    HOLD_PLACED = "hold.placed"
+    HOLD_LIFTED = "hold.lifted"
+    ERASED = "case.erased"
+    ERASURE_COMPLETED = "erasure.completed"
 
 
-CLOSING = frozenset({EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED})
+CLOSING = frozenset(
+    {EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED, EntryType.ERASED}
+)
 """Entries that carry the case's count of entries."""
 
 DOCUMENTS: dict[EntryType, frozenset[str]] = {
@@ -52,6 +58,8 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.CONTESTED: frozenset({"reason"}),
     EntryType.RETRACTED: frozenset({"reason"}),
     EntryType.GLASS_BROKEN: frozenset({"reason"}),
+    EntryType.HOLD_PLACED: frozenset({"reason"}),
+    EntryType.HOLD_LIFTED: frozenset({"reason"}),
 }
 """The sealed documents each entry must commit to; a step saved without them is refused."""
 

@@ -152,8 +152,28 @@ class BreakGlass:
     """Somebody of another site looks all the same, for a reason that the log commits to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: nobody may erase the case until it is lifted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiftHold:
+    """The legal hold ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """The case's key is destroyed: what the case holds can be read by nobody any more, and nothing moves it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteErasure:
+    """The last copy of the destroyed key has expired, in backups and in the database's own journal."""
+
+
 Event: TypeAlias = (
     Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
     | CommitOpinion | Reveal | Sign | Release | Cancel | Contest | Retract | Supersede | Read
-    | BreakGlass
+    | BreakGlass | Hold | LiftHold | Erase | CompleteErasure
 )  # fmt: skip

@@ -29,12 +29,16 @@ from arbiter.lifecycle.events import (
     BreakGlass,
     Cancel,
     CommitOpinion,
+    CompleteErasure,
     Conclude,
     Contest,
+    Erase,
     Event,
     Exclude,
     Expire,
     HandBack,
+    Hold,
+    LiftHold,
     Park,
     Read,
     Release,
@@ -46,7 +50,7 @@ from arbiter.lifecycle.events import (
     Supersede,
     TakeUp,
 )
-from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Ladder, Phase
+from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.lifecycle.table import MOVES
 from arbiter.model import ActorId, VerdictKind
 
@@ -81,6 +85,8 @@ def step(state: CaseState | None, event: Event, now: datetime) -> Step:
     phase = None if state is None else state.phase
     if phase not in move.sources:
         raise IllegalMoveError(f"{_name(event)} is not possible when a case is {phase or 'not there yet'}")
+    if state is not None and state.erasure is not None and not isinstance(event, CompleteErasure):
+        raise IllegalMoveError(f"{_name(event)} is not possible when a case is erased")
     outcome = _enter(event, now) if state is None else _advance(state, event, now)
     # INVARIANT: whatever the handlers do, nothing outside the table leaves this function.
     assert outcome.state.phase in move.targets, (event, outcome.state.phase)
@@ -153,6 +159,30 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return Step(state, (E.READ,), ())
         case BreakGlass():
             return Step(state, (E.GLASS_BROKEN,), (TellRequester(E.GLASS_BROKEN),))
+        case Hold() | LiftHold() | Erase() | CompleteErasure():
+            return _keep_or_erase(state, event)
+        case _:
+            assert_never(event)
+
+
+def _keep_or_erase(state: CaseState, event: Hold | LiftHold | Erase | CompleteErasure) -> Step:
+    match event:
+        case Hold():
+            if state.held:
+                raise IllegalMoveError("a legal hold is in force already")
+            return Step(replace(state, held=True), (E.HOLD_PLACED,), ())
+        case LiftHold():
+            if not state.held:
+                raise IllegalMoveError("no legal hold is in force")
+            return Step(replace(state, held=False), (E.HOLD_LIFTED,), ())
+        case Erase():
+            if state.held:
+                raise IllegalMoveError("a legal hold forbids erasing this case")
+            return Step(replace(state, erasure=Erasure.KEY_DESTROYED), (E.ERASED,), ())
+        case CompleteErasure():
+            if state.erasure is not Erasure.KEY_DESTROYED:
+                raise IllegalMoveError("no erasure of this case is under way")
+            return Step(replace(state, erasure=Erasure.COMPLETE), (E.ERASURE_COMPLETED,), ())
         case _:
             assert_never(event)
 

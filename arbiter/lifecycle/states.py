@@ -44,6 +44,15 @@ class DecidedBy(StrEnum):
     REVIEWER = "reviewer"
 
 
+class Erasure(StrEnum):
+    """How far a case's erasure has come."""
+
+    KEY_DESTROYED = "key destroyed"
+    """Nobody can read the case; a backup from before may still hold its key, wrapped."""
+    COMPLETE = "complete"
+    """No copy of the key is left that Arbiter knows of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A reviewer's lease on a case, ended by `until` unless renewed."""
@@ -75,7 +84,7 @@ class CaseState:
     `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
-    told of a `training` case.
+    told of a `training` case. `held`: a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move.
     """
 
     phase: Phase
@@ -93,6 +102,8 @@ class CaseState:
     successor: CaseId | None
     ladder: Ladder = Ladder()
     training: bool = False
+    held: bool = False
+    erasure: Erasure | None = None
 
     @property
     def wake_at(self) -> datetime | None:

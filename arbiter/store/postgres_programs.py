@@ -14,6 +14,8 @@ import pwd
 import shutil
 import stat
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from arbiter.errors import ConfigurationError
@@ -55,6 +57,29 @@ class Programs:
             extra_groups=None if user is None else [],
             umask=0o077,
         )
+
+    def start(
+        self, program: str, *arguments: str, environment: Mapping[str, str], stdin: int
+    ) -> subprocess.Popen[bytes]:
+        """Start a program whose output is read from `stdout` as it comes, and its errors from the file `stderr` at the end."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        user = self._runs_as
+        # A file, not a pipe: errors that nobody reads meanwhile must not stop it.
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever waits for the program reads and closes it
+        process = subprocess.Popen(  # noqa: S603 -- our own program, no shell, arguments made here
+            [str(self._folder / program), *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd="/",
+            env=own | {"LC_ALL": "C", "TZ": "UTC", **environment},
+            user=None if user is None else user.pw_uid,
+            group=None if user is None else user.pw_gid,
+            extra_groups=None if user is None else [],
+            umask=0o077,
+        )
+        process.stderr = errors
+        return process
 
     def give(self, path: Path) -> None:
         """Make the database's user the owner of a file or folder."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from arbiter.documents.canonical import encode
 from arbiter.documents.opinions import opinion_document
-from arbiter.errors import IllegalMoveError, NotFoundError, StaleStateError
+from arbiter.errors import ErasedError, IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle.events import Answer, Conclude, Park
 from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
@@ -175,7 +175,7 @@ async def _reload(house: House, case: CaseId) -> InHand | None:
     async with house.store.read() as transaction:
         try:
             dossier: Dossier = await load_dossier(house, transaction, case)
-        except NotFoundError:
+        except (NotFoundError, ErasedError):
             return None
     if dossier.row.state.phase is not Phase.DELIBERATING:
         return None

@@ -10,7 +10,7 @@ from arbiter.documents.canonical import decode, encode
 from arbiter.documents.facts import facts_document, facts_from, facts_hash
 from arbiter.documents.opinions import opinion_from
 from arbiter.documents.scalars import instant_text
-from arbiter.errors import NotFoundError, VerificationError
+from arbiter.errors import ErasedError, NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.model import CaseId, FactSet, Opinion
 from arbiter.store.cases.contents import load_documents
@@ -103,9 +103,11 @@ async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> 
     """Return a case with its content opened.
 
     Raises:
-        NotFoundError: when there is no such case; VerificationError: when a document does not open.
+        NotFoundError: when there is no such case; ErasedError: when its key was destroyed;
+        VerificationError: when a document does not open.
     """
     row = await load_case(transaction, case)
+    check_not_erased(row)
     shelved = await house.shelf.fetch(transaction, row.protocol_hash)
     key = house.vault.open_key(row.id, row.kek_id, row.wrapped_key)
     opened = tuple(
@@ -113,6 +115,16 @@ async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> 
         for seq, name, ciphertext in await load_documents(transaction, case)
     )
     return Dossier(row, shelved, docket_of(row, shelved.protocol.policy_hash), key, opened)
+
+
+def check_not_erased(row: CaseRow) -> None:
+    """Raise ErasedError for a case whose content is gone, VerificationError for a key that is gone without an erasure."""
+    if row.state.erasure is not None:
+        raise ErasedError(
+            f"case {row.id} was erased: what it held cannot be read any more; that it was, the log says"
+        )
+    if not row.wrapped_key:
+        raise VerificationError(f"the key of case {row.id} is gone, and nothing says that it was erased")
 
 
 async def load_seen_case(

@@ -9,11 +9,13 @@ from arbiter.audit.note import VerifierKey
 from arbiter.duty.roster import Duty
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
+from arbiter.store.database import Database
 from arbiter.store.identities import Identities
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log_guard import LogGuard
 from arbiter.workflow.postbox import Postbox
@@ -44,3 +46,5 @@ class House:
     duty: Duty | None
     postbox: Postbox
     trace_id: Callable[[], str]
+    database: Database
+    erasures: ErasureList

@@ -28,7 +28,7 @@ from arbiter.store.outbox import note_recipient
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
-from arbiter.workflow.dossier import Document, Dossier, load_seen_case
+from arbiter.workflow.dossier import Document, Dossier, check_not_erased, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.views import CaseContent, CasePage, CaseStep, CaseView, DecisionView, view_of
 
@@ -205,6 +205,7 @@ async def _require_released(house: House, principal: Principal, case: CaseId) ->
 
 
 def _check_released(row: CaseRow) -> None:
+    check_not_erased(row)
     if row.state.phase is not Phase.RELEASED:
         raise ConflictError(f"case {row.id} is {row.state.phase}; a decision can be read once it is released")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from arbiter.lifecycle.states import DecidedBy, Phase
+from arbiter.lifecycle.states import DecidedBy, Erasure, Phase
 from arbiter.model import CaseId, FactSet, RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.shelf import Shelved
@@ -16,7 +16,7 @@ class CaseView:
     """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries.
 
     `acknowledged`: somebody on duty has answered the call about this escalation. `unattended`: nobody did on any rung,
-    and the requester follows the local procedure.
+    and the requester follows the local procedure. `held`: a legal hold forbids erasing it; `erasure`: its content is gone.
     """
 
     id: CaseId
@@ -38,6 +38,8 @@ class CaseView:
     acknowledged: bool
     unattended: bool
     training: bool = False
+    held: bool = False
+    erasure: Erasure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +109,6 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         acknowledged=state.ladder.acknowledged_by is not None,
         unattended=state.ladder.unattended,
         training=state.training,
+        held=state.held,
+        erasure=state.erasure,
     )

@@ -71,6 +71,13 @@ def test_no_single_role_breaks_the_separation() -> None:
         {Role.ADMINISTRATOR, Role.SENIOR_ARBITER},
         {Role.ADMINISTRATOR, Role.AUDITOR},
         {Role.ADMINISTRATOR, Role.INTEGRATION_CLIENT},
+        {Role.RECORDS_OFFICER, Role.REVIEWER},
+        {Role.RECORDS_OFFICER, Role.SENIOR_ARBITER},
+        {Role.RECORDS_OFFICER, Role.AUDITOR},
+        {Role.RECORDS_OFFICER, Role.ADMINISTRATOR},
+        {Role.RECORDS_OFFICER, Role.INTEGRATION_CLIENT},
+        {Role.RECORDS_OFFICER, Role.PATIENT_INDEX},
+        {Role.RECORDS_OFFICER, Role.EMERGENCY_ACCESS},
         set(Role),
     ],
 )
@@ -143,6 +150,11 @@ def test_other_sites_do_not_exist_for_a_principal(site: str) -> None:
 def test_a_pager_answers_calls_and_does_nothing_else() -> None:
     assert ROLES[Role.PAGING_CLIENT] == {Permission.ESCALATIONS_ACKNOWLEDGE}
     assert Role.PAGING_CLIENT in CLIENT_ROLES - ACCOUNT_ROLES
+
+
+def test_whoever_erases_a_case_reads_none_and_is_a_person() -> None:
+    assert ROLES[Role.RECORDS_OFFICER] == {Permission.CASES_HOLD, Permission.CASES_ERASE}
+    assert Role.RECORDS_OFFICER in ACCOUNT_ROLES - CLIENT_ROLES
 
 
 def test_whoever_hands_a_case_in_does_not_answer_for_those_on_duty() -> None:

@@ -16,12 +16,16 @@ from arbiter.lifecycle.events import (
     Answer,
     Cancel,
     CommitOpinion,
+    CompleteErasure,
     Conclude,
     Contest,
+    Erase,
     Event,
     Exclude,
     Expire,
     HandBack,
+    Hold,
+    LiftHold,
     Park,
     Read,
     Release,
@@ -56,12 +60,14 @@ class Walk(RuleBasedStateMachine):
 
     def attempt(self, event: Event) -> None:
         before = self.state
+        erased = before is not None and before.erasure is not None
         move = next(move for move in MOVES if move.event is type(event))
         try:
             outcome = step(before, event, self.now)
         except IllegalMoveError:
             return
         assert (None if before is None else before.phase) in move.sources
+        assert not erased or isinstance(event, CompleteErasure), "an erased case is left alone"
         assert outcome.state.phase in move.targets
         assert outcome.entries
         assert set(outcome.entries) <= move.entries
@@ -137,6 +143,15 @@ class Walk(RuleBasedStateMachine):
     )
     def happens(self, event: Event) -> None:
         self.attempt(event)
+
+    @rule(event=st.sampled_from([Hold(), LiftHold(), Erase(), CompleteErasure()]))
+    def kept_or_erased(self, event: Event) -> None:
+        before = self.state
+        self.attempt(event)
+        if self.state is not before and isinstance(event, Erase):
+            assert before is not None
+            assert before.phase in ENDS, "nothing under way is erased"
+            assert not before.held, "nothing is erased under a legal hold"
 
     @rule(event=st.sampled_from([Cancel(), Retract(), Supersede(CaseId("c_new"))]), rare=st.integers(0, 9))
     def ended(self, event: Event, rare: int) -> None:

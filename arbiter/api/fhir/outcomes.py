@@ -74,6 +74,7 @@ _BY_STATUS: Final[Mapping[int, str]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: "not-supported",
     HTTPStatus.REQUEST_TIMEOUT: "timeout",
     HTTPStatus.CONFLICT: "conflict",
+    HTTPStatus.GONE: "deleted",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-long",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "not-supported",
     HTTPStatus.TOO_MANY_REQUESTS: "throttled",

@@ -45,6 +45,8 @@ class CaseOut(Out):
                     "unattended": False,
                     "advice": None,
                     "training": False,
+                    "held": False,
+                    "erasure": None,
                 }
             ]
         }
@@ -75,6 +77,10 @@ class CaseOut(Out):
         description="What the caller must do now, where the house cannot: a local procedure."
     )
     training: bool
+    held: bool = Field(description="A legal hold forbids erasing this case.")
+    erasure: Literal["key destroyed", "complete"] | None = Field(
+        description="Set once the case's content is gone for good; `complete` when the last backup from before has expired."
+    )
 
 
 class CasePageOut(Out):

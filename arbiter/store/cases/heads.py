@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CaseRow:
-    """A case's head: where it stands, where its chain ends, and its wrapped key."""
+    """A case's head: where it stands, where its chain ends, and its wrapped key, empty when it is erased."""
 
     id: CaseId
     site: str
@@ -44,8 +44,9 @@ class CaseRow:
 
 _HEADS = """
 SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_hash, c.state, c.version, c.seq, c.prev,
-    c.decided_seq, c.job_id, c.created_at, c.changed_at, k.kek_id, k.wrapped
-FROM case_file AS c JOIN case_key AS k ON k.case_id = c.id
+    c.decided_seq, c.job_id, c.created_at, c.changed_at,
+    coalesce(k.kek_id, ''), coalesce(k.wrapped, ''::bytea)
+FROM case_file AS c LEFT JOIN case_key AS k ON k.case_id = c.id
 """
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.lifecycle.states import CaseState, Claim, DecidedBy, Ladder, Phase
+from arbiter.lifecycle.states import CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
 from arbiter.question import Timers
 
@@ -39,6 +39,8 @@ def state_document(state: CaseState) -> dict[str, Any]:
             "unattended": state.ladder.unattended,
         },
         "training": state.training,
+        "held": state.held,
+        "erasure": None if state.erasure is None else state.erasure.value,
     }
 
 
@@ -71,6 +73,9 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         # Cases that release 0.1 took in have neither: they call nobody further, and are no training.
         ladder=_ladder(document["ladder"]) if "ladder" in document else Ladder(),
         training=document.get("training", False),
+        # Releases before 0.4 knew neither.
+        held=document.get("held", False),
+        erasure=None if (erasure := document.get("erasure")) is None else Erasure(erasure),
     )
 
 

@@ -17,6 +17,7 @@ from arbiter.store.tables.cases import (
     subject_chain,
     subject_merger,
 )
+from arbiter.store.tables.erasure import erasure, erasure_list
 from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
@@ -33,6 +34,8 @@ __all__ = [
     "decision_recipient",
     "delivery",
     "entry",
+    "erasure",
+    "erasure_list",
     "house_chain",
     "house_document",
     "idempotency",

@@ -1,0 +1,238 @@
+"""`arbiter backup` and `arbiter restore`: the database encrypted into one file, and back into an empty one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
+from arbiter.cli.inside import in_house, run
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import byte_bar, err, out, show_json, show_rows
+
+if TYPE_CHECKING:
+    from arbiter.settings import Settings
+    from arbiter.store.age import Identity, Recipient
+    from arbiter.store.database import Database
+    from arbiter.workflow.backing_up import Progress
+    from arbiter.workflow.catalogue import Backup
+    from arbiter.workflow.house import House
+
+BACKUP_EXAMPLES = examples(
+    "arbiter backup /backups/arbiter.age --passphrase-file passphrase",
+    "arbiter backup /backups/arbiter.age --recipient age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
+    "arbiter backup --new-key backup-key.txt",
+    "arbiter backup --list",
+)
+RESTORE_EXAMPLES = examples(
+    "arbiter restore /backups/arbiter.age --passphrase-file passphrase",
+    "arbiter restore /backups/arbiter.age --key-file backup-key.txt",
+)
+
+_LONGEST_FILE = 16_384
+
+File = Annotated[Path | None, typer.Argument(help="The backup.", show_default=False)]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help="A file of one line, 20 characters or more.", show_default=False),
+]
+
+
+def backup(
+    file: File = None,
+    *,
+    passphrase_file: PassphraseFile = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option("--recipient", help="A public key, age1…, instead of a passphrase.", show_default=False),
+    ] = None,
+    new_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--new-key",
+            help="Only make a private key in this file; its public half is printed.",
+            show_default=False,
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list the backups taken.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the database, the kept checkpoint and the list of erasures into one encrypted file (age) and read it back.
+
+    The keys are not in it: keep their copy elsewhere. Needs no pause of the service.
+    """
+    if listed:
+        _list(as_json=as_json)
+        return
+    if new_key is not None:
+        _make_key(new_key)
+        return
+    if file is None or (passphrase_file is None) == (recipient is None):
+        raise UsageError("expected a file and one of --passphrase-file and --recipient")
+    sealed_for = _recipient(passphrase_file, recipient)
+    taken = in_house(lambda house: _take(house, file, sealed_for))
+    if as_json:
+        show_json(
+            {"file": taken.path, "size": taken.size, "log_size": taken.log_size, "sha256": taken.sha256}
+        )
+        return
+    out.print(
+        f"{taken.path}: {taken.size} bytes, {taken.log_size} sealed entries, read back; expires {taken.expires_at:%Y-%m-%d}",
+        markup=False,
+    )
+
+
+async def _take(house: House, file: Path, recipient: Recipient) -> Backup:
+    from arbiter.workflow.backing_up import take_backup
+
+    with byte_bar() as progress:
+        return await take_backup(house, file, recipient, progress)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="The backup.", show_default=False)],
+    *,
+    passphrase_file: PassphraseFile = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="The private key, AGE-SECRET-KEY-1….", show_default=False),
+    ] = None,
+    behind: Annotated[
+        bool,
+        typer.Option(
+            "--behind",
+            help="Although it lacks what was sealed; nothing starts before `arbiter audit recover`.",
+        ),
+    ] = False,
+) -> None:
+    """Restore a backup into an empty database: verified whole, every erasure made again, before anything may start.
+
+    Put the keys and the kept checkpoint back into the data folder first. For a server set ARBITER_DATABASE_OWNER_URL.
+    """
+    from arbiter.settings import read_settings
+
+    if (passphrase_file is None) == (key_file is None):
+        raise UsageError("expected one of --passphrase-file and --key-file")
+    identity = _identity(passphrase_file, key_file)
+    settings = read_settings()
+    with byte_bar(file.stat().st_size) as progress:
+        entries = run(_restore(settings, file, identity, progress, behind=behind))
+    if entries is None:
+        err.print(
+            "restored; the log is behind the kept checkpoint: run `arbiter audit recover` before anything else"
+        )
+        return
+    out.print(f"restored and verified: {entries} entries, none missing against the kept checkpoint")
+
+
+async def _restore(
+    settings: Settings, file: Path, identity: Identity, progress: Progress, *, behind: bool
+) -> int | None:
+    """Return how many entries the restored log has, or None when it is behind and nothing may start."""
+    from arbiter.store.dumping import empty_target
+    from arbiter.store.embedded import EmbeddedPostgres
+    from arbiter.workflow.backing_up import verify_backup
+    from arbiter.workflow.restoring import check_fits
+
+    about = await asyncio.to_thread(verify_backup, file, identity, progress)
+    fits = check_fits(settings.data, about, behind=behind)
+    embedded = EmbeddedPostgres(settings.data) if settings.database_url is None else None
+    try:
+        database = await asyncio.to_thread(
+            empty_target, embedded, settings.database_url, settings.database_owner_url
+        )
+        return await _restore_into(settings, database, file, identity, progress, fits=fits)
+    finally:
+        if embedded is not None:
+            await asyncio.to_thread(embedded.stop)
+
+
+async def _restore_into(
+    settings: Settings, database: Database, file: Path, identity: Identity, progress: Progress, *, fits: bool
+) -> int | None:
+    from arbiter.store.dumping import empty_again, owner_url_of
+    from arbiter.wiring import open_house
+    from arbiter.workflow.restoring import fill, finish_restore, lent_checkpoint, marked
+
+    with marked(settings.data):
+        carried = await asyncio.to_thread(fill, database, file, identity, progress)
+        if not fits:
+            return None
+        try:
+            with lent_checkpoint(settings.data, carried.checkpoint):
+                async with open_house(settings, restoring=True) as house:
+                    return await finish_restore(house, carried)
+        except BaseException:
+            await asyncio.to_thread(empty_again, owner_url_of(database))
+            raise
+
+
+def _list(*, as_json: bool) -> None:
+    from arbiter.settings import read_settings
+    from arbiter.workflow.catalogue import Catalogue
+
+    show_rows(
+        ("file", "begun", "whole", "size", "sealed entries", "sha256", "expires"),
+        (
+            (
+                backup.path,
+                backup.began_at,
+                backup.taken_at is not None,
+                backup.size,
+                backup.log_size,
+                backup.sha256,
+                backup.expires_at,
+            )
+            for backup in Catalogue(read_settings().data).read()
+        ),
+        as_json=as_json,
+    )
+
+
+def _make_key(path: Path) -> None:
+    import os
+
+    from arbiter.clock import SystemChance
+    from arbiter.store.age import X25519Identity
+
+    identity = X25519Identity(SystemChance().token(32))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"# public key: {identity.recipient}\n{identity}\n")
+        file.flush()
+        os.fsync(descriptor)
+    out.print(f"{identity.recipient}", markup=False)
+    err.print(f"the private key is in {path}: keep it where the backups and this host are not", markup=False)
+
+
+def _recipient(passphrase_file: Path | None, recipient: str | None) -> Recipient:
+    from arbiter.store.age import Passphrase, X25519Recipient
+
+    if recipient is not None:
+        return X25519Recipient.parse(recipient)
+    assert passphrase_file is not None
+    return Passphrase.parse(_secret_text(passphrase_file))
+
+
+def _identity(passphrase_file: Path | None, key_file: Path | None) -> Identity:
+    from arbiter.store.age import Passphrase, X25519Identity
+
+    if key_file is not None:
+        return X25519Identity.parse(_secret_text(key_file))
+    assert passphrase_file is not None
+    return Passphrase.parse(_secret_text(passphrase_file))
+
+
+def _secret_text(path: Path) -> str:
+    """Return a file that holds a secret; refuse one that others may read."""
+    import stat
+
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise UsageError(f"{path} has mode {mode:04o}, expected 0600: it holds a secret")
+    with path.open(encoding="utf-8") as file:
+        return file.read(_LONGEST_FILE)

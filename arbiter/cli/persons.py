@@ -1,0 +1,46 @@
+"""Who does what a command changes: a person's account, proven by its password."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.failing import UsageError
+
+if TYPE_CHECKING:
+    from arbiter.identity.principals import Principal
+    from arbiter.workflow.house import House
+
+_LONGEST_INPUT = 4096
+
+PasswordsStdin = Annotated[
+    bool,
+    typer.Option(
+        "--password-stdin",
+        help="Read passwords from standard input, a line each in the order of the persons, for scripts.",
+    ),
+]
+
+
+def ask_passwords(logins: list[str], *, from_stdin: bool) -> list[str]:
+    """Return each person's password, typed unseen or from standard input."""
+    if not from_stdin:
+        return [typer.prompt(f"password of {login}", hide_input=True) for login in logins]
+    lines = sys.stdin.read(_LONGEST_INPUT).splitlines()
+    if len(lines) != len(logins):
+        raise UsageError(
+            f"expected {len(logins)} lines of standard input, a password each; {len(lines)} came"
+        )
+    return lines
+
+
+async def prove(house: House, logins: list[str], passwords: list[str]) -> list[Principal]:
+    """Return the accounts that these logins and passwords prove; raises as `authenticate`."""
+    from arbiter.identity.accounts import authenticate
+
+    return [
+        await authenticate(house.identities, house.clock, login, password)
+        for login, password in zip(logins, passwords, strict=True)
+    ]
