@@ -22,6 +22,7 @@ from arbiter.cli import (
     users,
     watching,
     webhooks,
+    witness,
 )
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
@@ -54,6 +55,7 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")
 app.add_typer(sites.app, name="sites")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(witness.app, name="witness")
 # What 0.1.0 called `users`.
 app.add_typer(users.app, name="accounts", hidden=True)
 
