@@ -16,6 +16,8 @@ from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
+from arbiter.cosigning.circle import NOBODY, check_apart
+from arbiter.cosigning.loader import read_circle
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
@@ -51,6 +53,7 @@ from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
+from arbiter.workflow.witnessing import Rounds
 
 AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0
@@ -130,12 +133,14 @@ async def open_house_on(
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,
+            circle=NOBODY if settings.witnesses is None else read_circle(settings.witnesses),
         )
         check_calling(house)
+        check_apart(house.circle, house.verifiers)
         if check_log:
             await guard.open(_empty_log(signer))
         await _keep_protocols(house)
-        house.sealer.then(lambda: release_sealed(house))
+        house.sealer.then(lambda: _after_seal(house))
         yield house
     finally:
         await close_servers(servers)
@@ -159,6 +164,8 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching the load", house.admission.watch)),
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
     ]
+    if house.circle.witnesses:
+        others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:
         net = house.safety_net
         work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))
@@ -175,6 +182,11 @@ async def run_house(house: House) -> AsyncIterator[None]:
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         await _stop([sealing])
+
+
+async def _after_seal(house: House) -> None:
+    house.cosigned.wanted.set()
+    await release_sealed(house)
 
 
 def _bundles(settings: Settings) -> Iterator[Bundle]:

@@ -40,6 +40,7 @@ def case_out(view: CaseView) -> CaseOut:
         unattended=view.unattended,
         advice=ADVICE if view.unattended else None,
         training=view.training,
+        unwitnessed=view.unwitnessed,
     )
 
 
@@ -73,6 +74,7 @@ def decision_out(view: DecisionView) -> DecisionOut:
         decided_at=view.decided_at,
         certificate_sha256=view.certificate_sha256,
         plain=view.plain,
+        unwitnessed=view.unwitnessed,
     )
 
 

@@ -41,6 +41,7 @@ STEPS: Mapping[str, str] = {
     EntryType.DECIDED: "decided",
     EntryType.WITHDRAWN: "the decision was withdrawn",
     EntryType.RELEASED: "the decision was released",
+    EntryType.WITNESSED: "witnesses have caught up with the release",
     EntryType.CANCELLED: "cancelled",
     EntryType.CONTESTED: "contested: a clinician looks anew",
     EntryType.RETRACTED: "marked as entered in error",
@@ -60,6 +61,8 @@ def standing(case: Mapping[str, Any]) -> str:
     words = STANDING[Phase(phase)] if phase in list(Phase) else phase
     if phase == Phase.RELEASED and case.get("decided_by"):
         words = f"decided by the {'panel' if case['decided_by'] == 'panel' else 'reviewer'}"
+    if case.get("unwitnessed") is True:
+        words += ", not witnessed yet"
     if case.get("training") is True:
         words = f"training, {words}"
     if case.get("overdue"):

@@ -27,6 +27,7 @@ class EntryType(StrEnum):
     DECIDED = "case.decided"
     WITHDRAWN = "decision.withdrawn"
     RELEASED = "case.released"
+    WITNESSED = "release.witnessed"
     CANCELLED = "case.cancelled"
     CONTESTED = "case.contested"
     RETRACTED = "case.retracted"
@@ -35,7 +36,15 @@ class EntryType(StrEnum):
     GLASS_BROKEN = "glass.broken"
 
 
-CLOSING = frozenset({EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED})
+CLOSING = frozenset(
+    {
+        EntryType.RELEASED,
+        EntryType.WITNESSED,
+        EntryType.CANCELLED,
+        EntryType.RETRACTED,
+        EntryType.SUPERSEDED,
+    }
+)
 """Entries that carry the case's count of entries."""
 
 DOCUMENTS: dict[EntryType, frozenset[str]] = {

@@ -75,7 +75,7 @@ class CaseState:
     `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
-    told of a `training` case.
+    told of a `training` case. `unwitnessed` marks a decision that was released before enough witnesses cosigned.
     """
 
     phase: Phase
@@ -93,6 +93,7 @@ class CaseState:
     successor: CaseId | None
     ladder: Ladder = Ladder()
     training: bool = False
+    unwitnessed: bool = False
 
     @property
     def wake_at(self) -> datetime | None:

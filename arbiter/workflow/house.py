@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arbiter.audit.note import VerifierKey
+from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.duty.roster import Duty
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
@@ -14,6 +15,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.cosigned import Cosigned
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log_guard import LogGuard
 from arbiter.workflow.postbox import Postbox
@@ -44,3 +46,5 @@ class House:
     duty: Duty | None
     postbox: Postbox
     trace_id: Callable[[], str]
+    circle: Circle = NOBODY
+    cosigned: Cosigned = field(default_factory=Cosigned)

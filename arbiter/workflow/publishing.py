@@ -13,6 +13,7 @@ from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
 from arbiter.store.outbox import OutboxCounts, count_outbox
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.calling import describe_calling
+from arbiter.workflow.cosigned import shown_newest
 from arbiter.workflow.house import House
 
 PENDING_ALARM = timedelta(seconds=10)
@@ -28,9 +29,9 @@ class Readiness:
 
 
 async def checkpoint(house: House) -> str:
-    """Return the newest checkpoint's signed note. Raises NotFoundError before the first seal."""
+    """Return the newest checkpoint's signed note, with its cosignatures. Raises NotFoundError before the first seal."""
     async with house.store.read() as transaction:
-        newest = await load_newest_checkpoint(transaction)
+        newest = await shown_newest(house, transaction)
     if newest is None:
         raise NotFoundError("nothing has been sealed yet")
     return newest.note

@@ -16,7 +16,7 @@ class CaseView:
     """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries.
 
     `acknowledged`: somebody on duty has answered the call about this escalation. `unattended`: nobody did on any rung,
-    and the requester follows the local procedure.
+    and the requester follows the local procedure. `unwitnessed`: released before enough witnesses cosigned.
     """
 
     id: CaseId
@@ -38,6 +38,7 @@ class CaseView:
     acknowledged: bool
     unattended: bool
     training: bool = False
+    unwitnessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class DecisionView:
     certificate_sha256: str
     plain: str
     training: bool = False
+    unwitnessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +109,5 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         acknowledged=state.ladder.acknowledged_by is not None,
         unattended=state.ladder.unattended,
         training=state.training,
+        unwitnessed=state.unwitnessed and state.phase is Phase.RELEASED,
     )

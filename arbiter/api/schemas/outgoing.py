@@ -45,6 +45,7 @@ class CaseOut(Out):
                     "unattended": False,
                     "advice": None,
                     "training": False,
+                    "unwitnessed": False,
                 }
             ]
         }
@@ -75,6 +76,9 @@ class CaseOut(Out):
         description="What the caller must do now, where the house cannot: a local procedure."
     )
     training: bool
+    unwitnessed: bool = Field(
+        description="Released by a reviewer's signature before the witnesses that its risk class asks for have cosigned."
+    )
 
 
 class CasePageOut(Out):
@@ -188,6 +192,9 @@ class DecisionOut(Out):
     decided_at: datetime
     certificate_sha256: str
     plain: str = Field(description="What was decided and why, in a paragraph for people.")
+    unwitnessed: bool = Field(
+        description="The log's own checkpoint covers it; the witnesses that its risk class asks for have not cosigned yet."
+    )
 
 
 class StepOut(Out):

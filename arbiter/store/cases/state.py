@@ -39,6 +39,7 @@ def state_document(state: CaseState) -> dict[str, Any]:
             "unattended": state.ladder.unattended,
         },
         "training": state.training,
+        "unwitnessed": state.unwitnessed,
     }
 
 
@@ -71,6 +72,8 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         # Cases that release 0.1 took in have neither: they call nobody further, and are no training.
         ladder=_ladder(document["ladder"]) if "ladder" in document else Ladder(),
         training=document.get("training", False),
+        # Before there were witnesses, none was lacking.
+        unwitnessed=document.get("unwitnessed", False),
     )
 
 
