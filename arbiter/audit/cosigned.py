@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from arbiter.audit.checkpoint import OpenedCheckpoint, open_checkpoint
+from arbiter.audit.checkpoint import OpenedCheckpoint
 from arbiter.audit.note import SignatureType, VerifiedSignature, VerifierKey
 from arbiter.errors import VerificationError
 
@@ -42,20 +42,13 @@ def counted(
 
 
 def require_quorum(
-    note: bytes,
-    log_keys: Sequence[VerifierKey],
-    witnesses: Sequence[VerifierKey],
-    quorum: int,
-    *,
-    not_before: int,
-    now: int,
+    opened: OpenedCheckpoint, witnesses: Sequence[VerifierKey], quorum: int, *, not_before: int, now: int
 ) -> tuple[VerifiedSignature, ...]:
-    """Return the cosignatures on a checkpoint that count; raises `VerificationError` when fewer than `quorum` do."""
+    """Return the cosignatures that count, as `counted`; raises `VerificationError` when fewer than `quorum` do."""
     if not 1 <= quorum <= len({key.public_key for key in witnesses}):
         raise VerificationError(
             f"expected a quorum of 1 to {len(witnesses)}, one for each known witness, came {quorum}"
         )
-    opened = open_checkpoint(note, (*log_keys, *witnesses))
     found = counted(opened, witnesses, not_before=not_before, now=now)
     if len(found) < quorum:
         raise VerificationError(

@@ -23,6 +23,7 @@ from arbiter.cli import (
     watching,
     webhooks,
     witness,
+    witnesses,
 )
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
@@ -45,6 +46,7 @@ _SINGLE = (
     (doctor.doctor, doctor.EXAMPLES),
     (running.version, running.VERSION_EXAMPLES),
 )
+auditing.app.command("witnesses", epilog=witnesses.EXAMPLES)(witnesses.audit_witnesses)
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")

@@ -145,7 +145,11 @@ def _taken(witness: Witness, body: bytes, offered: Offer) -> Offered:
         read = parse_note(f"{text}\n".encode() + body)
         if read.text != text:
             return Failed("a reply that is not signature lines alone")
-        own = [line for line in read.signatures if (line.name, line.key_id) == (witness.key.name, witness.key.key_id)]
+        own = [
+            line
+            for line in read.signatures
+            if (line.name, line.key_id) == (witness.key.name, witness.key.key_id)
+        ]
         return _verified(witness, own, offered)
     except VerificationError:
         return Failed("a reply that is no cosignature of this checkpoint")

@@ -135,7 +135,7 @@ def a_liar(script: Script) -> Iterator[Liar]:
 def flood(_: Asked) -> Iterator[bytes]:
     """A gigabyte for a cosignature."""
     yield b"HTTP/1.1 200 OK\r\nContent-Length: 1073741824\r\n\r\n"
-    for _ in range(1024):
+    for _number in range(1024):
         yield b"x" * 2**20
 
 

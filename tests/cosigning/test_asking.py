@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 import tracemalloc
 from hashlib import sha256
@@ -117,9 +118,9 @@ def dated(seconds: int) -> Script:
 def dated_otherwise(asked: Asked) -> bytes:
     """The time on the line is not the one that was signed."""
     mark, name, payload = line(asked, cosigner(NOW)).decode().split(" ")
-    raw = bytearray(liars.base64.b64decode(payload))
+    raw = bytearray(base64.b64decode(payload))
     raw[11] ^= 1
-    return http(200, f"{mark} {name} {liars.base64.b64encode(raw).decode()}\n".encode())
+    return http(200, f"{mark} {name} {base64.b64encode(raw).decode()}\n".encode())
 
 
 LIES: dict[str, Script] = {
