@@ -36,6 +36,7 @@ from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
+from arbiter.workflow.circle_in_force import check_circle, note_circle
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
@@ -139,6 +140,7 @@ async def open_house_on(
         check_apart(house.circle, house.verifiers)
         if check_log:
             await guard.open(_empty_log(signer))
+            await check_circle(house.circle, store)
         await _keep_protocols(house)
         house.sealer.then(lambda: _after_seal(house))
         yield house
@@ -157,6 +159,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     """
     check_mailing(house)
     warn_of_calling(house)
+    await note_circle(house)
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),

@@ -20,11 +20,21 @@ VALUES (%(size)s, %(witness)s, %(root)s, %(line)s, %(seconds)s, %(now)s)
 ON CONFLICT DO NOTHING RETURNING 1
 """
 _COSIGNED = """
-SELECT c.size, c.root, c.note, c.sealed_at, array_agg(s.line ORDER BY s.witness)
-FROM cosignature AS s JOIN checkpoint AS c ON c.size = s.size AND c.root = s.root
-WHERE s.witness = ANY(%(witnesses)s) AND c.size > %(above)s
-GROUP BY c.size HAVING count(*) >= %(least)s ORDER BY c.size DESC LIMIT %(limit)s
+WITH tried AS MATERIALIZED (
+    SELECT DISTINCT size, root FROM cosignature WHERE size > %(above)s ORDER BY size {order} LIMIT {tried}
+)
+SELECT c.size, c.root, c.note, c.sealed_at, left_by.lines
+FROM tried JOIN checkpoint AS c ON c.size = tried.size AND c.root = tried.root CROSS JOIN LATERAL (
+    SELECT array_agg(line ORDER BY witness) AS lines FROM cosignature AS s
+    WHERE s.size = tried.size AND s.root = tried.root AND s.witness = ANY(%(witnesses)s)
+) AS left_by
+WHERE cardinality(left_by.lines) >= %(least)s ORDER BY c.size {order}
 """
+TRIED = 100
+"""Checkpoints looked at in one statement."""
+
+_NEWEST_FIRST = _COSIGNED.format(order="DESC", tried=TRIED)
+_OLDEST_FIRST = _COSIGNED.format(order="ASC", tried=TRIED)
 _LINES = "SELECT line FROM cosignature WHERE size = %(size)s AND root = %(root)s AND witness = ANY(%(witnesses)s) ORDER BY witness"
 _HOLD = f"""
 INSERT INTO witness_lease AS held (one, holder, until) VALUES (1, %(holder)s, now() + interval '{LEASE_SECONDS} seconds')
@@ -92,11 +102,11 @@ async def add_cosignature(
 
 
 async def load_cosigned(
-    where: Where, witnesses: Sequence[str], *, above: int, least: int, limit: int
+    where: Where, witnesses: Sequence[str], *, above: int, least: int, newest_first: bool
 ) -> tuple[CosignedCheckpoint, ...]:
-    """Return the checkpoints beyond a size that at least so many of these witnesses left a line for, largest first."""
-    parameters = {"witnesses": list(witnesses), "above": above, "least": least, "limit": limit}
-    rows = await run(where, _COSIGNED, parameters)
+    """Return those of the `TRIED` newest or oldest checkpoints beyond a size that so many of these witnesses left a line for."""
+    parameters = {"witnesses": list(witnesses), "above": above, "least": least}
+    rows = await run(where, _NEWEST_FIRST if newest_first else _OLDEST_FIRST, parameters)
     return tuple(
         CosignedCheckpoint(size, bytes(root), note, at, tuple(lines)) for size, root, note, at, lines in rows
     )

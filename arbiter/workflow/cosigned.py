@@ -17,14 +17,11 @@ from arbiter.audit.cosigned import counted
 from arbiter.errors import VerificationError
 from arbiter.model import RiskClass
 from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Transaction, Where
 from arbiter.store.witnessing import CosignedCheckpoint, load_cosigned, load_lines
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
-
-LOOKED_AT = 20
-"""Checkpoints looked at in one go for enough cosignatures, newest first."""
 
 
 @dataclass(slots=True)
@@ -62,18 +59,17 @@ def witnessed_sizes(house: House) -> Mapping[RiskClass, int]:
 
 async def _look_further(house: House, needed: int) -> None:
     above = house.cosigned.sizes.get(needed, 0)
-    for stored in await _load(house, above=above, least=needed):
+    for stored in await _load(house, house.store, above=above, least=needed, newest_first=True):
         if len(verified_lines(house, stored)) >= needed:
             house.cosigned.sizes[needed] = max(stored.size, house.cosigned.sizes.get(needed, 0))
             return
 
 
 async def _load(
-    house: House, *, above: int, least: int, transaction: Transaction | None = None
+    house: House, where: Where, *, above: int, least: int, newest_first: bool
 ) -> tuple[CosignedCheckpoint, ...]:
     keys = [key.encode() for key in house.circle.keys]
-    where = house.store if transaction is None else transaction
-    return await load_cosigned(where, keys, above=above, least=least, limit=LOOKED_AT)
+    return await load_cosigned(where, keys, above=above, least=least, newest_first=newest_first)
 
 
 def verified_lines(house: House, stored: CosignedCheckpoint) -> tuple[str, ...]:
@@ -109,14 +105,16 @@ async def shown_newest(house: House, transaction: Transaction) -> StoredCheckpoi
 
 
 async def shown_covering(house: House, transaction: Transaction, index: int) -> StoredCheckpoint | None:
-    """Return the checkpoint over a leaf that proves most: the newest that enough witnesses cosigned, else any, else the newest.
+    """Return the checkpoint over a leaf that proves most, None when nothing was ever sealed; the leaf must be.
 
-    The leaf must be sealed. None when nothing was ever sealed.
+    That is the first that as many witnesses cosigned as any risk class needs, else the newest that any did, else the
+    newest. The first stays the first: a receipt stays the same.
     """
-    for least in dict.fromkeys((house.circle.most_needed, 1)):
-        if not house.circle.witnesses or least == 0:
-            continue
-        for stored in await _load(house, above=index, least=least, transaction=transaction):
+    if not house.circle.witnesses:
+        return await load_newest_checkpoint(transaction)
+    needed = max(1, house.circle.most_needed)
+    for least, newest_first in ((needed, False), (needed, True), (1, True)):
+        for stored in await _load(house, transaction, above=index, least=least, newest_first=newest_first):
             if len(verified_lines(house, stored)) >= least:
                 return _shown(house, stored)
     return await shown_newest(house, transaction)

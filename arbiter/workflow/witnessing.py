@@ -30,7 +30,6 @@ from arbiter.store.witnessing import (
     add_cosignature,
     end_asking,
     hold_asking,
-    load_standings,
     tell_standing,
 )
 from arbiter.telemetry import Safe
@@ -56,7 +55,10 @@ TRIES: Final = 3
 
 @dataclass(slots=True)
 class _Asked:
-    """What this process knows of a witness: the size it has, which it cosigned, failures in a row, and when to try again."""
+    """What this process knows of a witness: the size it has, which it cosigned, failures in a row, and when to try again.
+
+    It begins with nothing, whatever the database says: what a witness has, it says itself.
+    """
 
     has: int = 0
     cosigned: int = -1
@@ -107,7 +109,6 @@ class Rounds:
             newest = await load_newest_checkpoint(transaction)
         if newest is None:
             return 0
-        await self._remember()
         waited = self._begin(http, newest)
         gathered = 0
         while waited and (not self.house.circle.most_needed or gathered < self.house.circle.most_needed):
@@ -126,7 +127,7 @@ class Rounds:
         now = asyncio.get_running_loop().time()
         waited = set()
         for witness in self.house.circle.witnesses:
-            known = self._known[witness.name]
+            known = self._known.setdefault(witness.name, _Asked())
             if witness.name in busy or known.rests_until > now or known.cosigned == newest.size:
                 continue
             task = asyncio.create_task(self._ask(http, witness, newest))
@@ -141,16 +142,6 @@ class Rounds:
         self.house.cosigned.wanted.set()
         if not task.cancelled() and (fault := task.exception()) is not None:
             log.error("what a witness said could not be kept", exc_info=fault)
-
-    async def _remember(self) -> None:
-        """Begin with what the database knows: where each witness was when it cosigned last."""
-        unknown = [witness for witness in self.house.circle.witnesses if witness.name not in self._known]
-        if not unknown:
-            return
-        standings = await load_standings(self.house.store, [witness.key.encode() for witness in unknown])
-        for witness, standing in zip(unknown, standings, strict=True):
-            size = standing.size
-            self._known[witness.name] = _Asked() if size is None else _Asked(has=size, cosigned=size)
 
     async def _ask(self, http: httpx.AsyncClient, witness: Witness, target: StoredCheckpoint) -> bool:
         """Ask one witness about one checkpoint and keep what it says; return whether it cosigned."""

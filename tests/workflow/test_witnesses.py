@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from arbiter.audit.cosigned import require_quorum
 from arbiter.audit.entry import Entry
 from arbiter.audit.note import open_note
 from arbiter.audit.receipt import verify_receipt
-from arbiter.errors import ConflictError
+from arbiter.errors import ConfigurationError, ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
@@ -28,6 +29,7 @@ from arbiter.store.witnessing import LEASE_SECONDS, add_cosignature, load_standi
 from arbiter.workflow import publishing
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.chronicle import HOUSE
+from arbiter.workflow.circle_in_force import CHAIN
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
@@ -35,7 +37,7 @@ from arbiter.workflow.reading import certificate, decision, receipt, view_case
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
 from tests.cosigning import liars
 from tests.cosigning.liars import a_liar
-from tests.houses import ShiftableClock, a_client, a_reviewer, settle, submission
+from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, settle, submission
 from tests.workflow.circles import Someone, a_witnessed_house, new_keys, real_witnesses
 
 EXCLUDED = {"treatment_limitation": ("ward-ceiling", None)}
@@ -373,6 +375,37 @@ async def test_two_processes_take_turns_and_another_goes_on_when_one_stops(
         async with asyncio.timeout(LEASE_SECONDS + PATIENCE_SECONDS):
             await eventually(first, client, case, Phase.RELEASED)
         await verify_log(first, (tmp_path / "checkpoint").read_bytes())
+
+
+async def test_who_is_asked_is_in_the_log_and_a_process_that_forgot_the_witnesses_does_not_start(
+    database: Database, tmp_path: Path, two: tuple[Someone, ...]
+) -> None:
+    async def named() -> list[dict[str, dict[str, object]]]:
+        async with a_house(tmp_path, database, running=False) as house:
+            return [json.loads(d.content) for d in await load_house_documents(house.store, CHAIN)]
+
+    async with a_house(tmp_path, database):
+        pass
+    assert await named() == []
+    async with a_witnessed_house(tmp_path, database, two, {"urgent": 2}):
+        pass
+    async with a_witnessed_house(tmp_path, database, two, {"urgent": 2}):
+        pass
+    for running in (True, False):
+        with pytest.raises(ConfigurationError, match="ARBITER_WITNESSES is not set here"):
+            async with a_house(tmp_path, database, running=running):
+                pass
+    # A lower quorum is a change that the log tells of; with none at all they may be left out.
+    async with a_witnessed_house(tmp_path, database, two, {"urgent": 1}):
+        pass
+    async with a_witnessed_house(tmp_path, database, two, {}):
+        pass
+    async with a_house(tmp_path, database):
+        pass
+    told = await named()
+    assert [entry["quorum"].get("urgent") for entry in told] == [2, 1, 0, None]
+    assert told[0]["witnesses"] == {one.name: one.key.encode() for one in two}
+    assert told[-1]["witnesses"] == {}
 
 
 async def test_a_decision_that_lacks_no_witness_is_not_upgraded(

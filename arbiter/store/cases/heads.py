@@ -20,7 +20,7 @@ from arbiter.telemetry.spans import as_statement
 log = logging.getLogger(__name__)
 
 
-Cosigned: TypeAlias = Mapping[RiskClass, int]
+CosignedSizes: TypeAlias = Mapping[RiskClass, int]
 """For each risk class the size of the tree that enough witnesses have cosigned: a leaf below it is witnessed."""
 
 
@@ -111,7 +111,7 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
 
 @as_statement(Statement.READ_SEALED)
 async def load_sealed_decisions(
-    where: Where, limit: int, cosigned: Cosigned | None = None
+    where: Where, limit: int, cosigned: CosignedSizes | None = None
 ) -> tuple[CaseRow, ...]:
     """Return decided cases whose decision a committed checkpoint covers: those that may be released.
 
@@ -124,12 +124,12 @@ async def load_sealed_decisions(
 
 
 @as_statement(Statement.READ_SEALED)
-async def load_caught_up(where: Where, limit: int, cosigned: Cosigned) -> tuple[CaseRow, ...]:
+async def load_caught_up(where: Where, limit: int, cosigned: CosignedSizes) -> tuple[CaseRow, ...]:
     """Return released cases that are marked as unwitnessed and whose decision enough witnesses now cover."""
     return _whole(await run(where, _CAUGHT_UP, {"limit": limit, **_bounds(cosigned)}))
 
 
-def _bounds(cosigned: Cosigned) -> dict[str, int]:
+def _bounds(cosigned: CosignedSizes) -> dict[str, int]:
     return {risk_class.value: cosigned[risk_class] for risk_class in RiskClass}
 
 
@@ -145,7 +145,7 @@ def _whole(rows: Sequence[Sequence[Any]]) -> tuple[CaseRow, ...]:
 
 @as_statement(Statement.READ_DUE)
 async def load_due(
-    where: Where, now: datetime, limit: int, cosigned: Cosigned | None = None
+    where: Where, now: datetime, limit: int, cosigned: CosignedSizes | None = None
 ) -> tuple[CaseId, ...]:
     """Return the ids of the cases whose present wait is over, longest overdue first.
 
