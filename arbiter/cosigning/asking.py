@@ -80,6 +80,8 @@ def open_http() -> httpx.AsyncClient:
         follow_redirects=False,
         timeout=httpx.Timeout(OFFER_SECONDS, connect=CONNECT_SECONDS),
         headers={"User-Agent": f"Arbiter/{__version__}", "Accept-Encoding": "identity"},
+        # The machine's own trust store, where a hospital's authority stands.
+        verify=ssl.create_default_context(),
     )
 
 

@@ -23,8 +23,9 @@ from arbiter.witness.keys import make_key, read_key
 from arbiter.witness.request import MAX_BYTES, parse_request
 from arbiter.witness.store import WitnessStore
 from arbiter.witness.witness import Witness
-from tests.audit import naive
-from tests.audit.go_checker import require_tool
+from tests.audit import logs, naive
+from tests.audit.go_checker import GoChecker, require_tool, write_log
+from tests.audit.test_interop import tile_files
 from tests.witness.trees import LOG_KEY, MAIN, ORIGIN, SIGNER, STRANGER, Tree, request
 
 NOW = 1_774_000_000
@@ -343,6 +344,25 @@ def test_who_watches_gets_the_checkpoint_with_both_signatures(witness: Witness) 
     assert len(open_note(note, [LOG_KEY, witness.key.public]).verified) == 2
     assert len(parse_note(note).signatures) == 2
     assert witness.checkpoint("0" * 64).status == 404
+
+
+def test_go_accepts_a_log_whose_checkpoint_a_witness_has_cosigned(
+    witness: Witness, go_checker: GoChecker, tmp_path: Path
+) -> None:
+    """Go's package knows no cosignatures; it must neither trip over one nor take one for the log's signature."""
+    size = 257
+    entries = logs.example_entries(size)
+    leaves = [naive.leaf(entry) for entry in entries]
+    note = logs.note_at(leaves, size)
+    witness.store.trust(logs.ORIGIN, logs.KEYS[0])
+    line = witness.add_checkpoint(request(0, [], note)).body
+    assert line.startswith("\u2014 witness.example/w1 ".encode())
+    folder = tmp_path / "log"
+    folder.mkdir()
+    write_log(folder, logs.SIGNER.verifier_key, note + line, tile_files(entries, leaves))
+    assert f"at size {size}" in go_checker.accepts(folder)
+    write_log(folder, logs.SIGNER.verifier_key, note.partition(b"\n\n")[0] + b"\n\n" + line, {})
+    go_checker.refuses(folder)
 
 
 Step = tuple[bool, int, int]

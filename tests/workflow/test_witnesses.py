@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
+from arbiter.api.app import create_app
 from arbiter.audit.cosigned import require_quorum
 from arbiter.audit.entry import Entry
 from arbiter.audit.note import open_note
@@ -26,11 +28,13 @@ from arbiter.store.database import Database, conninfo
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.witnessing import LEASE_SECONDS, add_cosignature, load_standings
+from arbiter.telemetry.catalogue import WITNESS_BEHIND, WITNESS_SIZE
 from arbiter.workflow import publishing
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.chronicle import HOUSE
 from arbiter.workflow.circle_in_force import CHAIN
 from arbiter.workflow.deadlines import expire_due
+from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reading import certificate, decision, receipt, view_case
@@ -172,7 +176,7 @@ async def test_a_reviewers_decision_is_released_unwitnessed_and_upgraded_when_wi
 
     with a_liar(script) as late:
         async with a_witnessed_house(tmp_path, database, [two[0], liar(late.url)], {"urgent": 2}) as house:
-            client, _ = await a_client(house)
+            client, token = await a_client(house)
             case = await signed_by_a_reviewer(house, client)
             await eventually(house, client, case, Phase.RELEASED)
             view = await view_case(house, client, case)
@@ -180,6 +184,7 @@ async def test_a_reviewers_decision_is_released_unwitnessed_and_upgraded_when_wi
             told = await decision(house, client, case)
             assert (told.option, told.unwitnessed) == ("urgent-review", True)
             before = await certificate(house, client, case)
+            assert await marked_over_rest(house, token, case) == (True, True, "true")
             assert "release.witnessed" not in await types_of(house, case)
             dark = False
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -188,6 +193,7 @@ async def test_a_reviewers_decision_is_released_unwitnessed_and_upgraded_when_wi
             assert (await types_of(house, case)).count("release.witnessed") == 1
             assert not (await decision(house, client, case)).unwitnessed
             assert await certificate(house, client, case) == before
+            assert await marked_over_rest(house, token, case) == (False, False, None)
             await settle(house)
             proof = await receipt(house, client, case)
             opened = verify_receipt(proof, (*house.verifiers, *house.circle.keys)).opened
@@ -201,6 +207,19 @@ async def test_a_reviewers_decision_is_released_unwitnessed_and_upgraded_when_wi
             await verify_log(house, (tmp_path / "checkpoint").read_bytes())
 
 
+async def marked_over_rest(house: House, token: str, case: CaseId) -> tuple[bool, bool, str | None]:
+    """What the REST door says of a case: in its status, in its decision, beside its receipt."""
+    transport = httpx.ASGITransport(app=create_app(house))
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://arbiter.test", headers=headers
+    ) as door:
+        status = (await door.get(f"/v1/cases/{case}")).json()
+        told = (await door.get(f"/v1/cases/{case}/decision")).json()
+        proof = await door.get(f"/v1/cases/{case}/receipt")
+    return status["unwitnessed"], told["unwitnessed"], proof.headers.get("Arbiter-Unwitnessed")
+
+
 def messages(database: Database, case: CaseId) -> list[tuple[str, str]]:
     with psycopg.connect(conninfo(database.app_url)) as connection:
         return connection.execute(
@@ -211,7 +230,8 @@ def messages(database: Database, case: CaseId) -> list[tuple[str, str]]:
 async def test_a_witness_that_is_down_costs_nothing_once_it_is_known(
     database: Database, tmp_path: Path, two: tuple[Someone, ...]
 ) -> None:
-    async with a_witnessed_house(tmp_path, database, [*two, NOWHERE], {"urgent": 2}) as house:
+    clock = ShiftableClock()
+    async with a_witnessed_house(tmp_path, database, [*two, NOWHERE], {"urgent": 2}, clock) as house:
         client, _ = await a_client(house)
         for number in range(5):
             case = await hand_in(house, client, f"key-{number}")
@@ -219,6 +239,13 @@ async def test_a_witness_that_is_down_costs_nothing_once_it_is_known(
         standings = await load_standings(house.store, [NOWHERE.key.encode()])
         assert standings[0].fault == "ConnectError"
         assert standings[0].size is None
+        read = {(figure.metric, *figure.said.values()): figure.value for figure in await gauges(house)}
+        assert (read[WITNESS_BEHIND, "witness-1"], read[WITNESS_SIZE, "nowhere"]) == (0, 0)
+        assert read[WITNESS_SIZE, "witness-1"] > 0
+        clock.advance(timedelta(seconds=30))
+        await settle(house)
+        read = {(figure.metric, *figure.said.values()): figure.value for figure in await gauges(house)}
+        assert read[WITNESS_BEHIND, "nowhere"] >= 30
 
 
 async def test_slow_witnesses_meet_on_one_checkpoint(
