@@ -83,7 +83,8 @@ class Rounds:
             try:
                 while True:
                     try:
-                        if await self._is_our_turn(holder):
+                        # A log that is refused is offered to nobody, and nothing of it is released.
+                        if self.house.guard.refusal is None and await self._is_our_turn(holder):
                             await self.round(http)
                     except (UnavailableError, *DATABASE_ERRORS, OSError):
                         log.exception("the witnesses could not be asked")
