@@ -62,6 +62,10 @@ class InvalidDutyError(RefusedError):
     """The duty file is malformed; each problem's pointer is `file:line:column`."""
 
 
+class InvalidWitnessesError(RefusedError):
+    """The file of witnesses is malformed; each problem's pointer is `file:line:column`."""
+
+
 class NotFoundError(ArbiterError):
     """No such thing, or none that this principal may know of."""
 

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
-    escalation; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
+    escalation; `witnesses` the file that says who cosigns the log; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
     `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
     the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
@@ -148,6 +148,7 @@ class Settings(BaseSettings):
     protocols: Path | None = None
     secure_cookies: bool = True
     duty: Path | None = None
+    witnesses: Path | None = None
     mail_server: Annotated[str, AfterValidator(_mail_server)] | None = None
     mail_from: str | None = Field(default=None, pattern=r"^[^\s@<>]{1,64}@[A-Za-z0-9.-]{1,255}$")
     mail_credentials: Path | None = None

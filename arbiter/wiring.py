@@ -16,6 +16,8 @@ from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
+from arbiter.cosigning.circle import NOBODY, check_apart
+from arbiter.cosigning.loader import read_circle
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
@@ -34,6 +36,7 @@ from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
+from arbiter.workflow.circle_in_force import check_circle, note_circle
 from arbiter.workflow.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
@@ -54,6 +57,7 @@ from arbiter.workflow.restoring import check_not_restoring
 from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
+from arbiter.workflow.witnessing import Rounds
 
 AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0
@@ -139,14 +143,17 @@ async def open_house_on(
             trace_id=ports.trace_id,
             database=database,
             erasures=ErasureList(settings.data, vault.mac, ports.chance),
+            circle=NOBODY if settings.witnesses is None else read_circle(settings.witnesses),
         )
         check_calling(house)
+        check_apart(house.circle, house.verifiers)
         if check_log:
             await guard.open(_empty_log(signer))
+            await check_circle(house.circle, store)
         await _keep_protocols(house)
         if check_log:
             await settle_erasures(house)
-        house.sealer.then(lambda: release_sealed(house))
+        house.sealer.then(lambda: _after_seal(house))
         yield house
     finally:
         await close_servers(servers)
@@ -163,6 +170,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     """
     check_mailing(house)
     warn_of_calling(house)
+    await note_circle(house)
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),
@@ -171,6 +179,8 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching the load", house.admission.watch)),
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
     ]
+    if house.circle.witnesses:
+        others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:
         net = house.safety_net
         work = keep_up("the safety net", lambda: net.work(lambda case, last: take_up(house, case, last)))
@@ -187,6 +197,11 @@ async def run_house(house: House) -> AsyncIterator[None]:
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
         await _stop([sealing])
+
+
+async def _after_seal(house: House) -> None:
+    house.cosigned.wanted.set()
+    await release_sealed(house)
 
 
 def _bundles(settings: Settings) -> Iterator[Bundle]:

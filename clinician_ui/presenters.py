@@ -370,6 +370,7 @@ class DonePage:
     zone: str
     hash: str
     training: bool
+    unwitnessed: bool
 
 
 def done_page(decision: DecisionView, here: Here) -> DonePage:
@@ -382,4 +383,5 @@ def done_page(decision: DecisionView, here: Here) -> DonePage:
         zone=here.zone_name,
         hash=decision.certificate_sha256,
         training=decision.training,
+        unwitnessed=decision.unwitnessed,
     )

@@ -188,9 +188,16 @@ async def read_certificate(request: Request, principal: Reader, case: CaseParam)
 
 @router.get("/{case}/receipt", responses=replies({200: {"description": "arbiter/receipt/v1"}}, 404, 409))
 async def read_receipt(request: Request, principal: Reader, case: CaseParam) -> Response:
-    """Read the receipt of that certificate: what a third party needs to verify it without this service."""
-    content = await reading.receipt(house_of(request), principal, CaseId(case))
-    return bytes_reply(content, "application/json", content_digests(content), request)
+    """Read the receipt of that certificate: what a third party needs to verify it without this service.
+
+    `Arbiter-Unwitnessed: true` says that the witnesses its risk class asks for have not cosigned yet: it can be had anew.
+    """
+    house = house_of(request)
+    content = await reading.receipt(house, principal, CaseId(case))
+    headers = content_digests(content)
+    if (await reading.view_case(house, principal, CaseId(case))).unwitnessed:
+        headers = {**headers, "Arbiter-Unwitnessed": "true"}
+    return bytes_reply(content, "application/json", headers, request)
 
 
 @router.get(

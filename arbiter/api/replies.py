@@ -42,6 +42,7 @@ def case_out(view: CaseView) -> CaseOut:
         training=view.training,
         held=view.held,
         erasure=None if view.erasure is None else view.erasure.value,
+        unwitnessed=view.unwitnessed,
     )
 
 
@@ -75,6 +76,7 @@ def decision_out(view: DecisionView) -> DecisionOut:
         decided_at=view.decided_at,
         certificate_sha256=view.certificate_sha256,
         plain=view.plain,
+        unwitnessed=view.unwitnessed,
     )
 
 

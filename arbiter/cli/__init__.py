@@ -25,6 +25,8 @@ from arbiter.cli import (
     users,
     watching,
     webhooks,
+    witness,
+    witnesses,
 )
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
@@ -51,6 +53,7 @@ _SINGLE = (
     (doctor.doctor, doctor.EXAMPLES),
     (running.version, running.VERSION_EXAMPLES),
 )
+auditing.app.command("witnesses", epilog=witnesses.EXAMPLES)(witnesses.audit_witnesses)
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
@@ -61,6 +64,7 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")
 app.add_typer(sites.app, name="sites")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(witness.app, name="witness")
 # What 0.1.0 called `users`.
 app.add_typer(users.app, name="accounts", hidden=True)
 

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, progress_bar, show_json
 from arbiter.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from arbiter.audit.note import VerifierKey
+    from arbiter.audit.receipt import VerifiedReceipt
     from arbiter.audit.verify import LogReport
     from arbiter.workflow.house import House
 
@@ -85,20 +90,39 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
     "verify-receipt",
     epilog=examples(
         "arbiter audit verify-receipt receipt.json --key log.hospital.example/arbiter+f41aaf94+AXzM3tnp",
+        "arbiter audit verify-receipt receipt.json --key LOG-KEY --witness KEY --witness KEY --quorum 1",
     ),
 )
 def audit_verify_receipt(
     file: Path,
     key: Annotated[str, typer.Option("--key", help="The log's verifier key, from somewhere you trust.")],
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--witness",
+            help="A witness's verifier key, from somewhere you trust; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    quorum: Annotated[
+        int | None,
+        typer.Option(
+            "--quorum", min=1, help="How many of them must have cosigned. Else all.", show_default=False
+        ),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier key."""
+    """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier keys."""
     from arbiter.audit.note import VerifierKey
     from arbiter.audit.receipt import verify_receipt
 
-    verified = verify_receipt(file.read_bytes(), (VerifierKey.parse(key),))
+    witnesses = tuple(VerifierKey.parse(text) for text in witness or ())
+    if quorum is not None and not witnesses:
+        raise UsageError("--quorum needs the witnesses' keys, each after --witness")
+    verified = verify_receipt(file.read_bytes(), (VerifierKey.parse(key), *witnesses))
     entry = verified.entry
+    cosigned = _cosigned(verified, witnesses, quorum) if witnesses else ()
     if as_json:
         show_json(
             {
@@ -109,6 +133,7 @@ def audit_verify_receipt(
                 "seq": entry.seq,
                 "checkpoint": {"origin": verified.checkpoint.origin, "size": verified.checkpoint.size},
                 "opened": {name: len(content) for name, content in verified.contents},
+                "witnesses": [{"name": name, "cosigned_at": cosigned_at} for name, cosigned_at in cosigned],
             }
         )
         return
@@ -119,6 +144,27 @@ def audit_verify_receipt(
     )
     for opened, content in verified.contents:
         out.print(f"{opened}: {len(content)} bytes, as committed to", markup=False)
+    for name, cosigned_at in cosigned:
+        out.print(f"cosigned by {name} at {cosigned_at.isoformat()}", markup=False)
+
+
+def _cosigned(
+    verified: VerifiedReceipt, witnesses: tuple[VerifierKey, ...], quorum: int | None
+) -> tuple[tuple[str, datetime], ...]:
+    """Return who cosigned the receipt's checkpoint and when; raises `VerificationError` when too few did."""
+    from datetime import UTC, datetime
+
+    from arbiter.audit.cosigned import require_quorum
+
+    needed = len({key.public_key for key in witnesses}) if quorum is None else quorum
+    found = require_quorum(
+        verified.opened,
+        witnesses,
+        needed,
+        not_before=int(verified.entry.at.timestamp()),
+        now=int(datetime.now(UTC).timestamp()),
+    )
+    return tuple((s.key.name, datetime.fromtimestamp(s.timestamp_seconds or 0, UTC)) for s in found)
 
 
 def replay(case: str, *, as_json: AsJson = False) -> None:

@@ -41,6 +41,7 @@ STEPS: Mapping[str, str] = {
     EntryType.DECIDED: "decided",
     EntryType.WITHDRAWN: "the decision was withdrawn",
     EntryType.RELEASED: "the decision was released",
+    EntryType.WITNESSED: "witnesses have caught up with the release",
     EntryType.CANCELLED: "cancelled",
     EntryType.CONTESTED: "contested: a clinician looks anew",
     EntryType.RETRACTED: "marked as entered in error",
@@ -66,6 +67,8 @@ def standing(case: Mapping[str, Any]) -> str:
         words = f"decided by the {'panel' if case['decided_by'] == 'panel' else 'reviewer'}"
     if case.get("erasure"):
         words += f", erased ({case['erasure']})"
+    if case.get("unwitnessed") is True:
+        words += ", not witnessed yet"
     if case.get("training") is True:
         words = f"training, {words}"
     if case.get("overdue"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from arbiter.cli.checking_database import database
 from arbiter.cli.checking_duty import duty
 from arbiter.cli.checking_machine import clock, disk, endpoints, keys, protocols
+from arbiter.cli.checking_witnesses import witnesses
 from arbiter.cli.findings import Finding
 from arbiter.errors import ArbiterError
 from arbiter.settings import read_settings
@@ -19,7 +20,14 @@ async def examine() -> tuple[Finding, ...]:
         return (Finding("settings", "fail", str(error), advice),)
     said = "panels may decide" if settings.may_decide_alone else "every verdict goes to a clinician"
     findings = [Finding("settings", "ok", f"{settings.mode.value} mode; {said}")]
-    findings += [*protocols(), *duty(settings), *keys(settings), *disk(settings), *clock()]
+    findings += [
+        *protocols(),
+        *duty(settings),
+        *witnesses(settings),
+        *keys(settings),
+        *disk(settings),
+        *clock(),
+    ]
     findings += [finding async for finding in database(settings)]
     findings += [finding async for finding in endpoints(settings)]
     return tuple(findings)

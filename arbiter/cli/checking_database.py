@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.cli.checking_witnesses import behind
 from arbiter.cli.findings import Finding, attempted
 from arbiter.errors import ArbiterError
 from arbiter.settings import Settings
@@ -151,6 +152,7 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
         kept = KeptCheckpoint(settings.data).read((verifier,))
         async with Store(engine, open_pool(conninfo(url), 1)).read() as transaction:
             tail = await check_tail(transaction, (verifier,), kept)
+            standings = await behind(settings, transaction)
     except ArbiterError as error:
         yield Finding("log", "fail", str(error), advice)
     else:
@@ -162,6 +164,8 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
         else:
             yield _sealed(tail)
         yield _pending(tail)
+        for standing in standings:
+            yield standing
     finally:
         await engine.dispose()
 

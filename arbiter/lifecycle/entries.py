@@ -27,6 +27,7 @@ class EntryType(StrEnum):
     DECIDED = "case.decided"
     WITHDRAWN = "decision.withdrawn"
     RELEASED = "case.released"
+    WITNESSED = "release.witnessed"
     CANCELLED = "case.cancelled"
     CONTESTED = "case.contested"
     RETRACTED = "case.retracted"
@@ -40,7 +41,14 @@ class EntryType(StrEnum):
 
 
 CLOSING = frozenset(
-    {EntryType.RELEASED, EntryType.CANCELLED, EntryType.RETRACTED, EntryType.SUPERSEDED, EntryType.ERASED}
+    {
+        EntryType.RELEASED,
+        EntryType.WITNESSED,
+        EntryType.CANCELLED,
+        EntryType.RETRACTED,
+        EntryType.SUPERSEDED,
+        EntryType.ERASED,
+    }
 )
 """Entries that carry the case's count of entries."""
 

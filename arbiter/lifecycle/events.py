@@ -117,7 +117,17 @@ class Sign:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A committed checkpoint covers the decision, so it may be seen."""
+    """A committed checkpoint covers the decision, so it may be seen.
+
+    `witnessed` is false for a reviewer's decision that is released before the witnesses its risk class asks for.
+    """
+
+    witnessed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Enough witnesses have cosigned a checkpoint over a decision that was released without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +184,6 @@ class CompleteErasure:
 
 Event: TypeAlias = (
     Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
-    | CommitOpinion | Reveal | Sign | Release | Cancel | Contest | Retract | Supersede | Read
+    | CommitOpinion | Reveal | Sign | Release | Witness | Cancel | Contest | Retract | Supersede | Read
     | BreakGlass | Hold | LiftHold | Erase | CompleteErasure
 )  # fmt: skip

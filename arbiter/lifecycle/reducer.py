@@ -49,6 +49,7 @@ from arbiter.lifecycle.events import (
     Submit,
     Supersede,
     TakeUp,
+    Witness,
 )
 from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.lifecycle.table import MOVES
@@ -140,15 +141,19 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return _acknowledge(state, by)
         case TakeUp() | Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
             return _review(state, event, now)
-        case Release():
-            return Step(
-                replace(state, phase=P.RELEASED, due_at=None), (E.RELEASED,), (TellRequester(E.RELEASED),)
-            )
+        case Release(witnessed):
+            return _release(state, witnessed=witnessed)
+        case Witness():
+            return _witness(state)
         case Cancel():
             return _close(state, P.CANCELLED, E.CANCELLED)
         case Contest():
             contested = replace(
-                _with_humans(state, now), human_required=True, decided_by=None, shows_panel_first=False
+                _with_humans(state, now),
+                human_required=True,
+                decided_by=None,
+                shows_panel_first=False,
+                unwitnessed=False,
             )
             return Step(contested, (E.CONTESTED,), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
         case Retract():
@@ -349,6 +354,19 @@ def _review(
             return Step(decided, (E.SIGNED, E.DECIDED), (SealAndRelease(),))
         case _:
             assert_never(event)
+
+
+def _release(state: CaseState, *, witnessed: bool) -> Step:
+    if not witnessed and state.decided_by is not DecidedBy.REVIEWER:
+        raise IllegalMoveError("a panel's decision waits for its witnesses")
+    released = replace(state, phase=P.RELEASED, due_at=None, unwitnessed=not witnessed)
+    return Step(released, (E.RELEASED,), (TellRequester(E.RELEASED),))
+
+
+def _witness(state: CaseState) -> Step:
+    if not state.unwitnessed:
+        raise IllegalMoveError("the decision lacks no witness")
+    return Step(replace(state, unwitnessed=False), (E.WITNESSED,), (TellRequester(E.WITNESSED),))
 
 
 def _check_lease(until: datetime, now: datetime) -> None:

@@ -84,7 +84,8 @@ class CaseState:
     `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
-    told of a `training` case. `held`: a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move.
+    told of a `training` case. `unwitnessed` marks a decision that was released before enough witnesses cosigned. `held`:
+    a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move.
     """
 
     phase: Phase
@@ -104,6 +105,7 @@ class CaseState:
     training: bool = False
     held: bool = False
     erasure: Erasure | None = None
+    unwitnessed: bool = False
 
     @property
     def wake_at(self) -> datetime | None:

@@ -43,6 +43,7 @@ from arbiter.lifecycle.events import (
     Submit,
     Supersede,
     TakeUp,
+    Witness,
 )
 from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, WITH_HUMANS, Phase
 
@@ -119,6 +120,7 @@ MOVES: tuple[Move, ...] = (
     _move(Reveal, {P.CLAIMED, P.OPINION_COMMITTED}, {P.REVEALED}, {E.REVEALED}, set()),
     _move(Sign, {P.REVEALED}, {P.DECIDED}, {E.SIGNED, E.DECIDED}, {SealAndRelease}),
     _move(Release, {P.DECIDED}, {P.RELEASED}, {E.RELEASED}, {TellRequester}),
+    _move(Witness, {P.RELEASED}, {P.RELEASED}, {E.WITNESSED}, {TellRequester}),
     _move(Cancel, _OPEN, {P.CANCELLED}, {E.CANCELLED, E.CLAIM_ENDED}, {DropSafetyNet, TellRequester}),
     _move(Contest, {P.RELEASED}, {P.ESCALATED}, {E.CONTESTED}, {NotifyDutyGroup, TellRequester}),
     _move(

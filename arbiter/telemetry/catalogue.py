@@ -134,6 +134,7 @@ DELIVERY_OUTCOME = Attribute(
     _words(["sent", "failed", "refused", "gone"]),
     "What became of one attempt to deliver.",
 )
+WITNESS = Attribute("arbiter.witness.name", _SLUG, "A witness, by this installation's own name for it.")
 GEN_OPERATION = Attribute("gen_ai.operation.name", _words(["chat"]), "What a model was asked to do.")
 GEN_PROVIDER = Attribute("gen_ai.provider.name", _words(["vllm"]), "What serves the model.")
 GEN_MODEL = Attribute(
@@ -155,7 +156,7 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, MEMBER_KIND, MEMBER_STATUS,
     MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
     ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
-    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME,
+    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME, WITNESS,
 )  # fmt: skip
 
 
@@ -351,6 +352,16 @@ LOG_REFUSED = Metric(
     (),
     "1 while the log is refused: nothing is sealed, released or taken in. Wake somebody.",
 )
+WITNESS_SIZE = Metric(
+    "arbiter.witness.size", _G, "{entry}", (WITNESS,), "Entries under the newest checkpoint that it cosigned."
+)
+WITNESS_BEHIND = Metric(
+    "arbiter.witness.behind.age",
+    _G,
+    "s",
+    (WITNESS,),
+    "Since the first checkpoint was sealed that it should have cosigned; 0 when it keeps up.",
+)
 DELIVERY_ATTEMPTS = Metric(
     "arbiter.delivery.attempts", _C, "{attempt}", (CHANNEL, DELIVERY_OUTCOME), "Attempts to tell somebody."
 )
@@ -379,5 +390,6 @@ HTTP_SECONDS = Metric(
 METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
     OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
-    CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
+    CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

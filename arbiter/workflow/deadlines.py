@@ -10,12 +10,14 @@ from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle.events import Expire
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, Reason, ReasonCode
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import load_due
-from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned
 from arbiter.workflow import figures
 from arbiter.workflow.certifying import circumstances, escalation_certificate
+from arbiter.workflow.cosigned import cosigned_sizes
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
@@ -46,7 +48,7 @@ async def sweep(house: House) -> None:
 
 async def expire_due(house: House) -> int:
     """End every wait that is over; return how many were."""
-    due = await load_due(house.store, house.clock.now(), BATCH)
+    due = await load_due(house.store, house.clock.now(), BATCH, await cosigned_sizes(house))
     expired = 0
     for case in due:
         try:
@@ -64,7 +66,7 @@ async def _expire(house: House, case: CaseId) -> bool:
     now = house.clock.now()
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
-    late = _LATE.get(dossier.row.state.phase)
+        late = await _late(house, transaction, dossier)
     documents = {} if late is None else {"certificate": _certificate(house, dossier, late, now)}
     try:
         docket = advance(
@@ -76,6 +78,19 @@ async def _expire(house: House, case: CaseId) -> bool:
     if late is not None:
         figures.escalated(dossier.shelved, docket.standing, (late,))
     return True
+
+
+async def _late(house: House, transaction: Transaction, dossier: Dossier) -> Reason | None:
+    row = dossier.row
+    late = _LATE.get(row.state.phase)
+    if row.state.phase is Phase.DECIDED and row.decided_seq is not None:
+        entries = await load_entries(transaction, row.id, row.decided_seq - 1)
+        if entries and entries[0][2] is not None:
+            needed, asked = house.circle.needed(row.state.risk_class), len(house.circle.witnesses)
+            late = Reason(
+                ReasonCode.WITHDRAWN, f"fewer than {needed} of {asked} witnesses had cosigned it in time"
+            )
+    return late
 
 
 def _certificate(house: House, dossier: Dossier, late: Reason, now: datetime) -> bytes:

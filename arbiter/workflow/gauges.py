@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -24,9 +24,13 @@ from arbiter.telemetry.catalogue import (
     PHASE,
     POOL,
     POOL_STATE,
+    WITNESS,
+    WITNESS_BEHIND,
+    WITNESS_SIZE,
 )
 from arbiter.telemetry.meters import Figure, read_gauges_from
 from arbiter.workflow.house import House
+from arbiter.workflow.witness_standings import standings_of
 
 WAIT_SECONDS: Final = 3.0
 
@@ -67,7 +71,15 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         *((Figure(CHECKPOINT_AGE, _age(read.sealed_at, now), {}),) if read.sealed_at else ()),
         Figure(LOG_REFUSED, house.guard.refusal is not None, {}),
         *_connections(house),
+        *[figure async for figure in _witnesses(house, now)],
     )
+
+
+async def _witnesses(house: House, now: datetime) -> AsyncIterator[Figure]:
+    for standing in await standings_of(house.circle, house.store, now):
+        said = {WITNESS: standing.witness.name}
+        yield Figure(WITNESS_SIZE, standing.size or 0, said)
+        yield Figure(WITNESS_BEHIND, _age(standing.behind_since, now), said)
 
 
 def _connections(house: House) -> Iterator[Figure]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from arbiter.audit.note import VerifierKey
+from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.duty.roster import Duty
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
@@ -15,6 +16,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.cosigned import Cosigned
 from arbiter.workflow.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log_guard import LogGuard
@@ -48,3 +50,5 @@ class House:
     trace_id: Callable[[], str]
     database: Database
     erasures: ErasureList
+    circle: Circle = NOBODY
+    cosigned: Cosigned = field(default_factory=Cosigned)

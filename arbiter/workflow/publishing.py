@@ -13,7 +13,9 @@ from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
 from arbiter.store.outbox import OutboxCounts, count_outbox
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.calling import describe_calling
+from arbiter.workflow.cosigned import shown_newest
 from arbiter.workflow.house import House
+from arbiter.workflow.witness_standings import describe, standings_of
 
 PENDING_ALARM = timedelta(seconds=10)
 """Tamper evidence begins at sealing: entries pending longer than this mean that nobody seals."""
@@ -28,9 +30,9 @@ class Readiness:
 
 
 async def checkpoint(house: House) -> str:
-    """Return the newest checkpoint's signed note. Raises NotFoundError before the first seal."""
+    """Return the newest checkpoint's signed note, with its cosignatures. Raises NotFoundError before the first seal."""
     async with house.store.read() as transaction:
-        newest = await load_newest_checkpoint(transaction)
+        newest = await shown_newest(house, transaction)
     if newest is None:
         raise NotFoundError("nothing has been sealed yet")
     return newest.note
@@ -70,6 +72,7 @@ async def ready(house: House) -> Readiness:
             count, since = await count_pending(transaction)
             outbox = await count_outbox(transaction)
             endpoints = await list_endpoints(transaction, enabled=True)
+            standings = await standings_of(house.circle, transaction, house.clock.now())
     except (UnavailableError, *DATABASE_ERRORS, OSError):
         checks.append(("database", False, "does not answer"))
     else:
@@ -77,6 +80,7 @@ async def ready(house: House) -> Readiness:
         # Told and never failing: cases can be taken while somebody cannot be reached.
         checks.append(("duty", True, describe_calling(house, endpoints)))
         checks.append(("messages", True, _outbox_words(outbox)))
+        checks.append(("witnesses", True, describe(house.circle, standings)))
         late = since is not None and house.clock.now() - since > PENDING_ALARM
         checks.append(
             ("log", not late, f"{count} entries pending" + (", the oldest too long" if late else ""))

@@ -23,11 +23,12 @@ from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CaseRow, Wanted
 from arbiter.store.cases.heads import list_cases as list_rows
-from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
+from arbiter.store.log import StoredCheckpoint, load_nodes
 from arbiter.store.outbox import note_recipient
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
+from arbiter.workflow.cosigned import shown_covering
 from arbiter.workflow.dossier import Document, Dossier, check_not_erased, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.views import CaseContent, CasePage, CaseStep, CaseView, DecisionView, view_of
@@ -120,9 +121,9 @@ async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
     principal.require(Permission.CASES_READ)
     document, body, index = await _sealed_certificate(house, principal, case)
     async with house.store.read() as transaction:
-        newest = await load_newest_checkpoint(transaction)
-        assert newest is not None
-        proof = await prove_entry(transaction, index, newest)
+        covering = await shown_covering(house, transaction, index)
+        assert covering is not None
+        proof = await prove_entry(transaction, index, covering)
     return Receipt(body, proof, (Opening(document.name, document.salt, document.content),)).encode()
 
 
@@ -195,6 +196,7 @@ def decision_of(dossier: Dossier) -> DecisionView:
         certificate_sha256=hashlib.sha256(document.content).hexdigest(),
         plain=content["plain"],
         training=dossier.row.state.training,
+        unwitnessed=dossier.row.state.unwitnessed,
     )
 
 

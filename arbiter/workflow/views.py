@@ -16,7 +16,8 @@ class CaseView:
     """A case's status. `due_at` ends the present wait; `entries` counts the case's log entries.
 
     `acknowledged`: somebody on duty has answered the call about this escalation. `unattended`: nobody did on any rung,
-    and the requester follows the local procedure. `held`: a legal hold forbids erasing it; `erasure`: its content is gone.
+    and the requester follows the local procedure. `unwitnessed`: released before enough witnesses cosigned. `held`: a
+    legal hold forbids erasing it; `erasure`: its content is gone.
     """
 
     id: CaseId
@@ -40,6 +41,7 @@ class CaseView:
     training: bool = False
     held: bool = False
     erasure: Erasure | None = None
+    unwitnessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class DecisionView:
     certificate_sha256: str
     plain: str
     training: bool = False
+    unwitnessed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +114,5 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         training=state.training,
         held=state.held,
         erasure=state.erasure,
+        unwitnessed=state.unwitnessed and state.phase is Phase.RELEASED,
     )

@@ -32,6 +32,7 @@ from arbiter.lifecycle.events import (
     Submit,
     Supersede,
     TakeUp,
+    Witness,
 )
 from arbiter.lifecycle.reducer import step
 from arbiter.lifecycle.states import CaseState, Phase
@@ -126,6 +127,7 @@ SAMPLE: dict[type[Event], Event] = {
     Contest: Contest(),
     Retract: Retract(),
     Supersede: Supersede(CaseId("c_new")),
+    Witness: Witness(),
     Read: Read(),
     BreakGlass: BreakGlass(),
     Hold: Hold(),

@@ -60,4 +60,5 @@ def test_entries_that_tell_of_content_commit_to_it() -> None:
         EntryType.ASKED, EntryType.OVERDUE, EntryType.CLAIMED, EntryType.RENEWED, EntryType.CLAIM_ENDED,
         EntryType.REVEALED, EntryType.RELEASED, EntryType.CLIMBED, EntryType.ACKNOWLEDGED, EntryType.UNATTENDED, EntryType.SUPERSEDED, EntryType.READ,
         EntryType.ERASED, EntryType.ERASURE_COMPLETED,
+        EntryType.WITNESSED,
     }  # fmt: skip

@@ -35,6 +35,7 @@ from arbiter.lifecycle.events import (
     Submit,
     Supersede,
     TakeUp,
+    Witness,
 )
 from arbiter.lifecycle.reducer import step
 from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, DecidedBy, Phase
@@ -132,13 +133,24 @@ class Walk(RuleBasedStateMachine):
             self.attempt(event)
 
     @precondition(lambda self: self.state is not None and self.state.phase is Phase.DECIDED)
-    @rule(event=st.sampled_from([Release(), Expire()]))
+    @rule(event=st.sampled_from([Release(), Release(witnessed=False), Witness(), Expire()]))
     def sealed_or_not(self, event: Event) -> None:
         self.attempt(event)
 
     @rule(
         event=st.sampled_from(
-            [SUBMIT, Exclude(), Park(), Amend(), Expire(), Acknowledge(ANNA), Release(), Read(), Contest()]
+            [
+                SUBMIT,
+                Exclude(),
+                Park(),
+                Amend(),
+                Expire(),
+                Acknowledge(ANNA),
+                Release(),
+                Read(),
+                Contest(),
+                Witness(),
+            ]
         )
     )
     def happens(self, event: Event) -> None:
@@ -174,6 +186,7 @@ class Walk(RuleBasedStateMachine):
             "somebody is called, or told"
         )
         assert (state.phase in {Phase.DECIDED, Phase.RELEASED}) <= (state.decided_by is not None)
+        assert state.unwitnessed <= (state.decided_by is DecidedBy.REVIEWER), "a panel's decision waits"
         assert (state.successor is not None) == (state.phase is Phase.SUPERSEDED)
         waiting = {Phase.RECEIVED, Phase.DELIBERATING, Phase.AWAITING_FACTS, *UNDER_REVIEW}
         assert state.phase not in waiting or state.wake_at is not None, "somebody always ends the wait"

@@ -128,6 +128,10 @@ class Service:
         """Run another command of the command line on the same data."""
         return run_arbiter(self.data, *arguments)
 
+    def arbiter_with(self, variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same with these variables."""
+        return run_arbiter(self.data, *arguments, **variables)
+
     def door(self, **more: Any) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             base_url=self.url,

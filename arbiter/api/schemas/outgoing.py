@@ -47,6 +47,7 @@ class CaseOut(Out):
                     "training": False,
                     "held": False,
                     "erasure": None,
+                    "unwitnessed": False,
                 }
             ]
         }
@@ -80,6 +81,9 @@ class CaseOut(Out):
     held: bool = Field(description="A legal hold forbids erasing this case.")
     erasure: Literal["key destroyed", "complete"] | None = Field(
         description="Set once the case's content is gone for good; `complete` when the last backup from before has expired."
+    )
+    unwitnessed: bool = Field(
+        description="Released by a reviewer's signature before the witnesses that its risk class asks for have cosigned."
     )
 
 
@@ -194,6 +198,9 @@ class DecisionOut(Out):
     decided_at: datetime
     certificate_sha256: str
     plain: str = Field(description="What was decided and why, in a paragraph for people.")
+    unwitnessed: bool = Field(
+        description="The log's own checkpoint covers it; the witnesses that its risk class asks for have not cosigned yet."
+    )
 
 
 class StepOut(Out):

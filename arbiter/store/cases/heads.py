@@ -6,18 +6,22 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.state import state_from
-from arbiter.store.log import OF_CHAIN
+from arbiter.store.log import INDEX_IN_RUN, OF_CHAIN
 from arbiter.store.transaction import Where, run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement
 
 log = logging.getLogger(__name__)
+
+
+CosignedSizes: TypeAlias = Mapping[RiskClass, int]
+"""For each risk class the size of the tree that enough witnesses have cosigned: a leaf below it is witnessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,40 @@ EXISTS (
     WHERE {OF_CHAIN.format("c.id")} AND e.seq = c.decided_seq
 )
 """
+_IS_COSIGNED = f"""
+EXISTS (
+    SELECT FROM entry AS e JOIN sealed_run AS r ON r.ids @> e.id
+    WHERE {OF_CHAIN.format("c.id")} AND e.seq = c.decided_seq AND {INDEX_IN_RUN} < CASE c.risk_class
+        WHEN 'routine' THEN %(routine)s::bigint WHEN 'urgent' THEN %(urgent)s::bigint
+        WHEN 'emergency' THEN %(emergency)s::bigint END
+)
+"""
 _SEALED_DECISIONS = _HEADS + f"WHERE c.phase = 'decided' AND {_IS_SEALED} LIMIT %(limit)s"
+# A reviewer's decision is released under the log's own checkpoint; a panel's waits for the witnesses it needs.
+_WITNESSED_DECISIONS = (
+    _HEADS
+    + f"""
+WHERE c.phase = 'decided' AND ((c.state ->> 'decided_by' = 'reviewer' AND {_IS_SEALED}) OR {_IS_COSIGNED})
+LIMIT %(limit)s
+"""
+)
+_CAUGHT_UP = (
+    _HEADS
+    + f"""
+WHERE c.phase = 'released' AND c.state ->> 'unwitnessed' = 'true' AND {_IS_COSIGNED} LIMIT %(limit)s
+"""
+)
 # A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
 _DUE = (
     _HEADS
     + f"""
 WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND {_IS_SEALED}) ORDER BY c.wake_at LIMIT %(limit)s
+"""
+)
+_DUE_WITNESSED = (
+    _HEADS
+    + f"""
+WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND {_IS_COSIGNED}) ORDER BY c.wake_at LIMIT %(limit)s
 """
 )
 
@@ -79,24 +111,52 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
 
 
 @as_statement(Statement.READ_SEALED)
-async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]:
+async def load_sealed_decisions(
+    where: Where, limit: int, cosigned: CosignedSizes | None = None
+) -> tuple[CaseRow, ...]:
     """Return decided cases whose decision a committed checkpoint covers: those that may be released.
 
-    A case whose stored state is damaged is told in the log and left out, so that it stops no other.
+    With `cosigned`, a panel's decision is among them only where enough witnesses have cosigned. A case whose stored
+    state is damaged is told in the log and left out, so that it stops no other.
     """
+    if cosigned is None:
+        return _whole(await run(where, _SEALED_DECISIONS, {"limit": limit}))
+    return _whole(await run(where, _WITNESSED_DECISIONS, {"limit": limit, **_bounds(cosigned)}))
+
+
+@as_statement(Statement.READ_SEALED)
+async def load_caught_up(where: Where, limit: int, cosigned: CosignedSizes) -> tuple[CaseRow, ...]:
+    """Return released cases that are marked as unwitnessed and whose decision enough witnesses now cover."""
+    return _whole(await run(where, _CAUGHT_UP, {"limit": limit, **_bounds(cosigned)}))
+
+
+def _bounds(cosigned: CosignedSizes) -> dict[str, int]:
+    return {risk_class.value: cosigned[risk_class] for risk_class in RiskClass}
+
+
+def _whole(rows: Sequence[Sequence[Any]]) -> tuple[CaseRow, ...]:
     whole = []
-    for row in await run(where, _SEALED_DECISIONS, {"limit": limit}):
+    for row in rows:
         try:
             whole.append(_row(row))
         except VerificationError:
-            log.exception("case %s is decided and cannot be released", row[0])
+            log.exception("case %s is decided and cannot be moved on", row[0])
     return tuple(whole)
 
 
 @as_statement(Statement.READ_DUE)
-async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
-    """Return the ids of the cases whose present wait is over, longest overdue first."""
-    return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
+async def load_due(
+    where: Where, now: datetime, limit: int, cosigned: CosignedSizes | None = None
+) -> tuple[CaseId, ...]:
+    """Return the ids of the cases whose present wait is over, longest overdue first.
+
+    A decision that `load_sealed_decisions` returns, given the same `cosigned`, is not among them.
+    """
+    parameters = {"now": now, "limit": limit}
+    if cosigned is None:
+        return tuple(CaseId(row[0]) for row in await run(where, _DUE, parameters))
+    rows = await run(where, _DUE_WITNESSED, {**parameters, **_bounds(cosigned)})
+    return tuple(CaseId(row[0]) for row in rows)
 
 
 @dataclass(frozen=True, slots=True)

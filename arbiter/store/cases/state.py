@@ -41,6 +41,7 @@ def state_document(state: CaseState) -> dict[str, Any]:
         "training": state.training,
         "held": state.held,
         "erasure": None if state.erasure is None else state.erasure.value,
+        "unwitnessed": state.unwitnessed,
     }
 
 
@@ -76,6 +77,8 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         # Releases before 0.4 knew neither.
         held=document.get("held", False),
         erasure=None if (erasure := document.get("erasure")) is None else Erasure(erasure),
+        # Before there were witnesses, none was lacking.
+        unwitnessed=document.get("unwitnessed", False),
     )
 
 

@@ -22,6 +22,7 @@ from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
+from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_standing
 
 __all__ = [
     "INSERT_ONLY",
@@ -31,6 +32,7 @@ __all__ = [
     "case_key",
     "checkpoint",
     "client",
+    "cosignature",
     "decision_recipient",
     "delivery",
     "entry",
@@ -53,6 +55,8 @@ __all__ = [
     "subject_merger",
     "tree_node",
     "webhook_endpoint",
+    "witness_lease",
+    "witness_standing",
 ]
 
 INSERT_ONLY = (
@@ -64,6 +68,7 @@ INSERT_ONLY = (
     sealed_document,
     subject_merger,
     house_document,
+    cosignature,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

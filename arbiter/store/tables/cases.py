@@ -72,6 +72,11 @@ case_file = Table(
         "id",
         postgresql_where=text("phase = 'decided'"),
     ),
+    Index(
+        "ix_case_file_unwitnessed",
+        "id",
+        postgresql_where=text("phase = 'released' AND state ->> 'unwitnessed' = 'true'"),
+    ),
 )
 
 case_key = Table(
