@@ -237,6 +237,91 @@ def _split(hashes: bytes) -> list[bytes]:
     return [hashes[at : at + _HASH_BYTES] for at in range(0, len(hashes), _HASH_BYTES)]
 
 
+async def load_leaves_from(
+    connection: AsyncConnection, start: int, limit: int
+) -> tuple[tuple[int, bytes | None], ...]:
+    """Return the leaves from index `start` on, as (index, entry bytes or None where the entry is gone)."""
+    rows = await connection.execute(
+        select(leaf.c.index.label("place"), entry.c.body)
+        .outerjoin(entry, entry.c.id == leaf.c.entry_id)
+        .where(leaf.c.index >= start)
+        .order_by(leaf.c.index)
+        .limit(limit)
+    )
+    return tuple((row.place, row.body) for row in rows)
+
+
+async def load_leaves_before(
+    connection: AsyncConnection, before: int, limit: int
+) -> tuple[tuple[int, bytes | None], ...]:
+    """Return the leaves below index `before`, newest first, as (index, entry bytes or None where the entry is gone)."""
+    rows = await connection.execute(
+        select(leaf.c.index.label("place"), entry.c.body)
+        .outerjoin(entry, entry.c.id == leaf.c.entry_id)
+        .where(leaf.c.index < before)
+        .order_by(leaf.c.index.desc())
+        .limit(limit)
+    )
+    return tuple((row.place, row.body) for row in rows)
+
+
+async def load_chain_entry(
+    connection: AsyncConnection, chain: str, seq: int
+) -> tuple[bytes, int | None] | None:
+    """Return one entry of a chain (a case's) as (bytes, leaf index or None while pending), None where there is none."""
+    row = (
+        await connection.execute(
+            select(entry.c.body, leaf.c.index.label("place"))
+            .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
+            .where(entry.c.case_id == chain, entry.c.seq == seq)
+        )
+    ).one_or_none()
+    return None if row is None else (row.body, row.place)
+
+
+async def load_chain_page(
+    connection: AsyncConnection, chain: str, after: int, limit: int
+) -> tuple[tuple[int, bytes, int | None], ...]:
+    """Return at most `limit` of a chain's entries after `after`, as `load_entries` does."""
+    rows = await connection.execute(
+        select(entry.c.seq, entry.c.body, leaf.c.index.label("place"))
+        .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
+        .where(entry.c.case_id == chain, entry.c.seq > after)
+        .order_by(entry.c.seq)
+        .limit(limit)
+    )
+    return tuple((row.seq, row.body, row.place) for row in rows)
+
+
+async def load_checkpoint_from(connection: AsyncConnection, size: int) -> StoredCheckpoint | None:
+    """Return the smallest checkpoint of at least `size` leaves: the first that covered leaf `size - 1`."""
+    row = (
+        await connection.execute(
+            select(checkpoint).where(checkpoint.c.size >= size).order_by(checkpoint.c.size).limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else StoredCheckpoint(row.size, row.root, row.note, row.sealed_at)
+
+
+async def load_seals(connection: AsyncConnection, size: int, limit: int) -> tuple[tuple[int, datetime], ...]:
+    """Return (size, when it was sealed) of at most `limit` checkpoints of at least `size` leaves, smallest first."""
+    rows = await connection.execute(
+        select(checkpoint.c.size, checkpoint.c.sealed_at)
+        .where(checkpoint.c.size >= size)
+        .order_by(checkpoint.c.size)
+        .limit(limit)
+    )
+    return tuple((row.size, row.sealed_at) for row in rows)
+
+
+async def measure_tables(connection: AsyncConnection) -> tuple[tuple[str, int], ...]:
+    """Return the bytes that each of the log's tables takes on disk, indexes included."""
+    tables = (entry, pending, leaf, tree_node, checkpoint)
+    sizes = [func.pg_total_relation_size(table.name).label(table.name) for table in tables]
+    row = (await connection.execute(select(*sizes))).one()
+    return tuple(zip((table.name for table in tables), row, strict=True))
+
+
 async def load_newest_checkpoint(connection: AsyncConnection) -> StoredCheckpoint | None:
     """Return the newest checkpoint, or None when nothing was ever sealed."""
     row = (

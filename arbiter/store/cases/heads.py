@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,6 +48,7 @@ SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_has
     coalesce(k.kek_id, ''), coalesce(k.wrapped, ''::bytea)
 FROM case_file AS c LEFT JOIN case_key AS k ON k.case_id = c.id
 """
+_SITES = "SELECT id, site_id FROM case_file WHERE id = ANY(%(cases)s)"
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""
 EXISTS (
@@ -97,6 +98,12 @@ async def load_sealed_decisions(where: Where, limit: int) -> tuple[CaseRow, ...]
 async def load_due(where: Where, now: datetime, limit: int) -> tuple[CaseId, ...]:
     """Return the ids of the cases whose present wait is over, longest overdue first."""
     return tuple(CaseId(row[0]) for row in await run(where, _DUE, {"now": now, "limit": limit}))
+
+
+async def sites_of_cases(where: Where, cases: Iterable[str]) -> dict[str, str]:
+    """Return the site of each of these cases; chains that are no case's are left out."""
+    rows = await run(where, _SITES, {"cases": sorted(set(cases))})
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
