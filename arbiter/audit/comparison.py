@@ -70,3 +70,25 @@ def compare_checkpoints(old: Checkpoint, new: Checkpoint, node: NodeLookup) -> N
             f"the checkpoint of size {new.size} signs other first {old.size} entries than the checkpoint of that size: "
             f"their root is {found.hex()}, the older one signs {old.root.hex()}"
         )
+
+
+def compare_under(old: Checkpoint, new: Checkpoint, head: Checkpoint, node: NodeLookup) -> None:
+    """Check `old` against `new`, and each against `head`, the signed checkpoint of the tree that `node` tells.
+
+    Raises as `compare_checkpoints`; `VerificationError` also where that tree does not reach to one of them.
+    """
+    for checkpoint in (old, new):
+        if checkpoint.origin == head.origin and checkpoint.size > head.size:
+            raise VerificationError(
+                f"the log at hand ends at size {head.size}, and a checkpoint of size {checkpoint.size} is signed: "
+                "it is behind what was sealed"
+            )
+        compare_checkpoints(checkpoint, head, node)
+    compare_checkpoints(old, new, node)
+
+
+def parts_under(old: Checkpoint, new: Checkpoint, head: Checkpoint) -> frozenset[Part]:
+    """Return the perfect subtrees that `compare_under` will ask for, and those that make up the tree of `old`."""
+    return frozenset(frontier_parts(old.size)).union(
+        *(comparison_parts(*pair) for pair in ((old, head), (new, head), (old, new)))
+    )
