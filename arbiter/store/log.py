@@ -9,7 +9,8 @@ or a hash too few included, and whoever asked refuses it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice, zip_longest
@@ -18,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.audit.merkle import Node, NodeLookup, root_of
-from arbiter.store.tables import checkpoint, pending
+from arbiter.store.tables import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.transaction import DirectConnection, Where, driver_connection, run
 
 STORED_LEVELS = (0, 8, 16)
@@ -93,6 +94,12 @@ OF_CHAIN = (
 INDEX_IN_RUN = """
 r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8multirange(int8range(NULL, e.id))) AS s)
 """
+
+_CHAIN_PAGE = f"""
+SELECT e.seq, e.body, {INDEX_IN_RUN}
+FROM entry AS e LEFT JOIN sealed_run AS r ON r.ids @> e.id
+WHERE {OF_CHAIN.format("%(chain)s::text")} AND e.seq > %(after)s ORDER BY e.seq, e.id LIMIT %(limit)s
+"""  # noqa: S608 - the pieces stand above
 
 
 _NUMBER_ONE = """
@@ -189,7 +196,7 @@ async def add_checkpoint(
 
 async def stream_leaves(
     connection: AsyncConnection, batch: int, start: int = 0
-) -> AsyncIterator[tuple[tuple[int, bytes | None, bytes], ...]]:
+) -> AsyncGenerator[tuple[tuple[int, bytes | None, bytes], ...]]:
     """Yield the log from `start` in order as (index, entry bytes or None where the entry is gone, stored leaf hash).
 
     The hash is empty where a run names one entry more than it has hashes.
@@ -240,57 +247,32 @@ def _split(hashes: bytes) -> list[bytes]:
 async def load_leaves_from(
     connection: AsyncConnection, start: int, limit: int
 ) -> tuple[tuple[int, bytes | None], ...]:
-    """Return the leaves from index `start` on, as (index, entry bytes or None where the entry is gone)."""
-    rows = await connection.execute(
-        select(leaf.c.index.label("place"), entry.c.body)
-        .outerjoin(entry, entry.c.id == leaf.c.entry_id)
-        .where(leaf.c.index >= start)
-        .order_by(leaf.c.index)
-        .limit(limit)
-    )
-    return tuple((row.place, row.body) for row in rows)
-
-
-async def load_leaves_before(
-    connection: AsyncConnection, before: int, limit: int
-) -> tuple[tuple[int, bytes | None], ...]:
-    """Return the leaves below index `before`, newest first, as (index, entry bytes or None where the entry is gone)."""
-    rows = await connection.execute(
-        select(leaf.c.index.label("place"), entry.c.body)
-        .outerjoin(entry, entry.c.id == leaf.c.entry_id)
-        .where(leaf.c.index < before)
-        .order_by(leaf.c.index.desc())
-        .limit(limit)
-    )
-    return tuple((row.place, row.body) for row in rows)
+    """Return at most `limit` leaves from index `start` on, as (index, entry bytes or None where the entry is gone)."""
+    rows: list[tuple[int, bytes | None]] = []
+    async with aclosing(stream_leaves(connection, limit, start)) as batches:
+        async for batch in batches:
+            rows.extend((index, body) for index, body, _ in batch)
+            if len(rows) >= limit:
+                break
+    return tuple(rows[:limit])
 
 
 async def load_chain_entry(
-    connection: AsyncConnection, chain: str, seq: int
+    connection: AsyncConnection, chain_name: str, seq: int
 ) -> tuple[bytes, int | None] | None:
     """Return one entry of a chain (a case's) as (bytes, leaf index or None while pending), None where there is none."""
-    row = (
-        await connection.execute(
-            select(entry.c.body, leaf.c.index.label("place"))
-            .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
-            .where(entry.c.case_id == chain, entry.c.seq == seq)
-        )
-    ).one_or_none()
-    return None if row is None else (row.body, row.place)
+    rows = await load_chain_page(connection, chain_name, seq - 1, 1)
+    return (rows[0][1], rows[0][2]) if rows and rows[0][0] == seq else None
 
 
 async def load_chain_page(
-    connection: AsyncConnection, chain: str, after: int, limit: int
+    connection: AsyncConnection, chain_name: str, after: int, limit: int
 ) -> tuple[tuple[int, bytes, int | None], ...]:
     """Return at most `limit` of a chain's entries after `after`, as `load_entries` does."""
-    rows = await connection.execute(
-        select(entry.c.seq, entry.c.body, leaf.c.index.label("place"))
-        .outerjoin(leaf, leaf.c.entry_id == entry.c.id)
-        .where(entry.c.case_id == chain, entry.c.seq > after)
-        .order_by(entry.c.seq)
-        .limit(limit)
-    )
-    return tuple((row.seq, row.body, row.place) for row in rows)
+    if not chain_name.isascii() or "\\" in chain_name:
+        return ()  # No entry can spell it, and PostgreSQL's `decode` would stumble over it.
+    rows = await run(connection, _CHAIN_PAGE, {"chain": chain_name, "after": after, "limit": limit})
+    return tuple((seq, bytes(body), None if place is None else int(place)) for seq, body, place in rows)
 
 
 async def load_checkpoint_from(connection: AsyncConnection, size: int) -> StoredCheckpoint | None:
@@ -316,7 +298,7 @@ async def load_seals(connection: AsyncConnection, size: int, limit: int) -> tupl
 
 async def measure_tables(connection: AsyncConnection) -> tuple[tuple[str, int], ...]:
     """Return the bytes that each of the log's tables takes on disk, indexes included."""
-    tables = (entry, pending, leaf, tree_node, checkpoint)
+    tables = (entry, pending, sealed_run, tree_node, checkpoint)
     sizes = [func.pg_total_relation_size(table.name).label(table.name) for table in tables]
     row = (await connection.execute(select(*sizes))).one()
     return tuple(zip((table.name for table in tables), row, strict=True))

@@ -16,7 +16,6 @@ from arbiter.errors import VerificationError
 from arbiter.store.cases.heads import sites_of_cases
 from arbiter.store.log import (
     load_chain_page,
-    load_leaves_before,
     load_leaves_from,
     load_newest_checkpoint,
 )
@@ -88,10 +87,11 @@ async def read_backwards(house: House, sought: Sought, limit: int, before: int |
         found: list[TimelineEntry] = []
         looked_at = 0
         while place > first and len(found) < limit and looked_at < LOOKED_AT_MOST:
-            rows = await load_leaves_before(transaction, place, min(BATCH, place - first))
-            looked_at += len(rows)
-            found.extend(await _fitting(transaction, sought, rows))
-            place = rows[-1][0] if rows else first
+            start = max(first, place - BATCH)
+            rows = await load_leaves_from(transaction, start, place - start)
+            looked_at += place - start
+            found.extend(await _fitting(transaction, sought, rows[::-1]))
+            place = start
     if len(found) > limit:
         place = _index(found[limit - 1])
     return TimelinePage(tuple(found[:limit]), place, place > first, looked_at)
