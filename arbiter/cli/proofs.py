@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from arbiter.workflow.inspecting import Inspected
 
 MOST_ENTRIES = 20_000
+MOST_SEQ = 2**31 - 1
 _PROOF_MARK = b"c2sp.org/tlog-proof@"
 _MILLISECONDS_BELOW = timedelta(seconds=10)
 
@@ -44,7 +45,9 @@ Keys = Annotated[
 )
 def audit_show(
     which: Annotated[str, typer.Argument(metavar="INDEX|CASE", help="A place in the log, or a case.")],
-    seq: Annotated[int | None, typer.Argument(min=0, help="The entry's number in its case.")] = None,
+    seq: Annotated[
+        int | None, typer.Argument(min=0, max=MOST_SEQ, help="The entry's number in its case.")
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -163,7 +166,9 @@ def _short(waited: timedelta) -> str:
 )
 def audit_proof(
     case: Annotated[str, typer.Argument(help="The case, or another chain such as `house`.")],
-    seq: Annotated[int | None, typer.Argument(min=0, help="One entry's number; without it, all.")] = None,
+    seq: Annotated[
+        int | None, typer.Argument(min=0, max=MOST_SEQ, help="One entry's number; without it, all.")
+    ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; it must not exist yet.")],
 ) -> None:

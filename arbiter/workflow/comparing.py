@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from arbiter.audit.additions import AddedEntries, Additions
-from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.checkpoint import MAX_SIZE, Checkpoint, open_checkpoint
 from arbiter.audit.comparison import compare_under, parts_under
 from arbiter.audit.merkle import Frontier
 from arbiter.errors import NotFoundError, VerificationError
@@ -25,7 +25,7 @@ BATCH = 2_000
 async def stored_checkpoint(house: House, size: int) -> bytes:
     """Return the note of the checkpoint of exactly that size; raise NotFoundError naming the next one."""
     async with house.store.read() as transaction:
-        found = await load_checkpoint_from(transaction, size)
+        found = await load_checkpoint_from(transaction, min(size, MAX_SIZE))
     if found is None or found.size != size:
         nearest = "the log is not that long" if found is None else f"the next one has size {found.size}"
         raise NotFoundError(f"no checkpoint has size {size}: {nearest}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from arbiter.audit.checkpoint import MAX_SIZE
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.proof import TlogProof, verify_proof
@@ -68,7 +69,7 @@ async def inspect_leaf(house: House, index: int) -> Inspected:
         NotFoundError: when the log is shorter; VerificationError: when the entry's bytes are gone or none.
     """
     async with house.store.read() as transaction:
-        rows = await load_leaves_from(transaction, index, 1)
+        rows = await load_leaves_from(transaction, min(index, MAX_SIZE), 1)
         if not rows or rows[0][0] != index:
             raise NotFoundError(f"the log has no entry at index {index}")
         body = rows[0][1]

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+import pytest
+
+from arbiter import wiring
 from arbiter.model import ActorId
+from arbiter.protocols.bundle import Bundle
+from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from tests.cli.conftest import Arbiter, Ended
 from tests.houses import a_client, submission
-from tests.system.service import KINDS, Service, a_service
+from tests.system.service import KINDS, Service, a_service, environment
+
+Command = Callable[..., Ended]
 
 CASES = 8
 SIZES = (1, 2, 255, 256, 257)
@@ -95,3 +104,18 @@ def a_logged_service() -> Iterator[Logged]:
         logged = Logged(service)
         asyncio.run(logged.fill())
         yield logged
+
+
+@cache
+def bundles() -> tuple[Bundle, ...]:
+    """The shipped protocols, read once: reading them anew is most of what a command takes."""
+    return tuple(read_shipped(name) for name in shipped())
+
+
+def command_on(logged: Logged, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a way to run `arbiter audit …` on the installation, in this process."""
+    monkeypatch.setattr(wiring, "_bundles", lambda _settings: bundles())
+    for name, value in environment(logged.data, ARBITER_TIME_ZONE="Asia/Kolkata").items():
+        if name.startswith("ARBITER_"):
+            monkeypatch.setenv(name, value)
+    return lambda *arguments: arbiter("audit", *map(str, arguments))

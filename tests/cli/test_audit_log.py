@@ -22,10 +22,8 @@ from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
 from arbiter.workflow import subjects
 from tests.cli.conftest import Arbiter, Ended
-from tests.cli.logged import CASES, Logged, a_logged_service
+from tests.cli.logged import CASES, Command, Logged, a_logged_service, command_on
 from tests.system.service import COMMAND, ROOT, environment
-
-Command = Callable[..., Ended]
 
 PATIENT = "made-up-1"
 
@@ -38,11 +36,7 @@ def logged() -> Iterator[Logged]:
 
 @pytest.fixture
 def audit(logged: Logged, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `arbiter audit …` on the installation."""
-    for name, value in environment(logged.data, ARBITER_TIME_ZONE="Asia/Kolkata").items():
-        if name.startswith("ARBITER_"):
-            monkeypatch.setenv(name, value)
-    return lambda *arguments: arbiter("audit", *map(str, arguments))
+    return command_on(logged, arbiter, monkeypatch)
 
 
 def lines(ended: Ended) -> list[dict[str, Any]]:
@@ -87,7 +81,7 @@ def test_each_entry_is_told_in_words_at_the_hospitals_time(logged: Logged, audit
 
 def test_filters_show_what_fits_and_only_that(logged: Logged, audit: Command) -> None:
     everything = lines(audit("log", "--limit", 1000, "--json"))
-    for options, fits in (
+    fitting: tuple[tuple[tuple[str, ...], Callable[[dict[str, Any]], bool]], ...] = (
         (("--type", "case.decided"), lambda e: e["type"] == "case.decided"),
         (
             ("--type", "case", "--type", "facts.wanted"),
@@ -100,7 +94,8 @@ def test_filters_show_what_fits_and_only_that(logged: Logged, audit: Command) ->
         (("--type", "cas"), lambda _: False),
         (("--since", "7d"), lambda _: True),
         (("--until", "7d"), lambda _: False),
-    ):
+    )
+    for options, fits in fitting:
         assert lines(audit("log", "--limit", 1000, "--json", *options)) == [e for e in everything if fits(e)]
 
 
@@ -162,38 +157,6 @@ def test_a_terminal_sees_colours_and_a_pipe_none(
     assert shown.count("\n") == len(lines(audit("log", "--case", logged.cases[1], "--json")))
 
 
-def test_whoever_follows_gets_each_entry_once_as_it_is_sealed(logged: Logged, tmp_path: Path) -> None:
-    """A process of its own, while cases are taken in and sealed beside it."""
-    with a_logged_service() as growing:
-        target = tmp_path / "followed"
-        with target.open("wb") as file:
-            following = subprocess.Popen(
-                [*COMMAND, "audit", "log", "--follow", "--json", "--limit", "5"],
-                cwd=ROOT,
-                env=environment(growing.data),
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.DEVNULL,
-            )
-        try:
-            before = growing.size
-            until(lambda: target.read_text().count("\n") >= 5)
-            growing.grow(before + 1, before + 40)
-            until(lambda: target.read_text().count("\n") >= 45)
-        finally:
-            following.terminate()
-            following.wait(10)
-        indices = [json.loads(line)["index"] for line in target.read_text().splitlines()]
-        assert indices == list(range(before - 5, before + 40))
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    ends_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0.1)
-
-
 # --- show ---------------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +192,8 @@ def test_the_houses_own_entries_open_too(audit: Command) -> None:
     ("arguments", "status"),
     [
         (("999999",), 1),
+        (("99999999999999999999999",), 1),
+        (("house", "99999999999"), 2),
         (("c_nobody", "0"), 1),
         (("house", "99999"), 1),
         (("c_nobody",), 2),
@@ -372,3 +337,33 @@ def fingerprint(logged: Logged) -> dict[str, str]:
     for path in (logged.service.kept, *(logged.data / "keys").iterdir()):
         found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def test_whoever_follows_gets_each_entry_once_as_it_is_sealed(logged: Logged, tmp_path: Path) -> None:
+    """A process of its own, while the log grows beside it."""
+    target, before = tmp_path / "followed", logged.size
+    with target.open("wb") as file:
+        following = subprocess.Popen(
+            [*COMMAND, "audit", "log", "--follow", "--json", "--limit", "5"],
+            cwd=ROOT,
+            env=environment(logged.data),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        until(lambda: target.read_text().count("\n") >= 5)
+        logged.grow(before + 1, before + 40)
+        until(lambda: target.read_text().count("\n") >= 45)
+    finally:
+        following.terminate()
+        following.wait(10)
+    indices = [json.loads(line)["index"] for line in target.read_text().splitlines()]
+    assert indices == list(range(before - 5, before + 40))
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    ends_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends_at
+        time.sleep(0.1)
