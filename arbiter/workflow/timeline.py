@@ -126,16 +126,22 @@ async def read_chain(house: House, chain: str, sought: Sought) -> tuple[Timeline
     return tuple(found)
 
 
-async def place_of(size: int, at: Callable[[int], Awaitable[datetime | None]], instant: datetime) -> int:
+async def place_of(
+    size: int,
+    at: Callable[[int], Awaitable[datetime | None]],
+    instant: datetime,
+    *,
+    unreadable_as_earlier: bool,
+) -> int:
     """Return the first of `size` places written at `instant` or later, by halving; `at` tells when a place was.
 
-    What cannot be told counts as later.
+    A place of which that cannot be told counts as asked: so that a span's beginning errs downwards, its end upwards.
     """
     low, high = 0, size
     while low < high:
         middle = (low + high) // 2
         found = await at(middle)
-        if found is not None and found < instant:
+        if unreadable_as_earlier if found is None else found < instant:
             low = middle + 1
         else:
             high = middle
@@ -153,9 +159,9 @@ async def _span(transaction: Transaction, sought: Sought) -> tuple[int, int]:
     size = await _size(transaction)
     first, end = 0, size
     if sought.since is not None:
-        first = await place_of(size, at, sought.since - OUT_OF_ORDER)
+        first = await place_of(size, at, sought.since - OUT_OF_ORDER, unreadable_as_earlier=False)
     if sought.until is not None:
-        end = await place_of(size, at, sought.until + OUT_OF_ORDER)
+        end = await place_of(size, at, sought.until + OUT_OF_ORDER, unreadable_as_earlier=True)
     return first, end
 
 
