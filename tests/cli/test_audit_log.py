@@ -56,7 +56,8 @@ def test_newest_first_and_from_the_start_show_every_entry_once(logged: Logged, a
 
 def test_pages_join_without_a_gap_either_way(logged: Logged, audit: Command) -> None:
     for direction in ((), ("--from-start",)):
-        found, place = [], ()
+        found: list[int] = []
+        place: tuple[str, ...] = ()
         while True:
             page = audit("log", "--limit", 100, "--json", *direction, *place)
             found += [line["index"] for line in lines(page)]
