@@ -336,7 +336,11 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
         for base in {base for base, _, _ in spans.values()}
         for start, end in _joined((start, end) for at, start, end in spans.values() if at == base)
     ]
-    asked = dict(zip(("levels", "starts", "ends"), map(list, zip(*ranges, strict=True)), strict=True))
+    asked = {
+        "levels": [base for base, _, _ in ranges],
+        "starts": [start for _, start, _ in ranges],
+        "ends": [end for _, _, end in ranges],
+    }
     stored: dict[tuple[int, int], bytes] = {}
     for base, first, hashes in await run(where, _HASHES, asked) if ranges else ():
         stored.update({(base, first + place): hash_ for place, hash_ in enumerate(_split(hashes))})

@@ -168,7 +168,7 @@ def test_a_light_command_loads_nothing_heavy(arguments: tuple[str, ...]) -> None
         (["audit", "verify-receipt", "r.json"], "--key"),
         (["audit", "verify-proof", "p.tlog-proof"], "--key"),
         (["audit", "proof", "c_x"], "--output"),
-        (["audit", "show", "c_x", "third"], "third"),
+        (["audit", "show", "c_x", "third"], "seq"),
         (["audit", "log", "--limit", "10001"], "--limit"),
         (["keys", "init"], "Missing argument"),
         (["replay"], "Missing argument"),

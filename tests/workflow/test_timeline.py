@@ -109,6 +109,11 @@ async def test_what_waits_for_its_seal_shows_in_its_chain_alone(database: Databa
         assert [standing for _, _, standing in seen.commitments] == [Standing.OPENS]
         figures = await measure_log(house, UTC)
         assert (figures.size, figures.pending, figures.delays, figures.bytes_an_entry) == (0, 1, None, None)
+        await house.sealer.round()
+        alone = await inspect_leaf(house, 0)
+        assert alone.proof is not None
+        # A tree of one leaf is that leaf: its proof has no hash.
+        assert (alone.proof.hashes, alone.covered_size, alone.fault) == ((), 1, None)
 
 
 async def test_the_delays_are_those_between_writing_and_sealing(hourly: House) -> None:
