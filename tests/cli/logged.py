@@ -13,6 +13,7 @@ import pytest
 
 from arbiter import wiring
 from arbiter.model import ActorId
+from arbiter.ports import Signer
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.workflow.chronicle import note_in_house
@@ -30,10 +31,11 @@ SIZES = (1, 2, 255, 256, 257)
 
 @dataclass
 class Logged:
-    """The installation, the notes of its checkpoints by size, its verifier key, and its cases in the order they came."""
+    """The installation, its key and signer, the notes of its checkpoints by size, and its cases in the order they came."""
 
     service: Service
     key: str = ""
+    signer: Signer | None = None
     notes: dict[int, bytes] = field(default_factory=dict)
     cases: list[str] = field(default_factory=list)
 
@@ -88,7 +90,7 @@ class Logged:
 
     async def fill(self) -> None:
         async with self.service.house() as house:
-            (self.key,) = (key.encode() for key in house.verifiers)
+            self.signer, self.key = house.signer, house.signer.verifier_key
             for size in SIZES[:2]:
                 await self.pad_to(house, size)
             await self.take_cases(house)

@@ -20,7 +20,6 @@ from arbiter.audit.tiles import Tile, encode_bundle, tile_width, tiles_of
 from arbiter.cli.failing import Status
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
-from arbiter.store.keys import read_keys
 from arbiter.store.log import load_leaves_from
 from arbiter.workflow import publishing
 from tests.cli.conftest import Arbiter
@@ -83,10 +82,10 @@ def audit(logged: Logged, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> 
     return command_on(logged, arbiter, monkeypatch)
 
 
-def signed(logged: Logged, size: int, root: bytes, origin: str = ORIGIN) -> bytes:
+def signed(logged: Logged, size: int, root: bytes) -> bytes:
     """A checkpoint that the log's own key signs, as whoever holds the key could."""
-    signer = Ed25519NoteSigner(origin, read_keys(logged.data).log_seed)
-    return sign_checkpoint(Checkpoint(origin, size, root), [signer])
+    assert logged.signer is not None
+    return sign_checkpoint(Checkpoint(ORIGIN, size, root), [logged.signer])
 
 
 def root_in(note: bytes) -> str:
@@ -180,11 +179,11 @@ def test_what_nobody_here_signed_is_compared_with_nothing(
     logged: Logged, audit: Command, tmp_path: Path
 ) -> None:
     note, forged = logged.notes[256], tmp_path / "forged"
-    stranger = Ed25519NoteSigner(ORIGIN, b"k" * 32)
+    stranger, elsewhere = (Ed25519NoteSigner(name, b"k" * 32) for name in (ORIGIN, "other.example/log"))
     for wrong in (
         note.replace(b"\n256\n", b"\n255\n"),
         sign_checkpoint(Checkpoint(ORIGIN, 256, bytes(32)), [stranger]),
-        signed(logged, 256, bytes(32), "other.example/log"),
+        sign_checkpoint(Checkpoint("other.example/log", 256, bytes(32)), [elsewhere]),
         note[:-20],
         b"",
     ):

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.audit.tiles import Tile, tile_width, tiles_of
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
@@ -84,7 +85,12 @@ async def furnish(service: Service, token: Path) -> Log:
         for path in ("checkpoint", *(tile.path for tile in (*tiles_of(size), *bundles))):
             reply = (await client.get(path)).raise_for_status()
             replies[path] = (reply.headers["content-type"], reply.content)
-        key = (await client.get("keys")).text.splitlines()[0]
+        # Go's package knows plain Ed25519 alone.
+        key = next(
+            line
+            for line in (await client.get("keys")).text.splitlines()
+            if VerifierKey.parse(line).type is SignatureType.ED25519
+        )
     return Log(prefix, key, token, size, replies)
 
 
