@@ -95,6 +95,13 @@ INDEX_IN_RUN = """
 r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8multirange(int8range(NULL, e.id))) AS s)
 """
 
+_LEAF_BODY = """
+SELECT e.body FROM (
+    SELECT start, ids FROM sealed_run WHERE start <= %(index)s ORDER BY start DESC LIMIT 1
+) AS r CROSS JOIN LATERAL (
+    SELECT generate_series(lower(s), upper(s) - 1) AS id FROM unnest(r.ids) AS s ORDER BY 1 OFFSET %(index)s - r.start LIMIT 1
+) AS i JOIN entry AS e ON e.id = i.id
+"""
 _CHAIN_PAGE = f"""
 SELECT e.seq, e.body, {INDEX_IN_RUN}
 FROM entry AS e LEFT JOIN sealed_run AS r ON r.ids @> e.id
@@ -255,6 +262,15 @@ async def load_leaves_from(
             if len(rows) >= limit:
                 break
     return tuple(rows[:limit])
+
+
+async def load_leaf_body(connection: AsyncConnection, index: int) -> bytes | None:
+    """Return the entry bytes of one leaf, None where there is no such leaf or its entry is gone; one statement.
+
+    Reads no run's hashes, so that halving a log of long runs stays cheap.
+    """
+    rows = await run(connection, _LEAF_BODY, {"index": index})
+    return bytes(rows[0][0]) if rows and rows[0][0] is not None else None
 
 
 async def load_chain_entry(

@@ -16,6 +16,7 @@ from arbiter.errors import VerificationError
 from arbiter.store.cases.heads import sites_of_cases
 from arbiter.store.log import (
     load_chain_page,
+    load_leaf_body,
     load_leaves_from,
     load_newest_checkpoint,
 )
@@ -152,8 +153,7 @@ async def _span(transaction: Transaction, sought: Sought) -> tuple[int, int]:
     """Return the places between which all that fits the times must stand."""
 
     async def at(index: int) -> datetime | None:
-        rows = await load_leaves_from(transaction, index, 1)
-        entry = _parsed(*rows[0]).entry if rows else None
+        entry = _parsed(index, await load_leaf_body(transaction, index)).entry
         return None if entry is None else entry.at
 
     size = await _size(transaction)
