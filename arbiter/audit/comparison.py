@@ -44,7 +44,8 @@ def compare_checkpoints(old: Checkpoint, new: Checkpoint, node: NodeLookup) -> N
     """
     if old.origin != new.origin:
         raise VerificationError(
-            f"two logs: one checkpoint is of origin {old.origin}, the other of {new.origin}; there is nothing to compare"
+            f"two logs: one checkpoint is of origin {old.origin}, the other of {new.origin}; "
+            "after a recovery a log goes on under another origin, and its entry `log.recovered` joins the two"
         )
     if old.size > new.size:
         raise ValueError(f"the older checkpoint has size {old.size}, the newer {new.size}")

@@ -236,7 +236,8 @@ def _cry_out(pair: _Pair, error: ContradictionError, *, as_json: bool) -> None:
     err.print(f"  {error}", style="bold red", markup=False)
     err.print(
         "  Both notes together are the evidence. Keep them byte for byte, away from this machine and from whoever runs "
-        "it: `--keep FOLDER` writes them. Tell whoever audits the log before anything is restored or changed.",
+        "it: `--keep FOLDER` writes them; `arbiter audit evidence` shows what this house found by itself. Tell whoever audits "
+        "the log before anything is restored or changed.",
         markup=False,
     )
 
