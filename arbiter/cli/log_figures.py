@@ -53,7 +53,7 @@ def audit_stats(
             most = None if everything else newest or NEWEST
             return await measure_log(house, house.settings.zone, most, advance)
 
-    figures = in_house(measure)
+    figures = in_house(measure, check_log=False)
     if as_json:
         show_json(_record(figures))
     elif out.is_terminal:

@@ -12,11 +12,15 @@ OTHERS: Mapping[str, str] = {
     "subject.searched": "somebody looked for a patient's cases",
     "subject.merged": "two numbers were joined as one patient",
     "subject.separated": "a number was parted from the patient it was joined to",
+    "log.contradicted": "two signed checkpoints contradicted each other; both are kept",
+    "log.recovered": "entries were lost, and the log goes on under another name",
 }
 """Kinds that belong to no case."""
 
 _ALARMING = "bold red"
 _STYLES: Mapping[str, str] = {
+    "log.contradicted": _ALARMING,
+    "log.recovered": _ALARMING,
     EntryType.ESCALATED: "yellow",
     EntryType.OVERDUE: _ALARMING,
     EntryType.UNATTENDED: _ALARMING,

@@ -102,7 +102,7 @@ def audit_log(
         else:
             await _show_page(house, sought, limit, place, newest_first=not from_start, as_json=as_json)
 
-    in_house(show)
+    in_house(show, check_log=False)
 
 
 async def _show_page(

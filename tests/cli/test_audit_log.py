@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from arbiter.audit import recovery
 from arbiter.audit.entry import Entry
 from arbiter.audit.note import Ed25519NoteSigner
 from arbiter.cli import log_figures
@@ -20,7 +21,7 @@ from arbiter.cli.failing import Status
 from arbiter.cli.log_words import said
 from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
-from arbiter.workflow import subjects
+from arbiter.workflow import evidence, subjects
 from tests.cli.conftest import Arbiter, Ended
 from tests.cli.logged import CASES, Command, Logged, a_logged_service, command_on
 from tests.system.service import COMMAND, ROOT, environment
@@ -118,7 +119,8 @@ def test_nothing_of_the_patients_is_in_any_of_it(logged: Logged, audit: Command)
 
 
 def test_every_kind_that_is_ever_written_has_words() -> None:
-    kinds = {*EntryType, subjects.SEARCHED, subjects.MERGED, subjects.SEPARATED}
+    others = {subjects.SEARCHED, subjects.MERGED, subjects.SEPARATED, evidence.NOTED, recovery.RECOVERED}
+    kinds = {*EntryType, *others}
     assert [kind for kind in kinds if said(kind) == kind] == []
     assert said("case.reconsidered") == "case.reconsidered"
 
