@@ -12,6 +12,9 @@ OTHERS: Mapping[str, str] = {
     "subject.searched": "somebody looked for a patient's cases",
     "subject.merged": "two numbers were joined as one patient",
     "subject.separated": "a number was parted from the patient it was joined to",
+    "erasure.ordered": "a case's erasure was ordered",
+    "backup.begun": "a backup was begun",
+    "backup.restored": "a backup was restored",
     "log.contradicted": "two signed checkpoints contradicted each other; both are kept",
     "log.recovered": "entries were lost, and the log goes on under another name",
 }

@@ -21,7 +21,7 @@ from arbiter.cli.failing import Status
 from arbiter.cli.log_words import said
 from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
-from arbiter.workflow import evidence, subjects
+from arbiter.workflow import backing_up, erasing, evidence, restoring, subjects
 from tests.cli.conftest import Arbiter, Ended
 from tests.cli.logged import CASES, Command, Logged, a_logged_service, command_on
 from tests.system.service import COMMAND, ROOT, environment
@@ -119,7 +119,11 @@ def test_nothing_of_the_patients_is_in_any_of_it(logged: Logged, audit: Command)
 
 
 def test_every_kind_that_is_ever_written_has_words() -> None:
-    others = {subjects.SEARCHED, subjects.MERGED, subjects.SEPARATED, evidence.NOTED, recovery.RECOVERED}
+    others = {
+        *(subjects.SEARCHED, subjects.MERGED, subjects.SEPARATED),
+        *(evidence.NOTED, recovery.RECOVERED),
+        *(erasing.ORDERED, backing_up.BEGUN, restoring.RESTORED),
+    }
     kinds = {*EntryType, *others}
     assert [kind for kind in kinds if said(kind) == kind] == []
     assert said("case.reconsidered") == "case.reconsidered"
