@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, cases, health, notices, protocols, subjects
+from arbiter.api import audit, case_proofs, cases, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.fhir import discovery, operations
@@ -49,6 +49,7 @@ def create_app(house: House) -> FastAPI:
     app.add_middleware(Door, owner=app)
     for router in (
         cases.router,
+        case_proofs.router,
         notices.router,
         subjects.router,
         protocols.router,

@@ -13,15 +13,19 @@ from arbiter.cli import (
     auditing,
     backups,
     clients,
+    comparing,
     doctor,
     erasing,
     keys,
+    log_figures,
     opening,
+    proofs,
     protocols,
     recovering,
     running,
     sites,
     submitting,
+    timeline,
     users,
     watching,
     webhooks,
@@ -38,6 +42,9 @@ app = typer.Typer(
     help="Arbiter puts a panel of clinical models between a hospital's systems and an important decision.",
     epilog=examples("arbiter demo", "arbiter serve", "arbiter doctor", "arbiter submit case.json"),
 )
+_OF_AUDIT = (timeline, proofs, comparing, log_figures)
+"""Modules whose commands are `arbiter audit …`: importing them adds them to that group."""
+
 _SINGLE = (
     (running.demo, running.DEMO_EXAMPLES),
     (running.serve, running.SERVE_EXAMPLES),

@@ -9,7 +9,8 @@ or a hash too few included, and whoever asked refuses it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, islice, zip_longest
@@ -18,7 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from arbiter.audit.merkle import Node, NodeLookup, root_of
-from arbiter.store.tables import checkpoint, pending
+from arbiter.store.tables import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.transaction import DirectConnection, Where, driver_connection, run
 
 STORED_LEVELS = (0, 8, 16)
@@ -93,6 +94,23 @@ OF_CHAIN = (
 INDEX_IN_RUN = """
 r.start + (SELECT coalesce(sum(upper(s) - lower(s)), 0) FROM unnest(r.ids * int8multirange(int8range(NULL, e.id))) AS s)
 """
+
+# The id first and by itself: joined, a plan could read the entries whole.
+_LEAF_BODY = """
+SELECT body FROM entry WHERE id = (
+    SELECT i.id FROM (
+        SELECT start, ids FROM sealed_run WHERE start <= %(index)s ORDER BY start DESC LIMIT 1
+    ) AS r CROSS JOIN LATERAL (
+        SELECT generate_series(lower(s), upper(s) - 1) AS id FROM unnest(r.ids) AS s
+        ORDER BY 1 OFFSET %(index)s - r.start LIMIT 1
+    ) AS i
+)
+"""
+_CHAIN_PAGE = f"""
+SELECT e.seq, e.body, {INDEX_IN_RUN}
+FROM entry AS e LEFT JOIN sealed_run AS r ON r.ids @> e.id
+WHERE {OF_CHAIN.format("%(chain)s::text")} AND e.seq > %(after)s ORDER BY e.seq, e.id LIMIT %(limit)s
+"""  # noqa: S608 - the pieces stand above
 
 
 _NUMBER_ONE = """
@@ -189,7 +207,7 @@ async def add_checkpoint(
 
 async def stream_leaves(
     connection: AsyncConnection, batch: int, start: int = 0
-) -> AsyncIterator[tuple[tuple[int, bytes | None, bytes], ...]]:
+) -> AsyncGenerator[tuple[tuple[int, bytes | None, bytes], ...]]:
     """Yield the log from `start` in order as (index, entry bytes or None where the entry is gone, stored leaf hash).
 
     The hash is empty where a run names one entry more than it has hashes.
@@ -237,6 +255,75 @@ def _split(hashes: bytes) -> list[bytes]:
     return [hashes[at : at + _HASH_BYTES] for at in range(0, len(hashes), _HASH_BYTES)]
 
 
+async def load_leaves_from(
+    connection: AsyncConnection, start: int, limit: int
+) -> tuple[tuple[int, bytes | None], ...]:
+    """Return at most `limit` leaves from index `start` on, as (index, entry bytes or None where the entry is gone)."""
+    rows: list[tuple[int, bytes | None]] = []
+    async with aclosing(stream_leaves(connection, limit, start)) as batches:
+        async for batch in batches:
+            rows.extend((index, body) for index, body, _ in batch)
+            if len(rows) >= limit:
+                break
+    return tuple(rows[:limit])
+
+
+async def load_leaf_body(connection: AsyncConnection, index: int) -> bytes | None:
+    """Return the entry bytes of one leaf, None where there is no such leaf or its entry is gone; one statement.
+
+    Reads no run's hashes, so that halving a log of long runs stays cheap.
+    """
+    rows = await run(connection, _LEAF_BODY, {"index": index})
+    return bytes(rows[0][0]) if rows else None
+
+
+async def load_chain_entry(
+    connection: AsyncConnection, chain_name: str, seq: int
+) -> tuple[bytes, int | None] | None:
+    """Return one entry of a chain (a case's) as (bytes, leaf index or None while pending), None where there is none."""
+    rows = await load_chain_page(connection, chain_name, seq - 1, 1)
+    return (rows[0][1], rows[0][2]) if rows and rows[0][0] == seq else None
+
+
+async def load_chain_page(
+    connection: AsyncConnection, chain_name: str, after: int, limit: int
+) -> tuple[tuple[int, bytes, int | None], ...]:
+    """Return at most `limit` of a chain's entries after `after`, as `load_entries` does."""
+    if not chain_name.isascii() or "\\" in chain_name:
+        return ()  # No entry can spell it, and PostgreSQL's `decode` would stumble over it.
+    rows = await run(connection, _CHAIN_PAGE, {"chain": chain_name, "after": after, "limit": limit})
+    return tuple((seq, bytes(body), None if place is None else int(place)) for seq, body, place in rows)
+
+
+async def load_checkpoint_from(connection: AsyncConnection, size: int) -> StoredCheckpoint | None:
+    """Return the smallest checkpoint of at least `size` leaves: the first that covered leaf `size - 1`."""
+    row = (
+        await connection.execute(
+            select(checkpoint).where(checkpoint.c.size >= size).order_by(checkpoint.c.size).limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else StoredCheckpoint(row.size, row.root, row.note, row.sealed_at)
+
+
+async def load_seals(connection: AsyncConnection, size: int, limit: int) -> tuple[tuple[int, datetime], ...]:
+    """Return (size, when it was sealed) of at most `limit` checkpoints of at least `size` leaves, smallest first."""
+    rows = await connection.execute(
+        select(checkpoint.c.size, checkpoint.c.sealed_at)
+        .where(checkpoint.c.size >= size)
+        .order_by(checkpoint.c.size)
+        .limit(limit)
+    )
+    return tuple((row.size, row.sealed_at) for row in rows)
+
+
+async def measure_tables(connection: AsyncConnection) -> tuple[tuple[str, int], ...]:
+    """Return the bytes that each of the log's tables takes on disk, indexes included."""
+    tables = (entry, pending, sealed_run, tree_node, checkpoint)
+    sizes = [func.pg_total_relation_size(table.name).label(table.name) for table in tables]
+    row = (await connection.execute(select(*sizes))).one()
+    return tuple(zip((table.name for table in tables), row, strict=True))
+
+
 async def load_newest_checkpoint(connection: AsyncConnection) -> StoredCheckpoint | None:
     """Return the newest checkpoint, or None when nothing was ever sealed."""
     row = (
@@ -269,7 +356,11 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
         for base in {base for base, _, _ in spans.values()}
         for start, end in _joined((start, end) for at, start, end in spans.values() if at == base)
     ]
-    asked = dict(zip(("levels", "starts", "ends"), map(list, zip(*ranges, strict=True)), strict=True))
+    asked = {
+        "levels": [base for base, _, _ in ranges],
+        "starts": [start for _, start, _ in ranges],
+        "ends": [end for _, _, end in ranges],
+    }
     stored: dict[tuple[int, int], bytes] = {}
     for base, first, hashes in await run(where, _HASHES, asked) if ranges else ():
         stored.update({(base, first + place): hash_ for place, hash_ in enumerate(_split(hashes))})

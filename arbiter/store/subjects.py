@@ -36,6 +36,7 @@ SELECT id FROM down ORDER BY id
 _SITES = "SELECT DISTINCT site_id FROM case_file WHERE subject_id = ANY(%(subjects)s)"
 _JOIN = "UPDATE subject SET merged_into = %(into)s WHERE id = %(id)s RETURNING id"
 _CHAIN = "SELECT seq, prev FROM subject_chain WHERE subject_id = %(id)s"
+_MERGER = "SELECT salt, content FROM subject_merger WHERE subject_id = %(id)s AND seq = %(seq)s"
 _APPEND = """
 WITH moved AS (
     INSERT INTO subject_chain (subject_id, seq, prev) VALUES (%(id)s, %(seq)s, %(prev)s)
@@ -102,6 +103,12 @@ async def chain_end(where: Where, subject: str) -> ChainEnd:
     """Return where a subject's chain ends."""
     rows = await run(where, _CHAIN, {"id": subject})
     return ChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else ChainEnd(-1, FIRST_PREV)
+
+
+async def load_merger(where: Where, subject: str, seq: int) -> tuple[bytes, bytes] | None:
+    """Return the (salt, content) that an entry of a subject's chain commits to, None when it commits to nothing."""
+    rows = await run(where, _MERGER, {"id": subject, "seq": seq})
+    return (bytes(rows[0][0]), bytes(rows[0][1])) if rows else None
 
 
 async def append_entry(

@@ -28,6 +28,7 @@ GET  /openapi.json                   public
 GET  /readyz                         public
 GET  /v1/audit/checkpoint            public
 GET  /v1/audit/keys                  public
+GET  /v1/audit/tile/entries/{path:path}  audit:read
 GET  /v1/audit/tile/{path:path}      public
 GET  /v1/cases                       cases:read
 POST /v1/cases                       cases:submit
@@ -39,8 +40,11 @@ GET  /v1/cases/{case}/certificate    cases:read
 GET  /v1/cases/{case}/content        cases:read
 POST /v1/cases/{case}/contest        cases:contest
 GET  /v1/cases/{case}/decision       cases:read
+GET  /v1/cases/{case}/entries/{seq}        audit:read
+GET  /v1/cases/{case}/entries/{seq}/proof  audit:read
 GET  /v1/cases/{case}/events         cases:read
 POST /v1/cases/{case}/facts          cases:amend
+GET  /v1/cases/{case}/proofs         audit:read
 GET  /v1/cases/{case}/receipt        cases:read
 POST /v1/cases/{case}/retract        cases:retract
 GET  /v1/notices                     cases:read
@@ -227,7 +231,9 @@ def test_every_body_is_described_with_an_example(document: dict[str, Any]) -> No
 
 def test_problems_and_proofs_of_identity_are_described(document: dict[str, Any]) -> None:
     for _, path, operation in operations(document):
-        public = path.startswith("/v1/audit") or path in {"/healthz", "/readyz", "/fhir/metadata"}
+        public = path in {"/healthz", "/readyz", "/fhir/metadata"} or (
+            path.startswith("/v1/audit") and "/entries/" not in path
+        )
         assert ("security" in operation) is not public, path
         if path.startswith("/v1"):
             problem = operation["responses"]["default"]["content"]["application/problem+json"]["schema"]

@@ -134,5 +134,5 @@ def test_go_refuses_a_receipt_of_an_entry_that_is_not_in_the_log(
 
 async def test_nothing_but_hashes_is_public(service: Service) -> None:
     async with httpx.AsyncClient(base_url=service.url, trust_env=False) as anyone:
-        assert (await anyone.get("/v1/audit/tile/entries/000")).status_code == 404
+        assert (await anyone.get("/v1/audit/tile/entries/000")).status_code == 401
         assert (await anyone.get("/v1/cases")).status_code == 401

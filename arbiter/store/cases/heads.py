@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -52,6 +52,7 @@ SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_has
     coalesce(k.kek_id, ''), coalesce(k.wrapped, ''::bytea)
 FROM case_file AS c LEFT JOIN case_key AS k ON k.case_id = c.id
 """
+_SITES = "SELECT id, site_id FROM case_file WHERE id = ANY(%(cases)s)"
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""
 EXISTS (
@@ -157,6 +158,12 @@ async def load_due(
         return tuple(CaseId(row[0]) for row in await run(where, _DUE, parameters))
     rows = await run(where, _DUE_WITNESSED, {**parameters, **_bounds(cosigned)})
     return tuple(CaseId(row[0]) for row in rows)
+
+
+async def sites_of_cases(where: Where, cases: Iterable[str]) -> dict[str, str]:
+    """Return the site of each of these cases; chains that are no case's are left out."""
+    rows = await run(where, _SITES, {"cases": sorted(set(cases))})
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
