@@ -66,6 +66,7 @@ for command, shown in _SINGLE:
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(auditing.app, name="audit")
 recovering.register(auditing.app)
+opening.register(auditing.app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")
@@ -74,10 +75,6 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(witness.app, name="witness")
 # What 0.1.0 called `users`.
 app.add_typer(users.app, name="accounts", hidden=True)
-
-
-_BELOW_OTHERS = (opening,)
-"""Modules whose commands stand in another module's group."""
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
@@ -18,16 +17,18 @@ if TYPE_CHECKING:
     from arbiter.workflow.house import House
     from arbiter.workflow.opening import OpenedCommitment
 
+EXAMPLES = examples(
+    "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines",
+    "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines --receipt receipt.json",
+)
 RULE = 'SHA-256("arbiter/commitment/v1" || 0x00 || name || 0x00 || salt || content)'
 
 
-@app.command(
-    "open",
-    epilog=examples(
-        "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines",
-        "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines --receipt receipt.json",
-    ),
-)
+def register(group: typer.Typer) -> None:
+    """Add the command to the group `audit`."""
+    group.command("open", epilog=EXAMPLES)(audit_open)
+
+
 def audit_open(
     case: Annotated[str, typer.Argument(help="The case's id.", show_default=False)],
     seq: Annotated[int, typer.Argument(help="The entry's number in the case, from 0.", show_default=False)],
@@ -62,8 +63,10 @@ def audit_open(
 
     opened = in_house(work)
     if receipt is not None:
-        receipt.write_bytes(opened.receipt)
+        # It is patient data: private from its first byte on.
+        receipt.touch(mode=0o600)
         receipt.chmod(0o600)
+        receipt.write_bytes(opened.receipt)
     opening = opened.opening
     show_record(
         [

@@ -17,7 +17,9 @@ import pytest
 from arbiter.cli.failing import Status
 from arbiter.clock import SystemChance
 from arbiter.errors import ErasedError, VerificationError
+from arbiter.identity.accounts import create_account
 from arbiter.identity.clients import authenticate_client
+from arbiter.identity.roles import Role
 from arbiter.model import CaseId
 from arbiter.settings import Mode, Settings
 from arbiter.store.age import X25519Identity
@@ -28,6 +30,7 @@ from arbiter.workflow.backing_up import take_backup, verify_backup
 from arbiter.workflow.clearing import clear_keys
 from arbiter.workflow.erasing import Order, erase
 from arbiter.workflow.reading import read_content
+from tests.houses import PASSWORD
 from tests.system.service import COMMAND, ROOT, Service, a_service, environment
 from tests.workflow.erasures import an_officer
 from tests.workflow.post import a_case
@@ -35,6 +38,7 @@ from tests.workflow.post import a_case
 pytestmark = pytest.mark.timeout(400)
 
 SEALED_CHUNK = CHUNK_BYTES + 16
+ADMINISTRATORS = ("ada", "bob")
 NOBODYS_KEY = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"
 
 
@@ -84,6 +88,11 @@ async def lose(service: Service) -> Lost:
         other = await a_case(house, client, "key-1", heart_rate=(Decimal(70), "/min"))
         await house.errands.finish(10)
         await house.sealer.request()
+        for login in ADMINISTRATORS:
+            await create_account(
+                house.identities, house.clock, house.chance, login, login.title(), PASSWORD, [Role.ADMINISTRATOR],
+                ["north"],
+            )  # fmt: skip
         checkpoint_then = service.kept.read_bytes()
         await take_backup(house, old, secret.recipient, unheard)
         await erase(house, Order(await an_officer(house)), erased)
@@ -190,6 +199,26 @@ def test_knowing_that_it_is_behind_it_is_restored_and_nothing_starts(lost: Lost,
     assert done.returncode == 0, done.stderr
     assert "arbiter audit recover" in done.stderr
     refused(run(host, "audit", "verify"), "rolled back or is another one")
+
+
+async def test_after_a_loss_and_a_recovery_what_was_erased_is_still_unreadable(
+    lost: Lost, host: Path
+) -> None:
+    """The whole way of the day: the database is gone, the newest backup is from before the erasure, two persons recover."""
+    assert restore(lost, host, lost.old, "--behind").returncode == 0
+    reason = ("--reason", "the disk is gone and the newest backup is older")
+    done = run(
+        host,
+        "audit",
+        "recover",
+        *ADMINISTRATORS,
+        *reason,
+        "--passwords-stdin",
+        said=f"{PASSWORD}\n{PASSWORD}\n",
+    )
+    assert done.returncode == 0, done.stderr
+    assert not await readable(host, lost.token, lost.erased)
+    assert await readable(host, lost.token, lost.other)
 
 
 def test_an_edited_list_of_erasures_lets_no_backup_in(lost: Lost, host: Path) -> None:
