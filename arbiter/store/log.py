@@ -281,6 +281,12 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
     return lookup
 
 
+async def load_stored_nodes(connection: AsyncConnection) -> dict[tuple[int, int], bytes]:
+    """Return every stored node of the levels above the leaves, (level, index) -> hash."""
+    rows = await connection.execute(select(tree_node.c.level, tree_node.c.index, tree_node.c.hash))
+    return {(row[0], row[1]): row[2] for row in rows}
+
+
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return ranges that touch as one."""
     joined: list[tuple[int, int]] = []
