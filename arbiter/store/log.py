@@ -283,8 +283,8 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
 
 async def load_stored_nodes(connection: AsyncConnection) -> dict[tuple[int, int], bytes]:
     """Return every stored node of the levels above the leaves, (level, index) -> hash."""
-    rows = await connection.execute(select(tree_node.c.level, tree_node.c.index, tree_node.c.hash))
-    return {(row[0], row[1]): row[2] for row in rows}
+    rows = await run(connection, "SELECT level, index, hash FROM tree_node", {})
+    return {(level, index): bytes(hash_) for level, index, hash_ in rows}
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from arbiter.audit.verify import LogRefusedError
-from arbiter.errors import VerificationError
+from arbiter.errors import LogUnfitError
 from arbiter.store.database import conninfo
 from arbiter.store.embedded import SUPERUSER
 from arbiter.workflow.auditing import verify_log
@@ -40,7 +40,7 @@ async def test_a_flipped_bit_of_a_stored_node_is_named_and_nothing_sealed_on_it(
     said = await found_after(ward, f"UPDATE tree_node SET hash = {FLIP.format('hash')} WHERE index = 1")
     assert said == "stored node 1 of level 8, over entries 256 to 511, is not what its leaves make"
     await ward.write()
-    with pytest.raises(VerificationError):
+    with pytest.raises(LogUnfitError):
         await a_fresh_sealer(ward.house, ward.folder).round()
 
 
@@ -49,7 +49,7 @@ async def test_a_lost_stored_node_is_named_and_nothing_sealed_on_it(ward: Ward) 
     said = await found_after(ward, "DELETE FROM tree_node WHERE index = 0")
     assert said == "stored node 0 of level 8, over entries 0 to 255, is missing"
     await ward.write()
-    with pytest.raises(VerificationError, match="has holes"):
+    with pytest.raises(LogUnfitError, match="has holes"):
         await a_fresh_sealer(ward.house, ward.folder).round()
 
 
