@@ -372,6 +372,12 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
     return lookup
 
 
+async def load_stored_nodes(connection: AsyncConnection) -> dict[tuple[int, int], bytes]:
+    """Return every stored node of the levels above the leaves, (level, index) -> hash."""
+    rows = await run(connection, "SELECT level, index, hash FROM tree_node", {})
+    return {(level, index): bytes(hash_) for level, index, hash_ in rows}
+
+
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return ranges that touch as one."""
     joined: list[tuple[int, int]] = []

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from arbiter.audit.entry import Entry, commit
-from arbiter.audit.verify import LogReport, LogVerifier
+from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.documents.canonical import decode
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, ReasonCode
 from arbiter.store.cases.contents import load_entries
-from arbiter.store.log import load_checkpoints, stream_leaves
+from arbiter.store.log import load_checkpoints, load_stored_nodes, stream_leaves
 from arbiter.workflow.certifying import (
     Circumstances,
     adjudicate,
@@ -25,6 +25,7 @@ from arbiter.workflow.certifying import (
 from arbiter.workflow.dossier import Document, Dossier, TakenFacts, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.recoveries import load_statements
+from arbiter.workflow.stored_tree import StoredTree, misfiled
 
 BATCH = 5_000
 
@@ -35,6 +36,8 @@ async def verify_log(
     house: House, kept: bytes | None, progress: Callable[[int, int], None] | None = None
 ) -> LogReport:
     """Verify every entry, chain and checkpoint in the database against each other and against the kept checkpoint.
+
+    Then the tree's stored nodes, which proofs are made from, and the rows that checkpoints are filed in.
 
     `progress` hears (entries read, entries in all).
 
@@ -50,11 +53,18 @@ async def verify_log(
             kept=kept,
             statements=await load_statements(transaction),
         )
+        tree = StoredTree()
         async for batch in stream_leaves(transaction, BATCH):
             verifier.feed(batch)
+            tree.feed(batch)
             if progress is not None:
                 progress(verifier.entries, total)
-    return verifier.finish()
+        nodes = await load_stored_nodes(transaction)
+    report = verifier.finish()
+    beside = (*misfiled(checkpoints), *tree.compare(nodes))
+    if beside:
+        raise LogRefusedError(beside[:MAX_FINDINGS])
+    return report
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ One round: hold the log, number all that is pending, extend the tree, read every
 with code that shares nothing with the writer, sign in memory, commit. Only then is the checkpoint kept outside, and
 only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
 What another process committed and did not keep, because it was killed or had no room, is kept by whoever comes next;
-as long as a checkpoint cannot be kept, sealing goes on and nothing is released. What is not the log that was signed
-last (`arbiter.workflow.log_guard`) is not sealed on at all.
+as long as a checkpoint cannot be kept, or not be forced to the disk, nothing is released. What is not the log that was
+signed last (`arbiter.workflow.log_guard`) is not sealed on at all.
 Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
 """
 
@@ -115,7 +115,7 @@ class Sealer:
         """Seal all that is pending and release what is covered; return how many entries were sealed.
 
         Raises:
-            OSError: when the newest checkpoint could not be kept; what it covers is sealed and nothing is released.
+            OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
         """
         total = 0
         while True:

@@ -59,14 +59,14 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-NOTES = tuple(f"log\n{size}\nroot\n" for size in (1, 2))
+NOTES = tuple(b"log\n%d\nroot\n" % size for size in (1, 2))
 
 
 def test_a_note_that_could_not_be_forced_is_written_anew_before_it_is_called_forced(
     disk: Disk, tmp_path: Path
 ) -> None:
     kept = KeptCheckpoint(tmp_path)
-    kept.replace(NOTES[0].encode())
+    kept.replace(NOTES[0])
     disk.fails = True
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output error"):
@@ -76,25 +76,25 @@ def test_a_note_that_could_not_be_forced_is_written_anew_before_it_is_called_for
     disk.fails = False
     kept.require_forced()
     assert disk.holds(kept.path)
-    assert kept.path.read_text() == NOTES[0]
+    assert kept.path.read_bytes() == NOTES[0]
 
 
 def test_a_note_written_after_a_failure_is_forced_with_it(disk: Disk, tmp_path: Path) -> None:
     kept = KeptCheckpoint(tmp_path)
-    kept.replace(NOTES[0].encode())
+    kept.replace(NOTES[0])
     disk.fails = True
     with pytest.raises(OSError, match="Input/output error"):
         kept.sync()
     disk.fails = False
-    kept.replace(NOTES[1].encode())
+    kept.replace(NOTES[1])
     kept.sync()
     assert disk.holds(kept.path)
-    assert kept.path.read_text() == NOTES[1]
+    assert kept.path.read_bytes() == NOTES[1]
 
 
 def test_what_was_forced_is_not_forced_again(disk: Disk, tmp_path: Path) -> None:
     kept = KeptCheckpoint(tmp_path)
-    kept.replace(NOTES[0].encode())
+    kept.replace(NOTES[0])
     kept.sync()
     disk.fails = True
     kept.sync()

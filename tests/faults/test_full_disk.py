@@ -37,7 +37,7 @@ async def phase_of(ledger: Ledger, case: CaseId) -> Phase:
     return (await view_case(ledger.house, ledger.client, case)).phase
 
 
-async def test_while_the_kept_checkpoint_finds_no_room_all_is_sealed_and_nothing_released(
+async def test_while_the_kept_checkpoint_finds_no_room_nothing_is_released(
     tiny_disk: TinyDisk, database: Database
 ) -> None:
     folder = tiny_disk.folder / "data"

@@ -18,6 +18,7 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 SOCKET = ".s.PGSQL.5432"
@@ -29,16 +30,26 @@ _ANSWERED = {b"Q", b"S"}
 class Tripwire:
     """Counts points once it is armed, writes each one's name into `trace`, and at number `fatal` kills the process.
 
-    If `cuts`, the connection is cut there in place of that, and the process lives: it hears that the server is gone.
+    If `cuts`, the connection is cut there in place of that, and the process lives: it hears that the server is gone. If
+    there is an `act`, that is done, and the connection cut.
     `kinds` are the first words of the names that count, of `KINDS`: before a message leaves for the server (whatever
     went before has left), answered (the server has done it, the process does not know yet), file.
     """
 
-    def __init__(self, trace: Path, kinds: frozenset[str], fatal: int, *, cuts: bool = False) -> None:
+    def __init__(
+        self,
+        trace: Path,
+        kinds: frozenset[str],
+        fatal: int,
+        *,
+        cuts: bool = False,
+        act: Callable[[], None] | None = None,
+    ) -> None:
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._kinds = kinds
         self._fatal = fatal
         self._cuts = cuts
+        self._act = act
         self.sprung = False
         self._count = 0
         self._armed = False
@@ -51,6 +62,7 @@ class Tripwire:
     def disarm(self) -> None:
         """Count no more: the process has survived."""
         self._armed = False
+        os.close(self._trace)
 
     def reach(self, name: str) -> None:
         """Pass a point, or die there."""
@@ -62,7 +74,9 @@ class Tripwire:
             if self._count <= self._fatal:
                 return
             self._armed, self.sprung = False, True
-            if not self._cuts:
+            if self._act is not None:
+                self._act()
+            elif not self._cuts:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise ConnectionAbortedError(f"cut {name}")
 
@@ -80,22 +94,34 @@ class Tripwire:
         sys.addaudithook(hear)
 
 
-def relay(folder: Path, server: Path, tripwire: Tripwire) -> None:
-    """Take connections on a socket in `folder` to the server whose socket is in `server`, until the process ends."""
+def relay(folder: Path, server: Path, tripwire: Tripwire) -> socket.socket:
+    """Take connections on a socket in `folder` to the server whose socket is in `server`; return the listening one.
+
+    It is there until the process ends, or until the socket is shut down and closed.
+    """
     door = socket.socket(socket.AF_UNIX)
     door.bind(str(folder / SOCKET))
     door.listen()
 
     def welcome() -> None:
         while True:
-            client, _ = door.accept()
+            try:
+                client, _ = door.accept()
+            except OSError:
+                return
             beyond = socket.socket(socket.AF_UNIX)
-            beyond.connect(str(server / SOCKET))
+            try:
+                beyond.connect(str(server / SOCKET))
+            except OSError:
+                beyond.close()
+                client.close()
+                continue
             connection = _Connection(client, beyond, tripwire)
             threading.Thread(target=connection.carry_requests, daemon=True).start()
             threading.Thread(target=connection.carry_replies, daemon=True).start()
 
     threading.Thread(target=welcome, daemon=True).start()
+    return door
 
 
 class _Connection:
@@ -106,6 +132,8 @@ class _Connection:
         self._prepared: dict[bytes, str] = {}
         self._portals: dict[bytes, str] = {}
         self._awaited: list[str] = []
+        self._left = 0
+        self._leaving = threading.Lock()
 
     def carry_requests(self) -> None:
         """Pass on one message at a time, with a point before each that has the server do something."""
@@ -145,9 +173,15 @@ class _Connection:
         self._hang_up()
 
     def _hang_up(self) -> None:
+        """Have the other thread end too; the last of both closes."""
         for end in (self._client, self._server):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        with self._leaving:
+            self._left += 1
+            if self._left == 2:
+                self._client.close()
+                self._server.close()
 
     def _read(self, size: int) -> bytes:
         data = b""

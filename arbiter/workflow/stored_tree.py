@@ -1,0 +1,52 @@
+"""Whether what the log keeps beside its entries, to be quick, is what the entries make of it.
+
+Proofs and tiles are read from stored nodes, and the next seal stands on them; checkpoints are found by their row's size and
+root. None of that is in a signed note, so a log can verify entry by entry while a single flipped bit there makes every
+proof fail. This believes the stored leaf hashes: that those are the entries', `LogVerifier` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from arbiter.audit.checkpoint import Checkpoint
+from arbiter.audit.merkle import Frontier
+from arbiter.audit.note import parse_note
+from arbiter.audit.verify import Finding, Row
+from arbiter.store.log import STORED_LEVELS, StoredCheckpoint
+
+
+class StoredTree:
+    """Grows the tree from leaf hashes, a batch of rows at a time, and compares the nodes it should have."""
+
+    def __init__(self) -> None:
+        self._frontier = Frontier()
+        self._nodes: dict[tuple[int, int], bytes] = {}
+
+    def feed(self, rows: Iterable[Row]) -> None:
+        """Take in the rows that follow."""
+        extension = self._frontier.extend([stored for _, _, stored in rows])
+        self._frontier = extension.frontier
+        self._nodes.update(
+            {(node.level, node.index): node.hash for node in extension.nodes if node.level in STORED_LEVELS}
+        )
+
+    def compare(self, stored: Mapping[tuple[int, int], bytes]) -> Iterator[Finding]:
+        """Yield what is wrong with stored nodes, (level, index) -> hash: lost, changed, or of leaves that are not there."""
+        for level, index in sorted(self._nodes.keys() | stored.keys()):
+            found, expected = stored.get((level, index)), self._nodes.get((level, index))
+            if found != expected:
+                fault = "is missing" if found is None else "is not what its leaves make"
+                place = f"stored node {index} of level {level}, over entries {index << level} to {((index + 1) << level) - 1},"
+                yield Finding(index << level, f"{place} {fault if expected is not None else 'has no leaves'}")
+
+
+def misfiled(checkpoints: Iterable[StoredCheckpoint]) -> Iterator[Finding]:
+    """Yield the checkpoints whose row says another size or root than their note; the notes themselves were verified."""
+    for stored in checkpoints:
+        signed = Checkpoint.parse(parse_note(stored.note.encode("utf-8")).text)
+        if (signed.size, signed.root) != (stored.size, stored.root):
+            yield Finding(
+                None,
+                f"the checkpoint of size {signed.size} is filed under another size or root than it signs",
+            )
