@@ -48,7 +48,8 @@ contracts: $(VENV)/.dev
 drift: $(VENV)/.dev ## compare the migrations with the tables the code expects
 	@$(BIN)/python -m pytest -q tests/store/test_migrations.py
 
-bench: $(VENV)/.dev ## measure latency, throughput and overload here, with this disk's fsync beside them
+bench: $(VENV)/.dev ## measure the log, latency, throughput and overload here, with this disk's fsync beside them
+	@$(BIN)/python -m benchmarks.audit
 	@$(BIN)/python -m benchmarks.cases
 	@$(BIN)/python -m benchmarks.overload
 

@@ -64,7 +64,7 @@ class Frontier:
         return _fold(self.stack) if self.stack else EMPTY_ROOT
 
     def extend(self, leaves: Sequence[bytes]) -> Extension:
-        """Return the tree grown by `leaves` (leaf hashes, in order), with the nodes of levels 8, 16, 24… it completed.
+        """Return the tree grown by `leaves` (leaf hashes, in order), with the nodes of levels 8, 12, 16… it completed.
 
         Works a level at a time, so the cost is little more than one SHA-256 a leaf.
         """
@@ -74,7 +74,7 @@ class Frontier:
         row = list(leaves)
         level = 0
         while row:
-            if level and level % 8 == 0:
+            if level >= 8 and level % 4 == 0:
                 first = self.size >> level
                 kept.extend(Node(level, first + i, hash_) for i, hash_ in enumerate(row))
             if level in pending:
@@ -90,7 +90,7 @@ class Frontier:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A grown tree and the tile-level nodes (levels 8, 16, 24…) that the growth completed, lower levels first."""
+    """A grown tree and the nodes of levels 8, 12, 16… that the growth completed, lower levels first."""
 
     frontier: Frontier
     nodes: tuple[Node, ...]

@@ -1,7 +1,7 @@
 """The audit log in the database: numbering what is pending, reading it in order, the tree's stored nodes, checkpoints.
 
-Stored are the leaves' hashes, a row a round (`sealed_run`), and the tree's nodes at levels 8 and 16; every other node is
-computed from those. All but `pending` is insert-only. Whoever seals holds the log until the transaction ends.
+Stored are the leaves' hashes, a row a round (`sealed_run`), and the tree's nodes at levels 8, 12 and 16; every other node
+is computed from those. All but `pending` is insert-only. Whoever seals holds the log until the transaction ends.
 
 What is read is not believed: a run that says more or other than its entries do is handed on as it stands, an entry gone
 or a hash too few included, and whoever asked refuses it.
@@ -13,16 +13,17 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from itertools import chain, islice, zip_longest
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from arbiter.audit.merkle import Node, NodeLookup, root_of
+from arbiter.audit.merkle import Node, NodeLookup
 from arbiter.store.tables import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.transaction import DirectConnection, Where, driver_connection, run
 
-STORED_LEVELS = (0, 8, 16)
+STORED_LEVELS = (0, 8, 12, 16)
 _HASH_BYTES = 32
 
 # A plan made while the tables were small, and kept, must not read them whole once they have grown. A round's entries are
@@ -188,7 +189,7 @@ async def _numbered(
 async def add_checkpoint(
     connection: DirectConnection, sealed: StoredCheckpoint, completed: Sequence[Node]
 ) -> None:
-    """Store a checkpoint, and the nodes of levels 8 and 16 that the tree completed under it."""
+    """Store a checkpoint, and the nodes of levels 8, 12 and 16 that the tree completed under it."""
     kept = [node for node in completed if node.level in STORED_LEVELS]
     if kept:
         await connection.execute(
@@ -367,7 +368,7 @@ async def load_nodes(where: Where, wanted: Iterable[tuple[int, int]]) -> NodeLoo
 
     def lookup(level: int, index: int) -> bytes:
         base, start, end = spans[level, index]
-        return root_of([stored[base, i] for i in range(start, end)])
+        return _root_of([stored[base, i] for i in range(start, end)])
 
     return lookup
 
@@ -376,6 +377,14 @@ async def load_stored_nodes(connection: AsyncConnection) -> dict[tuple[int, int]
     """Return every stored node of the levels above the leaves, (level, index) -> hash."""
     rows = await run(connection, "SELECT level, index, hash FROM tree_node", {})
     return {(level, index): bytes(hash_) for level, index, hash_ in rows}
+
+
+def _root_of(row: list[bytes]) -> bytes:
+    """Return the root over the nodes of one level of a perfect subtree."""
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+    return row[0]
 
 
 def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -391,6 +400,6 @@ def _joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _span(level: int, index: int) -> tuple[int, int, int]:
     """Return the stored level below a node and the range of indices there that the node covers."""
-    base = min(STORED_LEVELS[-1], level - level % 8)
+    base = max(stored for stored in STORED_LEVELS if stored <= level)
     width = level - base
     return base, index << width, (index + 1) << width

@@ -42,6 +42,21 @@ FROM (
 GROUP BY run
 """
 
+# A proof takes in up to 255 nodes of a level where the next stored one is eight levels up, and 15 where it is four.
+NODES_OF_LEVEL_12 = """
+WITH RECURSIVE nodes(level, index, hash) AS (
+    SELECT 8, index, hash FROM tree_node WHERE level = 8
+    UNION ALL
+    SELECT level + 1, index / 2, parent FROM (
+        SELECT level, index, sha256('\\x01'::bytea || hash || lead(hash) OVER (ORDER BY index)) AS parent,
+            lead(index) OVER (ORDER BY index) = index + 1 AS complete
+        FROM nodes WHERE level < 12
+    ) AS pairs
+    WHERE index % 2 = 0 AND complete
+)
+INSERT INTO tree_node (level, index, hash) SELECT level, index, hash FROM nodes WHERE level = 12
+"""
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '10s'")
@@ -65,6 +80,7 @@ def upgrade() -> None:
     )
     op.execute("ALTER TABLE sealed_run ALTER COLUMN hashes SET STORAGE EXTERNAL")
     op.execute(CARRY_OVER)
+    op.execute(NODES_OF_LEVEL_12)
     op.drop_table("leaf")
     op.execute(f"GRANT SELECT, INSERT ON sealed_run TO {APPLICATION}")
     op.execute(

@@ -84,10 +84,14 @@ def test_a_frontier_is_found_again_from_stored_nodes(size: int) -> None:
     assert len(frontier_parts(size)) == size.bit_count()
 
 
-def test_nodes_of_level_16_are_kept_in_place() -> None:
+def test_nodes_of_levels_8_12_and_16_are_kept_in_place() -> None:
     leaves = [leaf_hash(b"%d" % i) for i in range(2**16 + 3)]
     nodes = Frontier().extend(leaves[:70]).frontier.extend(leaves[70:]).nodes
-    assert [(node.level, node.index) for node in nodes] == [(8, i) for i in range(256)] + [(16, 0)]
+    assert [(node.level, node.index) for node in nodes] == [
+        *((8, i) for i in range(256)),
+        *((12, i) for i in range(16)),
+        (16, 0),
+    ]
     assert nodes[-1].hash == root_of(leaves[: 2**16])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from itertools import pairwise
 from random import Random
 
@@ -164,3 +165,19 @@ async def test_what_was_tampered_with_before_the_upgrade_is_named_after_it(
         with pytest.raises(LogRefusedError, match=named):
             (await verified(connection)).finish()
     await engine.dispose()
+
+
+def test_the_upgrade_stores_the_nodes_of_level_12_that_are_complete(empty_database: Database) -> None:
+    nodes = [sha256(b"%d" % number).digest() for number in range(50)]
+    up_to(owner(empty_database), BEFORE)
+    with psycopg.connect(conninfo(owner(empty_database))) as connection:
+        for index, node in enumerate(nodes):
+            if index != 20:
+                connection.execute("INSERT INTO tree_node VALUES (8, %s, %s)", (index, node))
+    migrate.upgrade(owner(empty_database))
+    with psycopg.connect(conninfo(empty_database.app_url)) as connection:
+        found = connection.execute(
+            "SELECT index, hash FROM tree_node WHERE level > 8 ORDER BY index"
+        ).fetchall()
+    # Of the second sixteen one is missing, of the last there are two.
+    assert found == [(0, root_of(nodes[:16])), (2, root_of(nodes[32:48]))]
