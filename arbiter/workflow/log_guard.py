@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,6 +70,8 @@ class LogGuard:
         self._seen: tuple[bytes, Checkpoint] | None = None
         self._passed: tuple[int, bytes, bytes] | None = None
         self._opened = False
+        # Keeping happens in a thread of its own; between the file and what was seen of it nobody else may look.
+        self._looking = threading.RLock()
 
     def require(self, advice: str) -> None:
         """Raise LogUnfitError, in words for callers, once the log was refused."""
@@ -143,12 +146,13 @@ class LogGuard:
         Raises:
             LogUnfitError: when the file is not what it was: it is told, and not written over.
         """
-        with self._kept.alone():
-            if checkpoint.size <= self.look().size:
-                return
-            self._kept.replace(note)
-        self._seen = (note, checkpoint)
-        self._passed = (checkpoint.size, checkpoint.root, note)
+        with self._looking:
+            with self._kept.alone():
+                if checkpoint.size <= self.look().size:
+                    return
+                self._kept.replace(note)
+            self._seen = (note, checkpoint)
+            self._passed = (checkpoint.size, checkpoint.root, note)
 
     @property
     def _seen_note(self) -> bytes:
@@ -160,6 +164,10 @@ class LogGuard:
         Raises:
             LogUnfitError: when the file is gone, garbled, another log's, or older than this process has seen it.
         """
+        with self._looking:
+            return self._look()
+
+    def _look(self) -> Checkpoint:
         if self.refusal is not None:
             raise LogUnfitError(self.refusal.told)
         note = self._kept.note()
