@@ -121,7 +121,7 @@ class TileNodes:
     def __init__(self, size: int, fetch: Callable[[Tile], bytes]) -> None:
         self._size = size
         self._fetch = fetch
-        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._tiles: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Return the hash of the perfect subtree `(level, index)`."""
@@ -129,17 +129,13 @@ class TileNodes:
             raise ValueError(f"no perfect subtree {index} of level {level} in a tree of size {self._size}")
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
-        data = self._tile(tile_level, tile_index)
-        start = offset * HASH_SIZE
-        row = [data[start + i * HASH_SIZE : start + (i + 1) * HASH_SIZE] for i in range(1 << height)]
-        while len(row) > 1:
-            row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
-        return row[0]
+        return self._tile(tile_level, tile_index)[height][offset >> height]
 
-    def _tile(self, level: int, index: int) -> bytes:
+    def _tile(self, level: int, index: int) -> list[list[bytes]]:
+        """Return the tile's hashes and, row by row above them, all nodes that they make."""
         key = (level, index)
-        data = self._tiles.get(key)
-        if data is None:
+        rows = self._tiles.get(key)
+        if rows is None:
             tile = Tile(level, index, tile_width(level, index, self._size))
             data = self._fetch(tile)
             if len(data) != tile.width * HASH_SIZE:
@@ -148,8 +144,18 @@ class TileNodes:
                 )
             if len(self._tiles) >= _CACHED_TILES:
                 del self._tiles[next(iter(self._tiles))]
-            self._tiles[key] = data
-        return data
+            rows = self._tiles[key] = _rows(data)
+        return rows
+
+
+def _rows(data: bytes) -> list[list[bytes]]:
+    row = [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+    rows = [row]
+    while len(row) > 1:
+        pairs = zip(row[::2], row[1::2], strict=False)
+        row = [node_hash(left, right) for left, right in pairs]
+        rows.append(row)
+    return rows
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

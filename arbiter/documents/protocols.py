@@ -13,7 +13,6 @@ from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -104,7 +103,7 @@ def _scalar(kind: Any, value: Any, pointer: str) -> Any:
 def _object(kind: type[Any], value: Any, pointer: str) -> Any:
     if not isinstance(value, dict):
         raise _misfit(pointer)
-    hints = _hints(kind)
+    hints = get_type_hints(kind)
     if unknown := sorted(value.keys() - hints.keys()):
         raise _misfit(f"{pointer}/{unknown[0]}")
     return kind(
@@ -140,11 +139,6 @@ def _tagged(value: Any, tag: str, kind: type[Any], pointer: str) -> Any:
     if not isinstance(value, dict) or value.keys() != {tag} or type(value[tag]) is not kind:
         raise _misfit(pointer)
     return value[tag]
-
-
-@cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _misfit(pointer: str) -> RefusedError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from arbiter.adjudication.certifying import certificate_again
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
+from arbiter.audit.entry import Entry
+from arbiter.audit.openings import Disclosed, misfits
+from arbiter.audit.verify import LogReport, LogVerifier
 from arbiter.documents.canonical import decode
 from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_entries
@@ -86,24 +89,15 @@ async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
         entries = await load_entries(transaction, case)
+    kept = [Disclosed(d.seq, d.name, d.salt, d.content) for d in dossier.documents]
     certificates = [document for document in dossier.documents if document.name == "certificate"]
     return (
-        *_not_as_committed(dossier, [Entry.from_bytes(body) for _, body, _ in entries]),
+        *(
+            ReplayedStep(misfit.seq, False, f"{misfit.name}: {misfit.detail}")
+            for misfit in misfits([Entry.from_bytes(body) for _, body, _ in entries], kept)
+        ),
         *(_replay(dossier, document) for document in certificates),
     )
-
-
-def _not_as_committed(dossier: Dossier, entries: Sequence[Entry]) -> Iterator[ReplayedStep]:
-    kept = {(document.seq, document.name): document for document in dossier.documents}
-    for entry in entries:
-        for name, commitment in entry.commits:
-            document = kept.pop((entry.seq, name), None)
-            if document is None:
-                yield ReplayedStep(entry.seq, False, f"{name}: GONE, and this entry commits to it")
-            elif commit(name, document.salt, document.content) != commitment:
-                yield ReplayedStep(entry.seq, False, f"{name}: NOT WHAT this entry commits to")
-    for seq, name in kept:
-        yield ReplayedStep(seq, False, f"{name}: ADDED, and no entry commits to it")
 
 
 def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
