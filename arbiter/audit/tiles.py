@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from arbiter.audit.entry import MAX_ENTRY_BYTES
-from arbiter.audit.merkle import HASH_SIZE, NodeLookup, node_hash
+from arbiter.audit.merkle import HASH_SIZE, NodeLookup, inclusion_parts, node_hash
 from arbiter.errors import VerificationError
 
 TILE_WIDTH = 256
@@ -88,6 +88,18 @@ def tiles_of(size: int) -> Iterator[Tile]:
         for index in range(-(-hashes // TILE_WIDTH)):
             yield Tile(level, index, tile_width(level, index, size))
         level += 1
+
+
+def tiles_for_proof(index: int, size: int) -> tuple[Tile, ...]:
+    """Return the hash tiles that the inclusion proof of leaf `index` in a tree of `size` leaves is made of.
+
+    Its own level-0 tile is among them. Raises `ValueError` when there is no such leaf.
+    """
+    parts = ((0, index), *(part for parts in inclusion_parts(index, size) for part in parts))
+    places = {
+        (level // TILE_HEIGHT, (place << level % TILE_HEIGHT) // TILE_WIDTH): None for level, place in parts
+    }
+    return tuple(Tile(level, place, tile_width(level, place, size)) for level, place in places)
 
 
 def tile_from_hashes(tile: Tile, hashes: Sequence[bytes]) -> bytes:

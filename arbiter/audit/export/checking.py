@@ -19,7 +19,7 @@ from arbiter.audit.export import layout
 from arbiter.audit.export.chains import Chains, ChainShown
 from arbiter.audit.export.events import event_line
 from arbiter.audit.export.layout import ExportedEntry
-from arbiter.audit.export.manifest import MAX_MANIFEST_BYTES, Manifest, Selection, check_manifest
+from arbiter.audit.export.manifest import MAX_MANIFEST_BYTES, Manifest, check_manifest
 from arbiter.audit.merkle import prove_inclusion, verify_inclusion
 from arbiter.audit.note import VerifierKey, decode_base64
 from arbiter.audit.openings import Disclosed, misfits
@@ -327,7 +327,7 @@ class _Entries:
         if exported.index <= self._last:
             raise VerificationError(f"{place}: repeated or out of order")
         self._last = exported.index
-        if not _selected(self._manifest.selection, entry):
+        if not self._manifest.selection.admits(entry):
             raise VerificationError(f"{place}: is not among what was selected")
         if proof is None or proof.index != exported.index or proof.checkpoint != self._note:
             raise VerificationError(f"{place}: has no proof of its own under the newest checkpoint")
@@ -379,13 +379,3 @@ class _Entries:
         bodies, self._bundle = self._bundle, []
         if len(bodies) > TILE_WIDTH or read_whole(self._check.members, tile.path) != encode_bundle(bodies):
             self._check.found(f"{tile.path}: is not the bundle of its entries")
-
-
-def _selected(selection: Selection, entry: Entry) -> bool:
-    at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    return (
-        (not selection.cases or entry.case in selection.cases)
-        and (not selection.actor or entry.actor == selection.actor)
-        and (not selection.since or at >= selection.since)
-        and (not selection.until or at < selection.until)
-    )

@@ -16,6 +16,7 @@ from typing import Any
 
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import Checkpoint
+from arbiter.audit.entry import Entry
 from arbiter.audit.export.layout import MANIFEST, MANIFEST_NOTE, is_member_name
 from arbiter.audit.note import Signer, VerifierKey, decode_base64, encode_base64, open_note, sign_note
 from arbiter.errors import VerificationError
@@ -73,6 +74,16 @@ class Selection:
     def is_everything(self) -> bool:
         """True when nothing narrows it."""
         return not (self.cases or self.sites or self.picks)
+
+    def admits(self, entry: Entry) -> bool:
+        """Tell whether an entry is selected; to which site a case belongs, no entry says."""
+        at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return (
+            (not self.cases or entry.case in self.cases)
+            and (not self.actor or entry.actor == self.actor)
+            and (not self.since or at >= self.since)
+            and (not self.until or at < self.until)
+        )
 
     def document(self) -> dict[str, Json]:
         """Return its JSON form."""
