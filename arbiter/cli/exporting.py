@@ -95,13 +95,17 @@ def audit_export(
 
 
 async def _export(house: House, login: str, password: str, selection: Selection, file: Path) -> Made:
+    import asyncio
+    import os
+
     from arbiter.identity.accounts import authenticate
     from arbiter.workflow.exports.making import make_export
 
     principal = await authenticate(house.identities, house.clock, login, password)
     part = file.with_name(f"{file.name}.part")
     try:
-        with open(part, "xb", opener=_private) as writing, progress_bar() as progress:
+        descriptor = await asyncio.to_thread(_create, part)
+        with os.fdopen(descriptor, "wb") as writing, progress_bar() as progress:
             task = progress.add_task("entries", total=None)
 
             def advance(done: int, total: int) -> None:
@@ -117,10 +121,10 @@ async def _export(house: House, login: str, password: str, selection: Selection,
     return made
 
 
-def _private(path: str, flags: int) -> int:
+def _create(path: Path) -> int:
     import os
 
-    return os.open(path, flags, 0o600)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
 
 
 def _password(*, from_stdin: bool) -> str:

@@ -84,29 +84,34 @@ class FolderMembers:
 def opened(path: Path, trusted: Sequence[VerifierKey]) -> Iterator[Members]:
     """Yield the members of the export at `path`, an archive or a folder.
 
-    Of an archive every byte is checked first, against the note in its comment.
-
     Raises:
         VerificationError: when it is neither, or the archive is not as it was signed.
     """
     if path.is_dir():
         yield FolderMembers(path)
         return
-    with path.open("rb") as file, _archive(file) as archive:
-        members = ZipMembers(archive)
-        size, note = split_comment(file)
-        keys = trusted or tuple(
-            VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(members, KEYS)
-        )
-        check_container(note, digest_of(file, size), size, keys)
+    with path.open("rb") as file, opened_archive(file, trusted) as members:
         yield members
 
 
 @contextmanager
-def _archive(file: IO[bytes]) -> Iterator[zipfile.ZipFile]:
+def opened_archive(file: IO[bytes], trusted: Sequence[VerifierKey]) -> Iterator[Members]:
+    """Yield the members of an archive of which every byte was checked first, against the note in its comment.
+
+    Raises:
+        VerificationError: when it is no archive, or not as it was signed.
+    """
+    size, note = split_comment(file)
+    digest = digest_of(file, size)
+    if trusted:
+        check_container(note, digest, size, trusted)
     try:
         archive = zipfile.ZipFile(file)
     except _UNREADABLE as error:
         raise VerificationError("expected a ZIP archive, came something else") from error
     with archive:
-        yield archive
+        members = ZipMembers(archive)
+        if not trusted:
+            keys = (VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(members, KEYS))
+            check_container(note, digest, size, tuple(keys))
+        yield members
