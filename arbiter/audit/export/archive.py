@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 
 from arbiter.audit.export.layout import MANIFEST, MANIFEST_NOTE, is_member_name
 from arbiter.audit.export.manifest import Manifest, Member, sign_container, sign_manifest
@@ -79,6 +79,14 @@ class ExportWriter:
         self._zip = zipfile.ZipFile(self._signed, "w", zipfile.ZIP_DEFLATED)  # type: ignore[call-overload]
         self._stamp = (max(made_at.year, 1980), *made_at.timetuple()[1:6])
         self._members: dict[str, Member] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
+        if kind is not None:
+            # Given up: left alone, the archive would write its end into a file that is closed.
+            self._zip.fp = None
 
     @contextmanager
     def member(self, name: str) -> Iterator[Sink]:

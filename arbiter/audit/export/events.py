@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from arbiter.audit.canonical import canonical_bytes
+from arbiter.audit.canonical import plain_bytes
 from arbiter.audit.entry import Entry
 from arbiter.audit.export.layout import ExportedEntry
 from arbiter.audit.note import encode_base64
@@ -48,7 +48,7 @@ _ACTIONS = {
 
 def event_line(exported: ExportedEntry, entry: Entry, proof: TlogProof, origin: str) -> bytes:
     """Return the line of `events.ndjson` for one entry, with its end."""
-    return canonical_bytes(audit_event(exported, entry, proof, origin)) + b"\n"
+    return plain_bytes(audit_event(exported, entry, proof, origin)) + b"\n"
 
 
 def audit_event(exported: ExportedEntry, entry: Entry, proof: TlogProof, origin: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from arbiter.audit.canonical import canonical_bytes, parse_canonical
+from arbiter.audit.canonical import canonical_bytes, parse_canonical, plain_bytes
 from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.proof import TlogProof
@@ -90,7 +90,7 @@ class ExportedEntry:
     def line(self) -> bytes:
         """Return the line of `entries.jsonl`, with its end."""
         fields = {"entry": self.body.decode("utf-8"), "hash": self.hash.hex(), "index": self.index}
-        return canonical_bytes(fields) + b"\n"
+        return plain_bytes(fields) + b"\n"
 
     @classmethod
     def parse(cls, line: bytes) -> ExportedEntry:
@@ -135,7 +135,7 @@ def table_row(exported: ExportedEntry, entry: Entry) -> bytes:
 
 def proof_line(proof: TlogProof) -> bytes:
     """Return the line of `proofs/all.jsonl` for one entry: the proof file's text as a JSON value."""
-    return canonical_bytes({"index": proof.index, "proof": proof.encode().decode("utf-8")}) + b"\n"
+    return plain_bytes({"index": proof.index, "proof": proof.encode().decode("utf-8")}) + b"\n"
 
 
 def parse_proof_line(line: bytes) -> TlogProof:

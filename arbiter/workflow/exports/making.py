@@ -102,17 +102,12 @@ async def make_export(
         newest = await load_newest_checkpoint(transaction)
         if newest is None:
             raise ConflictError("nothing has been sealed yet, so there is nothing that could be proved")
-        making = _Making(
-            house,
-            transaction,
-            selection,
-            Checkpoint(house.signer.name, newest.size, newest.root),
-            newest.note.encode("utf-8"),
-            ExportWriter(tallied, now),
-            progress,
-        )
-        await making.write([case for case in cases if case not in unopened])
-        manifest = await asyncio.to_thread(making.finish, principal, now, unopened)
+        checkpoint = Checkpoint(house.signer.name, newest.size, newest.root)
+        note = newest.note.encode("utf-8")
+        with ExportWriter(tallied, now) as writer:
+            making = _Making(house, transaction, selection, checkpoint, note, writer, progress)
+            await making.write([case for case in cases if case not in unopened])
+            manifest = await asyncio.to_thread(making.finish, principal, now, unopened)
     seq = await _tell(house, principal, manifest, tallied)
     return Made(manifest, tallied.size, tallied.digest.hexdigest(), seq)
 
