@@ -45,6 +45,8 @@ def test_every_event_of_a_house_is_r4_and_carries_its_proof(exports: Exports) ->
     assert len(events) == exports.whole.manifest().entries > 20
     for event in events:
         check(event)
+        # A JSON schema of FHIR cannot ask for an element of a primitive type: it might stand there as `_recorded`.
+        assert event["recorded"].endswith("Z")
         entry = proven(event, exports.whole.keys)
         assert event["subtype"] == [{"system": TYPES, "code": entry.type}]
         assert event["entity"][0]["what"]["identifier"] == {"system": CASES, "value": entry.case}
@@ -69,7 +71,6 @@ def test_an_event_of_any_entry_is_r4(kind: str) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda event: event.pop("recorded"),
         lambda event: event.pop("source"),
         lambda event: event.update(agent=[]) or event.pop("agent"),
         lambda event: event.update(action="X"),
@@ -79,7 +80,6 @@ def test_an_event_of_any_entry_is_r4(kind: str) -> None:
         lambda event: event.update(note="more"),
     ],
     ids=[
-        "no time",
         "no source",
         "no agent",
         "action",
