@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from arbiter.documents.canonical import refusal
@@ -106,9 +106,12 @@ def _object(kind: type[Any], value: Any, pointer: str) -> Any:
     hints = get_type_hints(kind)
     if unknown := sorted(value.keys() - hints.keys()):
         raise _misfit(f"{pointer}/{unknown[0]}")
+    for name, hint in hints.items():
+        if name not in value and NoneType not in get_args(hint):
+            raise _misfit(f"{pointer}/{name}")
     return kind(
         **{
-            name: None if name not in value else _made(hint, value[name], f"{pointer}/{name}")
+            name: _made(hint, value[name], f"{pointer}/{name}") if name in value else None
             for name, hint in hints.items()
         }
     )

@@ -73,6 +73,7 @@ def words_of(verified: Verified) -> list[str]:
     ]
     if manifest.whole:
         lines.append(f"the whole log, under {evidence.checkpoints} checkpoints")
+    lines += [str(recovery) for recovery in evidence.recoveries]
     lines += [chain.said() for chain in evidence.chains[:MOST_CHAINS_SAID]]
     if len(evidence.chains) > MOST_CHAINS_SAID:
         lines.append(f"and {len(evidence.chains) - MOST_CHAINS_SAID} more chains, which --json lists")
@@ -96,6 +97,7 @@ def document_of(verified: Verified) -> dict[str, Any]:
         "keys_from_outside": evidence.trusted,
         "cosigned_by": [signature.key.name for signature in evidence.opened.cosignatures],
         "whole": manifest.whole,
+        "recoveries": [str(recovery) for recovery in evidence.recoveries],
         "entries": manifest.entries,
         "documents": manifest.payloads,
         "unopened": list(manifest.unopened),

@@ -25,6 +25,7 @@ from arbiter.store.exports import JobState, claim_job, load_job
 from arbiter.verifying.report import verify
 from arbiter.workflow.exports import jobs
 from arbiter.workflow.exports.files import FOLDER, EncryptedFile, read_range
+from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.house import House
 from tests.exports import Furnished, an_auditor, furnish
 from tests.houses import ShiftableClock, a_client, a_house
@@ -248,7 +249,7 @@ async def test_an_export_deleted_while_it_is_made_leaves_nothing(
     place = (await desk.ask({})).headers["Location"]
     monkeypatch.setattr(jobs, "HOLD_SECONDS", 0.01)
     begun, go_on = asyncio.Event(), asyncio.Event()
-    making = jobs.make_export
+    making = make_export
 
     async def slowly(*arguments: Any) -> Any:
         begun.set()

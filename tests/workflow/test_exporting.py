@@ -203,7 +203,7 @@ async def test_what_contradicts_itself_or_is_too_much_is_refused(furnished: Furn
         {"actor": "arbiter", "paper": True},
     ):
         with pytest.raises(RefusedError):
-            selection_of(**wrong)  # type: ignore[arg-type]
+            selection_of(**wrong)
 
 
 async def test_before_anything_is_sealed_there_is_nothing_to_prove(

@@ -24,12 +24,14 @@ from arbiter.audit.merkle import prove_inclusion, verify_inclusion
 from arbiter.audit.note import VerifierKey, decode_base64
 from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.proof import TlogProof
+from arbiter.audit.recovery import Recovery
 from arbiter.audit.tiles import TILE_WIDTH, Tile, TileNodes, encode_bundle, tile_width
-from arbiter.audit.verify import LogRefusedError, LogVerifier
+from arbiter.audit.verify import LogRefusedError, LogVerifier, Row
 from arbiter.errors import VerificationError
 
 MOST_FINDINGS = 50
 MAX_NOTE_BYTES = 1_000_000
+_ROWS = 2_000
 
 __all__ = ["Evidence", "ExportRefusedError", "Members", "check_export"]
 
@@ -59,7 +61,7 @@ class ExportRefusedError(VerificationError):
 class Evidence:
     """What an export shows once everything checks out.
 
-    `trusted` says whether keys came from elsewhere than the export. `chains` are the cases' chains by name;
+    `trusted` says whether keys came from elsewhere than the export. Of a whole log `recoveries` say where it lost entries. `chains` are the cases' chains by name;
     `disclosed` the decrypted documents by case, with the case's entries shown.
     """
 
@@ -67,6 +69,7 @@ class Evidence:
     opened: OpenedCheckpoint
     trusted: bool
     checkpoints: int
+    recoveries: tuple[Recovery, ...]
     chains: tuple[ChainShown, ...]
     disclosed: dict[str, tuple[tuple[Entry, ...], tuple[Disclosed, ...]]]
 
@@ -132,9 +135,11 @@ class _Check:
         entries = _Entries(self, manifest, note, opened.checkpoint, verifier)
         entries.run()
         checkpoints = 1
+        recoveries: tuple[Recovery, ...] = ()
         if verifier is not None:
             try:
-                checkpoints = verifier.finish().checkpoints
+                report = verifier.finish()
+                checkpoints, recoveries = report.checkpoints, report.recoveries
             except LogRefusedError as error:
                 for finding in error.findings:
                     self.found(finding.detail)
@@ -143,7 +148,13 @@ class _Check:
         self._unused(manifest)
         self._refuse_if_wrong()
         return Evidence(
-            manifest, opened, bool(self.trusted), checkpoints, tuple(entries.chains.shown()), disclosed
+            manifest=manifest,
+            opened=opened,
+            trusted=bool(self.trusted),
+            checkpoints=checkpoints,
+            recoveries=recoveries,
+            chains=tuple(entries.chains.shown()),
+            disclosed=disclosed,
         )
 
     def found(self, detail: str) -> None:
@@ -200,7 +211,8 @@ class _Check:
         if not manifest.whole:
             return None
         notes = (layout.parse_note_line(line) for line in lines_of(self.members, layout.ALL_CHECKPOINTS))
-        return LogVerifier(notes, verifiers)
+        statements = layout.parse_statements(read_whole(self.members, layout.RECOVERIES))
+        return LogVerifier(notes, verifiers, statements=statements)
 
     def _counts(self, manifest: Manifest, entries: _Entries) -> None:
         if entries.count != manifest.entries:
@@ -259,7 +271,7 @@ class _Check:
                 self.found(f"{name}: belongs to no entry shown")
 
 
-_READ_ABOVE = {layout.CHECKPOINT, layout.ALL_CHECKPOINTS, layout.PROOFS}
+_READ_ABOVE = {layout.CHECKPOINT, layout.ALL_CHECKPOINTS, layout.RECOVERIES, layout.PROOFS}
 
 
 def _repeat(names: Sequence[str]) -> bool:
@@ -284,6 +296,7 @@ class _Entries:
         self._verifier = verifier
         self._nodes = TileNodes(checkpoint.size, self._tile)
         self._bundle: list[bytes] = []
+        self._rows: list[Row] = []
         self._last = -1
         self.count = 0
         self.chains = Chains(picked=manifest.selection.picks)
@@ -321,6 +334,7 @@ class _Entries:
             if next(iter(rest), None) is not None:
                 self._check.found(f"{name}: has more than one line an entry")
         self._close_bundle()
+        self._feed()
 
     def _entry(self, exported: ExportedEntry, entry: Entry, proof: TlogProof | None) -> None:
         place = f"entry {exported.index}"
@@ -343,8 +357,10 @@ class _Entries:
         if entry.case in self.opened:
             self.opened[entry.case].append(entry)
         if self._verifier is not None:
-            self._verifier.feed([(exported.index, exported.body, exported.hash)])
+            self._rows.append((exported.index, exported.body, exported.hash))
             self._bundled(exported)
+            if len(self._rows) >= _ROWS:
+                self._feed()
 
     def _beside(
         self, exported: ExportedEntry, entry: Entry, proof: TlogProof | None, row: bytes, event: bytes
@@ -353,6 +369,11 @@ class _Entries:
             self._check.found(f"{layout.TABLE}: the row of entry {exported.index} does not say what it says")
         if proof is not None and event + b"\n" != event_line(exported, entry, proof, self._checkpoint.origin):
             self._check.found(f"{layout.EVENTS}: the event of entry {exported.index} is not made of it")
+
+    def _feed(self) -> None:
+        if self._verifier is not None:
+            rows, self._rows = self._rows, []
+            self._verifier.feed(rows)
 
     def _proof(self, index: int) -> TlogProof:
         name = layout.proof_name(index)

@@ -8,11 +8,13 @@ here, so that a reader can make them again and compare.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arbiter.audit.canonical import canonical_bytes, parse_canonical, plain_bytes
 from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import leaf_hash
+from arbiter.audit.note import decode_base64, encode_base64
 from arbiter.audit.proof import TlogProof
 from arbiter.errors import VerificationError
 
@@ -21,6 +23,7 @@ TABLE = "entries.csv"
 EVENTS = "events.ndjson"
 CHECKPOINT = "checkpoints/newest"
 ALL_CHECKPOINTS = "checkpoints/all.jsonl"
+RECOVERIES = "checkpoints/recoveries.json"
 PROOFS_FOLDER = "proofs/"
 PROOFS = "proofs/all.jsonl"
 KEYS = "keys.txt"
@@ -148,6 +151,27 @@ def parse_proof_line(line: bytes) -> TlogProof:
     if proof.index != value["index"]:
         raise VerificationError(f"expected the proof of entry {value['index']}, came that of {proof.index}")
     return proof
+
+
+def statements_document(statements: Mapping[int, tuple[bytes, bytes]]) -> bytes:
+    """Return `checkpoints/recoveries.json`: salt and content of what each recovery's entry commits to, by its number."""
+    return canonical_bytes(
+        {
+            str(seq): {"salt": encode_base64(salt), "content": encode_base64(content)}
+            for seq, (salt, content) in statements.items()
+        }
+    )
+
+
+def parse_statements(data: bytes) -> dict[int, tuple[bytes, bytes]]:
+    """Return what `statements_document` wrote; whether an entry commits to it is not checked here."""
+    value = parse_canonical(data)
+    found: dict[int, tuple[bytes, bytes]] = {}
+    for seq, opened in value.items() if isinstance(value, dict) else ():
+        if not seq.isdecimal() or not isinstance(opened, dict) or opened.keys() != {"salt", "content"}:
+            raise VerificationError("expected statements of recoveries by number, with salt and content")
+        found[int(seq)] = (decode_base64(str(opened["salt"])), decode_base64(str(opened["content"])))
+    return found
 
 
 def note_line(note: bytes) -> bytes:

@@ -46,6 +46,7 @@ from arbiter.workflow.exports.disclosing import Discloser
 from arbiter.workflow.exports.selecting import MOST_CASES, Shown, narrowed, selected
 from arbiter.workflow.exports.source import source_members
 from arbiter.workflow.house import House
+from arbiter.workflow.recoveries import load_statements
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Hears how many entries were done, and of how many."""
@@ -292,6 +293,8 @@ class _Making:
             pages = stream_checkpoints(self.transaction, CHECKPOINTS_AT_ONCE, self.checkpoint.size)
             async for page in pages:
                 await _write(sink, (layout.note_line(stored.note.encode("utf-8")) for stored in page))
+        statements = await load_statements(self.transaction)
+        self.writer.add(layout.RECOVERIES, layout.statements_document(statements))
         waiting: list[bytes] = []
         index = 0
         async for _, shown in selected(self.transaction, self.selection, self.checkpoint.size):
