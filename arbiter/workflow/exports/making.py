@@ -34,7 +34,7 @@ from arbiter.audit.tiles import (
 )
 from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import instant_text
-from arbiter.errors import ConflictError, NotFoundError, RefusedError, VerificationError
+from arbiter.errors import ConflictError, ErasedError, NotFoundError, RefusedError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.events import Read
 from arbiter.model import CaseId
@@ -134,7 +134,7 @@ async def _read_all(house: House, principal: Principal, cases: Iterable[CaseId])
     for case in cases:
         try:
             await act(house, principal, case, lambda _dossier, _now: (Read(), {}))
-        except (NotFoundError, VerificationError):
+        except (ErasedError, NotFoundError, VerificationError):
             # Each was there a moment ago: what does not open was erased, or is damaged. The manifest says which.
             unopened.append(str(case))
     return tuple(unopened)
