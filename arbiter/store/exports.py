@@ -55,6 +55,13 @@ UPDATE export_job SET state = 'gone', finished_at = coalesce(finished_at, %(now)
     kek_id = NULL, sealed_key = NULL
 WHERE id = %(id)s AND state <> 'gone' RETURNING id
 """
+_END_WITH_DOCUMENTS_OF = """
+UPDATE export_job SET state = 'gone', finished_at = coalesce(finished_at, %(now)s), owner = NULL, held_until = NULL,
+    kek_id = NULL, sealed_key = NULL
+WHERE state IN ('running', 'done') AND (selection->>'payloads')::boolean
+    AND (selection->'cases' = '[]'::jsonb OR jsonb_exists(selection->'cases', %(case)s))
+RETURNING id
+"""
 _OLD = "SELECT id FROM export_job WHERE state = 'done' AND finished_at < %(before)s"
 _OPEN = "SELECT id FROM export_job WHERE state IN ('waiting', 'running', 'done')"
 
@@ -159,6 +166,11 @@ async def fail_job(where: Where, job: str, owner: str, fault: str, now: datetime
 async def end_job(where: Where, job: str, now: datetime) -> None:
     """Forget the file's key and the job; whoever makes it will notice."""
     await run(where, _END, {"id": job, "now": now})
+
+
+async def end_jobs_with_documents_of(where: Where, case: str, now: datetime) -> None:
+    """End every export that may hold a case's documents in the clear: nobody can read its file any more."""
+    await run(where, _END_WITH_DOCUMENTS_OF, {"case": case, "now": now})
 
 
 async def jobs_older_than(where: Where, before: datetime) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from arbiter.identity.roles import Role
 from arbiter.store.database import Database
 from arbiter.store.exports import JobState, claim_job, load_job
 from arbiter.verifying.report import verify
+from arbiter.workflow.erasing import erase_again
 from arbiter.workflow.exports import jobs
 from arbiter.workflow.exports.files import FOLDER, EncryptedFile, read_range
 from arbiter.workflow.exports.making import make_export
@@ -295,6 +296,20 @@ async def test_a_file_that_lies_on_another_host_is_not_found_here(desk: Desk) ->
     for path in desk.folder.iterdir():
         path.unlink()
     assert (await desk.get(f"{place}/file")).status_code == 404
+
+
+async def test_erasing_a_case_ends_the_exports_that_hold_its_documents(desk: Desk) -> None:
+    held = await desk.made({"cases": [desk.cases.signed], "payloads": True})
+    other = await desk.made({"cases": [desk.cases.decided], "payloads": True})
+    without = await desk.made({"cases": [desk.cases.signed]})
+    await erase_again(desk.house, desk.cases.signed)
+    assert (await desk.get(f"{held}/file")).status_code == 404
+    for kept in (other, without):
+        assert (await desk.get(f"{kept}/file")).status_code == 200
+    await jobs.sweep_exports(desk.house)
+    assert {path.name for path in desk.folder.iterdir()} == {
+        kept.rpartition("/")[2] for kept in (other, without)
+    }
 
 
 def test_any_range_of_an_encrypted_file_is_that_of_the_plain_one(tmp_path: Path) -> None:

@@ -5,72 +5,80 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 
 from arbiter.cli.failing import Status
+from arbiter.identity.accounts import create_account
+from arbiter.identity.roles import Role
 from arbiter.model import ActorId
 from arbiter.store.cases.contents import load_entries
+from arbiter.store.database import Database
 from arbiter.workflow.chronicle import HOUSE, note_in_house
 from tests.cli.conftest import Arbiter, run_process
-from tests.system.service import Service
+from tests.houses import SITE, a_house
 
-PASSWORD = "correct horse battery"
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
+PASSWORD = "correct horse battery staple"
 
 
-@pytest.fixture
-def run(service: Service) -> Run:
-    def call(*arguments: str, said: str = f"{PASSWORD}\n") -> subprocess.CompletedProcess[str]:
-        return run_process(service.data, {}, *arguments, said=said)
+@dataclass(frozen=True)
+class Installation:
+    """A data folder with keys, on a database, with two auditors and a reviewer."""
 
-    return call
+    data: Path
+    database: Database
+
+    def run(self, *arguments: str, said: str = f"{PASSWORD}\n") -> subprocess.CompletedProcess[str]:
+        environ = {"ARBITER_DATABASE_URL": self.database.app_url, "ARBITER_MODE": "demonstration"}
+        return run_process(self.data, environ, *arguments, said=said)
 
 
-@pytest.fixture
-async def furnished(service: Service, run: Run) -> None:
-    async with service.house() as house:
+@pytest_asyncio.fixture
+async def installed(tmp_path: Path, database: Database) -> Installation:
+    made = Installation(tmp_path / "data", database)
+    async with a_house(made.data, database, running=False) as house:
         await note_in_house(house, house.store, "house.tried", ActorId("operator"), {})
-    for login, roles in (
-        ("ben", ("auditor",)),
-        ("dora", ("auditor", "disclosure")),
-        ("rita", ("reviewer",)),
-    ):
-        given = [word for role in roles for word in ("--role", role)]
-        made = run("users", "create", login, login.title(), *given, "--site", "north", "--password-stdin")
-        assert made.returncode == 0, made.stderr
+        for login, roles in (
+            ("ben", {Role.AUDITOR}),
+            ("dora", {Role.AUDITOR, Role.DISCLOSURE}),
+            ("rita", {Role.REVIEWER}),
+        ):
+            await create_account(
+                house.identities, house.clock, house.chance, login, login.title(), PASSWORD, roles, [SITE]
+            )
+    return made
 
 
-@pytest.mark.usefixtures("furnished")
-async def test_an_auditor_exports_and_anybody_verifies(service: Service, run: Run, tmp_path: Path) -> None:
+async def test_an_auditor_exports_and_anybody_verifies(installed: Installation, tmp_path: Path) -> None:
     file = tmp_path / "log.zip"
-    done = run("audit", "export", str(file), "--as", "ben", "--password-stdin", "--json")
+    done = installed.run("audit", "export", str(file), "--as", "ben", "--password-stdin", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["entries"] >= 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    async with service.house() as house:
+    async with a_house(installed.data, installed.database, running=False) as house:
         (key,) = [key.encode() for key in house.verifiers]
         async with house.store.read() as transaction:
             entries = await load_entries(transaction, HOUSE)
     assert b'"type":"log.exported"' in entries[told["house_entry"]][1]
     assert entries[told["house_entry"]][2] is not None, "the entry is sealed before the command ends"
-    verified = run("audit", "verify-export", str(file), "--key", key)
+    verified = installed.run("audit", "verify-export", str(file), "--key", key)
     assert verified.returncode == 0, verified.stdout
     assert "keys: those that were given" in verified.stdout
-    assert json.loads(run("audit", "verify-export", str(file), "--json").stdout)["keys_from_outside"] is False
+    assert (
+        json.loads(installed.run("audit", "verify-export", str(file), "--json").stdout)["keys_from_outside"]
+        is False
+    )
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    spoilt = run("audit", "verify-export", str(file), "--key", key)
+    spoilt = installed.run("audit", "verify-export", str(file), "--key", key)
     assert (spoilt.returncode, spoilt.stdout.splitlines()[0]) == (1, "REFUSED:")
 
 
-@pytest.mark.usefixtures("furnished")
-def test_who_may_not_gets_no_file(run: Run, tmp_path: Path) -> None:
+def test_who_may_not_gets_no_file(installed: Installation, tmp_path: Path) -> None:
     file = tmp_path / "log.zip"
     for arguments, said, word in (
         (("--as", "rita"), f"{PASSWORD}\n", "lacks the permission audit:read"),
@@ -79,7 +87,7 @@ def test_who_may_not_gets_no_file(run: Run, tmp_path: Path) -> None:
         (("--as", "ben"), "wrong password\n", "login or password is wrong"),
         (("--as", "ben", "--site", "south"), f"{PASSWORD}\n", "no site south"),
     ):
-        done = run("audit", "export", str(file), *arguments, "--password-stdin", said=said)
+        done = installed.run("audit", "export", str(file), *arguments, "--password-stdin", said=said)
         assert done.returncode == 1, done.stdout
         assert word in done.stderr
         assert list(tmp_path.glob("log.zip*")) == []

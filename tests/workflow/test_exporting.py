@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-import psycopg
 import pytest
 import pytest_asyncio
 from pypdf import PdfReader
@@ -28,12 +27,12 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.contents import load_entries
-from arbiter.store.database import Database, conninfo
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
+from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.chronicle import HOUSE, note_in_house
+from arbiter.workflow.erasing import erase_again
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
 from arbiter.workflow.exports.selecting import selection_of
@@ -215,13 +214,11 @@ async def test_before_anything_is_sealed_there_is_nothing_to_prove(
             await make_export(house, auditor, Selection(), BytesIO())
 
 
-async def test_a_case_whose_key_is_destroyed_is_named_and_its_entries_still_verify(
-    furnished: Furniture, database: Database, server: EmbeddedPostgres, tmp_path: Path
+async def test_an_erased_case_is_named_and_its_entries_still_verify(
+    furnished: Furniture, tmp_path: Path
 ) -> None:
     house, cases = furnished.house, furnished.cases
-    name = database.app_url.rsplit("/", 1)[1].split("?")[0]
-    with psycopg.connect(conninfo(server.url(SUPERUSER, name)), autocommit=True) as connection:
-        connection.execute("UPDATE case_key SET wrapped = '\\x00' WHERE case_id = %s", (cases.signed,))
+    await erase_again(house, cases.signed)
     auditor, _ = await an_auditor(house, Role.DISCLOSURE)
     made = await exported(house, auditor, Selection(payloads=True), cases)
     assert made.manifest().unopened == (cases.signed,)
