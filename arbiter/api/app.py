@@ -7,8 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, case_proofs, cases, health, notices, protocols, subjects
-from arbiter.api import audit, cases, exports, health, notices, protocols, subjects
+from arbiter.api import audit, case_proofs, cases, exports, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.fhir import discovery, operations

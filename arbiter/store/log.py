@@ -340,7 +340,7 @@ async def load_checkpoints(connection: AsyncConnection) -> tuple[StoredCheckpoin
 
 async def stream_checkpoints(
     connection: AsyncConnection, batch: int, up_to: int
-) -> AsyncIterator[tuple[StoredCheckpoint, ...]]:
+) -> AsyncGenerator[tuple[StoredCheckpoint, ...]]:
     """Yield the checkpoints of at most `up_to` leaves, smallest first, some at a time."""
     last = -1
     while True:

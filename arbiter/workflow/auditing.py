@@ -6,25 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from arbiter.adjudication.certifying import certificate_again
-from arbiter.audit.entry import Entry, commit
-from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.audit.entry import Entry
 from arbiter.audit.openings import Disclosed, misfits
-from arbiter.audit.verify import LogReport, LogVerifier
+from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.documents.canonical import decode
 from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.log import load_checkpoints, load_stored_nodes, stream_leaves
-from arbiter.workflow.certifying import (
-    Circumstances,
-    adjudicate,
-    escalation_certificate,
-    exclusion_reasons,
-    signed_certificate,
-    verdict_in,
-)
-from arbiter.workflow.dossier import Document, Dossier, TakenFacts, load_dossier
-from arbiter.store.log import load_checkpoints, stream_leaves
 from arbiter.workflow.dossier import Document, Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.recoveries import load_statements

@@ -6,7 +6,8 @@ are in an export of the whole log, which takes an auditor of every site; the hou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -94,7 +95,7 @@ async def narrowed(house: House, where: Where, principal: Principal, asked: Sele
 
 async def selected(
     transaction: Transaction, selection: Selection, size: int
-) -> AsyncIterator[tuple[int, list[Shown]]]:
+) -> AsyncGenerator[tuple[int, list[Shown]]]:
     """Yield the selected entries among the log's first `size`, in its order, with how many were looked at so far."""
     rows = (
         _of_cases(transaction, selection.cases, size)
@@ -102,20 +103,21 @@ async def selected(
         else stream_leaves(transaction, BATCH)
     )
     looked = 0
-    async for batch in rows:
-        inside = [row for row in batch if row[0] < size]
-        shown = [one for row in inside if selection.admits((one := _read(*row)).entry)]
-        looked += len(batch)
-        if selection.sites and not selection.cases:
-            shown = await _of_sites(transaction, shown, selection.sites)
-        yield looked, shown
-        if len(inside) < len(batch):
-            return
+    async with aclosing(rows):
+        async for batch in rows:
+            inside = [row for row in batch if row[0] < size]
+            shown = [one for row in inside if selection.admits((one := _read(*row)).entry)]
+            looked += len(batch)
+            if selection.sites and not selection.cases:
+                shown = await _of_sites(transaction, shown, selection.sites)
+            yield looked, shown
+            if len(inside) < len(batch):
+                return
 
 
 async def _of_cases(
     transaction: Transaction, cases: Sequence[str], size: int
-) -> AsyncIterator[tuple[tuple[int, bytes | None, bytes | None], ...]]:
+) -> AsyncGenerator[tuple[tuple[int, bytes | None, bytes | None], ...]]:
     found: list[tuple[int, bytes | None, bytes | None]] = []
     for case in cases:
         found += [
