@@ -45,6 +45,7 @@ from arbiter.workflow.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.evidence import watch_log
 from arbiter.workflow.evidence_folder import EvidenceFolder
+from arbiter.workflow.exports.jobs import make_exports
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
@@ -178,6 +179,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("erasing", lambda: tend_erasures(house))),
         asyncio.create_task(keep_up("watching the load", house.admission.watch)),
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
+        asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
     ]
     if house.circle.witnesses:
         others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))

@@ -176,6 +176,13 @@ def module_database(server: EmbeddedPostgres, _administrator: psycopg.Connection
         yield made
 
 
+@pytest.fixture(scope="package")
+def package_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database that a folder's tests share: for what takes long to furnish and is then only read."""
+    with _migrated(server, _administrator) as made:
+        yield made
+
+
 @contextlib.contextmanager
 def an_outage(server: EmbeddedPostgres, database: Database) -> Iterator[None]:
     """Nobody is let into the database, and whoever was in is thrown out, while the block runs."""

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from arbiter import __version__
-from arbiter.api import audit, case_proofs, cases, health, notices, protocols, subjects
+from arbiter.api import audit, case_proofs, cases, exports, health, notices, protocols, subjects
 from arbiter.api.documentation import openapi_bytes
 from arbiter.api.door import Door
 from arbiter.api.fhir import discovery, operations
@@ -54,6 +54,7 @@ def create_app(house: House) -> FastAPI:
         subjects.router,
         protocols.router,
         audit.router,
+        exports.router,
         health.router,
         operations.router,
         discovery.router,

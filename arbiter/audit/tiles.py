@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from arbiter.audit.entry import MAX_ENTRY_BYTES
-from arbiter.audit.merkle import HASH_SIZE, NodeLookup, node_hash
+from arbiter.audit.merkle import HASH_SIZE, NodeLookup, inclusion_parts, node_hash
 from arbiter.errors import VerificationError
 
 TILE_WIDTH = 256
@@ -90,6 +90,18 @@ def tiles_of(size: int) -> Iterator[Tile]:
         level += 1
 
 
+def tiles_for_proof(index: int, size: int) -> tuple[Tile, ...]:
+    """Return the hash tiles that the inclusion proof of leaf `index` in a tree of `size` leaves is made of.
+
+    Its own level-0 tile is among them. Raises `ValueError` when there is no such leaf.
+    """
+    parts = ((0, index), *(part for parts in inclusion_parts(index, size) for part in parts))
+    places = {
+        (level // TILE_HEIGHT, (place << level % TILE_HEIGHT) // TILE_WIDTH): None for level, place in parts
+    }
+    return tuple(Tile(level, place, tile_width(level, place, size)) for level, place in places)
+
+
 def tile_from_hashes(tile: Tile, hashes: Sequence[bytes]) -> bytes:
     """Return a hash tile's content from its `tile.width` hashes of tree level `8 * tile.level`.
 
@@ -121,7 +133,7 @@ class TileNodes:
     def __init__(self, size: int, fetch: Callable[[Tile], bytes]) -> None:
         self._size = size
         self._fetch = fetch
-        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._tiles: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def __call__(self, level: int, index: int) -> bytes:
         """Return the hash of the perfect subtree `(level, index)`."""
@@ -129,17 +141,13 @@ class TileNodes:
             raise ValueError(f"no perfect subtree {index} of level {level} in a tree of size {self._size}")
         tile_level, height = divmod(level, TILE_HEIGHT)
         tile_index, offset = divmod(index << height, TILE_WIDTH)
-        data = self._tile(tile_level, tile_index)
-        start = offset * HASH_SIZE
-        row = [data[start + i * HASH_SIZE : start + (i + 1) * HASH_SIZE] for i in range(1 << height)]
-        while len(row) > 1:
-            row = [node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
-        return row[0]
+        return self._tile(tile_level, tile_index)[height][offset >> height]
 
-    def _tile(self, level: int, index: int) -> bytes:
+    def _tile(self, level: int, index: int) -> list[list[bytes]]:
+        """Return the tile's hashes and, row by row above them, all nodes that they make."""
         key = (level, index)
-        data = self._tiles.get(key)
-        if data is None:
+        rows = self._tiles.get(key)
+        if rows is None:
             tile = Tile(level, index, tile_width(level, index, self._size))
             data = self._fetch(tile)
             if len(data) != tile.width * HASH_SIZE:
@@ -148,8 +156,18 @@ class TileNodes:
                 )
             if len(self._tiles) >= _CACHED_TILES:
                 del self._tiles[next(iter(self._tiles))]
-            self._tiles[key] = data
-        return data
+            rows = self._tiles[key] = _rows(data)
+        return rows
+
+
+def _rows(data: bytes) -> list[list[bytes]]:
+    row = [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+    rows = [row]
+    while len(row) > 1:
+        pairs = zip(row[::2], row[1::2], strict=False)
+        row = [node_hash(left, right) for left, right in pairs]
+        rows.append(row)
+    return rows
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+import arbiter.cli.exporting  # noqa: F401 - its commands stand in the group `audit`
 from arbiter.cli import (
     auditing,
     backups,

@@ -102,6 +102,10 @@ class Reader:
         """Take an object, read whole by `read`."""
         return whole(self._take(name, dict), f"{self._pointer}/{name}", read)
 
+    def object(self, name: str) -> dict[str, Any]:
+        """Take an object as it is."""
+        return self._take(name, dict)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """Take an array of strings."""
         items = self._take(name, list)

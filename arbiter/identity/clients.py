@@ -84,6 +84,19 @@ async def authenticate_client(identities: Identities, clock: Clock, token: str) 
     return _principal(row)
 
 
+async def client_by_id(identities: Identities, clock: Clock, client_id: str) -> Principal:
+    """Return a client as it stands now, for work that goes on after its request was answered.
+
+    Raises:
+        UnauthenticatedError: when there is no such client, or its token would be refused.
+    """
+    now = clock.now()
+    row = await identities.client(client_id, now)
+    if row is None or row.disabled_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise UnauthenticatedError(f"client {client_id} is no longer valid")
+    return _principal(row)
+
+
 async def list_clients(identities: Identities) -> tuple[ClientRow, ...]:
     """Return every client ever registered, oldest first."""
     return await identities.clients()

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     POLICY_AUTHOR = "policy:author"
     POLICY_APPROVE = "policy:approve"
     AUDIT_READ = "audit:read"
+    AUDIT_PAYLOADS = "audit:payloads"
     LOG_RECOVER = "log:recover"
     ADMIN_CLIENTS = "admin:clients"
     ADMIN_ACCOUNTS = "admin:accounts"
@@ -51,6 +52,7 @@ class Role(StrEnum):
     POLICY_APPROVER = "policy-approver"
     AUDITOR = "auditor"
     RECORDS_OFFICER = "records-officer"
+    DISCLOSURE = "disclosure"
     ADMINISTRATOR = "administrator"
 
 
@@ -84,6 +86,8 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
         # Sees nothing of what it keeps or erases.
         Role.RECORDS_OFFICER: frozenset({P.CASES_HOLD, P.CASES_ERASE}),
+        # Opens nothing by itself: it lets an auditor take what was decided away in the clear.
+        Role.DISCLOSURE: frozenset({P.AUDIT_PAYLOADS}),
         Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.LOG_RECOVER, P.PROTOCOLS_READ}),
     }
 )
@@ -95,6 +99,7 @@ CLIENT_ROLES = frozenset(
         Role.PATIENT_INDEX,
         Role.EMERGENCY_ACCESS,
         Role.AUDITOR,
+        Role.DISCLOSURE,
         Role.ADMINISTRATOR,
     }
 )
@@ -116,6 +121,7 @@ _CASE_CONTENT = frozenset(
         P.REVIEW_WORK,
         P.REVIEW_ARBITRATE,
         P.AUDIT_READ,
+        P.AUDIT_PAYLOADS,
     }
 )
 

@@ -3,5 +3,14 @@
 from arbiter.policy.compiling import CompiledPolicy, compile_policy
 from arbiter.policy.evaluation import cautious, evaluate, exclusions
 from arbiter.policy.rule_tests import run_rule_tests
+from arbiter.policy.ruling import Ruling
 
-__all__ = ["CompiledPolicy", "cautious", "compile_policy", "evaluate", "exclusions", "run_rule_tests"]
+__all__ = [
+    "CompiledPolicy",
+    "Ruling",
+    "cautious",
+    "compile_policy",
+    "evaluate",
+    "exclusions",
+    "run_rule_tests",
+]

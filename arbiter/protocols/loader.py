@@ -10,7 +10,6 @@ pointers that `Bundle.locate` turns into lines.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.resources import files as package_files
 from importlib.resources.abc import Traversable
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from arbiter.documents.protocols import ALWAYS_HASHED, content_hash
 from arbiter.errors import InvalidProtocolError, NotFoundError, Problem, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import YamlFile, read_yaml
@@ -37,8 +37,7 @@ SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
         EXAMPLES_FILE: 4 * 1024 * 1024,
     }
 )
-REQUIRED_FILES: Final = (PROTOCOL_FILE, POLICY_FILE)
-HASHED_FILES: Final = (*REQUIRED_FILES, FHIR_FILE)
+REQUIRED_FILES: Final = ALWAYS_HASHED
 
 _SHIPPED: Final = "arbiter.protocols"
 
@@ -78,14 +77,6 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     if fhir_yaml is not None:
         positions[FHIR_FILE] = fhir_yaml.positions
     return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions), fhir)
-
-
-def content_hash(files: Mapping[str, bytes]) -> str:
-    """Return the SHA-256 (hex) over the sorted list of [file name, SHA-256 of its bytes] as canonical JSON."""
-    listed = sorted(
-        [name, _sha256(files[name])] for name in HASHED_FILES if name in files or name in REQUIRED_FILES
-    )
-    return _sha256(json.dumps(listed, separators=(",", ":")).encode("ascii"))
 
 
 def read_bundle(path: Path) -> Bundle:

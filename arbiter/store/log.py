@@ -339,6 +339,26 @@ async def load_checkpoints(connection: AsyncConnection) -> tuple[StoredCheckpoin
     return tuple(StoredCheckpoint(row.size, row.root, row.note, row.sealed_at) for row in rows)
 
 
+async def stream_checkpoints(
+    connection: AsyncConnection, batch: int, up_to: int
+) -> AsyncGenerator[tuple[StoredCheckpoint, ...]]:
+    """Yield the checkpoints of at most `up_to` leaves, smallest first, some at a time."""
+    last = -1
+    while True:
+        rows = (
+            await connection.execute(
+                select(checkpoint)
+                .where(checkpoint.c.size > last, checkpoint.c.size <= up_to)
+                .order_by(checkpoint.c.size)
+                .limit(batch)
+            )
+        ).all()
+        if not rows:
+            return
+        yield tuple(StoredCheckpoint(row.size, row.root, row.note, row.sealed_at) for row in rows)
+        last = rows[-1].size
+
+
 async def count_pending(connection: AsyncConnection) -> tuple[int, datetime | None]:
     """Return how many entries wait to be sealed and since when the oldest does."""
     row = (await connection.execute(select(func.count(), func.min(pending.c.queued_at)))).one()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from arbiter.documents.taken import TakenFacts
 from arbiter.errors import InvalidCaseError, Problem, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
@@ -15,7 +16,7 @@ from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.docket import advance, write_step
-from arbiter.workflow.dossier import TakenFacts, load_dossier, load_seen_case
+from arbiter.workflow.dossier import load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import with_safety_net
 from arbiter.workflow.views import CaseView, view_of

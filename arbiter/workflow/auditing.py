@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from arbiter.audit.entry import Entry, commit
+from arbiter.adjudication.certifying import certificate_again
+from arbiter.audit.entry import Entry
+from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.documents.canonical import decode
-from arbiter.lifecycle.states import DecidedBy
-from arbiter.model import CaseId, ReasonCode
+from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.log import load_checkpoints, load_stored_nodes, stream_leaves
-from arbiter.workflow.certifying import (
-    Circumstances,
-    adjudicate,
-    escalation_certificate,
-    exclusion_reasons,
-    signed_certificate,
-    verdict_in,
-)
-from arbiter.workflow.dossier import Document, Dossier, TakenFacts, load_dossier
+from arbiter.workflow.dossier import Document, Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.recoveries import load_statements
 from arbiter.workflow.stored_tree import StoredTree, misfiled
 
 BATCH = 5_000
-
-_NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
 
 
 async def verify_log(
@@ -88,61 +77,28 @@ async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
         entries = await load_entries(transaction, case)
+    kept = [Disclosed(d.seq, d.name, d.salt, d.content) for d in dossier.documents]
     certificates = [document for document in dossier.documents if document.name == "certificate"]
     return (
-        *_not_as_committed(dossier, [Entry.from_bytes(body) for _, body, _ in entries]),
+        *(
+            ReplayedStep(misfit.seq, False, f"{misfit.name}: {misfit.detail}")
+            for misfit in misfits([Entry.from_bytes(body) for _, body, _ in entries], kept)
+        ),
         *(_replay(dossier, document) for document in certificates),
     )
 
 
-def _not_as_committed(dossier: Dossier, entries: Sequence[Entry]) -> Iterator[ReplayedStep]:
-    kept = {(document.seq, document.name): document for document in dossier.documents}
-    for entry in entries:
-        for name, commitment in entry.commits:
-            document = kept.pop((entry.seq, name), None)
-            if document is None:
-                yield ReplayedStep(entry.seq, False, f"{name}: GONE, and this entry commits to it")
-            elif commit(name, document.salt, document.content) != commitment:
-                yield ReplayedStep(entry.seq, False, f"{name}: NOT WHAT this entry commits to")
-    for seq, name in kept:
-        yield ReplayedStep(seq, False, f"{name}: ADDED, and no entry commits to it")
-
-
 def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
     recorded = decode(document.content)
-    again = _certificate_again(_as_of(dossier, document.seq), recorded)
+    again = certificate_again(
+        dossier.row.id,
+        dossier.row.state.risk_class,
+        dossier.shelved,
+        [kept for kept in dossier.documents if kept.seq < document.seq],
+        recorded,
+        training=dossier.row.state.training,
+    )
     verdict = recorded["decision"]["title"] if "decision" in recorded else recorded["verdict"]["kind"]
     same = again == document.content
     found = "the same bytes" if same else "OTHER BYTES than recorded"
     return ReplayedStep(document.seq, same, f"{verdict}: recomputed to {found} ({len(document.content)})")
-
-
-def _as_of(dossier: Dossier, seq: int) -> Dossier:
-    """Return the dossier as it was when entry `seq` was written."""
-    return replace(dossier, documents=tuple(d for d in dossier.documents if d.seq < seq))
-
-
-def _certificate_again(before: Dossier, recorded: Mapping[str, Any]) -> bytes:
-    """Return the certificate that the inputs recorded before it make."""
-    around = Circumstances(
-        case=before.row.id,
-        risk_class=before.row.state.risk_class,
-        human_required=recorded["human_required"],
-        automatic=recorded["settings"]["automatic"],
-        concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
-        code_version=recorded["code_version"],
-        training=before.row.state.training,
-    )
-    taken = TakenFacts.decode(before.latest("facts").content)
-    shelved, opinions = before.shelved, before.opinions()
-    if recorded.get("decision", {}).get("by") == DecidedBy.REVIEWER.value:
-        shown = decode(before.latest("certificate").content)
-        return signed_certificate(around, shelved, taken, opinions, shown, before.latest("signature").content)
-    said = verdict_in(recorded)
-    excluded = exclusion_reasons(shelved, taken)
-    if excluded:
-        return escalation_certificate(around, shelved, taken, (), excluded)
-    if {reason.code for reason in said.reasons} & _NOT_THE_PANELS:
-        # Clocks and faults are not recomputed: the log says when and why, the certificate must say the same.
-        return escalation_certificate(around, shelved, taken, opinions, said.reasons)
-    return adjudicate(around, shelved, taken, opinions).certificate

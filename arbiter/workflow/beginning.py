@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from arbiter.documents.taken import TakenFacts
 from arbiter.lifecycle.effects import AskPanel
 from arbiter.lifecycle.events import Ask, Exclude
 from arbiter.model import Reason
@@ -13,7 +14,6 @@ from arbiter.workflow.admission import Ticket
 from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance
-from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import perform
 from arbiter.workflow.shelf import Shelved

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from arbiter.documents.canonical import encode
 from arbiter.documents.opinions import opinion_document
+from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ErasedError, IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle.events import Answer, Conclude, Park
 from arbiter.lifecycle.states import Phase
@@ -25,7 +26,7 @@ from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures
 from arbiter.workflow.certifying import adjudicate, circumstances, escalation_certificate
 from arbiter.workflow.docket import ARBITER, Docket, advance
-from arbiter.workflow.dossier import Dossier, TakenFacts, load_dossier
+from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import go_in_order, save
 from arbiter.workflow.shelf import Shelved

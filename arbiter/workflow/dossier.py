@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from arbiter.documents.canonical import decode, encode
-from arbiter.documents.facts import facts_document, facts_from, facts_hash
+from arbiter.documents.canonical import decode
 from arbiter.documents.opinions import opinion_from
-from arbiter.documents.scalars import instant_text
+from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ErasedError, NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
-from arbiter.model import CaseId, FactSet, Opinion
+from arbiter.model import CaseId, Opinion
 from arbiter.store.cases.contents import load_documents
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.glass import is_glass_broken
@@ -31,30 +30,6 @@ class Document:
     name: str
     salt: bytes
     content: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TakenFacts:
-    """The facts of one version with the instant they were taken in, from which their ages count, and their hash."""
-
-    facts: FactSet
-    taken_at: datetime
-    hash: str
-
-    @classmethod
-    def of(cls, facts: FactSet, taken_at: datetime) -> TakenFacts:
-        """Return facts just taken in."""
-        return cls(facts, taken_at, facts_hash(facts))
-
-    def encode(self) -> bytes:
-        """Return the document `facts`."""
-        return encode({"taken_at": instant_text(self.taken_at), "facts": facts_document(self.facts)})
-
-    @classmethod
-    def decode(cls, content: bytes) -> TakenFacts:
-        """Return what a document `facts` holds."""
-        document = decode(content)
-        return cls.of(facts_from(document["facts"]), datetime.fromisoformat(document["taken_at"]))
 
 
 @dataclass(frozen=True, slots=True)

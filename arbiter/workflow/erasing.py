@@ -34,6 +34,7 @@ from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.erasures import destroy_key, drop_stray_key, hold_case, keep_least_list
+from arbiter.store.exports import end_jobs_with_documents_of
 from arbiter.store.transaction import Transaction, Where
 from arbiter.workflow.acting import TRIES, act
 from arbiter.workflow.chronicle import note_in_house
@@ -145,6 +146,8 @@ async def _destroy(
                     await note_list(transaction, lines)
                 await write_step(transaction, docket, now)
                 await destroy_key(transaction, case, docket.seq, now)
+                # The files go with the next sweep of exports; without their keys they are noise already.
+                await end_jobs_with_documents_of(transaction, case, now)
         except StaleStateError:
             if attempt == TRIES:
                 raise

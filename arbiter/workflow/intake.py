@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.documents.canonical import encode
+from arbiter.documents.taken import TakenFacts
 from arbiter.errors import (
     InvalidCaseError,
     KeyReusedError,
@@ -31,7 +32,6 @@ from arbiter.workflow.admission import Ticket
 from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.calling import waits_of
 from arbiter.workflow.docket import Docket, advance, fresh_docket
-from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import perform
 from arbiter.workflow.shelf import Shelved

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ConfigurationError, NotFoundError
-from arbiter.model import MemberId
+from arbiter.model import MemberId, PolicyOutcome, Reason, RiskClass
 from arbiter.panels.member import Member
 from arbiter.panels.seating import require_servers, seat_members
 from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
-from arbiter.policy import CompiledPolicy, compile_policy
+from arbiter.policy import CompiledPolicy, Ruling, compile_policy
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import load_bundle
 from arbiter.question import Protocol
@@ -30,6 +31,21 @@ class Shelved:
     def protocol(self) -> Protocol:
         """The protocol's frozen values."""
         return self.bundle.protocol
+
+    @property
+    def ruling(self) -> Ruling:
+        """The protocol with the word of its policy."""
+        return Ruling(self.bundle.protocol, self.policy)
+
+    def outcome(
+        self, taken: TakenFacts, facets: Mapping[str, str], risk_class: RiskClass, valid: int
+    ) -> PolicyOutcome:
+        """Return the policy's word on a case."""
+        return self.ruling.outcome(taken, facets, risk_class, valid)
+
+    def exclusion_reasons(self, taken: TakenFacts) -> tuple[Reason, ...]:
+        """Return why no member may be asked about these facts."""
+        return self.ruling.exclusion_reasons(taken)
 
 
 def shelve(bundle: Bundle, servers: Mapping[str, ModelServer] = NO_SERVERS) -> Shelved:

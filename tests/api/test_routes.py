@@ -27,6 +27,10 @@ GET  /healthz                        public
 GET  /openapi.json                   public
 GET  /readyz                         public
 GET  /v1/audit/checkpoint            public
+POST /v1/audit/exports               audit:read
+GET  /v1/audit/exports/{export}      audit:read
+DELETE /v1/audit/exports/{export}    audit:read
+GET  /v1/audit/exports/{export}/file audit:read
 GET  /v1/audit/keys                  public
 GET  /v1/audit/tile/entries/{path:path}  audit:read
 GET  /v1/audit/tile/{path:path}      public

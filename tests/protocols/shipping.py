@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from arbiter.documents.taken import TakenFacts
 from arbiter.model import CaseId, Opinion, Reason, VerdictKind
 from arbiter.panels.panel import address, ask_panel
 from arbiter.policy import CompiledPolicy
@@ -12,7 +13,6 @@ from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.intake import take_facts
 from arbiter.protocols.loader import read_shipped
 from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
-from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.shelf import Shelved, shelve
 
 

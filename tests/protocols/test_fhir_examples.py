@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 
 from arbiter.api.strict_json import parse
+from arbiter.documents.taken import TakenFacts
 from arbiter.model import CaseId, FactSet, RiskClass, VerdictKind
 from arbiter.panels.panel import address, ask_panel
 from arbiter.protocols.bundle import Bundle
@@ -16,7 +17,6 @@ from arbiter.protocols.fhir.mapping import PatientSource
 from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
 from arbiter.protocols.intake import take_facts
 from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
-from arbiter.workflow.dossier import TakenFacts
 from arbiter.workflow.shelf import Shelved, shelve
 from tests.protocols.fhir_bundles import FOLDER, MRN, TAKEN_AT, bundle_of, chosen, mapped, text_of
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from arbiter.documents.protocols import content_hash
 from arbiter.errors import InvalidProtocolError
 from arbiter.protocols.fhir.mapping import (
     ConditionSource,
@@ -15,7 +16,7 @@ from arbiter.protocols.fhir.mapping import (
     PatientSource,
     Wanted,
 )
-from arbiter.protocols.loader import SIZE_LIMITS, content_hash, load_bundle, read_shipped
+from arbiter.protocols.loader import SIZE_LIMITS, load_bundle, read_shipped
 from tests.protocols.small import POLICY, PROTOCOL, files, spoiled
 
 FHIR = """\

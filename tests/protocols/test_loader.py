@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from arbiter.documents.protocols import content_hash
 from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
 from arbiter.model import RiskClass, RuleEffect
-from arbiter.protocols.loader import content_hash, load_bundle, read_bundle, read_shipped, shipped
+from arbiter.protocols.loader import load_bundle, read_bundle, read_shipped, shipped
 from arbiter.question import FactKind, Strategy
 from tests.protocols.small import EXAMPLES, POLICY, PROTOCOL, files, spoiled
 

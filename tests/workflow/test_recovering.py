@@ -15,6 +15,8 @@ import pytest
 import pytest_asyncio
 
 from arbiter.audit.entry import Entry
+from arbiter.audit.export.checking import ExportRefusedError
+from arbiter.audit.export.manifest import Selection
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.audit.recovery import RECOVERED, RECOVERY_CHAIN
@@ -38,6 +40,7 @@ from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.keys import read_keys
 from arbiter.store.log import stream_leaves
+from arbiter.verifying.report import verify, words_of
 from arbiter.wiring import Ports, open_house_on
 from arbiter.workflow import recovering
 from arbiter.workflow.auditing import verify_log
@@ -49,6 +52,7 @@ from arbiter.workflow.reading import receipt
 from arbiter.workflow.recoveries import load_statements
 from arbiter.workflow.recovering import recover, two_persons
 from tests.databases import Copies
+from tests.exports import an_auditor, export_to
 from tests.houses import PASSWORD, SITE, a_client, a_house, a_reviewer, submission
 from tests.workflow.test_log_guard import (
     cut_off_connections_are_put_away,
@@ -546,3 +550,18 @@ async def test_a_statement_of_one_person_is_never_committed(lost: Lost) -> None:
         with pytest.raises(VerificationError, match="two different persons"):
             await recover(house, (first, replace(first, name="somebody else")), REASON)
         assert await sealed(house) == lost.left
+
+
+async def test_an_export_of_a_recovered_log_verifies_and_says_what_was_lost(lost: Lost) -> None:
+    await lost.recover()
+    path = lost.folder / "export.zip"
+    async with a_house(lost.folder, lost.database, running=False) as house:
+        auditor, _ = await an_auditor(house)
+        await export_to(house, auditor, Selection(), path)
+        verifiers = house.verifiers
+    words = " ".join(words_of(verify(path, verifiers)))
+    assert f"{ORIGIN}.2" in words
+    assert str(lost.size - 1) in words
+    # The key of the new origin alone cannot speak for what the old one signed.
+    with pytest.raises(ExportRefusedError, match="known key"):
+        verify(path, verifiers[:1])

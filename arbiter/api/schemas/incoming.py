@@ -29,6 +29,7 @@ from arbiter.api.texts import (
 from arbiter.errors import RefusedError
 
 FACT_LIMIT = 100
+EXPORTED_CASES_LIMIT = 1_000
 
 
 class _Strict(BaseModel):
@@ -161,6 +162,22 @@ class SubjectSeparateIn(_Strict):
     absorbed: SubjectIn
 
 
+class ExportIn(_Strict):
+    """What to export: everything, or what all of these together leave. `until` is not included."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"cases": ["c_4jnoc5hb37oz5irylzg747rv"], "payloads": True}]}
+    )
+
+    cases: Annotated[tuple[CaseIdText, ...], Field(max_length=EXPORTED_CASES_LIMIT, strict=False)] = ()
+    sites: Annotated[tuple[SiteId, ...], Field(max_length=FACT_LIMIT, strict=False)] = ()
+    actor: Line | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    payloads: bool = Field(False, description="Decrypted documents too; takes `audit:payloads`.")
+    paper: bool = Field(False, description="A PDF of each case, for reading.")
+
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -184,7 +201,7 @@ def _invalid(problems: tuple[Any, ...]) -> RefusedError:
     return InvalidRequestError(f"{count} {what} not have the expected form", problems)
 
 
-_MODELS_IN = (CaseIn, FactsIn, ReasonIn, SubjectSearchIn, SubjectMergeIn, SubjectSeparateIn)
+_MODELS_IN = (CaseIn, FactsIn, ReasonIn, SubjectSearchIn, SubjectMergeIn, SubjectSeparateIn, ExportIn)
 
 
 def schemas_in() -> Mapping[str, type[BaseModel]]:

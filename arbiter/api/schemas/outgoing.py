@@ -203,6 +203,23 @@ class DecisionOut(Out):
     )
 
 
+class ExportOut(Out):
+    """An export of the log. `file` is where its archive is once `state` is `done`, until `expires_at`."""
+
+    id: str
+    state: Literal["waiting", "running", "done", "failed", "gone"]
+    entries_done: int
+    entries_total: int = Field(description="0 until the work has begun.")
+    payloads: bool
+    size: int | None
+    sha256: str | None
+    fault: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime | None
+    file: str | None
+
+
 class StepOut(Out):
     """One entry of the case, as told by server-sent events; `id` of the event is `seq`."""
 

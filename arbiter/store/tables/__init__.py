@@ -18,6 +18,7 @@ from arbiter.store.tables.cases import (
     subject_merger,
 )
 from arbiter.store.tables.erasure import erasure, erasure_list
+from arbiter.store.tables.exports import export_job
 from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
@@ -38,6 +39,7 @@ __all__ = [
     "entry",
     "erasure",
     "erasure_list",
+    "export_job",
     "house_chain",
     "house_document",
     "idempotency",

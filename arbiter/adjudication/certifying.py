@@ -1,0 +1,246 @@
+"""Turns recorded inputs into a verdict and its certificate, live, in replay, and in the hands of an outsider alike.
+
+Whatever a certificate is made from is recorded beside it (facts, opinions, the protocol by hash, a signature), so that
+`certificate_again` can make each again and its bytes can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from typing import Protocol as Structure
+
+from arbiter import __version__
+from arbiter.adjudication.bench import Bench
+from arbiter.adjudication.certificate import Signature, certificate
+from arbiter.adjudication.deciding import escalation
+from arbiter.adjudication.replay import recompute
+from arbiter.documents.canonical import decode, encode
+from arbiter.documents.opinions import opinion_from
+from arbiter.documents.outcomes import outcome_from
+from arbiter.documents.taken import TakenFacts
+from arbiter.documents.verdicts import verdict_from
+from arbiter.errors import UndecidableError, VerificationError
+from arbiter.lifecycle.states import DecidedBy
+from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
+from arbiter.question import Protocol
+
+_NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
+
+
+class Rulebook(Structure):
+    """A protocol and the word of its policy: evaluated where a case is decided, recorded where it is checked."""
+
+    @property
+    def protocol(self) -> Protocol:
+        """The protocol."""
+        ...
+
+    def outcome(
+        self, taken: TakenFacts, facets: Mapping[str, str], risk_class: RiskClass, valid: int
+    ) -> PolicyOutcome:
+        """Return the policy's word on these facts, answers to facets, and number of valid voting members."""
+        ...
+
+    def exclusion_reasons(self, taken: TakenFacts) -> tuple[Reason, ...]:
+        """Return why no member may be asked about these facts."""
+        ...
+
+
+class Kept(Structure):
+    """A document of a case, opened."""
+
+    @property
+    def seq(self) -> int:
+        """The entry that commits to it."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a certificate says beside the panel's part; `code_version` is that of the code that concluded.
+
+    `automatic` says whether this installation may decide anything without a clinician.
+    """
+
+    case: CaseId
+    risk_class: RiskClass
+    human_required: bool
+    automatic: bool
+    concluded_at: datetime
+    code_version: str = __version__
+    training: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict with the policy's word on it, and the certificate of both (canonical JSON)."""
+
+    verdict: Verdict
+    outcome: PolicyOutcome | None
+    certificate: bytes
+
+    @property
+    def shows_panel_first(self) -> bool:
+        """True when policy lets the reviewer see the panel before judging alone."""
+        return self.outcome is not None and self.outcome.shows_panel_first
+
+
+def adjudicate(
+    around: Circumstances, rulebook: Rulebook, taken: TakenFacts, opinions: tuple[Opinion, ...]
+) -> Judged:
+    """Weigh what the panel said. What must not be weighed together goes to a human."""
+    bench = _bench(around, rulebook, taken)
+
+    def policy(
+        _facts: FactSet, facets: Mapping[str, str], risk_class: RiskClass, valid: int
+    ) -> PolicyOutcome:
+        return rulebook.outcome(taken, facets, risk_class, valid)
+
+    try:
+        outcome, verdict = recompute(bench, taken.facts, opinions, policy)
+    except UndecidableError as error:
+        reasons = (Reason(ReasonCode.FAULT, str(error)),)
+        return Judged(escalation(reasons), None, escalation_certificate(around, rulebook, taken, (), reasons))
+    return Judged(verdict, outcome, _render(around, rulebook, taken, opinions, outcome, verdict))
+
+
+def escalation_certificate(
+    around: Circumstances,
+    rulebook: Rulebook,
+    taken: TakenFacts,
+    opinions: tuple[Opinion, ...],
+    reasons: tuple[Reason, ...],
+) -> bytes:
+    """Return the certificate of a case that goes to a human for the workflow's own reasons."""
+    return _render(around, rulebook, taken, opinions, None, escalation(reasons))
+
+
+def signed_certificate(
+    around: Circumstances,
+    rulebook: Rulebook,
+    taken: TakenFacts,
+    opinions: tuple[Opinion, ...],
+    shown: Mapping[str, Any],
+    signature: bytes,
+) -> bytes:
+    """Return the certificate of a reviewer's decision: the panel's part as it was shown, and the signature."""
+    signed = decode(signature)
+    reason = signed["reason"]
+    block = Signature(
+        reviewer=signed["reviewer"],
+        option=signed["option"],
+        own_option=signed["own_option"] or None,
+        meaning=signed["meaning"],
+        reason_hash=hashlib.sha256(reason.encode()).hexdigest() if reason else None,
+        signed_at=datetime.fromisoformat(signed["signed_at"]),
+    )
+    outcome = outcome_from(shown["policy"]) if "policy" in shown else None
+    return _render(around, rulebook, taken, opinions, outcome, verdict_in(shown), block)
+
+
+def verdict_in(document: Mapping[str, Any]) -> Verdict:
+    """Return the verdict a certificate states, without the sentences made from it."""
+    stated = dict(document["verdict"])
+    stated["reasons"] = [
+        {name: value for name, value in reason.items() if name != "sentence"} for reason in stated["reasons"]
+    ]
+    return verdict_from(stated)
+
+
+def _render(
+    around: Circumstances,
+    rulebook: Rulebook,
+    taken: TakenFacts,
+    opinions: tuple[Opinion, ...],
+    outcome: PolicyOutcome | None,
+    verdict: Verdict,
+    signature: Signature | None = None,
+) -> bytes:
+    bench = _bench(around, rulebook, taken)
+    return encode(
+        certificate(
+            case=around.case,
+            bench=bench,
+            facts_version=taken.facts.version,
+            opinions=opinions,
+            outcome=outcome,
+            verdict=verdict,
+            code_version=around.code_version,
+            concluded_at=around.concluded_at,
+            signature=signature,
+            training=around.training,
+        )
+    )
+
+
+def _bench(around: Circumstances, rulebook: Rulebook, taken: TakenFacts) -> Bench:
+    """Return what the panel is weighed against; where nothing may be decided alone, no protocol is automatic."""
+    settings = rulebook.protocol.adjudication
+    adjudication = replace(settings, automatic=settings.automatic and around.automatic)
+    protocol = replace(rulebook.protocol, adjudication=adjudication)
+    return Bench(protocol, taken.hash, around.risk_class, around.human_required)
+
+
+def certificate_again(
+    case: CaseId,
+    risk_class: RiskClass,
+    rulebook: Rulebook,
+    before: Sequence[Kept],
+    recorded: Mapping[str, Any],
+    *,
+    training: bool,
+) -> bytes:
+    """Return the certificate that the inputs recorded `before` it make, oldest first; `recorded` says when and how.
+
+    Raises:
+        VerificationError: when an input is not there; RefusedError: when one cannot be read.
+    """
+    around = Circumstances(
+        case=case,
+        risk_class=risk_class,
+        human_required=recorded["human_required"],
+        automatic=recorded["settings"]["automatic"],
+        concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
+        code_version=recorded["code_version"],
+        training=training,
+    )
+    facts = _latest(before, "facts")
+    taken = TakenFacts.decode(facts.content)
+    opinions = tuple(
+        opinion_from(decode(kept.content))
+        for kept in before
+        if kept.name == "opinion" and kept.seq > facts.seq
+    )
+    if recorded.get("decision", {}).get("by") == DecidedBy.REVIEWER.value:
+        shown = decode(_latest(before, "certificate").content)
+        signature = _latest(before, "signature").content
+        return signed_certificate(around, rulebook, taken, opinions, shown, signature)
+    said = verdict_in(recorded)
+    excluded = rulebook.exclusion_reasons(taken)
+    if excluded:
+        return escalation_certificate(around, rulebook, taken, (), excluded)
+    if {reason.code for reason in said.reasons} & _NOT_THE_PANELS:
+        # Clocks and faults are not recomputed: the log says when and why, the certificate must say the same.
+        return escalation_certificate(around, rulebook, taken, opinions, said.reasons)
+    return adjudicate(around, rulebook, taken, opinions).certificate
+
+
+def _latest(before: Sequence[Kept], name: str) -> Kept:
+    for kept in reversed(before):
+        if kept.name == name:
+            return kept
+    raise VerificationError(f"expected a document {name} before this certificate, came none")

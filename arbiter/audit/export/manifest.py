@@ -1,0 +1,285 @@
+"""What an export says of itself, and the two notes that sign it.
+
+The manifest lists every member but itself and its note, each with size and SHA-256. The note `manifest.note` signs the
+manifest, so that a folder into which the archive was unpacked can be checked. The note in the archive's comment signs
+every byte before it, so that nothing of the file itself can be changed either. Both are signed notes of the log's key;
+their first line names their purpose and their second line is no size, so neither can be read as a checkpoint, and a
+checkpoint as neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
+from arbiter.audit.checkpoint import Checkpoint
+from arbiter.audit.entry import Entry
+from arbiter.audit.export.layout import MANIFEST, MANIFEST_NOTE, is_member_name
+from arbiter.audit.note import Signer, VerifierKey, decode_base64, encode_base64, open_note, sign_note
+from arbiter.errors import VerificationError
+
+FORMAT = "arbiter/export/v1"
+CONTAINER_PURPOSE = "arbiter/export-container/v1"
+MANIFEST_PURPOSE = "arbiter/export-manifest/v1"
+MAX_MANIFEST_BYTES = 256 * 1024 * 1024
+
+PROVES = (
+    "Every entry shown stands in the log under the checkpoint, byte for byte, as the log's key signed it.",
+    "Where whole cases are shown, no entry of a case is missing from its first to the last one shown.",
+    "Every decrypted document shown is the one its entry committed to when it was written.",
+    "Every certificate follows from the recorded facts, opinions and rule hits by the source carried here.",
+)
+PROVES_NOT = (
+    "Nothing is said of entries after the last one shown of a case, nor of entries that were not selected.",
+    "A checkpoint shows what was signed; that it was never signed otherwise, copies in other hands show.",
+    "Without a verifier key from elsewhere, all this shows is that the file agrees with itself.",
+    "That a fact was true, an opinion right, or a clock correct, no log can show.",
+    "Papers in PDF are for reading; the entries and documents beside them are what counts.",
+)
+
+_SIGNED = re.compile(r"([^\n]+)\n([^\n]+)\nsha256 ([0-9a-f]{64})\nsize (0|[1-9][0-9]{0,18})\n")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of an export: its name, size in bytes and SHA-256 in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was asked for; empty means any. Instants are spelt as in entries."""
+
+    cases: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
+    actor: str = ""
+    since: str = ""
+    until: str = ""
+    payloads: bool = False
+    paper: bool = False
+
+    @property
+    def picks(self) -> bool:
+        """True when entries are picked out of their cases, so that a case's chain need not be whole."""
+        return bool(self.actor or self.since or self.until)
+
+    @property
+    def is_everything(self) -> bool:
+        """True when nothing narrows it."""
+        return not (self.cases or self.sites or self.picks)
+
+    def admits(self, entry: Entry) -> bool:
+        """Tell whether an entry is selected; to which site a case belongs, no entry says."""
+        at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return (
+            (not self.cases or entry.case in self.cases)
+            and (not self.actor or entry.actor == self.actor)
+            and (not self.since or at >= self.since)
+            and (not self.until or at < self.until)
+        )
+
+    def document(self) -> dict[str, Json]:
+        """Return its JSON form."""
+        return {
+            "cases": list(self.cases),
+            "sites": list(self.sites),
+            "actor": self.actor,
+            "since": self.since,
+            "until": self.until,
+            "payloads": self.payloads,
+            "paper": self.paper,
+        }
+
+    @classmethod
+    def from_document(cls, value: object) -> Selection:
+        """Return the selection that `document` wrote; raises `VerificationError` for anything else."""
+        fields = _fields(value, set(cls().document()), "selection")
+        return cls(
+            cases=_strings(fields, "cases"),
+            sites=_strings(fields, "sites"),
+            actor=_of(fields, "actor", str),
+            since=_of(fields, "since", str),
+            until=_of(fields, "until", str),
+            payloads=_of(fields, "payloads", bool),
+            paper=_of(fields, "paper", bool),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an export says of itself.
+
+    `whole` means every entry under the checkpoint. `unopened` names cases whose documents were asked for and did not
+    open, such as erased ones. `members` are all but the manifest and its note, sorted by name.
+    """
+
+    made_at: str
+    made_by: str
+    code_version: str
+    selection: Selection
+    checkpoint: Checkpoint
+    whole: bool
+    entries: int
+    chains: int
+    payloads: int
+    unopened: tuple[str, ...]
+    members: tuple[Member, ...]
+
+    def encode(self) -> bytes:
+        """Return the manifest's bytes."""
+        return canonical_bytes(self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Return the manifest's JSON form."""
+        return {
+            "format": FORMAT,
+            "made_at": self.made_at,
+            "made_by": self.made_by,
+            "code_version": self.code_version,
+            "selection": self.selection.document(),
+            "checkpoint": {
+                "origin": self.checkpoint.origin,
+                "size": self.checkpoint.size,
+                "root": encode_base64(self.checkpoint.root),
+            },
+            "whole": self.whole,
+            "counts": {"entries": self.entries, "chains": self.chains, "payloads": self.payloads},
+            "unopened": list(self.unopened),
+            "proves": list(PROVES),
+            "proves_not": list(PROVES_NOT),
+            "members": [{"name": m.name, "size": m.size, "sha256": m.sha256} for m in self.members],
+        }
+
+    @classmethod
+    def parse(cls, data: bytes) -> Manifest:
+        """Return the manifest that `data` spells. Raises `VerificationError` for any other bytes."""
+        fields = _fields(parse_canonical(data), _MANIFEST_FIELDS, "manifest")
+        if fields["format"] != FORMAT:
+            raise VerificationError(f"expected an export of format {FORMAT}, came another")
+        counts = _fields(fields["counts"], {"entries", "chains", "payloads"}, "counts")
+        manifest = cls(
+            made_at=_of(fields, "made_at", str),
+            made_by=_of(fields, "made_by", str),
+            code_version=_of(fields, "code_version", str),
+            selection=Selection.from_document(fields["selection"]),
+            checkpoint=_checkpoint(fields["checkpoint"]),
+            whole=_of(fields, "whole", bool),
+            entries=_of(counts, "entries", int),
+            chains=_of(counts, "chains", int),
+            payloads=_of(counts, "payloads", int),
+            unopened=_strings(fields, "unopened"),
+            members=tuple(_member(value) for value in _of(fields, "members", list)),
+        )
+        if manifest.encode() != data:
+            raise VerificationError("expected a manifest that says what every export of this format says")
+        _check_names([member.name for member in manifest.members])
+        return manifest
+
+
+def sign_container(origin: str, sha256: str, size: int, signer: Signer) -> bytes:
+    """Return the note for the archive's comment: it signs the `size` bytes before the comment's length."""
+    return sign_note(_text(CONTAINER_PURPOSE, origin, sha256, size), [signer])
+
+
+def sign_manifest(origin: str, sha256: str, size: int, signer: Signer) -> bytes:
+    """Return the note `manifest.note`."""
+    return sign_note(_text(MANIFEST_PURPOSE, origin, sha256, size), [signer])
+
+
+def check_container(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
+    """Check the note of an archive against the digest of its bytes and return the log's origin.
+
+    Raises `VerificationError`.
+    """
+    return _check(note, CONTAINER_PURPOSE, sha256, size, verifiers)
+
+
+def check_manifest(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
+    """Check `manifest.note` against the manifest's digest and return the log's origin. Raises `VerificationError`."""
+    return _check(note, MANIFEST_PURPOSE, sha256, size, verifiers)
+
+
+def _text(purpose: str, origin: str, sha256: str, size: int) -> str:
+    return f"{purpose}\n{origin}\nsha256 {sha256}\nsize {size}\n"
+
+
+def _check(note: bytes, purpose: str, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
+    opened = open_note(note, verifiers)
+    if opened.unknown or len(opened.verified) != 1:
+        # A line that is ignored is a line that can be changed.
+        raise VerificationError(f"{purpose}: expected one signature, by a known key")
+    match = _SIGNED.fullmatch(opened.text)
+    if match is None or match[1] != purpose:
+        raise VerificationError(f"expected a note whose purpose is {purpose}, came another")
+    if opened.verified[0].key.name != match[2]:
+        raise VerificationError(f"{purpose}: signed by {opened.verified[0].key.name} for {match[2]}")
+    if (match[3], int(match[4])) != (sha256, size):
+        raise VerificationError(f"{purpose}: the bytes are not those that were signed")
+    return match[2]
+
+
+_MANIFEST_FIELDS = {
+    "format",
+    "made_at",
+    "made_by",
+    "code_version",
+    "selection",
+    "checkpoint",
+    "whole",
+    "counts",
+    "unopened",
+    "proves",
+    "proves_not",
+    "members",
+}
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if list(names) != sorted(set(names)):
+        raise VerificationError("manifest: expected members sorted by name, each once")
+    for name in names:
+        if not is_member_name(name) or name in {MANIFEST, MANIFEST_NOTE}:
+            raise VerificationError("manifest: a member has a name that no export gives")
+
+
+def _checkpoint(value: object) -> Checkpoint:
+    fields = _fields(value, {"origin", "size", "root"}, "checkpoint")
+    try:
+        root = decode_base64(_of(fields, "root", str))
+        return Checkpoint(_of(fields, "origin", str), _of(fields, "size", int), root)
+    except ValueError as error:
+        raise VerificationError(f"manifest: {error}") from error
+
+
+def _member(value: object) -> Member:
+    fields = _fields(value, {"name", "size", "sha256"}, "member")
+    member = Member(_of(fields, "name", str), _of(fields, "size", int), _of(fields, "sha256", str))
+    if member.size < 0 or _HEX.fullmatch(member.sha256) is None:
+        raise VerificationError(f"manifest: member {member.name} has no size or hash")
+    return member
+
+
+def _fields(value: object, names: set[str], place: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or value.keys() != names:
+        raise VerificationError(f"{place}: expected exactly the fields {', '.join(sorted(names))}")
+    return value
+
+
+def _of(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    if type(fields[name]) is not kind:
+        raise VerificationError(f"manifest: {name} is not a {kind.__name__}")
+    return fields[name]
+
+
+def _strings(fields: dict[str, Any], name: str) -> tuple[str, ...]:
+    values = _of(fields, name, list)
+    if not all(isinstance(value, str) for value in values):
+        raise VerificationError(f"manifest: {name} is not a list of strings")
+    return tuple(values)

@@ -1,0 +1,163 @@
+"""`arbiter audit export` and `arbiter audit verify-export`: take a part of the log to somebody outside, and check one."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.auditing import app
+from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
+from arbiter.cli.inside import in_house
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import out, progress_bar, show_json
+
+if TYPE_CHECKING:
+    from arbiter.audit.export.manifest import Selection
+    from arbiter.workflow.exports.making import Made
+    from arbiter.workflow.house import House
+
+Instant = Annotated[
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"], help="UTC.", show_default=False),
+]
+
+
+@app.command(
+    "export",
+    epilog=examples(
+        "arbiter audit export log.zip --as ben",
+        "arbiter audit export case.zip --as ben --case c_4jnoc5hb37oz5irylzg747rv --payloads --pdf",
+    ),
+)
+def audit_export(
+    file: Annotated[Path, typer.Argument(help="The archive to write; it must not be there yet.")],
+    login: Annotated[
+        str, typer.Option("--as", help="The login of the auditor who takes it; the password is asked for.")
+    ],
+    case: Annotated[list[str] | None, typer.Option(help="A case's id; may be given more than once.")] = None,
+    site: Annotated[list[str] | None, typer.Option(help="A site's id; may be given more than once.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Entries of this actor alone.")] = None,
+    since: Instant = None,
+    until: Instant = None,
+    *,
+    payloads: Annotated[
+        bool, typer.Option("--payloads", help="Decrypted documents too; takes the role disclosure.")
+    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="A paper of each case.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input: one line.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export the log, or some of it, as an archive that proves itself; the export is an entry of the log."""
+    from arbiter.workflow.exports.selecting import selection_of
+
+    if file.exists():
+        raise UsageError(f"{file} is there already")
+    selection = selection_of(
+        cases=case or (),
+        sites=site or (),
+        actor=actor,
+        since=None if since is None else since.replace(tzinfo=UTC),
+        until=None if until is None else until.replace(tzinfo=UTC),
+        payloads=payloads,
+        paper=pdf,
+    )
+    password = _password(from_stdin=password_stdin)
+    made = in_house(lambda house: _export(house, login, password, selection, file))
+    manifest = made.manifest
+    if as_json:
+        show_json(
+            {
+                "file": str(file),
+                "bytes": made.size,
+                "sha256": made.sha256,
+                "entries": manifest.entries,
+                "documents": manifest.payloads,
+                "unopened": list(manifest.unopened),
+                "checkpoint_size": manifest.checkpoint.size,
+                "house_entry": made.seq,
+            }
+        )
+        return
+    out.print(
+        f"{file}: {manifest.entries} entries of {manifest.chains} chains, {manifest.payloads} documents, under a "
+        f"checkpoint of {manifest.checkpoint.size} entries; {made.size} bytes, sha256 {made.sha256}",
+        markup=False,
+    )
+    for unopened in manifest.unopened:
+        out.print(f"case {unopened}: its documents do not open any more", markup=False)
+
+
+async def _export(house: House, login: str, password: str, selection: Selection, file: Path) -> Made:
+    import asyncio
+    import os
+
+    from arbiter.identity.accounts import authenticate
+    from arbiter.workflow.exports.making import make_export
+
+    principal = await authenticate(house.identities, house.clock, login, password)
+    part = file.with_name(f"{file.name}.part")
+    try:
+        descriptor = await asyncio.to_thread(_create, part)
+        with os.fdopen(descriptor, "wb") as writing, progress_bar() as progress:
+            task = progress.add_task("entries", total=None)
+
+            def advance(done: int, total: int) -> None:
+                progress.update(task, completed=done, total=total)
+
+            made = await make_export(house, principal, selection, writing, advance)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    # The entry that tells of it is sealed at once: no service need be running.
+    await house.sealer.round()
+    return made
+
+
+def _create(path: Path) -> int:
+    import os
+
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
+def _password(*, from_stdin: bool) -> str:
+    if not from_stdin:
+        password: str = typer.prompt("password", hide_input=True)
+        return password
+    lines = sys.stdin.read(4096).splitlines()
+    if len(lines) != 1:
+        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
+    return lines[0]
+
+
+@app.command(
+    "verify-export",
+    epilog=examples(
+        "arbiter audit verify-export case.zip --key log.hospital.example/arbiter+f41aaf94+AXzM3tnp"
+    ),
+)
+def audit_verify_export(
+    file: Path,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key", help="The log's verifier key, from somewhere you trust; may be given more than once."
+        ),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an export offline, archive or unpacked folder, with this installation's code instead of the archive's."""
+    from arbiter.verifying.report import main
+
+    keys = [argument for value in key or () for argument in ("--key", value)]
+    status = main([str(file), *keys, *(["--json"] if as_json else [])])
+    if status:
+        raise typer.Exit(status)

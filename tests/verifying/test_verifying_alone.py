@@ -1,0 +1,222 @@
+"""The verifier that an export carries runs where nothing of Arbiter is: Python, `cryptography`, and no more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from arbiter.audit.export.layout import SCRIPT, SOURCE_FOLDER
+from arbiter.workflow.exports.source import source_members
+from tests.exports import Exported, signed_again
+from tests.verifying.conftest import Exports
+
+# What the package `cryptography` is made of, and nothing else of this environment.
+CARRIED = ("cryptography", "cffi", "_cffi_backend*", "pycparser")
+
+# `-S -I` leaves the standard library alone on the path: no site packages, no folder of the caller's, no environment.
+START = "import sys, runpy; sys.path.append(sys.argv.pop(1)); sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A Python that has `cryptography` and nothing else, in a folder that holds nothing else."""
+
+    packages: Path
+    folder: Path
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", "-I", *arguments],
+            cwd=self.folder,
+            env={},
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=100,
+        )
+
+    def verify(self, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-c", START, str(self.packages), str(script), *arguments)
+
+    def unpacked(self, made: Exported, content: bytes | None = None) -> Path:
+        archive = self.folder / "export.zip"
+        archive.write_bytes(made.content if content is None else content)
+        folder = self.folder / "unpacked"
+        shutil.rmtree(folder, ignore_errors=True)
+        with ZipFile(archive) as opened:
+            opened.extractall(folder)
+        shutil.copy(folder / SCRIPT, self.folder / "verifier.py")
+        return folder
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
+    for pattern in CARRIED:
+        for found in Path(sysconfig.get_path("purelib")).glob(pattern):
+            (shutil.copytree if found.is_dir() else shutil.copy)(found, folder / found.name)
+    return folder
+
+
+@pytest.fixture
+def bare(packages: Path, tmp_path: Path) -> Bare:
+    return Bare(packages, tmp_path)
+
+
+def test_nothing_of_arbiter_nor_its_libraries_is_there(bare: Bare) -> None:
+    for name in ("arbiter", "cel_expr_python", "pydantic", "yaml", "sqlalchemy"):
+        started = bare.python("-c", f"import sys; sys.path.append({str(bare.packages)!r}); import {name}")
+        assert "ModuleNotFoundError" in started.stderr, name
+
+
+@pytest.mark.parametrize("which", ["whole", "case", "picked"])
+def test_archive_and_folder_verify_there(exports: Exports, bare: Bare, which: str) -> None:
+    made: Exported = getattr(exports, which)
+    folder = bare.unpacked(made)
+    key = made.signer.verifier_key
+    for arguments in ((str(bare.folder / "export.zip"),), (str(folder),)):
+        ran = bare.verify(bare.folder / "verifier.py", *arguments, "--key", key, "--json")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        said = json.loads(ran.stdout)
+        assert said["verified"]
+        assert said["keys_from_outside"]
+        assert said["entries"] == made.manifest().entries
+        assert said["documents"] == made.manifest().payloads
+        assert said["rules_evaluated_anew"] is False
+        assert all(step["same"] for step in said["certificates"])
+        # Every certificate of the house: decided alone; escalated and signed; asking for facts.
+        expected = {"whole": 4, "case": 1, "picked": 0}[which]
+        assert len(said["certificates"]) == expected
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_it_says_in_words_what_is_shown_and_what_is_not(exports: Exports, bare: Bare) -> None:
+    folder = bare.unpacked(exports.case)
+    ran = bare.verify(folder / SCRIPT)
+    assert ran.returncode == 0
+    assert "agrees with itself" in ran.stdout
+    assert "nothing can be said beyond" in ran.stdout
+    assert "recomputed to the same bytes" in ran.stdout
+    assert "taken as recorded" in ran.stdout
+    assert (
+        "keys: those that were given"
+        in bare.verify(folder / SCRIPT, f"--key={exports.case.signer.verifier_key}").stdout
+    )
+
+
+def test_each_module_it_runs_comes_from_the_export(exports: Exports, bare: Bare) -> None:
+    bare.unpacked(exports.case)
+    told = (
+        "import sys, runpy; sys.path.append(sys.argv[1]); sys.argv = sys.argv[2:]\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(m.__file__ for n, m in sys.modules.items() if n.partition('.')[0] == 'arbiter'), sep='\\n')"
+    )
+    archive = bare.folder / "export.zip"
+    ran = bare.python("-c", told, str(bare.packages), str(bare.folder / "verifier.py"), str(archive))
+    files = [line for line in ran.stdout.splitlines() if line.endswith(".py")]
+    assert len(files) > 30
+    assert all(line.startswith(f"{archive}/{SOURCE_FOLDER}arbiter/") for line in files)
+    carried = {name for name, _ in source_members()}
+    assert {line.removeprefix(f"{archive}/") for line in files} <= carried
+
+
+def test_a_byte_changed_anywhere_is_refused_there(exports: Exports, bare: Bare) -> None:
+    content = exports.case.content
+    bare.unpacked(exports.case)
+    end = content.rfind(b"PK\x05\x06")
+    central = content.find(b"PK\x01\x02")
+    for place in (
+        0,
+        40,
+        len(content) // 3,
+        central,
+        central + 20,
+        end,
+        end + 12,
+        end + 20,
+        end + 30,
+        len(content) - 9,
+    ):
+        changed = bytearray(content)
+        changed[place] ^= 4
+        spoilt = bare.folder / "spoilt.zip"
+        spoilt.write_bytes(changed)
+        for keys in ((), ("--key", exports.case.signer.verifier_key)):
+            ran = bare.verify(bare.folder / "verifier.py", str(spoilt), *keys, "--json")
+            assert ran.returncode == 1, f"byte {place}: {ran.stdout}{ran.stderr}"
+            assert json.loads(ran.stdout)["verified"] is False
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["entries.jsonl", "manifest.json", "manifest.note", "keys.txt", f"{SOURCE_FOLDER}arbiter/errors.py"],
+)
+def test_a_file_changed_in_the_folder_is_refused_there(exports: Exports, bare: Bare, name: str) -> None:
+    folder = bare.unpacked(exports.case)
+    content = (folder / name).read_bytes()
+    place = len(content) // 2
+    (folder / name).write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    ran = bare.verify(bare.folder / "verifier.py", str(folder), "--key", exports.case.signer.verifier_key)
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert "REFUSED" in ran.stdout
+
+
+def test_source_that_is_not_as_signed_never_runs(exports: Exports, bare: Bare) -> None:
+    folder = bare.unpacked(exports.case)
+    trap = bare.folder / "sprung"
+    code = f"open({str(trap)!r}, 'w').close()\n"
+    changed = folder / SOURCE_FOLDER / "arbiter" / "errors.py"
+    changed.write_text(code + changed.read_text())
+    added = folder / SOURCE_FOLDER / "json.py"
+    for path in (changed, added):
+        if path is added:
+            bare.unpacked(exports.case)
+            path.write_text(code)
+        ran = bare.verify(bare.folder / "verifier.py", str(folder))
+        assert ran.returncode == 1
+        assert not trap.exists()
+
+
+def test_a_file_or_link_added_to_the_folder_is_refused_there(exports: Exports, bare: Bare) -> None:
+    folder = bare.unpacked(exports.case)
+    (folder / "payloads" / "note.txt").write_text("the patient is well")
+    assert "ADDED" in bare.verify(folder / SCRIPT).stdout
+    (folder / "payloads" / "note.txt").unlink()
+    (folder / "entries.jsonl").rename(bare.folder / "elsewhere")
+    (folder / "entries.jsonl").symlink_to(bare.folder / "elsewhere")
+    ran = bare.verify(folder / SCRIPT)
+    assert ran.returncode == 1
+    assert "no such file" in ran.stdout
+
+
+def test_rules_that_were_not_recorded_are_missed_there(exports: Exports, bare: Bare) -> None:
+    made = exports.case
+    members = made.members()
+    (name,) = [name for name in members if name.startswith("replay/")]
+    for content in (b'{"excluded":[],"outcomes":[]}', members[name].replace(b'"permit"', b'"deny"')):
+        assert content != members[name]
+        bare.unpacked(made, signed_again(made, members | {name: content}))
+        ran = bare.verify(bare.folder / "verifier.py", "export.zip")
+        assert ran.returncode == 1, content
+        assert "RECOMPUTED" in ran.stdout or "OTHER BYTES" in ran.stdout
+
+
+def test_what_is_not_there_or_no_export_is_told_apart(bare: Bare, exports: Exports) -> None:
+    bare.unpacked(exports.case)
+    script = bare.folder / "verifier.py"
+    assert bare.verify(script, "missing.zip").returncode == 2
+    (bare.folder / "text.zip").write_text("no archive")
+    assert bare.verify(script, "text.zip").returncode == 1
+    (bare.folder / "empty").mkdir()
+    assert bare.verify(script, "empty").returncode == 2
+    assert bare.verify(script, "export.zip", "--key", "nonsense").returncode == 1
+    assert bare.verify(script, "--help").returncode == 0
