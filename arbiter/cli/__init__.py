@@ -14,6 +14,8 @@ from arbiter.cli import (
     clients,
     doctor,
     keys,
+    keys_keeping,
+    keys_rotating,
     protocols,
     recovering,
     running,
@@ -49,6 +51,8 @@ for command, shown in _SINGLE:
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(auditing.app, name="audit")
 recovering.register(auditing.app)
+keys.app.add_typer(keys_keeping.app)
+keys.app.add_typer(keys_rotating.app, name="rotate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")

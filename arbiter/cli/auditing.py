@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, progress_bar, show_json
@@ -89,15 +90,36 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
 )
 def audit_verify_receipt(
     file: Path,
-    key: Annotated[str, typer.Option("--key", help="The log's verifier key, from somewhere you trust.")],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            help="The log's verifier keys, one a line, from somewhere you trust.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", help="The file that `keys export-public` wrote: follows rotations.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier key."""
     from arbiter.audit.note import VerifierKey
+    from arbiter.audit.public_keys import read_public_keys
     from arbiter.audit.receipt import verify_receipt
 
-    verified = verify_receipt(file.read_bytes(), (VerifierKey.parse(key),))
+    if (key is None) == (keys is None):
+        raise UsageError("expected either --key or --keys")
+    verifiers: tuple[VerifierKey, ...]
+    if keys is not None:
+        verifiers = read_public_keys(keys.read_bytes())
+    else:
+        verifiers = tuple(VerifierKey.parse(line) for line in (key or "").split())
+    verified = verify_receipt(file.read_bytes(), verifiers)
     entry = verified.entry
     if as_json:
         show_json(

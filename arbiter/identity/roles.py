@@ -34,6 +34,7 @@ class Permission(StrEnum):
     LOG_RECOVER = "log:recover"
     ADMIN_CLIENTS = "admin:clients"
     ADMIN_ACCOUNTS = "admin:accounts"
+    ADMIN_KEYS = "admin:keys"
 
 
 class Role(StrEnum):
@@ -79,7 +80,9 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
         Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
-        Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.LOG_RECOVER, P.PROTOCOLS_READ}),
+        Role.ADMINISTRATOR: frozenset(
+            {P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS, P.LOG_RECOVER, P.PROTOCOLS_READ}
+        ),
     }
 )
 
@@ -120,7 +123,7 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
         frozenset({P.REVIEW_WORK, P.CASES_READ}),
         *(
             frozenset({admin, content})
-            for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS)
+            for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS)
             for content in _CASE_CONTENT
         ),
     }

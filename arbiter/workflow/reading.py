@@ -122,7 +122,7 @@ async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
     async with house.store.read() as transaction:
         newest = await load_newest_checkpoint(transaction)
         assert newest is not None
-        proof = await prove_entry(transaction, index, newest)
+        proof = await prove_entry(transaction, index, house.countersigner.countersigned(newest))
     return Receipt(body, proof, (Opening(document.name, document.salt, document.content),)).encode()
 
 

@@ -18,6 +18,7 @@ from arbiter.store.tables.cases import (
     subject_merger,
 )
 from arbiter.store.tables.house import house_chain, house_document
+from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
@@ -41,6 +42,7 @@ __all__ = [
     "pending",
     "protocol_bundle",
     "recent_case",
+    "retired_kek",
     "sealed_document",
     "sealed_run",
     "session",
@@ -61,6 +63,7 @@ INSERT_ONLY = (
     sealed_document,
     subject_merger,
     house_document,
+    retired_kek,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 
