@@ -113,7 +113,9 @@ async def open_house_on(
         keyring = await settle_log_keys(store, keyring)
         log_keys = log_keys_of(keyring, former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)
-        guard = LogGuard(store, kept, EvidenceFolder(settings.data), keyring.origin, log_keys.verifiers, ports.clock.now)
+        guard = LogGuard(
+            store, kept, EvidenceFolder(settings.data), keyring.origin, log_keys.verifiers, ports.clock.now
+        )
         house = House(
             settings=settings,
             store=store,
