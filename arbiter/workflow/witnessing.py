@@ -256,7 +256,7 @@ class Rounds:
 
 
 async def _prove(transaction: Transaction, old: int, new: int) -> tuple[bytes, ...]:
-    if old == 0:
+    if old in {0, new}:
         return ()
     nodes = await load_nodes(transaction, chain.from_iterable(consistency_parts(old, new)))
     return prove_consistency(old, new, nodes)

@@ -404,6 +404,31 @@ async def test_two_processes_take_turns_and_another_goes_on_when_one_stops(
         await verify_log(first, (tmp_path / "checkpoint").read_bytes())
 
 
+async def test_a_case_that_was_erased_before_its_witnesses_came_stops_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    """An erased case makes no move any more; asking it for one would end every round that releases."""
+    dark = True
+
+    def script(asked: liars.Asked) -> bytes:
+        return liars.http(503, b"") if dark else liars.cosigns(asked)
+
+    with a_liar(script) as late:
+        async with a_witnessed_house(tmp_path, database, [liar(late.url)], {"urgent": 1}) as house:
+            client, _ = await a_client(house)
+            erased = await signed_by_a_reviewer(house, client)
+            await eventually(house, client, erased, Phase.RELEASED)
+            with psycopg.connect(conninfo(database.app_url)) as connection:
+                connection.execute(
+                    'UPDATE case_file SET state = state || \'{"erasure": "key destroyed"}\' WHERE id = %s',
+                    (erased,),
+                )
+            waiting = await hand_in(house, client, "waiting")
+            dark = False
+            await eventually(house, client, waiting, Phase.RELEASED)
+            assert "release.witnessed" not in await types_of(house, erased)
+
+
 async def test_who_is_asked_is_in_the_log_and_a_process_that_forgot_the_witnesses_does_not_start(
     database: Database, tmp_path: Path, two: tuple[Someone, ...]
 ) -> None:

@@ -80,7 +80,8 @@ LIMIT %(limit)s
 _CAUGHT_UP = (
     _HEADS
     + f"""
-WHERE c.phase = 'released' AND c.state ->> 'unwitnessed' = 'true' AND {_IS_COSIGNED} LIMIT %(limit)s
+WHERE c.phase = 'released' AND c.state ->> 'unwitnessed' = 'true' AND c.state ->> 'erasure' IS NULL
+    AND {_IS_COSIGNED} LIMIT %(limit)s
 """
 )
 # A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
