@@ -405,7 +405,7 @@ async def test_two_processes_take_turns_and_another_goes_on_when_one_stops(
 
 
 async def test_a_case_that_was_erased_before_its_witnesses_came_stops_nothing(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An erased case makes no move any more; asking it for one would end every round that releases."""
     dark = True
@@ -426,7 +426,9 @@ async def test_a_case_that_was_erased_before_its_witnesses_came_stops_nothing(
             waiting = await hand_in(house, client, "waiting")
             dark = False
             await eventually(house, client, waiting, Phase.RELEASED)
+            await settle(house)
             assert "release.witnessed" not in await types_of(house, erased)
+            assert "begun again" not in caplog.text
 
 
 async def test_who_is_asked_is_in_the_log_and_a_process_that_forgot_the_witnesses_does_not_start(
