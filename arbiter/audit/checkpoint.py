@@ -65,6 +65,22 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class LogKey(VerifierKey):
+    """A key of the log itself with the sizes of the checkpoints that it may sign; `last_size` None: not retired."""
+
+    first_size: int = 0
+    last_size: int | None = None
+
+    def may_sign(self, size: int) -> bool:
+        """Tell whether a checkpoint of this size is the key's to sign."""
+        return self.first_size <= size and (self.last_size is None or size <= self.last_size)
+
+    def public(self) -> VerifierKey:
+        """Return the key without its range."""
+        return VerifierKey(self.name, self.type, self.public_key)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedCheckpoint:
     """A checkpoint that the log signed, with all verified signatures and the lines of unknown keys."""
 
@@ -75,7 +91,20 @@ class OpenedCheckpoint:
     @property
     def cosignatures(self) -> tuple[VerifiedSignature, ...]:
         """The witnesses' signatures among the verified ones."""
-        return tuple(s for s in self.signatures if s.key.type is SignatureType.COSIGNATURE_V1)
+        return tuple(
+            s
+            for s in self.signatures
+            if s.key.type is not SignatureType.ED25519 and s.key.name != self.checkpoint.origin
+        )
+
+    @property
+    def second(self) -> VerifiedSignature | None:
+        """The log's own ML-DSA-44 signature, where the note carries one by a known key."""
+        for signature in self.signatures:
+            of_log = signature.key.name == self.checkpoint.origin
+            if of_log and signature.key.type is SignatureType.MLDSA44_COSIGNATURE:
+                return signature
+        return None
 
 
 def sign_checkpoint(
@@ -89,14 +118,26 @@ def open_checkpoint(note: bytes, verifiers: Iterable[VerifierKey]) -> OpenedChec
     """Return the checkpoint of a note that the log itself signed, by a key of type 0x01 named like the origin.
 
     `verifiers` may hold witnesses' keys too: their cosignatures are verified and returned, and never stand in for the
-    log's own. Raises `VerificationError`.
+    log's own. A `LogKey` counts only for sizes that are its to sign: a retired key's signature beyond its end, however
+    good, is no signature of the log. Raises `VerificationError`.
     """
     opened = open_note(note, verifiers)
     checkpoint = Checkpoint.parse(opened.text)
-    if not any(
-        s.key.type is SignatureType.ED25519 and s.key.name == checkpoint.origin for s in opened.verified
-    ):
+    counted = tuple(s for s in opened.verified if _counts(s.key, checkpoint))
+    if not any(s.key.type is SignatureType.ED25519 and s.key.name == checkpoint.origin for s in counted):
+        beyond = [s.key for s in opened.verified if s not in counted and isinstance(s.key, LogKey)]
+        if beyond:
+            key = beyond[0]
+            last = "on" if key.last_size is None else f"to {key.last_size}"
+            raise VerificationError(
+                f"checkpoint of size {checkpoint.size}: signed only by key {key.name}+{key.key_id.hex()}, which "
+                f"may sign sizes from {key.first_size} {last}"
+            )
         raise VerificationError(
             f"checkpoint of size {checkpoint.size}: no known key of its origin {checkpoint.origin} signed it"
         )
-    return OpenedCheckpoint(checkpoint, opened.verified, opened.unknown)
+    return OpenedCheckpoint(checkpoint, counted, opened.unknown)
+
+
+def _counts(key: VerifierKey, checkpoint: Checkpoint) -> bool:
+    return not isinstance(key, LogKey) or key.may_sign(checkpoint.size)

@@ -1,7 +1,7 @@
 """Signed notes (C2SP signed-note): text that one or more named keys have signed, and the keys that check it.
 
-Signature types: 0x01, Ed25519 over the text, and 0x04, a witness's timestamped Ed25519 cosignature (C2SP
-tlog-cosignature). A note is believed only when a known key signed it; unknown keys are ignored, and a bad signature by
+Signature types: 0x01, Ed25519 over the text; 0x04, a witness's timestamped Ed25519 cosignature; and 0x06, a timestamped
+ML-DSA-44 cosignature, which stands on checkpoints alone (both C2SP tlog-cosignature). A note is believed only when a known key signed it; unknown keys are ignored, and a bad signature by
 a known key refuses the whole note.
 """
 
@@ -14,19 +14,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
+from arbiter.audit.subtree import subtree_message
 from arbiter.errors import VerificationError
 
 MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
 MAX_TIMESTAMP = 2**63 - 1
 
+TIMESTAMP_BYTES = 8
+
 _KEY_ID_BYTES = 4
-_TIMESTAMP_BYTES = 8
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _VERIFIER_KEY = re.compile(r"([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)")
 
@@ -36,6 +39,19 @@ class SignatureType(IntEnum):
 
     ED25519 = 0x01
     COSIGNATURE_V1 = 0x04
+    MLDSA44_COSIGNATURE = 0x06
+
+
+_KEY_BYTES = {
+    SignatureType.ED25519: 32,
+    SignatureType.COSIGNATURE_V1: 32,
+    SignatureType.MLDSA44_COSIGNATURE: 1312,
+}
+_ALGORITHMS = {
+    SignatureType.ED25519: "Ed25519",
+    SignatureType.COSIGNATURE_V1: "Ed25519",
+    SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +65,9 @@ class VerifierKey:
     def __post_init__(self) -> None:
         if not is_key_name(self.name):
             raise ValueError("a key's name is not empty and has no spaces, control characters or plus")
-        if len(self.public_key) != 32:
-            raise ValueError(f"an Ed25519 public key has 32 bytes, not {len(self.public_key)}")
+        if len(self.public_key) != _KEY_BYTES[self.type]:
+            expected = f"{_ALGORITHMS[self.type]} public key has {_KEY_BYTES[self.type]} bytes"
+            raise ValueError(f"an {expected}, not {len(self.public_key)}")
 
     @property
     def key_id(self) -> bytes:
@@ -90,15 +107,29 @@ class VerifierKey:
                 self._verify_raw(text, signature)
                 return None
             case SignatureType.COSIGNATURE_V1:
-                timestamp = int.from_bytes(signature[:_TIMESTAMP_BYTES], "big")
-                if timestamp > MAX_TIMESTAMP:
-                    raise VerificationError(f"cosignature of key {self.name}: timestamp beyond 2^63 - 1")
-                self._verify_raw(_cosigned_message(text, timestamp), signature[_TIMESTAMP_BYTES:])
+                timestamp = self._timestamp(signature)
+                self._verify_raw(_cosigned_message(text, timestamp), signature[TIMESTAMP_BYTES:])
                 return timestamp
+            case SignatureType.MLDSA44_COSIGNATURE:
+                timestamp = self._timestamp(signature)
+                message = subtree_message(text, self.name, timestamp)
+                self._verify_raw(message, signature[TIMESTAMP_BYTES:])
+                return timestamp
+            case _:
+                assert_never(self.type)
+
+    def _timestamp(self, signature: bytes) -> int:
+        timestamp = int.from_bytes(signature[:TIMESTAMP_BYTES], "big")
+        if timestamp > MAX_TIMESTAMP:
+            raise VerificationError(f"cosignature of key {self.name}: timestamp beyond 2^63 - 1")
+        return timestamp
 
     def _verify_raw(self, message: bytes, signature: bytes) -> None:
         try:
-            Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            if self.type is SignatureType.MLDSA44_COSIGNATURE:
+                MLDSA44PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+            else:
+                Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
             raise VerificationError(f"bad signature by key {self.name}+{self.key_id.hex()}") from error
 
@@ -168,7 +199,7 @@ class Ed25519Cosigner:
     def sign(self, message: bytes) -> bytes:
         """Return the timestamp (u64be) and the signature over the cosigned message."""
         signature = self._key.sign(_cosigned_message(message, self._timestamp))
-        return self._timestamp.to_bytes(_TIMESTAMP_BYTES, "big") + signature
+        return self._timestamp.to_bytes(TIMESTAMP_BYTES, "big") + signature
 
 
 @dataclass(frozen=True, slots=True)
