@@ -119,7 +119,8 @@ class Settings(BaseSettings):
     """The installation's settings; each field is the variable `ARBITER_<NAME>`.
 
     `database_url` names a PostgreSQL server's application role and `database_owner_url` the role that migrates;
-    without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys.
+    without them the embedded PostgreSQL under `data` is used. `origin`, if set, must be the log's name kept with the keys;
+    `keys_passphrase_file` holds the passphrase that they are encrypted under.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
     escalation; `witnesses` the file that says who cosigns the log; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=1, le=65535)
     origin: str | None = None
+    keys_passphrase_file: Path | None = None
     workers: bool = True
     capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)

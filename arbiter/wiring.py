@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.cosigning.circle import NOBODY, check_apart
 from arbiter.cosigning.loader import read_circle
@@ -27,7 +26,7 @@ from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
-from arbiter.store.keys import Keyring, read_keys
+from arbiter.store.keys import Keyring, passphrase_from, read_keys
 from arbiter.store.origins import former_verifiers
 from arbiter.store.protocols import keep_bundle
 from arbiter.store.transaction import Store
@@ -38,6 +37,7 @@ from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
 from arbiter.workflow.circle_in_force import check_circle, note_circle
 from arbiter.workflow.clearing import settle_erasures, tend_erasures
+from arbiter.workflow.countersigning import Countersigner
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
@@ -50,6 +50,7 @@ from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.log_guard import LogGuard
+from arbiter.workflow.log_keys import log_keys_of, settle_log_keys
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
@@ -91,7 +92,9 @@ async def open_house(
     """
     if not restoring:
         check_not_restoring(settings.data)
-    keyring = read_keys(settings.data)
+    keyring = await asyncio.to_thread(
+        read_keys, settings.data, passphrase_from(settings.keys_passphrase_file)
+    )
     if settings.origin is not None and settings.origin != keyring.origin:
         raise ConfigurationError(
             f"ARBITER_ORIGIN is {settings.origin}, the log's key is that of {keyring.origin}"
@@ -116,12 +119,14 @@ async def open_house_on(
     safety_net = SafetyNet(database.conninfo)
     servers = open_servers(dict(settings.model_servers or ()), _model_token(settings), ports.clock)
     try:
-        signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
         await pool.open(wait=True)
         store = Store(engine, pool)
-        verifiers = (VerifierKey.parse(signer.verifier_key), *former_verifiers(settings.data))
+        keyring = await settle_log_keys(store, keyring)
+        log_keys = log_keys_of(keyring, former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)
-        guard = LogGuard(store, kept, EvidenceFolder(settings.data), signer.name, verifiers, ports.clock.now)
+        guard = LogGuard(
+            store, kept, EvidenceFolder(settings.data), keyring.origin, log_keys.verifiers, ports.clock.now
+        )
         vault = Vault(keyring, ports.chance)
         house = House(
             settings=settings,
@@ -132,13 +137,14 @@ async def open_house_on(
             identities=Identities(engine),
             shelf=put_in_force(_bundles(settings), servers),
             guard=guard,
-            sealer=Sealer(store, signer, ports.clock, kept, guard),
+            sealer=Sealer(store, log_keys.signers, ports.clock, kept, guard),
             bell=Bell(),
             errands=Errands(),
             admission=Admission(settings.capacity),
             safety_net=safety_net,
-            signer=signer,
-            verifiers=verifiers,
+            keyring=keyring,
+            log_keys=log_keys,
+            countersigner=Countersigner(log_keys.seconds),
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,
@@ -149,7 +155,7 @@ async def open_house_on(
         check_calling(house)
         check_apart(house.circle, house.verifiers)
         if check_log:
-            await guard.open(_empty_log(signer))
+            await guard.open(_empty_log(log_keys.signers))
             await check_circle(house.circle, store)
         await _keep_protocols(house)
         if check_log:
@@ -242,8 +248,8 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _empty_log(signer: Signer) -> bytes:
-    return sign_checkpoint(Checkpoint(signer.name, 0, EMPTY_ROOT), [signer])
+def _empty_log(signers: Sequence[Signer]) -> bytes:
+    return sign_checkpoint(Checkpoint(signers[-1].name, 0, EMPTY_ROOT), signers)
 
 
 async def _keep_protocols(house: House) -> None:

@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from arbiter.audit.note import Ed25519NoteSigner
 from arbiter.store import migrate
 from arbiter.store.database import (
     APPLICATION_ROLE,
@@ -34,7 +35,7 @@ from arbiter.store.database import (
 )
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.identities import Identities
-from arbiter.store.keys import Keyring
+from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
 
@@ -77,7 +78,8 @@ class SeededChance:
 
 def keyring_of(chance: SeededChance, origin: str = "log.hospital.example/arbiter") -> Keyring:
     """Keys without files."""
-    return Keyring(origin, chance.token(32), {"kek-1": chance.token(32)}, "kek-1", chance.token(32))
+    pair = LogKeyPair(1, Ed25519NoteSigner(origin, chance.token(32)), None)
+    return Keyring(origin, (pair,), {"kek-1": chance.token(32)}, "kek-1", chance.token(32))
 
 
 @pytest.fixture

@@ -204,3 +204,26 @@ def _first(key: VerifierKey) -> LogKey:
 
 def _hash(note: bytes) -> str:
     return sha256(parse_note(note).text.encode("utf-8")).hexdigest()
+
+
+def join_statements(statements: Sequence[bytes]) -> bytes:
+    """Return a chain of statements as one text, as `keys export-public` writes it and an auditor keeps it."""
+    return b"\n".join(statements)
+
+
+def split_statements(text: bytes) -> tuple[bytes, ...]:
+    """Return the statements in what `join_statements` made; none of them is verified."""
+    parts = re.split(rb"(?m)^(?=" + re.escape(FORMAT).encode() + rb"$)", text)
+    return tuple(part.rstrip(b"\n") + b"\n" for part in parts if part.strip())
+
+
+def of_origin(origin: str, statements: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the statements about this origin and those that cannot be read: the log may have had another name before."""
+    return tuple(note for note in statements if _named(note) in {origin, None})
+
+
+def _named(note: bytes) -> str | None:
+    try:
+        return Rotation.parse(parse_note(note).text).origin
+    except VerificationError:
+        return None

@@ -18,6 +18,8 @@ from arbiter.cli import (
     doctor,
     erasing,
     keys,
+    keys_keeping,
+    keys_rotating,
     log_figures,
     opening,
     proofs,
@@ -68,6 +70,8 @@ app.add_typer(protocols.app, name="protocol")
 app.add_typer(auditing.app, name="audit")
 recovering.register(auditing.app)
 opening.register(auditing.app)
+keys.app.add_typer(keys_keeping.app)
+keys.app.add_typer(keys_rotating.app, name="rotate")
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")

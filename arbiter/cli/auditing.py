@@ -95,7 +95,14 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
 )
 def audit_verify_receipt(
     file: Path,
-    key: Annotated[str, typer.Option("--key", help="The log's verifier key, from somewhere you trust.")],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            help="The log's verifier keys, one a line, from somewhere you trust.",
+            show_default=False,
+        ),
+    ] = None,
     witness: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,16 +118,30 @@ def audit_verify_receipt(
         ),
     ] = None,
     *,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--keys", help="The file that `keys export-public` wrote: follows rotations.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier keys."""
     from arbiter.audit.note import VerifierKey
+    from arbiter.audit.public_keys import read_public_keys
     from arbiter.audit.receipt import verify_receipt
 
     witnesses = tuple(VerifierKey.parse(text) for text in witness or ())
     if quorum is not None and not witnesses:
         raise UsageError("--quorum needs the witnesses' keys, each after --witness")
-    verified = verify_receipt(file.read_bytes(), (VerifierKey.parse(key), *witnesses))
+    if (key is None) == (keys is None):
+        raise UsageError("expected either --key or --keys")
+    verifiers: tuple[VerifierKey, ...]
+    if keys is not None:
+        verifiers = read_public_keys(keys.read_bytes())
+    else:
+        verifiers = tuple(VerifierKey.parse(line) for line in (key or "").split())
+    verified = verify_receipt(file.read_bytes(), (*verifiers, *witnesses))
     entry = verified.entry
     cosigned = _cosigned(verified, witnesses, quorum) if witnesses else ()
     if as_json:

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.cli.checking_keys import keys_and_database, open_keys
 from arbiter.cli.checking_witnesses import behind
 from arbiter.cli.findings import Finding, attempted
 from arbiter.errors import ArbiterError
@@ -23,7 +23,6 @@ from arbiter.store.database import (
     open_pool,
 )
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.store.keys import read_keys
 from arbiter.store.transaction import Store
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.log_tail import Tail, check_tail
@@ -145,13 +144,15 @@ def _schema(url: str, *, is_embedded: bool) -> Iterator[Finding]:
 async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
     advice = "stop the service, keep database and data folder as they are, run `arbiter audit verify`"
     engine = open_engine(url, 1)
+    of_keys: list[Finding] = []
     try:
-        keyring = read_keys(settings.data)
-        verifier = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
+        keyring = open_keys(settings)
+        verifiers = keyring.verifiers
         # Read first: whoever seals meanwhile commits before keeping.
-        kept = KeptCheckpoint(settings.data).read((verifier,))
+        kept = KeptCheckpoint(settings.data).read(verifiers)
         async with Store(engine, open_pool(conninfo(url), 1)).read() as transaction:
-            tail = await check_tail(transaction, (verifier,), kept)
+            of_keys = [finding async for finding in keys_and_database(keyring, transaction)]
+            tail = await check_tail(transaction, verifiers, kept)
             standings = await behind(settings, transaction)
     except ArbiterError as error:
         yield Finding("log", "fail", str(error), advice)
@@ -168,6 +169,8 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
             yield standing
     finally:
         await engine.dispose()
+    for finding in of_keys:
+        yield finding
 
 
 def _sealed(tail: Tail) -> Finding:

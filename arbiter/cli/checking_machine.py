@@ -14,11 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings
 
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.cli.checking_keys import open_keys, state_of_keys
 from arbiter.cli.findings import Finding, attempted
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
-from arbiter.store.keys import read_keys
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.protocol_checking import check_read_bundle
 
@@ -55,7 +54,7 @@ def keys(settings: Settings) -> Iterator[Finding]:
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
-    keyring = read_keys(settings.data)
+    keyring = open_keys(settings)
     if settings.origin is not None and settings.origin != keyring.origin:
         found = f"ARBITER_ORIGIN is {settings.origin}, the log's key is that of {keyring.origin}"
         yield Finding(
@@ -63,9 +62,9 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding("keys", "ok", f"readable by their owner alone; the log is {keyring.origin}")
-    verifier = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
+    yield from state_of_keys(keyring)
     kept = KeptCheckpoint(settings.data)
-    checkpoint = kept.read((verifier,))
+    checkpoint = kept.read(keyring.verifiers)
     if checkpoint is None:
         advice = "right before the first start; later, restore the file: without it a rolled-back database goes unnoticed"
         yield Finding("kept checkpoint", "warn", f"{kept.path} is not there", advice)

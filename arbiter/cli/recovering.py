@@ -105,13 +105,11 @@ def audit_evidence(*, as_json: AsJson = False) -> None:
 
 
 def _verifiers(settings: Settings) -> tuple[VerifierKey, ...]:
-    from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
-    from arbiter.store.keys import read_keys
+    from arbiter.store.keys import passphrase_from, read_keys
     from arbiter.store.origins import former_verifiers
 
-    keyring = read_keys(settings.data)
-    present = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
-    return (present, *former_verifiers(settings.data))
+    keyring = read_keys(settings.data, passphrase_from(settings.keys_passphrase_file))
+    return (*keyring.verifiers, *former_verifiers(settings.data))
 
 
 def _passwords(logins: tuple[str, str], *, from_stdin: bool) -> tuple[str, str]:

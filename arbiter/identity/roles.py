@@ -37,6 +37,7 @@ class Permission(StrEnum):
     LOG_RECOVER = "log:recover"
     ADMIN_CLIENTS = "admin:clients"
     ADMIN_ACCOUNTS = "admin:accounts"
+    ADMIN_KEYS = "admin:keys"
 
 
 class Role(StrEnum):
@@ -88,7 +89,9 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.RECORDS_OFFICER: frozenset({P.CASES_HOLD, P.CASES_ERASE}),
         # Opens nothing by itself: it lets an auditor take what was decided away in the clear.
         Role.DISCLOSURE: frozenset({P.AUDIT_PAYLOADS}),
-        Role.ADMINISTRATOR: frozenset({P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.LOG_RECOVER, P.PROTOCOLS_READ}),
+        Role.ADMINISTRATOR: frozenset(
+            {P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS, P.LOG_RECOVER, P.PROTOCOLS_READ}
+        ),
     }
 )
 
@@ -133,7 +136,7 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
         frozenset({P.REVIEW_WORK, P.CASES_READ}),
         *(
             frozenset({admin, content})
-            for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS)
+            for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS)
             for content in _CASE_CONTENT | _KEEPING
         ),
         *(frozenset({keeping, content}) for keeping in _KEEPING for content in _CASE_CONTENT),

@@ -9,6 +9,9 @@ from arbiter.audit.entry import FIRST_PREV
 from arbiter.errors import StaleStateError
 from arbiter.store.transaction import Where, run
 
+HOUSE_CHAIN = "house"
+"""The name of the chain of what concerns the installation as a whole."""
+
 _END = "SELECT seq, prev FROM house_chain WHERE id = %(chain)s"
 _APPEND = """
 WITH moved AS (
@@ -29,6 +32,7 @@ SELECT id FROM moved
 _DOCUMENTS = """
 SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s ORDER BY seq, name
 """
+_CONTENTS = "SELECT content FROM house_document WHERE chain = %(chain)s AND name = %(name)s ORDER BY seq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,9 @@ async def load_house_documents(where: Where, chain: str) -> tuple[HouseDocument,
         HouseDocument(seq, name, bytes(salt), bytes(content))
         for seq, name, salt, content in await run(where, _DOCUMENTS, {"chain": chain})
     )
+
+
+async def load_house_contents(where: Where, chain: str, name: str) -> tuple[bytes, ...]:
+    """Return what a chain's entries commit to under one name, oldest first."""
+    rows = await run(where, _CONTENTS, {"chain": chain, "name": name})
+    return tuple(bytes(row[0]) for row in rows)

@@ -145,6 +145,13 @@ class StoredLeaf:
     body: bytes | None
 
 
+async def hold_log(where: Where) -> StoredCheckpoint | None:
+    """Hold the log until the transaction ends: nobody seals meanwhile. Return the newest checkpoint."""
+    await run(where, _HOLD_LOG, {})
+    rows = await run(where, _NEWEST, {})
+    return StoredCheckpoint(*rows[0]) if rows else None
+
+
 async def number_pending(
     connection: DirectConnection, limit: int
 ) -> tuple[StoredCheckpoint | None, tuple[StoredLeaf, ...]]:

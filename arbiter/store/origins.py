@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.audit.note import VerifierKey
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Chance, Signer
-from arbiter.store.keys import KEY_BYTES, _parse_signer, _read, _signer_text, _sync, _write, check_origin
+from arbiter.store.keys import KeyFolder, check_origin, new_pair_text
+from arbiter.store.keys.files import replace_file, sync_folder
+from arbiter.store.keys.folder import NEXT
 
 _FOLDER = "keys"
-_PRESENT = "log.key"
-_NEXT = "log.key.next"
 _FORMER = "former-origins"
 
 
@@ -35,49 +35,39 @@ def former_verifiers(data: Path) -> tuple[VerifierKey, ...]:
         raise ConfigurationError(f"{path} is malformed: expected a verifier key a line") from error
 
 
-def next_signer(data: Path) -> Signer | None:
+def next_signer(folder: KeyFolder) -> Signer | None:
     """Return the signer of the origin that is being begun, or None when none is."""
-    path = data / _FOLDER / _NEXT
-    if not path.exists():
-        return None
-    return Ed25519NoteSigner(*_parse_signer(path, _read(path)))
+    return folder.next_signer()
 
 
-def prepare_next(data: Path, origin: str, chance: Chance) -> Signer:
-    """Make the key of the next origin, on disk when this returns; one that is there for it already is taken."""
+def prepare_next(folder: KeyFolder, origin: str, chance: Chance) -> Signer:
+    """Make the keys of the next origin, on disk when this returns; those that are there for it already are taken."""
     check_origin(origin)
-    begun = next_signer(data)
+    begun = folder.next_signer()
     if begun is not None and begun.name == origin:
         return begun
-    folder = data / _FOLDER
     # One of another name was never used: what it signed would have been committed, and finished instead.
-    fresh = folder / f".{_NEXT}-{chance.token(8).hex()}"
-    _write(fresh, _signer_text(origin, chance.token(KEY_BYTES)))
-    fresh.replace(folder / _NEXT)
-    _sync(folder)
-    signer = next_signer(data)
+    folder.remove(NEXT)
+    folder.add(NEXT, new_pair_text(origin, chance))
+    signer = folder.next_signer()
     assert signer is not None
     return signer
 
 
 def keep_former(data: Path, keys: Iterable[VerifierKey]) -> None:
     """Add public keys to those of former origins, on disk when this returns; those that are there stay once."""
-    folder = data / _FOLDER
     held = dict.fromkeys([*former_verifiers(data), *keys])
-    fresh = folder / f".{_FORMER}.new"
-    fresh.unlink(missing_ok=True)
-    _write(fresh, "\n".join(key.encode() for key in held))
-    fresh.replace(folder / _FORMER)
-    _sync(folder)
+    replace_file(data / _FOLDER / _FORMER, "\n".join(key.encode() for key in held))
 
 
-def switch_to_next(data: Path, former: VerifierKey) -> None:
-    """Put the next key in the place of the present one, which stays under another name.
+def switch_to_next(folder: KeyFolder, former: VerifierKey) -> None:
+    """Put the next keys in the place of the present ones, which stay under other names.
 
-    Stopped between its two steps, it can be done again.
+    Stopped between its steps, it can be done again: once the new key is in its place, what is of another name is ignored.
     """
-    folder = data / _FOLDER
-    with suppress(FileExistsError):
-        os.link(folder / _PRESENT, folder / f"{_PRESENT}.former-{former.key_id.hex()}")
-    (folder / _NEXT).replace(folder / _PRESENT)
-    _sync(folder)
+    for name in folder.log_files():
+        with suppress(FileExistsError):
+            os.link(folder.path / name, folder.path / f"{name}.former-{former.key_id.hex()}")
+    (folder.path / NEXT).replace(folder.path / "log.key")
+    sync_folder(folder.path)
+    folder.forget_former_origin()

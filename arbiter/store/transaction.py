@@ -135,7 +135,7 @@ class Store:
             await self._pool.check()
 
 
-Where: TypeAlias = Store | Transaction
+Where: TypeAlias = Store | Transaction | DirectConnection
 """Where a single statement runs: by itself, or in a transaction with others."""
 
 
@@ -143,6 +143,8 @@ async def run(where: Where, statement: str, parameters: Mapping[str, Any]) -> Se
     """Run one statement there and return its rows."""
     if isinstance(where, Store):
         return await where.run(statement, parameters)
+    if isinstance(where, psycopg.AsyncConnection):
+        return await (await where.execute(statement.encode(), parameters)).fetchall()
     return (await where.exec_driver_sql(statement, dict(parameters))).fetchall()
 
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.model import CaseId
 from arbiter.ports import Chance
-from arbiter.store.keys import KEY_BYTES, Keyring
+from arbiter.store.keys import KEY_BYTES, Keyring, kek_number
 
 SALT_BYTES = 32
 _NONCE_BYTES = 12
@@ -45,6 +45,7 @@ class Vault:
     """Seals and opens documents, and makes keyed fingerprints. Pure computation: it stores nothing."""
 
     def __init__(self, keyring: Keyring, chance: Chance) -> None:
+        self._keyring = keyring
         self._chance = chance
         self._current_kek = keyring.current_kek
         self._keks = {kek_id: AESGCM(key) for kek_id, key in keyring.keks.items()}
@@ -52,7 +53,9 @@ class Vault:
 
     def new_key(self, case_id: CaseId) -> CaseKey:
         """Make a case's key, wrapped under the current key-encryption key."""
-        key = self._chance.token(KEY_BYTES)
+        return self._wrap(case_id, self._chance.token(KEY_BYTES))
+
+    def _wrap(self, case_id: CaseId, key: bytes) -> CaseKey:
         kek_id = self._current_kek
         nonce = self._chance.token(_NONCE_BYTES)
         wrapped = nonce + self._keks[kek_id].encrypt(nonce, key, _key_place(case_id, kek_id))
@@ -60,7 +63,7 @@ class Vault:
 
     def open_key(self, case_id: CaseId, kek_id: str, wrapped: bytes) -> CaseKey:
         """Unwrap a stored key; raise VerificationError when it was wrapped for another case or was changed."""
-        kek = self._keks.get(kek_id)
+        kek = self._find(kek_id)
         if kek is None:
             raise ConfigurationError(f"case {case_id} needs {kek_id}, which is not among the keys")
         try:
@@ -68,6 +71,10 @@ class Vault:
         except (InvalidTag, ValueError):
             raise VerificationError(f"the key of case {case_id} does not open under {kek_id}") from None
         return CaseKey(case_id, key, kek_id, wrapped)
+
+    def rewrap_key(self, case_id: CaseId, kek_id: str, wrapped: bytes) -> CaseKey:
+        """Return a stored key wrapped anew under the current key-encryption key; raises as `open_key`."""
+        return self._wrap(case_id, self.open_key(case_id, kek_id, wrapped).key)
 
     def seal(self, case_key: CaseKey, seq: int, name: str, salt: bytes, content: bytes) -> bytes:
         """Return nonce || ciphertext || tag of `salt` (32 bytes) and `content`, bound to case, `seq` and `name`."""
@@ -97,13 +104,36 @@ class Vault:
 
     def open_secret(self, owner: str, kek_id: str, sealed: bytes) -> bytes:
         """Return a sealed secret; raise VerificationError when it was sealed for another owner or was changed."""
-        kek = self._keks.get(kek_id)
+        kek = self._find(kek_id)
         if kek is None:
             raise ConfigurationError(f"the secret of {owner} needs {kek_id}, which is not among the keys")
         try:
             return kek.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _secret_place(owner, kek_id))
         except (InvalidTag, ValueError):
             raise VerificationError(f"the secret of {owner} does not open under {kek_id}") from None
+
+    @property
+    def current_kek(self) -> str:
+        """The id of the key-encryption key that new keys are wrapped under."""
+        return self._current_kek
+
+    def take_up(self, kek_id: str) -> None:
+        """Wrap under this key-encryption key from now on, where it is newer than the present one.
+
+        Raises:
+            ConfigurationError: when it is not among the keys.
+        """
+        if self._find(kek_id) is None:
+            raise ConfigurationError(f"{kek_id} is not among the keys")
+
+    def _find(self, kek_id: str) -> AESGCM | None:
+        """Return a key-encryption key; one that came into the folder since the start is taken up, a newer one for new keys."""
+        kek = self._keks.get(kek_id)
+        if kek is None and (key := self._keyring.find_kek(kek_id)) is not None:
+            kek = self._keks[kek_id] = AESGCM(key)
+            if kek_number(kek_id) > kek_number(self._current_kek):
+                self._current_kek = kek_id
+        return kek
 
     def mac(self, purpose: str, *parts: bytes) -> bytes:
         """Return HMAC-SHA-256 (32 bytes) of the parts, in order, under the index key.

@@ -15,12 +15,12 @@ from arbiter.audit.entry import SALT_BYTES, Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.errors import StaleStateError
 from arbiter.model import ActorId
-from arbiter.store.house_chain import HouseDocument, append_house_entry, house_chain_end
+from arbiter.store.house_chain import HOUSE_CHAIN, HouseDocument, append_house_entry, house_chain_end
 from arbiter.store.transaction import Where
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
 
-HOUSE = "house"
+HOUSE = HOUSE_CHAIN
 """The chain's name: what stands in its entries' `case`."""
 
 

@@ -12,14 +12,17 @@ from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
 from arbiter.store.database import Database
 from arbiter.store.identities import Identities
+from arbiter.store.keys import Keyring
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.cosigned import Cosigned
+from arbiter.workflow.countersigning import Countersigner
 from arbiter.workflow.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log_guard import LogGuard
+from arbiter.workflow.log_keys import LogKeys
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.sealing import Sealer
@@ -43,8 +46,9 @@ class House:
     errands: Errands
     admission: Admission
     safety_net: SafetyNet
-    signer: Signer
-    verifiers: tuple[VerifierKey, ...]
+    keyring: Keyring
+    log_keys: LogKeys
+    countersigner: Countersigner
     duty: Duty | None
     postbox: Postbox
     trace_id: Callable[[], str]
@@ -52,3 +56,13 @@ class House:
     erasures: ErasureList
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
+
+    @property
+    def signer(self) -> Signer:
+        """The log's newest key."""
+        return self.log_keys.signers[-1]
+
+    @property
+    def verifiers(self) -> tuple[VerifierKey, ...]:
+        """The public part of every key that ever signed the log, oldest first, each with the sizes it may sign."""
+        return self.log_keys.verifiers

@@ -123,7 +123,7 @@ async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
     async with house.store.read() as transaction:
         covering = await shown_covering(house, transaction, index)
         assert covering is not None
-        proof = await prove_entry(transaction, index, covering)
+        proof = await prove_entry(transaction, index, house.countersigner.countersigned(covering))
     return Receipt(body, proof, (Opening(document.name, document.salt, document.content),)).encode()
 
 

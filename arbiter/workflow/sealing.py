@@ -18,13 +18,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TypeAlias
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
+from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
-from arbiter.store.log import StoredCheckpoint, StoredLeaf, add_checkpoint, load_nodes, number_pending
-from arbiter.store.transaction import DATABASE_ERRORS, Store
+from arbiter.store.log import (
+    StoredCheckpoint,
+    StoredLeaf,
+    add_checkpoint,
+    hold_log,
+    load_nodes,
+    number_pending,
+)
+from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.kept import KeptCheckpoint
 from arbiter.workflow.log_guard import LogGuard
@@ -43,6 +52,10 @@ AFTER_FAILURE_SECONDS = 0.5
 _FAILURES = (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError)
 
 
+First: TypeAlias = Callable[[DirectConnection, StoredCheckpoint | None], Awaitable[None]]
+"""What is done in a sealing transaction before anything is numbered."""
+
+
 @dataclass(slots=True)
 class _Tree:
     """The frontier this process last saw, so that the usual round reads no old nodes."""
@@ -55,10 +68,10 @@ class Sealer:
     """Seals on request and, when nobody asks, every `IDLE_SECONDS`. One a process; any number of processes."""
 
     def __init__(
-        self, store: Store, signer: Signer, clock: Clock, kept: KeptCheckpoint, guard: LogGuard
+        self, store: Store, signers: Sequence[Signer], clock: Clock, kept: KeptCheckpoint, guard: LogGuard
     ) -> None:
         self._store = store
-        self._signer = signer
+        self._signers = tuple(signers)
         self._clock = clock
         self._kept = kept
         self._guard = guard
@@ -111,15 +124,19 @@ class Sealer:
             syncing.cancel()
             self._sync()
 
-    async def round(self) -> int:
+    async def round(self, first: First | None = None) -> int:
         """Seal all that is pending and release what is covered; return how many entries were sealed.
+
+        `first` runs in the sealing transaction with the log held and is given the newest checkpoint: what it appends is
+        under the very next one.
 
         Raises:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
         """
         total = 0
         while True:
-            sealed = await self._seal()
+            sealed = await self._seal(first)
+            first = None
             total += sealed
             if sealed < ROUND_LIMIT:
                 break
@@ -128,21 +145,24 @@ class Sealer:
             await self._after_seal()
         return total
 
-    async def _seal(self) -> int:
+    async def _seal(self, first: First | None) -> int:
         began_ns = time.time_ns()
         # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
         self._guard.look()
         async with self._store.pipeline() as connection:
+            if first is not None:
+                await first(connection, await hold_log(connection))
             newest, leaves = await number_pending(connection, ROUND_LIMIT)
             await self._guard.check_newest(newest)
             if not leaves:
                 return 0
+            self._check_current(newest)
             frontier = await self._frontier_under(newest)
             _check_numbering(leaves, frontier.size)
             extension = frontier.extend([leaf.hash for leaf in leaves])
             root = extension.frontier.root()
-            body = Checkpoint(self._signer.name, extension.frontier.size, root)
-            note = sign_checkpoint(body, [self._signer]).decode("utf-8")
+            body = Checkpoint(self._signers[-1].name, extension.frontier.size, root)
+            note = sign_checkpoint(body, self._signers).decode("utf-8")
             sealed = StoredCheckpoint(body.size, root, note, self._clock.now())
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
@@ -151,6 +171,19 @@ class Sealer:
         await asyncio.to_thread(self._guard.keep, note.encode("utf-8"), body)
         figures.sealed(began_ns, len(leaves), body.size)
         return len(leaves)
+
+    def _check_current(self, newest: StoredCheckpoint | None) -> None:
+        """Refuse to sign where the log's key was rotated meanwhile and this process has only the retired one."""
+        if newest is None:
+            return
+        name = self._signers[-1].name
+        signed = {line.key_id for line in parse_note(newest.note.encode()).signatures if line.name == name}
+        own = {VerifierKey.parse(signer.verifier_key).key_id for signer in self._signers}
+        if signed and not signed & own:
+            raise VerificationError(
+                f"the checkpoint of {newest.size} entries is signed by another key of this log: its key was rotated, and "
+                "this process must be restarted with the new one; nothing is sealed here"
+            )
 
     async def _frontier_under(self, newest: StoredCheckpoint | None) -> Frontier:
         if newest is None:

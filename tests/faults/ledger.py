@@ -31,7 +31,7 @@ def a_fresh_sealer(house: House, folder: Path) -> Sealer:
     kept = KeptCheckpoint(folder)
     evidence = EvidenceFolder(folder)
     guard = LogGuard(house.store, kept, evidence, house.signer.name, house.verifiers, house.clock.now)
-    sealer = Sealer(house.store, house.signer, house.clock, kept, guard)
+    sealer = Sealer(house.store, house.log_keys.signers, house.clock, kept, guard)
     sealer.then(lambda: release_sealed(house))
     return sealer
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from arbiter.audit.note import SignatureType
 from arbiter.errors import ConfigurationError
-from arbiter.store.keys import init_keys, read_keys
+from arbiter.store.keys import Keyring, init_keys, read_keys
 from tests.conftest import SeededChance
 
 ORIGIN = "log.hospital.example/arbiter"
@@ -25,20 +25,30 @@ def data(tmp_path: Path, chance: SeededChance) -> Path:
     return tmp_path
 
 
+def seen(keyring: Keyring) -> tuple[object, ...]:
+    """What two readings of one folder must have in common."""
+    signers = [pair.verifiers for pair in keyring.pairs]
+    return keyring.origin, signers, dict(keyring.keks), keyring.current_kek, keyring.index_key, keyring.first
+
+
 def test_what_was_made_is_what_is_read(tmp_path: Path, chance: SeededChance) -> None:
     made = init_keys(tmp_path, ORIGIN, chance)
-    assert read_keys(tmp_path) == made
+    assert seen(read_keys(tmp_path)) == seen(made)
     assert made.origin == ORIGIN
     assert made.current_kek == "kek-1"
-    keys = [made.log_seed, made.index_key, *made.keks.values()]
-    assert [len(key) for key in keys] == [32, 32, 32]
-    assert len(set(keys)) == 3
+    keys = [made.index_key, *made.keks.values()]
+    assert [len(key) for key in keys] == [32, 32]
+    assert len(set(keys)) == 2
+    assert [key.type for key in made.verifiers] == [
+        SignatureType.ED25519,
+        SignatureType.MLDSA44_COSIGNATURE,
+    ]
 
 
 def test_only_the_owner_may_enter_or_read(data: Path) -> None:
     assert stat.S_IMODE((data / "keys").stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (data / "keys").iterdir()}
-    assert modes == {"log.key": 0o600, "kek-1.key": 0o600, "index.key": 0o600}
+    assert modes == dict.fromkeys(("log.key", "log.pub", "kek-1.key", "index.key"), 0o600)
 
 
 def test_modes_hold_under_a_careless_umask(tmp_path: Path, chance: SeededChance) -> None:
@@ -52,10 +62,10 @@ def test_modes_hold_under_a_careless_umask(tmp_path: Path, chance: SeededChance)
 
 
 def test_keys_are_never_overwritten(data: Path, chance: SeededChance) -> None:
-    before = read_keys(data)
+    before = seen(read_keys(data))
     with pytest.raises(ConfigurationError, match="never overwritten"):
         init_keys(data, "another.example/log", chance)
-    assert read_keys(data) == before
+    assert seen(read_keys(data)) == before
 
 
 def test_nothing_half_made_is_left_when_the_folder_cannot_be_put_in_place(
@@ -70,9 +80,25 @@ def test_nothing_half_made_is_left_when_the_folder_cannot_be_put_in_place(
 def test_the_repr_shows_no_key(data: Path) -> None:
     keyring = read_keys(data)
     shown = repr(keyring)
-    for key in (keyring.log_seed, keyring.index_key, *keyring.keks.values()):
+    seeds = [
+        base64.b64decode(line.split("+", 4)[4])[1:]
+        for line in (data / "keys" / "log.key").read_text().splitlines()[1:]
+    ]
+    assert len(seeds) == 2
+    for key in (*seeds, keyring.index_key, *keyring.keks.values()):
+        assert len(key) == 32
         assert repr(key) not in shown
         assert base64.b64encode(key).decode() not in shown
+
+
+def test_nothing_of_the_keyring_gives_the_log_seed_away(data: Path) -> None:
+    keyring = read_keys(data)
+    lines = (data / "keys" / "log.key").read_text().splitlines()[1:]
+    for line in lines:
+        seed = base64.b64decode(line.split("+", 4)[4])[1:]
+        fields = [getattr(keyring, field.name) for field in dataclasses.fields(keyring)]
+        assert seed not in fields
+        assert not any(seed in vars(pair.first).values() for pair in keyring.pairs)
 
 
 def test_the_log_key_reads_as_go_documents_it(tmp_path: Path) -> None:
@@ -81,10 +107,27 @@ def test_the_log_key_reads_as_go_documents_it(tmp_path: Path) -> None:
     verifier = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     init_keys(tmp_path, ORIGIN, SeededChance())
     (tmp_path / "keys" / "log.key").write_text(signer + "\n")
+    (tmp_path / "keys" / "log.pub").unlink()
     keyring = read_keys(tmp_path)
     assert keyring.origin == "PeterNeumann"
-    public = Ed25519PrivateKey.from_private_bytes(keyring.log_seed).public_key().public_bytes_raw()
-    assert base64.b64decode(verifier.split("+", 2)[2]) == b"\x01" + public
+    assert keyring.signer.verifier_key == verifier
+
+
+def test_a_folder_as_0_2_0_made_it_is_read(tmp_path: Path) -> None:
+    """Three files of one line, no public ones: what the released version wrote."""
+    folder = tmp_path / "keys"
+    folder.mkdir(0o700)
+    signer = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
+    texts = {"log.key": signer, "kek-1.key": base64.b64encode(b"k" * 32).decode()}
+    texts["index.key"] = base64.b64encode(b"i" * 32).decode()
+    for name, text in texts.items():
+        (folder / name).write_text(text + "\n")
+        (folder / name).chmod(0o600)
+    keyring = read_keys(tmp_path)
+    assert keyring.origin == "PeterNeumann"
+    assert dict(keyring.keks) == {"kek-1": b"k" * 32}
+    assert keyring.index_key == b"i" * 32
+    assert [key.type for key in keyring.verifiers] == [SignatureType.ED25519]
 
 
 def test_a_second_key_encryption_key_becomes_the_current_one(data: Path) -> None:
@@ -116,7 +159,7 @@ def test_a_folder_without_keys_stops_with_advice_that_can_be_followed(
     with pytest.raises(ConfigurationError, match=r"remove the folder .* and run `arbiter keys init`"):
         read_keys(data)
     (data / "keys").rmdir()
-    assert init_keys(data, ORIGIN, chance) == read_keys(data)
+    assert seen(init_keys(data, ORIGIN, chance)) == seen(read_keys(data))
 
 
 def test_a_missing_folder_stops_with_advice(tmp_path: Path) -> None:
@@ -222,14 +265,15 @@ def test_a_key_of_the_wrong_size_is_refused(data: Path, name: str, size: int) ->
 
 def test_a_log_key_under_another_name_is_refused(data: Path) -> None:
     path = data / "keys" / "log.key"
-    path.write_text(path.read_text().replace(ORIGIN, "log.attacker.example/arbiter"))
+    path.write_text(path.read_text().replace(ORIGIN, "log.attacker.example/arbiter", 1))
     with pytest.raises(ConfigurationError, match="key id"):
         read_keys(data)
 
 
 def test_a_log_key_of_another_type_is_refused(data: Path) -> None:
     path = data / "keys" / "log.key"
-    fields = path.read_text().strip().split("+", 4)
+    first = path.read_text().splitlines()[1]
+    fields = first.split("+", 4)
     fields[4] = base64.b64encode(b"\x06" + base64.b64decode(fields[4])[1:]).decode()
     path.write_text("+".join(fields) + "\n")
     with pytest.raises(ConfigurationError, match="expected an Ed25519 seed"):
@@ -242,7 +286,7 @@ def test_the_message_about_a_malformed_key_does_not_show_it(data: Path) -> None:
     path.write_text(text[:-4] + "!!!!\n")
     with pytest.raises(ConfigurationError) as caught:
         read_keys(data)
-    assert text[:8] not in str(caught.value)
+    assert text.splitlines()[1][:8] not in str(caught.value)
 
 
 @pytest.mark.parametrize(

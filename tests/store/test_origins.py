@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError
 from arbiter.store import origins
-from arbiter.store.keys import init_keys, read_keys
+from arbiter.store.keys import KeyFolder, init_keys, read_keys
 
 ORIGIN = "log.hospital.example/arbiter"
 
@@ -20,10 +19,10 @@ def test_every_key_file_is_the_owners_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         keyring = init_keys(tmp_path, ORIGIN, SystemChance())
-        present = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
-        origins.prepare_next(tmp_path, f"{ORIGIN}.2", SystemChance())
+        present = keyring.first[0]
+        origins.prepare_next(KeyFolder.open(tmp_path), f"{ORIGIN}.2", SystemChance())
         origins.keep_former(tmp_path, [present])
-        origins.switch_to_next(tmp_path, present)
+        origins.switch_to_next(KeyFolder.open(tmp_path), present)
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
+from arbiter.audit.note import VerifierKey
 from arbiter.clock import SystemChance
 from arbiter.ports import Clock
 from arbiter.settings import Mode, Settings
@@ -59,7 +59,7 @@ def new_keys(folder: Path, witnesses: Sequence[Someone]) -> VerifierKey:
     """Make a log's keys under an origin of its own and have the real witnesses trust it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     keyring = init_keys(folder, f"log.hospital.example/{next(_numbers)}", SystemChance())
-    key = VerifierKey.parse(Ed25519NoteSigner(keyring.origin, keyring.log_seed).verifier_key)
+    key = keyring.first[0]
     for witness in witnesses:
         if witness.process is not None:
             WitnessStore(witness.process.folder).trust(key.name, key)

@@ -481,7 +481,7 @@ def rewrite_last_entry_with_the_key(sealed: Sealed) -> None:
     sealed.change("UPDATE sealed_run SET hashes = %s WHERE start = %s", leaf_hash(forged), sealed.size - 1)
     leaves = [row[0] for row in sealed.insider.execute("SELECT hashes FROM sealed_run ORDER BY start")]
     keyring = read_keys(sealed.folder)
-    signer = Ed25519NoteSigner(keyring.origin, keyring.log_seed)
+    signer = keyring.signer
     root = root_of(leaves)
     note = sign_checkpoint(Checkpoint(signer.name, sealed.size, root), [signer]).decode()
     sealed.change("UPDATE checkpoint SET note = %s, root = %s WHERE size = %s", note, root, sealed.size)

@@ -20,6 +20,7 @@ from arbiter.store.tables.cases import (
 from arbiter.store.tables.erasure import erasure, erasure_list
 from arbiter.store.tables.exports import export_job
 from arbiter.store.tables.house import house_chain, house_document
+from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
@@ -48,6 +49,7 @@ __all__ = [
     "pending",
     "protocol_bundle",
     "recent_case",
+    "retired_kek",
     "sealed_document",
     "sealed_run",
     "session",
@@ -71,6 +73,7 @@ INSERT_ONLY = (
     subject_merger,
     house_document,
     cosignature,
+    retired_kek,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

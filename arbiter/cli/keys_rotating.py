@@ -1,0 +1,179 @@
+"""`arbiter keys rotate`: another key for the log, or another for what keeps case content secret, while the service runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
+from arbiter.cli.inside import in_house
+from arbiter.cli.keys import Pkcs11
+from arbiter.cli.output import out, progress_bar
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from arbiter.identity.principals import Principal
+    from arbiter.store.wrapping import Kind
+    from arbiter.workflow.house import House
+    from arbiter.workflow.rotating_kek import Rewrapped
+    from arbiter.workflow.rotating_log_key import Rotated
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Another key for the log, or for what keeps case content secret.",
+    epilog=examples(
+        "arbiter keys rotate log --as carla",
+        "arbiter keys rotate log --finish --as carla",
+        "arbiter keys rotate kek --as carla",
+    ),
+)
+
+As = Annotated[
+    str,
+    typer.Option("--as", help="Your login; you need the role administrator. It stands in the log's entry."),
+]
+PasswordStdin = Annotated[
+    bool,
+    typer.Option("--password-stdin", help="Read your password from standard input: one line, for scripts."),
+]
+
+
+@app.command(
+    "log",
+    epilog=examples("arbiter keys rotate log --as carla", "arbiter keys rotate log --finish --as carla"),
+)
+def rotate_log(
+    login: As,
+    *,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End the old key, once every process signs with both.")
+    ] = False,
+    pkcs11: Pkcs11 = None,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Begin to sign checkpoints with a new key beside the old one, or end the old one.
+
+    Begin; copy the folder keys to every host; restart every process; when something was sealed, finish. Then copy again,
+    and restart once more, so that no process keeps the old key.
+    """
+    if finish and pkcs11 is not None:
+        raise UsageError("--finish and --pkcs11 exclude each other")
+    password = read_password(from_stdin=password_stdin)
+
+    async def rotate(house: House) -> Rotated:
+        from arbiter.workflow.rotating_log_key import begin_rotation, finish_rotation
+
+        principal = await administrator(house, login, password)
+        if finish:
+            return await finish_rotation(house, principal.id)
+        return await begin_rotation(house, principal.id, pkcs11)
+
+    done = in_house(rotate)
+    if finish:
+        out.print(
+            f"key {done.old.key_id.hex()} signs no checkpoint beyond {done.size} entries, and its private part is removed "
+            f"from this host; {done.new.key_id.hex()} signs alone. Copy the folder keys to every other host and restart",
+            markup=False,
+        )
+        return
+    out.print(
+        f"from {done.size} entries on, {done.old.key_id.hex()} and {done.new.key_id.hex()} may sign. Copy the folder keys to "
+        "every host and to its safe place, restart every process, then run `arbiter keys rotate log --finish`",
+        markup=False,
+    )
+    out.print(done.new.encode(), markup=False)
+
+
+@app.command(
+    "kek",
+    epilog=examples(
+        "arbiter keys rotate kek --as carla",
+        "arbiter keys rotate kek --key-only --as carla",
+        "arbiter keys rotate kek --retire kek-1 --as carla",
+    ),
+)
+def rotate_kek(
+    login: As,
+    *,
+    key_only: Annotated[
+        bool,
+        typer.Option("--key-only", help="Only make the key, so that it can be copied to other hosts first."),
+    ] = False,
+    retire: Annotated[
+        str | None,
+        typer.Option(
+            "--retire", help="Remove this older key, once nothing is wrapped under it.", show_default=False
+        ),
+    ] = None,
+    password_stdin: PasswordStdin = False,
+) -> None:
+    """Wrap every case's key and every webhook's secret anew under a new key; run again, it goes on where it stopped."""
+    if key_only and retire is not None:
+        raise UsageError("--key-only and --retire exclude each other")
+    password = read_password(from_stdin=password_stdin)
+    if retire is not None:
+        in_house(lambda house: _retire(house, login, password, retire))
+        out.print(
+            f"{retire} wraps nothing and is removed from this host; remove it from the others, and keep your copy until the "
+            "last backup from before this has expired",
+            markup=False,
+        )
+        return
+    done = in_house(lambda house: _rotate_kek(house, login, password, key_only=key_only))
+    if key_only:
+        out.print(
+            f"{done.kek_id} is made; copy its file to every host, then run this without --key-only",
+            markup=False,
+        )
+    else:
+        out.print(
+            f"{done.moved} wrapped anew under {done.kek_id}; nothing is left under an older key", markup=False
+        )
+
+
+async def _rotate_kek(house: House, login: str, password: str, *, key_only: bool) -> Rewrapped:
+    from arbiter.workflow.rotating_kek import rotate_kek as rotate
+
+    principal = await administrator(house, login, password)
+    with progress_bar() as bar:
+        tasks: dict[Kind, TaskID] = {}
+
+        def advance(kind: Kind, done: int, total: int) -> None:
+            task = tasks.get(kind)
+            if task is None:
+                task = tasks[kind] = bar.add_task(kind.words, total=total)
+            bar.update(task, completed=done, total=total)
+
+        return await rotate(house, principal.id, advance, key_only=key_only)
+
+
+async def _retire(house: House, login: str, password: str, kek_id: str) -> None:
+    from arbiter.workflow.rotating_kek import retire_kek
+
+    principal = await administrator(house, login, password)
+    await retire_kek(house, principal.id, kek_id)
+
+
+async def administrator(house: House, login: str, password: str) -> Principal:
+    """Return who is at the command, proven by the password and allowed to change keys."""
+    from arbiter.identity.accounts import authenticate
+    from arbiter.identity.roles import Permission
+
+    principal = await authenticate(house.identities, house.clock, login, password)
+    principal.require(Permission.ADMIN_KEYS)
+    return principal
+
+
+def read_password(*, from_stdin: bool) -> str:
+    """Return the password of whoever is at the command: typed, or one line of standard input."""
+    if not from_stdin:
+        password: str = typer.prompt("your password", hide_input=True)
+        return password
+    lines = sys.stdin.read(4096).splitlines()
+    if len(lines) != 1:
+        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
+    return lines[0]

@@ -1,0 +1,189 @@
+"""The key-encryption key is rotated: everything is wrapped anew under a new key, in batches, while the service runs.
+
+Only wrapping changes, no content. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
+Running processes read the new key's file when they first meet what it wraps, and wrap new cases under it from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from arbiter.errors import ConflictError, NotFoundError
+from arbiter.model import ActorId, CaseId
+from arbiter.store import wrapping
+from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
+from arbiter.store.keys import KeyFolder, Keyring, kek_number, new_secret
+from arbiter.store.wrapping import Kind, Wrapped, count_wrapped, move_wrapped, next_wrapped
+from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.house import House
+
+ROTATED = "kek.rotated"
+RETIRED = "kek.retired"
+DOCUMENT = "kek-rotation"
+BATCH = 500
+WAIT_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+Progress = Callable[[Kind, int, int], None]
+"""Hears how many of a kind are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """What a rotation did: the present key-encryption key's id, whether it is new, and how many were wrapped anew."""
+
+    kek_id: str
+    made: bool
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """How things stand: counts by key-encryption key, the present key's id, and what is retired."""
+
+    counts: dict[str, int]
+    current: str
+    retired: tuple[str, ...]
+
+    @property
+    def behind(self) -> int:
+        """How many are wrapped under another key than the present one."""
+        return sum(count for kek_id, count in self.counts.items() if kek_id != self.current)
+
+
+async def wrapping_of(house: House) -> Wrapping:
+    """Return under which keys everything is wrapped at this moment."""
+    counts: dict[str, int] = {}
+    for kind in Kind:
+        for kek_id, count in (await count_wrapped(house.store, kind)).items():
+            counts[kek_id] = counts.get(kek_id, 0) + count
+    return Wrapping(counts, house.vault.current_kek, await wrapping.retired_keks(house.store))
+
+
+async def rotate_kek(
+    house: House, actor: ActorId, progress: Progress, *, key_only: bool = False, batch: int = BATCH
+) -> Rewrapped:
+    """Make a key-encryption key and wrap everything anew under it; go on with an unfinished rotation where there is one.
+
+    With `key_only` the key's file is made and nothing else, so that it can be copied to the other hosts first.
+    """
+    folder = _folder(house)
+    keyring = folder.keyring()
+    entered = await _entered(house, keyring.current_kek)
+    standing = await wrapping_of(house)
+    unfinished = not entered or any(kek_id != keyring.current_kek for kek_id in standing.counts)
+    if not unfinished:
+        name = f"kek-{kek_number(keyring.current_kek) + 1}"
+        await asyncio.to_thread(folder.add, f"{name}.key", new_secret(house.chance))
+        keyring = folder.keyring()
+    current = keyring.current_kek
+    if key_only:
+        return Rewrapped(current, not unfinished, 0)
+    house.vault.take_up(current)
+    if not await _entered(house, current):
+        await note_in_house(house, house.store, ROTATED, actor, {DOCUMENT: _statement(keyring).encode()})
+    moved = 0
+    for kind in Kind:
+        moved += await _rewrap(house, kind, current, progress, batch)
+    await house.sealer.round()
+    return Rewrapped(current, not unfinished, moved)
+
+
+async def retire_kek(house: House, actor: ActorId, kek_id: str) -> None:
+    """Let nothing be wrapped under an older key-encryption key any more, and remove its file from this host.
+
+    Raises:
+        ConflictError: while anything is wrapped under it; NotFoundError: when this host has no such key.
+    """
+    folder = _folder(house)
+    keyring = folder.keyring()
+    if kek_id not in keyring.keks:
+        raise NotFoundError(f"this host has no {kek_id}; it has {', '.join(sorted(keyring.keks))}")
+    if kek_id == keyring.current_kek:
+        raise ConflictError(
+            f"{kek_id} is the present key-encryption key; `arbiter keys rotate kek` makes another"
+        )
+    await _refuse_while_used(house, kek_id)
+    async with house.store.begin() as transaction:
+        if await wrapping.retire_kek(transaction, kek_id, house.clock.now()):
+            content = f"{_statement(keyring)}retired {kek_id}\n".encode()
+            await note_in_house(house, transaction, RETIRED, actor, {DOCUMENT: content})
+    await _wait_for_older_transactions(house)
+    # What such a transaction still wrapped under it while this one committed.
+    for kind in Kind:
+        await _rewrap(house, kind, house.vault.current_kek, lambda *_: None, BATCH)
+    await _refuse_while_used(house, kek_id)
+    await asyncio.to_thread(folder.remove, f"{kek_id}.key")
+    await house.sealer.round()
+
+
+async def _rewrap(house: House, kind: Kind, current: str, progress: Progress, batch: int) -> int:
+    counts = await count_wrapped(house.store, kind)
+    total = sum(count for kek_id, count in counts.items() if kek_id != current)
+    done, moved, after = 0, 0, ""
+    progress(kind, 0, total)
+    while rows := await next_wrapped(house.store, kind, current, after, batch):
+        fresh = [(row, _wrapped_anew(house, kind, row)) for row in rows]
+        moved += await move_wrapped(house.store, kind, current, fresh)
+        after = rows[-1].owner
+        done += len(rows)
+        progress(kind, done, max(total, done))
+    return moved
+
+
+def _wrapped_anew(house: House, kind: Kind, row: Wrapped) -> bytes:
+    match kind:
+        case Kind.CASE_KEY:
+            return house.vault.rewrap_key(CaseId(row.owner), row.kek_id, row.ciphertext).wrapped
+        case Kind.WEBHOOK_SECRET:
+            secret = house.vault.open_secret(row.owner, row.kek_id, row.ciphertext)
+            return house.vault.seal_secret(row.owner, secret)[1]
+
+
+async def _refuse_while_used(house: House, kek_id: str) -> None:
+    for kind in Kind:
+        count = (await count_wrapped(house.store, kind)).get(kek_id, 0)
+        if count:
+            raise ConflictError(
+                f"{count} {kind.words} are still wrapped under {kek_id}: run `arbiter keys rotate kek` first"
+            )
+
+
+async def _wait_for_older_transactions(house: House) -> None:
+    moment = await wrapping.present_moment(house.store)
+    for _ in range(int(WAIT_SECONDS / _LOOK_SECONDS)):
+        if await wrapping.has_passed(house.store, moment):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise ConflictError(
+        f"a transaction has been open for {WAIT_SECONDS:.0f} seconds; nothing is lost: try again when it has ended"
+    )
+
+
+async def _entered(house: House, kek_id: str) -> bool:
+    """Tell whether a key-encryption key is in use by an entry; the first one is from the beginning."""
+    if kek_number(kek_id) == 1:
+        return True
+    documents = await load_house_contents(house.store, HOUSE_CHAIN, DOCUMENT)
+    return any(f"\nkey {kek_id} " in document.decode() for document in documents)
+
+
+def _statement(keyring: Keyring) -> str:
+    """Return what the entry commits to: which keys there are, told apart by what does not give them away."""
+    lines = [
+        f"key {kek_id} {hmac.digest(keyring.keks[kek_id], b'arbiter/kek-fingerprint/v1', 'sha256').hex()[:32]}\n"
+        for kek_id in sorted(keyring.keks, key=kek_number)
+    ]
+    return (
+        f"arbiter/kek-rotation/v1\norigin {keyring.origin}\ncurrent {keyring.current_kek}\n{''.join(lines)}"
+    )
+
+
+def _folder(house: House) -> KeyFolder:
+    folder = house.keyring.folder
+    if folder is None:
+        raise ConflictError("this house's keys are not in a folder")
+    return folder

@@ -1,0 +1,185 @@
+"""The log's key is rotated: a statement that old and new key sign, an overlap in which both sign, and the old one's end.
+
+Each act is an entry of the house's chain that commits to its statement (`arbiter.audit.rotation`). Whatever a crash
+interrupts, `arbiter.workflow.log_keys` settles at the next start, and the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from arbiter.audit.note import SignatureType, VerifierKey, parse_note
+from arbiter.audit.rotation import Act, current_keys, next_rotation
+from arbiter.errors import ConflictError, StaleStateError
+from arbiter.model import ActorId
+from arbiter.ports import Signer
+from arbiter.store.keys import (
+    KeyFolder,
+    Keyring,
+    LogKeyPair,
+    generation_of,
+    log_file,
+    make_hardware_key,
+    new_pair_text,
+    new_second,
+)
+from arbiter.store.keys.hardware import LOG_OBJECT
+from arbiter.store.log import StoredCheckpoint, hold_log
+from arbiter.store.transaction import DirectConnection, Where
+from arbiter.workflow.acting import TRIES
+from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.house import House
+from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log_keys import STATEMENT, recorded_rotations
+from arbiter.workflow.sealing import Sealer
+
+ROTATED = "keys.rotated"
+RETIRED = "keys.retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What an act of the rotation did: the keys it concerns, and the size of the checkpoint it counts from."""
+
+    old: VerifierKey
+    new: VerifierKey
+    size: int
+
+
+async def begin_rotation(house: House, actor: ActorId, pkcs11: str | None = None) -> Rotated:
+    """Make new keys for the log and enter that old and new may sign from now on; `pkcs11` is where in hardware.
+
+    This process goes on with the old key alone, as does every other until it is started again with the new files.
+
+    Raises:
+        ConflictError: while an earlier rotation is not finished.
+    """
+    folder = _folder(house)
+    keyring = folder.keyring()
+    old = _only(keyring)
+    await asyncio.to_thread(folder.put_public, keyring.first, keyring.statements)
+    if keyring.pending is None:
+        number = 1 + generation_of(keyring, VerifierKey.parse(old.first.verifier_key))
+        text = await asyncio.to_thread(_new_keys, house, number, pkcs11)
+        await asyncio.to_thread(lambda: folder.add(log_file(number), text, pending=True))
+        keyring = folder.keyring()
+    pending = keyring.pending
+    assert pending is not None
+    size, statement = await _enter_overlap(house, actor, keyring, old, pending)
+    await asyncio.to_thread(folder.promote, log_file(pending.number))
+    await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, statement))
+    await house.sealer.round()
+    return Rotated(old.verifiers[0], pending.verifiers[0], size)
+
+
+async def finish_rotation(house: House, actor: ActorId) -> Rotated:
+    """Enter that the old key signs nothing more, and seal that entry under the new key alone, in one transaction.
+
+    Raises:
+        ConflictError: when there is no rotation to finish, or the newest checkpoint is not signed by both keys yet.
+    """
+    folder = _folder(house)
+    keyring = folder.keyring()
+    signing = keyring.signing
+    if len(signing) == 1:
+        _remove_retired(folder, keyring)
+        raise ConflictError("no rotation of the log's key is under way on this host")
+    old, new = signing
+    entered: list[tuple[int, bytes]] = []
+
+    async def enter(connection: DirectConnection, newest: StoredCheckpoint | None) -> None:
+        size = _size_under_both(newest, old.first, new.first)
+        await _check_recorded(connection, keyring)
+        statement = next_rotation(
+            keyring.statements, Act.RETIRE, size, _old_keys(keyring, new), new.verifiers
+        )
+        signed = statement.sign(old.first, new.first)
+        await note_in_house(house, connection, RETIRED, actor, {STATEMENT: signed})
+        entered[:] = [(size, signed)]
+
+    kept = KeptCheckpoint(house.settings.data)
+    sealer = Sealer(house.store, (new.first,), house.clock, kept, house.guard)
+    await sealer.round(enter)
+    ((size, signed),) = entered
+    await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, signed))
+    await asyncio.to_thread(_remove_retired, folder, folder.keyring())
+    return Rotated(old.verifiers[0], new.verifiers[0], size)
+
+
+def _new_keys(house: House, number: int, pkcs11: str | None) -> str:
+    origin = house.keyring.origin
+    if pkcs11 is None:
+        return new_pair_text(origin, house.chance)
+    return (
+        f"{make_hardware_key(origin, pkcs11, f'{LOG_OBJECT}-{number}')}\n{new_second(origin, house.chance)}"
+    )
+
+
+async def _enter_overlap(
+    house: House, actor: ActorId, keyring: Keyring, old: LogKeyPair, new: LogKeyPair
+) -> tuple[int, bytes]:
+    for _ in range(TRIES):
+        try:
+            async with house.store.begin() as transaction:
+                newest = await hold_log(transaction)
+                await _check_recorded(transaction, keyring)
+                size = 0 if newest is None else newest.size
+                statement = next_rotation(
+                    keyring.statements, Act.OVERLAP, size, _old_keys(keyring, new), new.verifiers
+                )
+                signed = statement.sign(old.first, new.first)
+                await note_in_house(house, transaction, ROTATED, actor, {STATEMENT: signed})
+        except StaleStateError:
+            # Something else was entered in the house's chain at the same time.
+            continue
+        return size, signed
+    raise StaleStateError("others kept writing to the house's chain; nothing was changed: try again")
+
+
+async def _check_recorded(where: Where, keyring: Keyring) -> None:
+    """Two hosts that rotate at once would each write a statement that excludes the other's."""
+    if await recorded_rotations(where, keyring.origin) != keyring.statements:
+        raise ConflictError("another host has rotated the log's key meanwhile; copy its folder `keys` first")
+
+
+def _folder(house: House) -> KeyFolder:
+    folder = house.keyring.folder
+    if folder is None:
+        raise ConflictError("this house's keys are not in a folder")
+    return folder
+
+
+def _only(keyring: Keyring) -> LogKeyPair:
+    if sum(key.type is SignatureType.ED25519 for key in current_keys(keyring.verifiers)) > 1:
+        raise ConflictError(
+            "a rotation is under way: restart every process with the new keys, then run "
+            "`arbiter keys rotate log --finish`"
+        )
+    return keyring.signing[0]
+
+
+def _old_keys(keyring: Keyring, new: LogKeyPair) -> tuple[VerifierKey, ...]:
+    fresh = set(new.verifiers)
+    return tuple(key.public() for key in current_keys(keyring.verifiers) if key.public() not in fresh)
+
+
+def _size_under_both(newest: StoredCheckpoint | None, *signers: Signer) -> int:
+    size = 0 if newest is None else newest.size
+    signed = (
+        set() if newest is None else {line.key_id for line in parse_note(newest.note.encode()).signatures}
+    )
+    for signer in signers:
+        if VerifierKey.parse(signer.verifier_key).key_id not in signed:
+            raise ConflictError(
+                f"the newest checkpoint, of {size} entries, is not signed by both keys: restart every process with the "
+                "new keys, let something be sealed, and finish then"
+            )
+    return size
+
+
+def _remove_retired(folder: KeyFolder, keyring: Keyring) -> None:
+    staying = {pair.number for pair in keyring.signing}
+    for pair in keyring.pairs:
+        if pair.number not in staying:
+            folder.remove(log_file(pair.number))
