@@ -52,6 +52,7 @@ _ADVICE: dict[Fault, tuple[str, ...]] = {
     Fault.KEPT_UNFIT: (
         *_FILE,
         "  3. if `arbiter audit recover` was begun and not finished, run it again instead",
+        "  4. if the log's key was rotated meanwhile, start this process again with the present folder `keys`",
     ),
     Fault.KEPT_OLDER: _FILE,
     Fault.KEPT_OF_FORMER_ORIGIN: _SIGNED,

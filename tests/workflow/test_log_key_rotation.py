@@ -12,7 +12,7 @@ from arbiter.audit.checkpoint import open_checkpoint
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.audit.rotation import Act, current_keys, follow_rotations, next_rotation
 from arbiter.clock import SystemChance
-from arbiter.errors import ConfigurationError, ConflictError, VerificationError
+from arbiter.errors import ConfigurationError, ConflictError, LogUnfitError, VerificationError
 from arbiter.model import ActorId
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
@@ -178,9 +178,7 @@ async def test_a_process_left_with_the_retired_key_seals_nothing(tmp_path: Path,
         assert signers_of(await newest_note(stale)) == 1, "during the overlap it may go on"
         await finish(tmp_path, database)
         await note_in_house(stale, stale.store, "house.tried", WHO, {})
-        with pytest.raises(
-            VerificationError, match="its key was rotated, and this process must be restarted"
-        ):
+        with pytest.raises(LogUnfitError, match="key was rotated meanwhile, start this process again"):
             await stale.sealer.round()
     async with a_house(tmp_path, database, running=False) as house:
         await house.sealer.round()
