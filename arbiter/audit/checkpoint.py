@@ -64,7 +64,7 @@ class Checkpoint:
             raise VerificationError(f"expected a checkpoint: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LogKey(VerifierKey):
     """A key of the log itself with the sizes of the checkpoints that it may sign; `last_size` None: not retired."""
 

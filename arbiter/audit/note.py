@@ -54,9 +54,12 @@ _ALGORITHMS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VerifierKey:
-    """A public key with the name and type it signs under. Raises `ValueError` for an unfit name or key size."""
+    """A public key with the name and type it signs under. Raises `ValueError` for an unfit name or key size.
+
+    Equal are two of the same name, type and bytes, whatever else a subclass says of the key.
+    """
 
     name: str
     type: SignatureType
@@ -68,6 +71,14 @@ class VerifierKey:
         if len(self.public_key) != _KEY_BYTES[self.type]:
             expected = f"{_ALGORITHMS[self.type]} public key has {_KEY_BYTES[self.type]} bytes"
             raise ValueError(f"an {expected}, not {len(self.public_key)}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, VerifierKey):
+            return NotImplemented
+        return (self.name, self.type, self.public_key) == (other.name, other.type, other.public_key)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.type, self.public_key))
 
     @property
     def key_id(self) -> bytes:
