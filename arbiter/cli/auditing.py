@@ -131,11 +131,11 @@ def audit_verify_receipt(
     from arbiter.audit.public_keys import read_public_keys
     from arbiter.audit.receipt import verify_receipt
 
-    if (key is None) == (keys is None):
-        raise UsageError("expected either --key or --keys")
     witnesses = tuple(VerifierKey.parse(text) for text in witness or ())
     if quorum is not None and not witnesses:
         raise UsageError("--quorum needs the witnesses' keys, each after --witness")
+    if (key is None) == (keys is None):
+        raise UsageError("expected either --key or --keys")
     verifiers: tuple[VerifierKey, ...]
     if keys is not None:
         verifiers = read_public_keys(keys.read_bytes())

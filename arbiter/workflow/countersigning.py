@@ -6,38 +6,33 @@ It is seventeen times as long as all the rest of a checkpoint, so what is stored
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import parse_note
-from arbiter.ports import Clock
 from arbiter.store.log import StoredCheckpoint
 
 REMEMBERED = 64
-"""Notes whose second signature is kept at hand, so that who asks again gets the same."""
 
 
 class Countersigner:
-    """Adds the log's ML-DSA-44 signatures, as of the moment of signing. Without such a key it adds nothing."""
+    """Adds the log's ML-DSA-44 signatures; without such a key it adds nothing.
 
-    def __init__(self, keys: tuple[MlDsa44Key, ...], clock: Clock) -> None:
+    They are as of the sealing: at that moment the checkpoint was the log's largest, which is what the time in one says.
+    """
+
+    def __init__(self, keys: tuple[MlDsa44Key, ...]) -> None:
         self._keys = keys
-        self._clock = clock
-        self._known: dict[str, str] = {}
+        self._sign = lru_cache(REMEMBERED)(self._sign_anew)
 
-    def countersigned(self, stored: StoredCheckpoint) -> StoredCheckpoint:
+    def countersigned(self, shown: StoredCheckpoint) -> StoredCheckpoint:
         """Return a checkpoint with the second signature beside the others."""
         if not self._keys:
-            return stored
-        note = self._known.get(stored.note)
-        if note is None:
-            if len(self._known) >= REMEMBERED:
-                del self._known[next(iter(self._known))]
-            note = self._known[stored.note] = self._sign(stored.note)
-        return replace(stored, note=note)
+            return shown
+        return replace(shown, note=self._sign(shown.note, int(shown.sealed_at.timestamp())))
 
-    def _sign(self, note: str) -> str:
+    def _sign_anew(self, note: str, sealed_seconds: int) -> str:
         parsed = parse_note(note.encode("utf-8"))
-        now = int(self._clock.now().timestamp())
-        signers = [key.at(now) for key in self._keys]
+        signers = [key.at(sealed_seconds) for key in self._keys]
         return sign_checkpoint(Checkpoint.parse(parsed.text), signers, parsed.signatures).decode("utf-8")

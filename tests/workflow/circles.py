@@ -59,7 +59,7 @@ def new_keys(folder: Path, witnesses: Sequence[Someone]) -> VerifierKey:
     """Make a log's keys under an origin of its own and have the real witnesses trust it."""
     folder.mkdir(mode=0o700, exist_ok=True)
     keyring = init_keys(folder, f"log.hospital.example/{next(_numbers)}", SystemChance())
-    key = VerifierKey.parse(keyring.signer.verifier_key)
+    key = keyring.first[0]
     for witness in witnesses:
         if witness.process is not None:
             WitnessStore(witness.process.folder).trust(key.name, key)

@@ -14,6 +14,7 @@ from arbiter.audit.rotation import Act, current_keys, follow_rotations, next_rot
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError, ConflictError, LogUnfitError, VerificationError
 from arbiter.model import ActorId
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.keys import KeyFolder, init_keys, read_keys
@@ -375,8 +376,9 @@ async def test_the_acts_are_entries_that_name_who_did_them(tmp_path: Path, datab
     await begin(tmp_path, database)
     await finish(tmp_path, database)
     async with a_house(tmp_path, database, running=False) as house:
-        rows = await house.store.run("SELECT body FROM entry WHERE case_id = 'house' ORDER BY seq", {})
-        bodies = [bytes(row[0]).decode() for row in rows]
+        async with house.store.read() as transaction:
+            rows = await load_entries(transaction, HOUSE_CHAIN)
+        bodies = [bytes(body).decode() for _, body, _ in rows]
         kinds = [kind for body in bodies for kind in ("keys.rotated", "keys.retired") if f'"{kind}"' in body]
         assert kinds == ["keys.rotated", "keys.retired"]
         assert all('"actor":"operator:carla"' in body for body in bodies if '"keys.' in body)
