@@ -127,7 +127,7 @@ async def test_the_published_checkpoint_carries_what_was_cosigned(
                 opened = open_note(
                     (await publishing.checkpoint(house)).encode(), (*house.verifiers, *house.circle.keys)
                 )
-                if len(opened.verified) == 3:
+                if {witness.key for witness in two} <= {signature.key for signature in opened.verified}:
                     break
                 await asyncio.sleep(0.05)
 
