@@ -54,11 +54,11 @@ async def test_nothing_about_the_patient_is_in_what_is_sent_or_logged(
     tmp_path: Path, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    canaries = ("made-up-1", "urn:example:patients", "visit-1", "systolic", "133", "pregnan", "exclu")
+    canaries = ("made-up-1", "urn:example:patients", "visit-1", "paco2", "133.7", "pregnan", "exclu")
     async with a_post(tmp_path, database) as post, a_receiver(status(500, body=b"made-up-1")) as receiver:
         client, _ = await a_client(post.house)
         await subscribed(post.house, receiver, client)
-        await a_case(post.house, client, **EXCLUDED, systolic_bp=(Decimal(133), "mm[Hg]"))
+        await a_case(post.house, client, **EXCLUDED, paco2=(Decimal("133.7"), "mm[Hg]"))
         await post.go()
         receiver.answer = status(204)
         await post.after(timedelta(minutes=1))
