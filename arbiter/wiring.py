@@ -33,33 +33,33 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
+from arbiter.workflow.backups.restoring import check_not_restoring
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
-from arbiter.workflow.circle_in_force import check_circle, note_circle
-from arbiter.workflow.clearing import settle_erasures, tend_erasures
-from arbiter.workflow.countersigning import Countersigner
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
-from arbiter.workflow.erasure_list import ErasureList
+from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
+from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
-from arbiter.workflow.evidence import watch_log
-from arbiter.workflow.evidence_folder import EvidenceFolder
 from arbiter.workflow.exports.jobs import make_exports
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_guard import LogGuard
-from arbiter.workflow.log_keys import log_keys_of, settle_log_keys
+from arbiter.workflow.log.circle_in_force import check_circle, note_circle
+from arbiter.workflow.log.countersigning import Countersigner
+from arbiter.workflow.log.evidence import watch_log
+from arbiter.workflow.log.evidence_folder import EvidenceFolder
+from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.keys import log_keys_of, settle_log_keys
+from arbiter.workflow.log.sealing import Sealer
+from arbiter.workflow.log.witnessing import Rounds
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import own_bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
-from arbiter.workflow.restoring import check_not_restoring
-from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
-from arbiter.workflow.witnessing import Rounds
 
 AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0

@@ -42,8 +42,9 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import prepare_database
 from arbiter.store.keys import init_keys
 from arbiter.wiring import open_house, run_house
-from arbiter.workflow import deliberation, intake, releasing, saving, sealing
+from arbiter.workflow import deliberation, intake, releasing, saving
 from arbiter.workflow.house import House
+from arbiter.workflow.log import sealing
 from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.subjects import SubjectRef
 

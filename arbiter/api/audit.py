@@ -18,7 +18,8 @@ from arbiter.audit.tiles import Tile, parse_tile_path
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.workflow import proving, publishing
+from arbiter.workflow import publishing
+from arbiter.workflow.log import proving
 
 router = APIRouter(prefix="/v1/audit", tags=["log"])
 

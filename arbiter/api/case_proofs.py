@@ -23,7 +23,7 @@ from arbiter.audit.entry import Entry
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import CaseId
-from arbiter.workflow import proving
+from arbiter.workflow.log import proving
 
 router = APIRouter(prefix="/v1/cases", tags=["log"])
 

@@ -67,7 +67,7 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
     import asyncio
 
     from arbiter.workflow.auditing import verify_log
-    from arbiter.workflow.kept import NAME as KEPT_NAME
+    from arbiter.workflow.log.kept import NAME as KEPT_NAME
 
     path = house.settings.data / KEPT_NAME
     kept = await asyncio.to_thread(path.read_bytes) if path.exists() else None

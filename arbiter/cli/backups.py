@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from arbiter.settings import Settings
     from arbiter.store.age import Identity, Recipient
     from arbiter.store.database import Database
-    from arbiter.workflow.backing_up import Progress
-    from arbiter.workflow.catalogue import Backup
+    from arbiter.workflow.backups.backing_up import Progress
+    from arbiter.workflow.backups.catalogue import Backup
     from arbiter.workflow.house import House
 
 BACKUP_EXAMPLES = examples(
@@ -87,7 +87,7 @@ def backup(
 
 
 async def _take(house: House, file: Path, recipient: Recipient) -> Backup:
-    from arbiter.workflow.backing_up import take_backup
+    from arbiter.workflow.backups.backing_up import take_backup
 
     with byte_bar() as progress:
         return await take_backup(house, file, recipient, progress)
@@ -135,8 +135,8 @@ async def _restore(
     """Return how many entries the restored log has, or None when it is behind and nothing may start."""
     from arbiter.store.dumping import empty_target
     from arbiter.store.embedded import EmbeddedPostgres
-    from arbiter.workflow.backing_up import verify_backup
-    from arbiter.workflow.restoring import check_fits
+    from arbiter.workflow.backups.backing_up import verify_backup
+    from arbiter.workflow.backups.restoring import check_fits
 
     about = await asyncio.to_thread(verify_backup, file, identity, progress)
     fits = check_fits(settings.data, about, behind=behind)
@@ -156,7 +156,7 @@ async def _restore_into(
 ) -> int | None:
     from arbiter.store.dumping import empty_again, owner_url_of
     from arbiter.wiring import open_house
-    from arbiter.workflow.restoring import fill, finish_restore, lent_checkpoint, marked
+    from arbiter.workflow.backups.restoring import fill, finish_restore, lent_checkpoint, marked
 
     with marked(settings.data):
         carried = await asyncio.to_thread(fill, database, file, identity, progress)
@@ -173,7 +173,7 @@ async def _restore_into(
 
 def _list(*, as_json: bool) -> None:
     from arbiter.settings import read_settings
-    from arbiter.workflow.catalogue import Catalogue
+    from arbiter.workflow.backups.catalogue import Catalogue
 
     show_rows(
         ("file", "begun", "whole", "size", "sealed entries", "sha256", "expires"),

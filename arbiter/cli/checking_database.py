@@ -24,8 +24,8 @@ from arbiter.store.database import (
 )
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.transaction import Store
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_tail import Tail, check_tail
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.tail import Tail, check_tail
 from arbiter.workflow.publishing import PENDING_ALARM
 
 CLOCKS_APART = timedelta(seconds=2)

@@ -12,7 +12,7 @@ from arbiter.settings import Settings
 from arbiter.store.keys import HardwareSigner, Keyring, passphrase_from, read_keys
 from arbiter.store.transaction import Where
 from arbiter.store.wrapping import Kind, count_wrapped
-from arbiter.workflow.log_keys import recorded_rotations
+from arbiter.workflow.log.keys import recorded_rotations
 
 _FINISH = "restart every process with the new keys, then `arbiter keys rotate log --finish`"
 

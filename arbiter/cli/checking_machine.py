@@ -18,7 +18,7 @@ from arbiter.cli.checking_keys import open_keys, state_of_keys
 from arbiter.cli.findings import Finding, attempted
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
-from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.protocol_checking import check_read_bundle
 
 LEAST_FREE_BYTES = 256 * 1024**2

@@ -12,7 +12,7 @@ from arbiter.cosigning.loader import read_circle
 from arbiter.errors import ArbiterError, InvalidWitnessesError
 from arbiter.settings import Settings
 from arbiter.store.transaction import Where
-from arbiter.workflow.witness_standings import Standing, standings_of
+from arbiter.workflow.log.witness_standings import Standing, standings_of
 
 _READABLE = "correct the file that ARBITER_WITNESSES names: Arbiter does not start with it"
 _SHOWN = 5

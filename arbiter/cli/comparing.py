@@ -90,7 +90,7 @@ def audit_diff(
         return
 
     async def compare(house: House) -> None:
-        from arbiter.workflow.comparing import compare_in_house
+        from arbiter.workflow.log.comparing import compare_in_house
 
         notes = (await _note_in(house, old), await _note_in(house, new))
         pair = _opened(notes, house.verifiers, keep)
@@ -105,7 +105,7 @@ def audit_diff(
 
 
 async def _note_in(house: House, which: str) -> bytes:
-    from arbiter.workflow.comparing import stored_checkpoint
+    from arbiter.workflow.log.comparing import stored_checkpoint
 
     return await stored_checkpoint(house, int(which)) if which.isdecimal() else _note_of(which)
 

@@ -15,7 +15,7 @@ from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
 if TYPE_CHECKING:
     from arbiter.model import CaseId
-    from arbiter.workflow.clearing import ErasureStanding
+    from arbiter.workflow.erasure.clearing import ErasureStanding
     from arbiter.workflow.house import House
 
 ERASE_EXAMPLES = examples(
@@ -74,9 +74,9 @@ def erase(
     named = _case_id(case)
 
     async def work(house: House) -> tuple[str | None, tuple[ErasureStanding, ...]]:
-        from arbiter.workflow.clearing import clear_keys, erasures_standing
-        from arbiter.workflow.erasing import Order
-        from arbiter.workflow.erasing import erase as erase_case
+        from arbiter.workflow.erasure.clearing import clear_keys, erasures_standing
+        from arbiter.workflow.erasure.erasing import Order
+        from arbiter.workflow.erasure.erasing import erase as erase_case
 
         by, *others = await prove(house, logins, passwords)
         await erase_case(house, Order(by, others[0] if others else None, reason), named)
@@ -112,8 +112,8 @@ def hold(
     named = _case_id(case)
 
     async def work(house: House) -> None:
-        from arbiter.workflow.erasing import hold as place
-        from arbiter.workflow.erasing import lift_hold
+        from arbiter.workflow.erasure.erasing import hold as place
+        from arbiter.workflow.erasure.erasing import lift_hold
 
         (by,) = await prove(house, [login], passwords)
         await (lift_hold if lift else place)(house, by, named, words)
@@ -124,7 +124,7 @@ def hold(
 
 def _show_status(case: str | None, *, as_json: bool) -> None:
     async def work(house: House) -> tuple[ErasureStanding, ...]:
-        from arbiter.workflow.clearing import erasures_standing
+        from arbiter.workflow.erasure.clearing import erasures_standing
 
         return await erasures_standing(house, None if case is None else _case_id(case))
 

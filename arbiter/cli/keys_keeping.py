@@ -50,7 +50,7 @@ def keys_escrow(
 ) -> None:
     """Encrypt every secret key to a recipient who keeps them; nobody else can open the file, nor can this host."""
     from arbiter.store.keys.escrow import fingerprint, read_recipient
-    from arbiter.workflow.escrowing import escrow_keys
+    from arbiter.workflow.log.escrowing import escrow_keys
 
     key = read_recipient(recipient.read_bytes())
     if file.exists():

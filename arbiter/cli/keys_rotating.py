@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from arbiter.identity.principals import Principal
     from arbiter.store.wrapping import Kind
     from arbiter.workflow.house import House
-    from arbiter.workflow.rotating_kek import Rewrapped
-    from arbiter.workflow.rotating_log_key import Rotated
+    from arbiter.workflow.log.rotating_kek import Rewrapped
+    from arbiter.workflow.log.rotating_log_key import Rotated
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +65,7 @@ def rotate_log(
     password = read_password(from_stdin=password_stdin)
 
     async def rotate(house: House) -> Rotated:
-        from arbiter.workflow.rotating_log_key import begin_rotation, finish_rotation
+        from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 
         principal = await administrator(house, login, password)
         if finish:
@@ -136,7 +136,7 @@ def rotate_kek(
 
 
 async def _rotate_kek(house: House, login: str, password: str, *, key_only: bool) -> Rewrapped:
-    from arbiter.workflow.rotating_kek import rotate_kek as rotate
+    from arbiter.workflow.log.rotating_kek import rotate_kek as rotate
 
     principal = await administrator(house, login, password)
     with progress_bar() as bar:
@@ -152,7 +152,7 @@ async def _rotate_kek(house: House, login: str, password: str, *, key_only: bool
 
 
 async def _retire(house: House, login: str, password: str, kek_id: str) -> None:
-    from arbiter.workflow.rotating_kek import retire_kek
+    from arbiter.workflow.log.rotating_kek import retire_kek
 
     principal = await administrator(house, login, password)
     await retire_kek(house, principal.id, kek_id)

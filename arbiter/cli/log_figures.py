@@ -16,7 +16,7 @@ from arbiter.cli.output import out, progress_bar, show_json
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
-    from arbiter.workflow.log_figures import LogFigures
+    from arbiter.workflow.log.figures import LogFigures
 
 BAR_WIDTH = 40
 DAYS_SHOWN = 14
@@ -42,7 +42,7 @@ def audit_stats(
     """Show what the log is made of: entries by type and day, how long they waited for their seal, what they take on disk."""
 
     async def measure(house: House) -> LogFigures:
-        from arbiter.workflow.log_figures import NEWEST, measure_log
+        from arbiter.workflow.log.figures import NEWEST, measure_log
 
         with progress_bar() as progress:
             task = progress.add_task("entries", total=None)
@@ -96,7 +96,7 @@ def _sections(figures: LogFigures) -> tuple[tuple[str, Sequence[Bar]], ...]:
 
 
 def _waits(figures: LogFigures) -> tuple[Bar, ...]:
-    from arbiter.workflow.log_figures import DELAY_BOUNDS
+    from arbiter.workflow.log.figures import DELAY_BOUNDS
 
     names = (*(f"up to {_seconds(bound)}" for bound in DELAY_BOUNDS), "longer")
     return tuple(zip(names, figures.delay_classes, strict=True))

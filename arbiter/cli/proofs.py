@@ -20,7 +20,7 @@ from arbiter.errors import VerificationError
 if TYPE_CHECKING:
     from arbiter.audit.case_proofs import VerifiedCase
     from arbiter.workflow.house import House
-    from arbiter.workflow.inspecting import Inspected
+    from arbiter.workflow.log.inspecting import Inspected
 
 MOST_ENTRIES = 20_000
 MOST_SEQ = 2**31 - 1
@@ -59,7 +59,7 @@ def audit_show(
         raise UsageError("expected an index of the log, or a case and the number of its entry")
 
     async def look(house: House) -> tuple[Inspected, tzinfo | None]:
-        from arbiter.workflow.inspecting import inspect_chain_entry, inspect_leaf
+        from arbiter.workflow.log.inspecting import inspect_chain_entry, inspect_leaf
 
         zone = house.settings.zone
         if seq is None:
@@ -177,14 +177,14 @@ def audit_proof(
     With SEQ, a C2SP tlog-proof, and the entry beside it in a file that ends in `.entry.json`. Without it, one JSON file
     with every sealed entry. `arbiter audit verify-proof` checks either anywhere. Neither holds anything of the patient's.
     """
-    from arbiter.workflow import proving
+    from arbiter.workflow.log import proving
 
     async def prove_all(house: House) -> proving.ProofsPage:
         async with house.store.read() as transaction:
             return await proving.prove_chain(transaction, case, -1, MOST_ENTRIES)
 
     async def prove_one(house: House) -> tuple[bytes, bytes]:
-        from arbiter.workflow.inspecting import inspect_chain_entry
+        from arbiter.workflow.log.inspecting import inspect_chain_entry
 
         seen = await inspect_chain_entry(house, case, seq or 0)
         if seen.proof is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from arbiter.audit.note import VerifierKey
     from arbiter.settings import Settings
     from arbiter.workflow.house import House
-    from arbiter.workflow.recovering import Recovered
+    from arbiter.workflow.log.recovering import Recovered
 
 RECOVER_EXAMPLES = examples(
     'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
@@ -61,7 +61,7 @@ def audit_recover(
     )
 
     async def recover(house: House) -> Recovered:
-        from arbiter.workflow import recovering
+        from arbiter.workflow.log import recovering
 
         by = await recovering.two_persons(house, credentials)
         return await recovering.recover(house, by, reason, new_origin)
@@ -83,7 +83,7 @@ def audit_evidence(*, as_json: AsJson = False) -> None:
     from arbiter.audit.contradiction import Evidence
     from arbiter.errors import VerificationError
     from arbiter.settings import read_settings
-    from arbiter.workflow.evidence_folder import EvidenceFolder
+    from arbiter.workflow.log.evidence_folder import EvidenceFolder
 
     settings = read_settings()
     verifiers = _verifiers(settings)

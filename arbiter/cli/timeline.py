@@ -21,7 +21,7 @@ from arbiter.cli.when import instant
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
-    from arbiter.workflow.timeline import Sought, TimelineEntry, TimelinePage
+    from arbiter.workflow.log.timeline import Sought, TimelineEntry, TimelinePage
 
 FOLLOW_SECONDS = 1.0
 _FOLLOW_PAGE = 1_000
@@ -84,7 +84,7 @@ def audit_log(
         raise UsageError("--place: expected without --case, whose entries are shown from its own chain")
 
     async def show(house: House) -> None:
-        from arbiter.workflow.timeline import Sought
+        from arbiter.workflow.log.timeline import Sought
 
         zone, now = house.settings.zone, datetime.now(UTC)
         sought = Sought(
@@ -108,7 +108,7 @@ def audit_log(
 async def _show_page(
     house: House, sought: Sought, limit: int, place: int | None, *, newest_first: bool, as_json: bool
 ) -> None:
-    from arbiter.workflow.timeline import read_backwards, read_forwards
+    from arbiter.workflow.log.timeline import read_backwards, read_forwards
 
     read = read_backwards if newest_first else read_forwards
     page = await read(house, sought, limit, place)
@@ -120,7 +120,7 @@ async def _show_chain(
     house: House, case: str, sought: Sought, limit: int, *, newest_first: bool, as_json: bool
 ) -> None:
     from arbiter.errors import NotFoundError
-    from arbiter.workflow.timeline import Sought, read_chain
+    from arbiter.workflow.log.timeline import Sought, read_chain
 
     found = await read_chain(house, case, sought)
     if not found and not await read_chain(house, case, Sought()):
@@ -132,7 +132,7 @@ async def _show_chain(
 
 
 async def _follow(house: House, sought: Sought, limit: int, *, as_json: bool) -> None:
-    from arbiter.workflow.timeline import log_size, read_backwards, read_forwards
+    from arbiter.workflow.log.timeline import log_size, read_backwards, read_forwards
 
     place = await log_size(house)
     newest = await read_backwards(house, sought, limit, place)

@@ -11,7 +11,7 @@ from arbiter.cli.output import show_rows
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
-    from arbiter.workflow.witness_standings import Standing
+    from arbiter.workflow.log.witness_standings import Standing
 
 EXAMPLES = examples("arbiter audit witnesses", "arbiter audit witnesses --json")
 
@@ -36,6 +36,6 @@ def audit_witnesses(*, as_json: AsJson = False) -> None:
 
 
 async def _standings(house: House) -> tuple[Standing, ...]:
-    from arbiter.workflow.witness_standings import standings_of
+    from arbiter.workflow.log.witness_standings import standings_of
 
     return await standings_of(house.circle, house.store, house.clock.now())

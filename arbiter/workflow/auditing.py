@@ -15,8 +15,8 @@ from arbiter.store.cases.contents import load_entries
 from arbiter.store.log import load_checkpoints, load_stored_nodes, stream_leaves
 from arbiter.workflow.dossier import Document, Dossier, load_dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.recoveries import load_statements
-from arbiter.workflow.stored_tree import StoredTree, misfiled
+from arbiter.workflow.log.recoveries import load_statements
+from arbiter.workflow.log.stored_tree import StoredTree, misfiled
 
 BATCH = 5_000
 

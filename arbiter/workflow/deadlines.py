@@ -17,10 +17,10 @@ from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned
 from arbiter.workflow import figures
 from arbiter.workflow.certifying import circumstances, escalation_certificate
-from arbiter.workflow.cosigned import cosigned_sizes
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.log.cosigned import cosigned_sizes
 from arbiter.workflow.saving import save
 
 log = logging.getLogger(__name__)

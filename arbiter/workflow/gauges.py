@@ -30,7 +30,7 @@ from arbiter.telemetry.catalogue import (
 )
 from arbiter.telemetry.meters import Figure, read_gauges_from
 from arbiter.workflow.house import House
-from arbiter.workflow.witness_standings import standings_of
+from arbiter.workflow.log.witness_standings import standings_of
 
 WAIT_SECONDS: Final = 3.0
 

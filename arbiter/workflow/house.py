@@ -17,15 +17,15 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
-from arbiter.workflow.cosigned import Cosigned
-from arbiter.workflow.countersigning import Countersigner
-from arbiter.workflow.erasure_list import ErasureList
+from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
-from arbiter.workflow.log_guard import LogGuard
-from arbiter.workflow.log_keys import LogKeys
+from arbiter.workflow.log.cosigned import Cosigned
+from arbiter.workflow.log.countersigning import Countersigner
+from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.keys import LogKeys
+from arbiter.workflow.log.sealing import Sealer
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
-from arbiter.workflow.sealing import Sealer
 from arbiter.workflow.shelf import Shelf
 
 

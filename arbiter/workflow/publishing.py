@@ -13,9 +13,9 @@ from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
 from arbiter.store.outbox import OutboxCounts, count_outbox
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.calling import describe_calling
-from arbiter.workflow.cosigned import shown_newest
 from arbiter.workflow.house import House
-from arbiter.workflow.witness_standings import describe, standings_of
+from arbiter.workflow.log.cosigned import shown_newest
+from arbiter.workflow.log.witness_standings import describe, standings_of
 
 PENDING_ALARM = timedelta(seconds=10)
 """Tamper evidence begins at sealing: entries pending longer than this mean that nobody seals."""

@@ -28,9 +28,9 @@ from arbiter.store.outbox import note_recipient
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
-from arbiter.workflow.cosigned import shown_covering
 from arbiter.workflow.dossier import Document, Dossier, check_not_erased, load_seen_case
 from arbiter.workflow.house import House
+from arbiter.workflow.log.cosigned import shown_covering
 from arbiter.workflow.views import CaseContent, CasePage, CaseStep, CaseView, DecisionView, view_of
 
 SETTLED = frozenset(Phase) - {Phase.RECEIVED, Phase.DELIBERATING, Phase.DECIDED}

@@ -15,9 +15,9 @@ from arbiter.store.cases.steps import save_steps
 from arbiter.telemetry.catalogue import RELEASE, RELEASED
 from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures
-from arbiter.workflow.cosigned import cosigned_sizes, witnessed_sizes
 from arbiter.workflow.docket import ARBITER, advance, docket_of
 from arbiter.workflow.house import House
+from arbiter.workflow.log.cosigned import cosigned_sizes, witnessed_sizes
 from arbiter.workflow.saving import perform
 
 BATCH = 500

@@ -8,7 +8,7 @@ import pytest_asyncio
 from arbiter.identity.accounts import create_account
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
-from arbiter.workflow.erasing import Order, erase
+from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, new_key, stable_case
 from tests.houses import PASSWORD

@@ -23,7 +23,7 @@ from arbiter.identity.roles import Role
 from arbiter.store.database import Database
 from arbiter.store.exports import JobState, claim_job, load_job
 from arbiter.verifying.report import verify
-from arbiter.workflow.erasing import erase_again
+from arbiter.workflow.erasure.erasing import erase_again
 from arbiter.workflow.exports import jobs
 from arbiter.workflow.exports.files import FOLDER, EncryptedFile, read_range
 from arbiter.workflow.exports.making import make_export

@@ -28,9 +28,9 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import ActorId, CaseId
 from arbiter.store.database import Database
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.houses import SITE, a_client, a_house, submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from arbiter.workflow.house import House
-from arbiter.workflow.log_faults import Fault
-from arbiter.workflow.log_guard import Refusal
+from arbiter.workflow.log.faults import Fault
+from arbiter.workflow.log.guard import Refusal
 from tests.api.bundles import send, stable_bundle
 from tests.api.conftest import Caller, stable_case
 

@@ -16,9 +16,9 @@ from arbiter.model import ActorId
 from arbiter.ports import Signer
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import read_shipped, shipped
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.cli.conftest import Arbiter, Ended
 from tests.houses import a_client, submission
 from tests.system.service import KINDS, Service, a_service, environment

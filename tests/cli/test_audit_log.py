@@ -21,7 +21,10 @@ from arbiter.cli.failing import Status
 from arbiter.cli.log_words import said
 from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
-from arbiter.workflow import backing_up, erasing, evidence, restoring, subjects
+from arbiter.workflow import subjects
+from arbiter.workflow.backups import backing_up, restoring
+from arbiter.workflow.erasure import erasing
+from arbiter.workflow.log import evidence
 from tests.cli.conftest import Arbiter, Ended
 from tests.cli.logged import CASES, Command, Logged, a_logged_service, command_on
 from tests.system.service import COMMAND, ROOT, environment

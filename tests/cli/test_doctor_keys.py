@@ -15,8 +15,8 @@ from arbiter.settings import Settings
 from arbiter.store.database import Database
 from arbiter.store.keys import KeyFolder, init_keys, log_file, new_pair_text
 from arbiter.store.keys.lock import Cost
-from arbiter.workflow.rotating_kek import rotate_kek
-from arbiter.workflow.rotating_log_key import begin_rotation
+from arbiter.workflow.log.rotating_kek import rotate_kek
+from arbiter.workflow.log.rotating_log_key import begin_rotation
 from tests.houses import a_house
 from tests.workflow.test_kek_rotation import fill, quiet
 

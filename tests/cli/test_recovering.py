@@ -16,7 +16,7 @@ from arbiter.audit.contradiction import Evidence
 from arbiter.cli.failing import Status
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.workflow.evidence_folder import EvidenceFolder
+from arbiter.workflow.log.evidence_folder import EvidenceFolder
 from tests.cli.conftest import run_process
 from tests.databases import Copies
 from tests.houses import PASSWORD, a_house, a_reviewer

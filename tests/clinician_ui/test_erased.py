@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from arbiter.identity.roles import Role
-from arbiter.workflow.erasing import Order, erase
+from arbiter.workflow.erasure.erasing import Order, erase
 from tests.clinician_ui.conftest import SUBJECT, Ward
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,8 +8,8 @@ from html import unescape
 import httpx
 import pytest
 
-from arbiter.workflow.log_faults import Fault
-from arbiter.workflow.log_guard import Refusal
+from arbiter.workflow.log.faults import Fault
+from arbiter.workflow.log.guard import Refusal
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import ORIGIN, Browser, Ward

@@ -16,13 +16,13 @@ from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.log import StoredCheckpoint, load_checkpoints
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.evidence_folder import EvidenceFolder
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_guard import LogGuard
+from arbiter.workflow.log.evidence_folder import EvidenceFolder
+from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.sealing import Sealer
 from arbiter.workflow.reading import receipt
 from arbiter.workflow.releasing import release_sealed
-from arbiter.workflow.sealing import Sealer
 from tests.houses import settle
 
 

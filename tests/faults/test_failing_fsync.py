@@ -13,9 +13,9 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
-from arbiter.workflow import sealing
 from arbiter.workflow.intake import submit
-from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log import sealing
+from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.reading import view_case
 from tests.faults.ledger import Ledger, all_sealed
 from tests.houses import a_client, a_house, settle, submission

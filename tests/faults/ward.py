@@ -15,9 +15,9 @@ from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.log import count_pending
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.faults.ledger import Ledger
 from tests.faults.sealers import Sealers
 from tests.faults.sealing_process import CUT

@@ -19,9 +19,9 @@ from arbiter.store.database import Database
 from arbiter.store.keys import HardwareSigner, hardware, init_keys, make_hardware_key, new_second, read_keys
 from arbiter.store.keys.hardware import Place
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint
-from arbiter.workflow.rotating_log_key import begin_rotation, finish_rotation
 from tests.houses import a_house
 
 ORIGIN = "log.hospital.example/arbiter"

@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from arbiter.cli import main
-from arbiter.workflow import clearing, erasing, erasure_list
-from arbiter.workflow.erasure_list import ErasureList, What
+from arbiter.workflow.erasure import clearing, erasing, erasure_list
+from arbiter.workflow.erasure.erasure_list import ErasureList, What
 
 POINTS = (
     "ordered",

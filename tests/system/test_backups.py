@@ -26,9 +26,9 @@ from arbiter.store.age import X25519Identity
 from arbiter.store.age.stream import CHUNK_BYTES
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.backing_up import take_backup, verify_backup
-from arbiter.workflow.clearing import clear_keys
-from arbiter.workflow.erasing import Order, erase
+from arbiter.workflow.backups.backing_up import take_backup, verify_backup
+from arbiter.workflow.erasure.clearing import clear_keys
+from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.reading import read_content
 from tests.houses import PASSWORD
 from tests.system.service import COMMAND, ROOT, Service, a_service, environment

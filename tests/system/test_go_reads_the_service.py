@@ -19,7 +19,7 @@ from arbiter.audit.tiles import Tile, tile_width, tiles_of
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
 from arbiter.model import ActorId
-from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.audit.go_checker import build_go
 from tests.system.service import Service, case_body, until
 

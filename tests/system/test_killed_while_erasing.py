@@ -17,7 +17,7 @@ from arbiter.model import CaseId
 from arbiter.store.cases.heads import load_case
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.clearing import erasures_standing
+from arbiter.workflow.erasure.clearing import erasures_standing
 from arbiter.workflow.reading import read_content
 from tests.houses import PASSWORD
 from tests.system.dying_eraser import POINTS

@@ -14,7 +14,7 @@ from arbiter.store.database import Database
 from arbiter.store.keys import read_keys
 from arbiter.store.wrapping import Kind
 from arbiter.wiring import Ports, open_house_on
-from arbiter.workflow.rotating_kek import rotate_kek
+from arbiter.workflow.log.rotating_kek import rotate_kek
 
 BATCH = 7
 

@@ -14,7 +14,7 @@ from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.house_chain import append_house_entry, load_house_documents
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import HOUSE, note_in_house
 from tests.houses import a_house
 
 WHO = ActorId("operator:anna")

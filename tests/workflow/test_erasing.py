@@ -37,11 +37,16 @@ from arbiter.store.erasures import turn_over_journal
 from arbiter.store.house_chain import load_house_documents
 from arbiter.workflow import intake, reading
 from arbiter.workflow.auditing import replay_case, verify_log
-from arbiter.workflow.catalogue import Backup, Catalogue
-from arbiter.workflow.clearing import clear_keys, complete_erasures, erasures_standing, settle_erasures
+from arbiter.workflow.backups.catalogue import Backup, Catalogue
 from arbiter.workflow.closing import contest
-from arbiter.workflow.erasing import Order, erase, hold, lift_hold
-from arbiter.workflow.erasure_list import What
+from arbiter.workflow.erasure.clearing import (
+    clear_keys,
+    complete_erasures,
+    erasures_standing,
+    settle_erasures,
+)
+from arbiter.workflow.erasure.erasing import Order, erase, hold, lift_hold
+from arbiter.workflow.erasure.erasure_list import What
 from arbiter.workflow.glass import break_glass
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import view_case

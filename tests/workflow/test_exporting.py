@@ -31,12 +31,12 @@ from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import HOUSE, note_in_house
-from arbiter.workflow.erasing import erase_again
+from arbiter.workflow.erasure.erasing import erase_again
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
 from arbiter.workflow.exports.selecting import selection_of
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import HOUSE, note_in_house
 from tests.audit.logs import example_entry
 from tests.exports import Exported, Furnished, an_auditor, exported, furnish
 from tests.houses import SITE, a_client, a_house

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter.audit.entry import Entry
-from arbiter.workflow.timeline import OUT_OF_ORDER, Sought, place_of
+from arbiter.workflow.log.timeline import OUT_OF_ORDER, Sought, place_of
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 STEPS = st.lists(st.tuples(st.integers(0, 600), st.integers(0, 59), st.booleans()), max_size=60)

@@ -16,12 +16,12 @@ from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.endpoints import EndpointRow, add_endpoint, list_endpoints
 from arbiter.store.wrapping import Kind, count_wrapped, move_wrapped, next_wrapped
-from arbiter.workflow import rotating_kek
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.log import rotating_kek
+from arbiter.workflow.log.rotating_kek import retire_kek, rotate_kek, wrapping_of
 from arbiter.workflow.reading import certificate, wait_until_settled
-from arbiter.workflow.rotating_kek import retire_kek, rotate_kek, wrapping_of
 from tests.houses import a_client, a_house, settle, submission
 from tests.workflow import rewrapping
 

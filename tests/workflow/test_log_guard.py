@@ -25,15 +25,15 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.log import load_newest_checkpoint
 from arbiter.telemetry.catalogue import LOG_REFUSED
-from arbiter.workflow import log_guard
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import HOUSE, note_in_house
-from arbiter.workflow.evidence import note_evidence
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.log_faults import Fault
-from arbiter.workflow.log_guard import Refusal
+from arbiter.workflow.log import guard as log_guard
+from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.evidence import note_evidence
+from arbiter.workflow.log.faults import Fault
+from arbiter.workflow.log.guard import Refusal
 from arbiter.workflow.publishing import ready
 from arbiter.workflow.reading import view_case
 from tests.conftest import an_outage

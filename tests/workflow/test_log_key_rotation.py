@@ -19,13 +19,13 @@ from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.keys import KeyFolder, init_keys, read_keys
 from arbiter.store.log import load_checkpoints, load_newest_checkpoint
-from arbiter.workflow import rotating_log_key
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
-from arbiter.workflow.log_keys import STATEMENT
+from arbiter.workflow.log import rotating_log_key
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.keys import STATEMENT
+from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint, verifier_keys
-from arbiter.workflow.rotating_log_key import begin_rotation, finish_rotation
 from tests.houses import a_house
 
 WHO = ActorId("operator:carla")

@@ -19,7 +19,7 @@ from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
-from arbiter.workflow.erasing import Order, erase, hold
+from arbiter.workflow.erasure.erasing import Order, erase, hold
 from arbiter.workflow.house import House
 from arbiter.workflow.opening import open_commitment
 from tests.houses import PASSWORD, SITE

@@ -42,15 +42,15 @@ from arbiter.store.keys import read_keys
 from arbiter.store.log import stream_leaves
 from arbiter.verifying.report import verify, words_of
 from arbiter.wiring import Ports, open_house_on
-from arbiter.workflow import recovering
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log import recovering
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.recoveries import load_statements
+from arbiter.workflow.log.recovering import recover, two_persons
 from arbiter.workflow.reading import receipt
-from arbiter.workflow.recoveries import load_statements
-from arbiter.workflow.recovering import recover, two_persons
 from tests.databases import Copies
 from tests.exports import an_auditor, export_to
 from tests.houses import PASSWORD, SITE, a_client, a_house, a_reviewer, submission

@@ -29,7 +29,7 @@ from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.kept import KeptCheckpoint
+from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.publishing import ready
 from arbiter.workflow.reading import certificate, decision, view_case, wait_until_settled

@@ -14,12 +14,12 @@ from arbiter.errors import VerificationError
 from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
-from arbiter.workflow import timeline
-from arbiter.workflow.chronicle import HOUSE, note_in_house
 from arbiter.workflow.house import House
-from arbiter.workflow.inspecting import Standing, inspect_chain_entry, inspect_leaf
-from arbiter.workflow.log_figures import measure_log
-from arbiter.workflow.timeline import (
+from arbiter.workflow.log import timeline
+from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.figures import measure_log
+from arbiter.workflow.log.inspecting import Standing, inspect_chain_entry, inspect_leaf
+from arbiter.workflow.log.timeline import (
     OUT_OF_ORDER,
     Sought,
     read_backwards,

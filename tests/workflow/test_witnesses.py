@@ -31,12 +31,12 @@ from arbiter.store.witnessing import LEASE_SECONDS, add_cosignature, load_standi
 from arbiter.telemetry.catalogue import WITNESS_BEHIND, WITNESS_SIZE
 from arbiter.workflow import publishing
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import HOUSE
-from arbiter.workflow.circle_in_force import CHAIN
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.log.chronicle import HOUSE
+from arbiter.workflow.log.circle_in_force import CHAIN
 from arbiter.workflow.reading import certificate, decision, receipt, view_case
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
 from tests.cosigning import liars

@@ -41,12 +41,12 @@ from arbiter.model import CaseId
 from arbiter.store.log import load_newest_checkpoint, load_nodes, stream_checkpoints
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import act
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.exports.disclosing import Discloser
 from arbiter.workflow.exports.selecting import MOST_CASES, Shown, narrowed, selected
 from arbiter.workflow.exports.source import source_members
 from arbiter.workflow.house import House
-from arbiter.workflow.recoveries import load_statements
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.recoveries import load_statements
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Hears how many entries were done, and of how many."""

@@ -22,8 +22,8 @@ from arbiter.store.cases.contents import load_entries
 from arbiter.store.exports import cases_of_sites
 from arbiter.store.log import stream_leaves
 from arbiter.store.transaction import Transaction, Where
-from arbiter.workflow.chronicle import HOUSE
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import HOUSE
 
 BATCH = 500
 MOST_CASES = 1_000

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.store.keys.escrow import fingerprint, seal_escrow
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 
 ESCROWED = "keys.escrowed"
 DOCUMENT = "escrow"

@@ -24,9 +24,9 @@ from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
 from arbiter.store.transaction import DATABASE_ERRORS, Store, Transaction
 from arbiter.telemetry import Safe
-from arbiter.workflow.evidence_folder import EvidenceFolder
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_faults import Fault, with_advice
+from arbiter.workflow.log.evidence_folder import EvidenceFolder
+from arbiter.workflow.log.faults import Fault, with_advice
+from arbiter.workflow.log.kept import KeptCheckpoint
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from arbiter.cosigning.circle import Circle
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.transaction import Where
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 
 CHAIN: Final = "witnesses"
 NAMED: Final = "witnesses.named"

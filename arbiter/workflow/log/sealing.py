@@ -5,7 +5,7 @@ with code that shares nothing with the writer, sign in memory, commit. Only then
 only then are decisions released: nothing signed leaves before its commit, no decision is seen before its checkpoint.
 What another process committed and did not keep, because it was killed or had no room, is kept by whoever comes next;
 as long as a checkpoint cannot be kept, or not be forced to the disk, nothing is released. What is not the log that was
-signed last (`arbiter.workflow.log_guard`) is not sealed on at all.
+signed last (`arbiter.workflow.log.guard`) is not sealed on at all.
 Whoever holds the log seals for everyone, so concurrent writers batch themselves and no leader is needed.
 """
 
@@ -35,8 +35,8 @@ from arbiter.store.log import (
 )
 from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_guard import LogGuard
+from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.kept import KeptCheckpoint
 
 log = logging.getLogger(__name__)
 

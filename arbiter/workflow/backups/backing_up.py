@@ -23,12 +23,12 @@ from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.store.age import AgeReader, AgeWriter, Identity, Recipient
 from arbiter.store.dumping import Snapshot, dump, owner_url_of, snapshot_of
 from arbiter.store.parcel import ParcelReader, ParcelWriter, text_of
-from arbiter.workflow.catalogue import Backup, Catalogue
-from arbiter.workflow.chronicle import note_in_house
+from arbiter.workflow.backups.catalogue import Backup, Catalogue
 from arbiter.workflow.docket import ARBITER
-from arbiter.workflow.erasure_list import NAME as ERASURES
+from arbiter.workflow.erasure.erasure_list import NAME as ERASURES
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import NAME as CHECKPOINT
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.kept import NAME as CHECKPOINT
 
 ABOUT, DATABASE = "about", "database"
 BEGUN = "backup.begun"

@@ -17,8 +17,8 @@ from arbiter.store import wrapping
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.keys import KeyFolder, Keyring, kek_number, new_secret
 from arbiter.store.wrapping import Kind, Wrapped, count_wrapped, move_wrapped, next_wrapped
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 
 ROTATED = "kek.rotated"
 RETIRED = "kek.retired"

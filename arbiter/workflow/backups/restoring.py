@@ -21,14 +21,14 @@ from arbiter.store.database import Database
 from arbiter.store.dumping import bring_up_to_date, empty_again, owner_url_of, restore
 from arbiter.store.parcel import ParcelReader, text_of
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.backing_up import ABOUT, DATABASE, Progress, sync_folder
-from arbiter.workflow.chronicle import note_in_house
-from arbiter.workflow.clearing import settle_erasures
+from arbiter.workflow.backups.backing_up import ABOUT, DATABASE, Progress, sync_folder
 from arbiter.workflow.docket import ARBITER
-from arbiter.workflow.erasure_list import NAME as ERASURES
-from arbiter.workflow.erasure_list import What
+from arbiter.workflow.erasure.clearing import settle_erasures
+from arbiter.workflow.erasure.erasure_list import NAME as ERASURES
+from arbiter.workflow.erasure.erasure_list import What
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import NAME as CHECKPOINT
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.kept import NAME as CHECKPOINT
 
 MARK = "restoring"
 """The file in the data folder that says a restore has not ended."""

@@ -2,7 +2,7 @@
 
 In order: the checks; the house's entry that says who ordered it; the checks again, on the case held against every other
 move; the list beside the kept checkpoint, on the disk; then the case's entry and the key's deletion in one transaction. The
-list comes before the deletion, so a crash errs on the side of erasing: whoever asked was entitled, and the next start does it. `arbiter.workflow.clearing` then takes the key out of the database's files.
+list comes before the deletion, so a crash errs on the side of erasing: whoever asked was entitled, and the next start does it. `arbiter.workflow.erasure.clearing` then takes the key out of the database's files.
 
 A process that is reading the case at that moment returns nothing of it: a read's entry is written, by compare-and-set on
 the case's head, before content is handed on, and an erasure moves that head. No process keeps content after a request.
@@ -37,11 +37,11 @@ from arbiter.store.erasures import destroy_key, drop_stray_key, hold_case, keep_
 from arbiter.store.exports import end_jobs_with_documents_of
 from arbiter.store.transaction import Transaction, Where
 from arbiter.workflow.acting import TRIES, act
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.docket import ARBITER, Docket, advance, docket_of, write_step
 from arbiter.workflow.dossier import check_not_erased, load_seen_case
-from arbiter.workflow.erasure_list import Listed, What
+from arbiter.workflow.erasure.erasure_list import Listed, What
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.saving import perform
 from arbiter.workflow.views import CaseView
 

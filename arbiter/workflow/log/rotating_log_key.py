@@ -1,7 +1,7 @@
 """The log's key is rotated: a statement that old and new key sign, an overlap in which both sign, and the old one's end.
 
 Each act is an entry of the house's chain that commits to its statement (`arbiter.audit.rotation`). Whatever a crash
-interrupts, `arbiter.workflow.log_keys` settles at the next start, and the same command goes on where it stopped.
+interrupts, `arbiter.workflow.log.keys` settles at the next start, and the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from arbiter.store.keys.hardware import LOG_OBJECT
 from arbiter.store.log import StoredCheckpoint, hold_log
 from arbiter.store.transaction import DirectConnection, Where
 from arbiter.workflow.acting import TRIES
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_keys import STATEMENT, recorded_rotations
-from arbiter.workflow.sealing import Sealer
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.keys import STATEMENT, recorded_rotations
+from arbiter.workflow.log.sealing import Sealer
 
 ROTATED = "keys.rotated"
 RETIRED = "keys.retired"

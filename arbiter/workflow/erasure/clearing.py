@@ -32,10 +32,10 @@ from arbiter.store.erasures import (
     with_keys,
 )
 from arbiter.store.transaction import DATABASE_ERRORS
-from arbiter.workflow.catalogue import Backup, Catalogue
+from arbiter.workflow.backups.catalogue import Backup, Catalogue
 from arbiter.workflow.docket import ARBITER, advance, docket_of, write_step
-from arbiter.workflow.erasing import erase_again, erase_intended, note_list
-from arbiter.workflow.erasure_list import Listed, What
+from arbiter.workflow.erasure.erasing import erase_again, erase_intended, note_list
+from arbiter.workflow.erasure.erasure_list import Listed, What
 from arbiter.workflow.house import House
 
 log = logging.getLogger(__name__)

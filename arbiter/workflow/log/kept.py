@@ -2,7 +2,7 @@
 
 The file is replaced whole (write, rename), so it always holds one checkpoint: that of the empty log from the first
 start on, then each seal's. It is forced to the disk at most once a second and at the end, which bounds what a power cut
-can make it forget. What it may be replaced by, and whether it is still what it was, `arbiter.workflow.log_guard` says.
+can make it forget. What it may be replaced by, and whether it is still what it was, `arbiter.workflow.log.guard` says.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ import logging
 from arbiter.audit.contradiction import Evidence
 from arbiter.errors import VerificationError
 from arbiter.store.house_chain import load_house_documents
-from arbiter.workflow.chronicle import HOUSE, note_in_house
 from arbiter.workflow.docket import ARBITER
-from arbiter.workflow.evidence_folder import EvidenceFolder
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.evidence_folder import EvidenceFolder
 
 log = logging.getLogger(__name__)
 

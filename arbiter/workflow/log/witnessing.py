@@ -33,9 +33,9 @@ from arbiter.store.witnessing import (
     tell_standing,
 )
 from arbiter.telemetry import Safe
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.releasing import release_sealed
 
 log = logging.getLogger(__name__)

@@ -42,12 +42,12 @@ from arbiter.store.log import (
 from arbiter.store.origins import keep_former, next_signer, prepare_next, switch_to_next
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.chronicle import note_in_house
 from arbiter.workflow.house import House
-from arbiter.workflow.kept import KeptCheckpoint
-from arbiter.workflow.log_faults import Fault
-from arbiter.workflow.loss_words import words_of
-from arbiter.workflow.recoveries import load_statements
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.faults import Fault
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.loss_words import words_of
+from arbiter.workflow.log.recoveries import load_statements
 
 SHORTEST_REASON = 10
 LONGEST_REASON = 1000

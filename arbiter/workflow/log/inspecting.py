@@ -28,7 +28,7 @@ from arbiter.store.log import (
 from arbiter.store.subjects import load_merger
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House
-from arbiter.workflow.proving import prove_leaf
+from arbiter.workflow.log.proving import prove_leaf
 
 
 class Standing(StrEnum):

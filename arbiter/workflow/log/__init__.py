@@ -1,0 +1,1 @@
+"""The log at work: sealed, guarded, witnessed, recovered, proved and told."""
