@@ -93,10 +93,10 @@ class Scanner:
             return True
         # Cut at its quotes, `"a":"12","b":"34"` and a line more is '', a, ':', 12, ',', b, ':', 34, line's end, ….
         parts = b"\n".join(commits).split(b'"')
-        names, between, hashes, ends = parts[1::4], parts[2::4], parts[3::4], parts[4::4]
+        names, between, hashes, ends = parts[1::4], parts[2::4], parts[3::4], parts[4:-1:4]
         return (
             len(parts) % 4 == 1
-            and parts[0] == ends.pop() == b""
+            and parts[0] == parts[-1] == b""
             and set(ends) <= {b",", b"\n"}
             and set(between) == {b":"}
             and set(map(len, hashes)) == {_HEX_LENGTH}

@@ -288,7 +288,10 @@ class LogVerifier:
         size = self._tree.size
         awaited = [("checkpoint", c) for c in (self._next, *self._checkpoints) if c is not None]
         newest = awaited[-1][1] if awaited else self._newest
-        kept = self._kept if self._kept is not None and self._is_present(self._kept) else None
+        # A statement that quotes it counts for nothing by now unless an entry did: its origin would have been left.
+        kept = self._kept
+        if kept is not None and self._trail.current not in {None, kept.origin}:
+            kept = None
         if kept is not None and kept.size > size:
             awaited.append(("kept checkpoint", kept))
         if awaited:

@@ -419,8 +419,12 @@ def test_a_checkpoint_of_another_origin_is_named(log: AnyLog, data: st.DataObjec
     notes[number] = signed(log.leaves, log.checkpoints[number][0], origin=other.name, log=other)
     keys = (*KNOWN, VerifierKey.parse(other.verifier_key)) if known else KNOWN
     found = words(refusal(log.rows, notes, signed(log.leaves, log.size), keys))
-    assert f"stored checkpoint {number}" in found
-    assert (f"origin {other.name}" if known else "none of the note's 1 signatures") in found
+    if known:
+        # As a change of origin that no entry explains, or as one that is not the kept checkpoint's.
+        assert "origin" in found
+        assert other.name in found
+    else:
+        assert f"stored checkpoint {number}: none of the note's 1 signatures" in found
     # Under the origin's name, by the key of another log: a key speaks for its own name alone.
     notes[number] = signed(log.leaves, log.checkpoints[number][0], log=other)
     assert f"stored checkpoint {number}: " in words(refusal(log.rows, notes, known=keys))

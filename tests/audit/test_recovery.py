@@ -469,3 +469,11 @@ def test_a_quoted_fork_that_no_entry_commits_to_explains_nothing() -> None:
     statements = {7: forked(16).statements[0]}
     plain = Recovered(LOG.entries[:LEFT], LOG.notes, statements, note_at(OTHER_LEAVES, 16))
     assert "contradicts the log (a fork)" in plain.refusal()
+
+
+@pytest.mark.parametrize("size", [13, 16, LEFT])
+def test_a_log_cut_below_a_quoted_fork_is_behind_where_no_entry_quotes_it(size: int) -> None:
+    """The recovery and what it stood on are cut away; its statement alone must not explain the kept checkpoint."""
+    statements = forked(size).statements
+    cut = Recovered(LOG.entries[:8], LOG.notes[:1], statements, note_at(OTHER_LEAVES, size))
+    assert f"the log ends at size 8, the kept checkpoint has size {size}" in cut.refusal()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -126,6 +128,15 @@ def test_a_part_out_of_its_grammar_is_not_scanned(spelt: bytes, instead: bytes, 
         assert scanner.scan(ENTRIES, ()) is not None
     assert not is_entry(changed)
     assert scanner.scan([ENTRIES[1], changed], ()) is None
+
+
+@pytest.mark.parametrize("commits", [b"{a}", b"{,}", b'{"}', b'{""}', b'{"a"}', b'{"a":"}', b'{"a":""}'])
+def test_commitments_that_are_none_are_not_scanned_where_they_stand_alone(commits: bytes) -> None:
+    """With no other in the batch there are no quotes to count by, or too few."""
+    changed = re.sub(rb'"commits":\{[^}]*\}', b'"commits":' + commits, ENTRIES[0])
+    assert not is_entry(changed)
+    assert Scanner().scan([changed], ()) is None
+    check_same([changed])
 
 
 def test_a_prev_in_capitals_is_refused() -> None:
