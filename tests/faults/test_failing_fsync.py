@@ -92,6 +92,25 @@ def test_a_note_written_after_a_failure_is_forced_with_it(disk: Disk, tmp_path: 
     assert kept.path.read_bytes() == NOTES[1]
 
 
+def test_a_note_written_while_another_is_forced_is_forced_the_next_time(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A seal keeps its checkpoint in a thread of its own, whenever that comes."""
+    kept = KeptCheckpoint(tmp_path)
+    kept.replace(NOTES[0])
+
+    def meanwhile(handle: int) -> None:
+        disk.fsync(handle)
+        monkeypatch.setattr(os, "fsync", disk.fsync)
+        kept.replace(NOTES[1])
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    kept.sync()
+    assert not disk.holds(kept.path)
+    kept.sync()
+    assert disk.holds(kept.path)
+
+
 def test_what_was_forced_is_not_forced_again(disk: Disk, tmp_path: Path) -> None:
     kept = KeptCheckpoint(tmp_path)
     kept.replace(NOTES[0])

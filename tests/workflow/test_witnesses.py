@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
 import time
@@ -19,6 +20,7 @@ from arbiter.audit.cosigned import require_quorum
 from arbiter.audit.entry import Entry
 from arbiter.audit.note import open_note
 from arbiter.audit.receipt import verify_receipt
+from arbiter.cosigning.asking import open_http
 from arbiter.errors import ConfigurationError, ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
@@ -37,6 +39,8 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log.chronicle import HOUSE
 from arbiter.workflow.log.circle_in_force import CHAIN
+from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.witnessing import Rounds
 from arbiter.workflow.reading import certificate, decision, receipt, view_case
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
 from tests.cosigning import liars
@@ -113,6 +117,30 @@ async def test_a_panels_decision_is_released_once_enough_have_cosigned_and_its_r
         released = [e for e in await types_of(house, case) if e == "case.released"]
         assert len(released) == 1
         assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases >= 1
+
+
+@pytest.mark.parametrize("needed", [0, 1])
+async def test_what_witnesses_cosigned_is_not_released_while_it_cannot_be_kept(
+    database: Database, tmp_path: Path, two: tuple[Someone, ...], needed: int
+) -> None:
+    """Their word does not stand in for the kept checkpoint: a database rolled back to before it would not be told."""
+
+    def full(_kept: KeptCheckpoint, _note: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    async with a_witnessed_house(tmp_path, database, two, {"urgent": needed}, running=False) as house:
+        client, _ = await a_client(house)
+        case = await hand_in(house, client)
+        await house.errands.finish(PATIENCE_SECONDS)
+        async with open_http() as http:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(KeptCheckpoint, "replace", full)
+                with pytest.raises(OSError, match="no space left"):
+                    await house.sealer.round()
+                assert await Rounds(house).round(http) >= 1
+                assert (await view_case(house, client, case)).phase is Phase.DECIDED
+            await house.sealer.round()
+        assert (await view_case(house, client, case)).phase is Phase.RELEASED
 
 
 async def test_the_published_checkpoint_carries_what_was_cosigned(

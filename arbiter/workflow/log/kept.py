@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ class KeptCheckpoint:
         self.path = folder / NAME
         self._unsynced = False
         self._doubtful = False
+        # Forcing happens in a thread of its own, beside the one that replaces the file.
+        self._syncing = threading.Lock()
 
     def note(self) -> bytes | None:
         """Return the file's bytes, whatever they are, or None when there is no file."""
@@ -50,14 +53,20 @@ class KeptCheckpoint:
             OSError: when that fails. A later call writes the note anew before it tries again: after a failure the
                 system may hold what it could not write for written, and would call it forced.
         """
-        if not self._unsynced:
-            return
-        if self._doubtful:
-            with self.alone():
-                self.replace(self.path.read_bytes())
-        self._doubtful = True
-        self._force()
-        self._doubtful = self._unsynced = False
+        with self._syncing:
+            if not self._unsynced:
+                return
+            if self._doubtful:
+                with self.alone():
+                    self.replace(self.path.read_bytes())
+            # Before forcing: what is written meanwhile may miss it, and is for the next time.
+            self._unsynced = False
+            try:
+                self._force()
+            except BaseException:
+                self._doubtful = self._unsynced = True
+                raise
+            self._doubtful = False
 
     def require_forced(self) -> None:
         """Do nothing unless forcing the note to the disk has failed; then try again, and raise OSError as `sync`."""

@@ -30,6 +30,7 @@ from arbiter.store.log import (
     StoredLeaf,
     add_checkpoint,
     hold_log,
+    load_newest_checkpoint,
     load_nodes,
     number_pending,
 )
@@ -145,6 +146,24 @@ class Sealer:
             await self._after_seal()
         return total
 
+    async def release(self) -> None:
+        """Release what is covered, where something beside a seal allows more of it: what a round would, and no more.
+
+        Nothing is while the newest checkpoint is not kept; a round is asked for then, which keeps it and releases.
+
+        Raises:
+            LogUnfitError: OSError: as `round`.
+        """
+        kept = self._guard.look()
+        async with self._store.read() as transaction:
+            newest = await load_newest_checkpoint(transaction)
+        if newest is not None and newest.size > kept.size:
+            self._wanted.set()
+            return
+        self._kept.require_forced()
+        if self._after_seal is not None:
+            await self._after_seal()
+
     async def _seal(self, first: First | None) -> int:
         began_ns = time.time_ns()
         # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
@@ -207,7 +226,8 @@ class Sealer:
     async def _sync_kept(self) -> None:
         while True:
             await asyncio.sleep(SYNC_SECONDS)
-            self._sync()
+            # As keeping does, this waits for the disk.
+            await asyncio.to_thread(self._sync)
 
     def _sync(self) -> None:
         try:

@@ -22,7 +22,7 @@ import httpx
 from arbiter.audit.merkle import consistency_parts, prove_consistency
 from arbiter.cosigning.asking import Contradicted, Cosigned, Failed, HasSize, Offer, Offered, offer, open_http
 from arbiter.cosigning.circle import Witness
-from arbiter.errors import UnavailableError
+from arbiter.errors import LogUnfitError, UnavailableError
 from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.store.witnessing import (
@@ -36,7 +36,6 @@ from arbiter.telemetry import Safe
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
-from arbiter.workflow.releasing import release_sealed
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +85,9 @@ class Rounds:
                         # A log that is refused is offered to nobody, and nothing of it is released.
                         if self.house.guard.refusal is None and await self._is_our_turn(holder):
                             await self.round(http)
+                    except LogUnfitError:
+                        # Told by the guard.
+                        pass
                     except (UnavailableError, *DATABASE_ERRORS, OSError):
                         log.exception("the witnesses could not be asked")
                     await self._wait(LOOK_SECONDS)
@@ -119,7 +121,7 @@ class Rounds:
             )
             gathered += cosigned
             if cosigned:
-                await release_sealed(self.house)
+                await self.house.sealer.release()
         return gathered
 
     def _begin(self, http: httpx.AsyncClient, newest: StoredCheckpoint) -> set[asyncio.Task[bool]]:
