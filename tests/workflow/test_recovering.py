@@ -17,13 +17,14 @@ import pytest_asyncio
 from arbiter.audit.entry import Entry
 from arbiter.audit.export.checking import ExportRefusedError
 from arbiter.audit.export.manifest import Selection
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.audit.recovery import RECOVERED, RECOVERY_CHAIN
 from arbiter.audit.verify import LogRefusedError
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.errors import (
     ArbiterError,
+    ConfigurationError,
     ForbiddenError,
     RefusedError,
     UnauthenticatedError,
@@ -50,6 +51,7 @@ from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.recoveries import load_statements
 from arbiter.workflow.log.recovering import recover, two_persons
+from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.reading import receipt
 from tests.databases import Copies
 from tests.exports import an_auditor, export_to
@@ -278,6 +280,36 @@ async def test_a_log_may_be_lost_twice(server: EmbeddedPostgres, lost: Lost) -> 
     assert done.recovery.statement.new == f"{ORIGIN}.3"
     await check_recovered(lost, f"{ORIGIN}.3")
     copies.drop()
+
+
+@pytest.mark.parametrize("acts", [(begin_rotation,), (begin_rotation, finish_rotation)])
+async def test_a_rotation_of_the_key_may_be_among_what_was_lost(
+    database: Database, copies: Copies, tmp_path: Path, acts: tuple[Callable[..., Any], ...]
+) -> None:
+    folder = tmp_path / "data"
+    async with a_house(folder, database, running=False) as house:
+        await an_administrator(house, "anna")
+        await an_administrator(house, "ben")
+        left = await grow(house, 3)
+    behind = copies.take()
+    for act in acts:
+        async with a_house(folder, database, running=False) as house:
+            await grow(house, 1)
+            await act(house, ActorId("operator:carla"))
+            keys = [key for key in house.verifiers if key.type is SignatureType.ED25519]
+    with copies.another(behind) as rest:
+        with pytest.raises(ConfigurationError, match=r"rolled back .* `arbiter audit recover`"):
+            async with a_house(folder, rest, running=False):
+                pass
+        async with unchecked(folder, rest) as house:
+            await recover(house, await two_persons(house, BOTH), REASON)
+        async with a_house(folder, rest, running=False) as house:
+            await grow(house, 2)
+            assert set(keys) < set(house.verifiers)
+            report = await verify_log(house, (folder / "checkpoint").read_bytes())
+            (recovery,) = report.recoveries
+            assert recovery.statement.lost[0] == left
+            assert recovery.signed_by_old
 
 
 async def test_a_fork_is_recovered_with_its_contradiction(

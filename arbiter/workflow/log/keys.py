@@ -45,18 +45,24 @@ def log_keys_of(keyring: Keyring, former: tuple[VerifierKey, ...] = ()) -> LogKe
     )
 
 
-async def settle_log_keys(where: Where, keyring: Keyring) -> Keyring:
+async def settle_log_keys(where: Where, keyring: Keyring, *, behind: bool = False) -> Keyring:
     """Return the keyring with every rotation that the log records, its files put in their places.
+
+    With `behind` a database that lost rotations which the folder knows is let be, for whoever puts that right.
 
     Raises:
         ConfigurationError: when folder and database tell different histories, or this host lacks the present key.
     """
     recorded = await recorded_rotations(where, keyring.origin)
     if recorded[: len(keyring.statements)] != keyring.statements:
-        raise ConfigurationError(
-            f"the key folder knows of {len(keyring.statements)} steps of the log key's rotation, and the database's "
-            f"{len(recorded)} do not begin with them: the database was rolled back or is another installation's"
-        )
+        if not behind or keyring.statements[: len(recorded)] != recorded:
+            raise ConfigurationError(
+                f"the key folder knows of {len(keyring.statements)} steps of the log key's rotation, and the database's "
+                f"{len(recorded)} do not begin with them: the database was rolled back or is another installation's; "
+                "restore a newer copy, or find the other database. Only when its entries are lost for good two "
+                "administrators run `arbiter audit recover`"
+            )
+        recorded = keyring.statements
     first = keyring.first or keyring.pairs[0].verifiers
     try:
         verifiers = follow_rotations(first, recorded)
