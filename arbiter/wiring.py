@@ -144,7 +144,7 @@ async def open_house_on(
             safety_net=safety_net,
             keyring=keyring,
             log_keys=log_keys,
-            countersigner=Countersigner(log_keys.seconds),
+            countersigner=Countersigner(log_keys.seconds, log_keys.verifiers, guard),
             duty=None if settings.duty is None else read_duty(settings.duty),
             postbox=Postbox(),
             trace_id=ports.trace_id,

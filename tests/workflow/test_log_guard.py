@@ -16,8 +16,8 @@ import pytest
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import Evidence
 from arbiter.audit.merkle import EMPTY_ROOT
-from arbiter.audit.note import Ed25519NoteSigner
-from arbiter.errors import ConfigurationError, LogUnfitError, UnavailableError
+from arbiter.audit.note import Ed25519NoteSigner, parse_note
+from arbiter.errors import ConfigurationError, LogUnfitError, UnavailableError, VerificationError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId
 from arbiter.store.database import Database
@@ -25,6 +25,7 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.log import load_newest_checkpoint
 from arbiter.telemetry.catalogue import LOG_REFUSED
+from arbiter.workflow import log_guard, publishing
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
@@ -535,6 +536,29 @@ async def test_what_an_insider_changes_where_the_guard_looks_is_refused(
         assert house.guard.refusal is not None
         assert house.guard.refusal.fault is fault
     await not_opened(tmp_path, database)
+
+
+@pytest.mark.parametrize("origin", [None, "log.elsewhere.example"])
+async def test_a_checkpoint_that_an_insider_adds_is_not_signed_a_second_time(
+    database: Database, copies: Copies, tmp_path: Path, origin: str | None
+) -> None:
+    """The application's own role may add rows there: what is published is signed by whoever holds the log's key."""
+    async with a_house(tmp_path, database, running=False) as house:
+        await grow(house, 2)
+        forged = Checkpoint(origin or house.signer.name, 9, b"f" * 32)
+        note = sign_checkpoint(forged, [Ed25519NoteSigner(forged.origin, b"s" * 32)])
+        with copies.superuser() as insider:
+            insider.execute(
+                "INSERT INTO checkpoint (size, root, note, sealed_at) VALUES (%s, %s, %s, now())",
+                (forged.size, forged.root, note.decode()),
+            )
+        with pytest.raises(VerificationError, match="none of the note's 1 signatures"):
+            await publishing.checkpoint(house)
+        with pytest.raises(LogUnfitError):
+            await house.guard.check()
+        assert len(parse_note((await publishing.checkpoint(house)).encode()).signatures) == 1, (
+            "nor when refused"
+        )
 
 
 def test_the_minute_is_a_minute() -> None:
