@@ -9,9 +9,9 @@ from datetime import datetime
 from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle.events import Expire
 from arbiter.lifecycle.states import Phase
-from arbiter.model import CaseId, Reason, ReasonCode
+from arbiter.model import CaseId, Reason, ReasonCode, RiskClass
 from arbiter.store.cases.contents import load_entries
-from arbiter.store.cases.heads import load_due
+from arbiter.store.cases.heads import CosignedSizes, load_due
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned
@@ -48,7 +48,7 @@ async def sweep(house: House) -> None:
 
 async def expire_due(house: House) -> int:
     """End every wait that is over; return how many were."""
-    due = await load_due(house.store, house.clock.now(), BATCH, await cosigned_sizes(house))
+    due = await load_due(house.store, house.clock.now(), BATCH, await _released_below(house))
     expired = 0
     for case in due:
         try:
@@ -60,6 +60,17 @@ async def expire_due(house: House) -> int:
             # One damaged case must not keep the others waiting; it stays due and is tried again.
             log.exception("the deadline of case %s could not be acted on", case)
     return expired
+
+
+async def _released_below(house: House) -> CosignedSizes | None:
+    """Return which decisions are about to be released, as `cosigned_sizes`: none while releases are held back."""
+    if _holds_back(house):
+        return dict.fromkeys(RiskClass, 0)
+    return await cosigned_sizes(house)
+
+
+def _holds_back(house: House) -> bool:
+    return house.guard.refusal is not None or house.sealer.holds_back
 
 
 async def _expire(house: House, case: CaseId) -> bool:
@@ -85,7 +96,9 @@ async def _late(house: House, transaction: Transaction, dossier: Dossier) -> Rea
     late = _LATE.get(row.state.phase)
     if row.state.phase is Phase.DECIDED and row.decided_seq is not None:
         entries = await load_entries(transaction, row.id, row.decided_seq - 1)
-        if entries and entries[0][2] is not None:
+        if entries and entries[0][2] is not None and _holds_back(house):
+            late = Reason(ReasonCode.WITHDRAWN, "the checkpoint over it could not be relied on in time")
+        elif entries and entries[0][2] is not None:
             needed, asked = house.circle.needed(row.state.risk_class), len(house.circle.witnesses)
             late = Reason(
                 ReasonCode.WITHDRAWN, f"fewer than {needed} of {asked} witnesses had cosigned it in time"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,15 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
+from arbiter.workflow import sealing
+from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log import sealing
 from arbiter.workflow.log.kept import KeptCheckpoint
-from arbiter.workflow.reading import view_case
+from arbiter.workflow.reading import certificate, view_case
+from arbiter.workflow.releasing import release_sealed
 from tests.faults.ledger import Ledger, all_sealed
-from tests.houses import a_client, a_house, settle, submission
+from tests.houses import ShiftableClock, a_client, a_house, settle, submission
 from tests.system.service import until
 
 
@@ -168,6 +173,46 @@ async def test_while_the_kept_checkpoint_cannot_be_forced_all_is_sealed_and_noth
             return disk.holds(ledger.kept)
 
         await until(forced)
+
+
+async def test_a_decision_whose_checkpoint_cannot_be_kept_goes_to_a_human_at_its_deadline(
+    database: Database, tmp_path: Path
+) -> None:
+    def fails(_kept: KeptCheckpoint, _note: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    clock = ShiftableClock()
+    async with a_house(tmp_path, database, clock, running=False) as house:
+        client, _ = await a_client(house)
+        case = (await submit(house, client, submission(house.clock.now()), "key", b"body")).case
+        await house.errands.finish(10)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(KeptCheckpoint, "replace", fails)
+            with pytest.raises(OSError, match="No space left"):
+                await house.sealer.round()
+            assert await expire_due(house) == 0
+            clock.advance(timedelta(minutes=1, seconds=1))
+            assert await expire_due(house) == 1
+        await house.sealer.round()
+        assert (await view_case(house, client, case)).phase is Phase.ESCALATED
+        said = (await certificate(house, client, case)).decode()
+        assert "the checkpoint over it could not be relied on in time" in said
+
+
+async def test_a_late_decision_is_released_where_nothing_holds_it_back(
+    database: Database, tmp_path: Path
+) -> None:
+    clock = ShiftableClock()
+    async with a_house(tmp_path, database, clock, running=False) as house:
+        client, _ = await a_client(house)
+        case = (await submit(house, client, submission(house.clock.now()), "key", b"body")).case
+        await house.errands.finish(10)
+        house.sealer.then(lambda: asyncio.sleep(0))
+        await house.sealer.round()
+        clock.advance(timedelta(minutes=1, seconds=1))
+        assert await expire_due(house) == 0
+        assert await release_sealed(house) == 1
+        assert (await view_case(house, client, case)).phase is Phase.RELEASED
 
 
 async def test_a_house_closes_and_says_so_when_the_kept_checkpoint_cannot_be_forced(

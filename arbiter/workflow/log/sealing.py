@@ -80,6 +80,8 @@ class Sealer:
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._after_seal: Callable[[], Awaitable[object]] | None = None
+        self.holds_back = False
+        """Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile."""
 
     def then(self, after_seal: Callable[[], Awaitable[object]]) -> None:
         """Call this after each round, sealed or not: it releases what is covered."""
@@ -135,13 +137,18 @@ class Sealer:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
         """
         total = 0
-        while True:
-            sealed = await self._seal(first)
-            first = None
-            total += sealed
-            if sealed < ROUND_LIMIT:
-                break
-        self._kept.require_forced()
+        try:
+            while True:
+                sealed = await self._seal(first)
+                first = None
+                total += sealed
+                if sealed < ROUND_LIMIT:
+                    break
+            self._kept.require_forced()
+        except OSError:
+            self.holds_back = True
+            raise
+        self.holds_back = False
         if self._after_seal is not None:
             await self._after_seal()
         return total
