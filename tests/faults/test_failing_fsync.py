@@ -15,7 +15,6 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
-from arbiter.workflow import sealing
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log import sealing

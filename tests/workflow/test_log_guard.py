@@ -25,7 +25,7 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.log import load_newest_checkpoint
 from arbiter.telemetry.catalogue import LOG_REFUSED
-from arbiter.workflow import log_guard, publishing
+from arbiter.workflow import publishing
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House

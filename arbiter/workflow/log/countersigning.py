@@ -13,7 +13,7 @@ from arbiter.audit.checkpoint import open_checkpoint, sign_checkpoint
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.store.log import StoredCheckpoint
-from arbiter.workflow.log_guard import LogGuard
+from arbiter.workflow.log.guard import LogGuard
 
 REMEMBERED = 64
 
