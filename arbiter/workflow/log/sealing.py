@@ -80,8 +80,8 @@ class Sealer:
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._after_seal: Callable[[], Awaitable[object]] | None = None
+        # Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile.
         self.holds_back = False
-        """Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile."""
 
     def then(self, after_seal: Callable[[], Awaitable[object]]) -> None:
         """Call this after each round, sealed or not: it releases what is covered."""
