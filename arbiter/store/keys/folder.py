@@ -152,11 +152,19 @@ class KeyFolder:
         """Return the names of the log's key files that are in use."""
         return tuple(pair_file for pair_file in self.names() if _LOG_FILE.fullmatch(pair_file))
 
+    def _pending_files(self) -> tuple[str, ...]:
+        return tuple(
+            name for name in self.names() if name.endswith(_PENDING) and _LOG_FILE.fullmatch(_plain(name))
+        )
+
     def forget_former_origin(self) -> None:
         """Leave of the log's keys what belongs to the present origin alone."""
         keyring = self.keyring()
         held = {log_file(pair.number) for pair in keyring.pairs}
-        for name in self.log_files():
+        if keyring.pending is not None:
+            held.add(log_file(keyring.pending.number) + _PENDING)
+        # A rotation that was begun under the former origin would be in the way of the next one.
+        for name in (*self.log_files(), *self._pending_files()):
             if name not in held:
                 self.remove(name)
         self.remove(ROTATIONS)
