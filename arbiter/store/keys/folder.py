@@ -24,6 +24,7 @@ from arbiter.ports import Chance, Signer
 from arbiter.store.keys.files import (
     MAKE,
     RESTORE,
+    add_file,
     check_folder,
     read_private,
     replace_file,
@@ -107,10 +108,7 @@ class KeyFolder:
 
     def add(self, name: str, text: str, *, pending: bool = False) -> None:
         """Write a new key file, encrypted where the folder is; a pending one is not in use until `promote`."""
-        path = self.path / (name + _PENDING if pending else name)
-        if path.exists() or path.is_symlink():
-            raise ConfigurationError(f"{path} exists already, and keys are never overwritten")
-        replace_file(path, self._file_text(name, text))
+        add_file(self.path / (name + _PENDING if pending else name), self._file_text(name, text))
 
     def promote(self, name: str) -> None:
         """Put a pending key file in its place."""
