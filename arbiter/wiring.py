@@ -121,7 +121,7 @@ async def open_house_on(
     try:
         await pool.open(wait=True)
         store = Store(engine, pool)
-        keyring = await settle_log_keys(store, keyring)
+        keyring = await settle_log_keys(store, keyring, refused=not check_log)
         log_keys = log_keys_of(keyring, former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)
         guard = LogGuard(

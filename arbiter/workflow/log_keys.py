@@ -45,26 +45,31 @@ def log_keys_of(keyring: Keyring, former: tuple[VerifierKey, ...] = ()) -> LogKe
     )
 
 
-async def settle_log_keys(where: Where, keyring: Keyring) -> Keyring:
+async def settle_log_keys(where: Where, keyring: Keyring, *, refused: bool = False) -> Keyring:
     """Return the keyring with every rotation that the log records, its files put in their places.
+
+    `refused`: whoever opens it looks into, or puts right, a log that may be refused. Rotations that a rolled-back database
+    has lost are then believed from the folder, where both keys signed them: recovering needs the present key.
 
     Raises:
         ConfigurationError: when folder and database tell different histories, or this host lacks the present key.
     """
     recorded = await recorded_rotations(where, keyring.origin)
-    if recorded[: len(keyring.statements)] != keyring.statements:
+    lost = recorded != keyring.statements and keyring.statements[: len(recorded)] == recorded
+    if recorded[: len(keyring.statements)] != keyring.statements and not (refused and lost):
         raise ConfigurationError(
             f"the key folder knows of {len(keyring.statements)} steps of the log key's rotation, and the database's "
-            f"{len(recorded)} do not begin with them: the database was rolled back or is another installation's"
+            f"{len(recorded)} do not begin with them: the database was rolled back or is another installation's; restore "
+            "a newer copy, or, only when what it lacks is lost for good, let two administrators run `arbiter audit recover`"
         )
     first = keyring.first or keyring.pairs[0].verifiers
     try:
-        verifiers = follow_rotations(first, recorded)
+        verifiers = follow_rotations(first, keyring.statements if lost else recorded)
     except VerificationError as error:
         raise ConfigurationError(
             f"the database's record of the log's keys does not check out: {error}"
         ) from error
-    settled = replace(keyring, statements=recorded)
+    settled = keyring if lost else replace(keyring, statements=recorded)
     if keyring.folder is not None and len(recorded) > len(keyring.statements):
         pending = keyring.pending
         if pending is not None and _names(verifiers, pending.first):

@@ -51,6 +51,10 @@ ROTATIONS = "rotations"
 INDEX = "index.key"
 LONGEST_ROTATIONS = 4 * 1024 * 1024
 
+FORMER = "former-origins"
+"""The public keys of the origins that the log had before (`arbiter.store.origins`)."""
+
+_PUBLIC = frozenset({FIRST, ROTATIONS, FORMER})
 _LOG_FILE = re.compile(r"log(?:-([2-9]|[1-9][0-9]{1,4}))?\.key")
 _KEK_FILE = re.compile(r"kek-([1-9][0-9]{0,5})\.key")
 _PENDING = ".pending"
@@ -131,6 +135,9 @@ class KeyFolder:
         texts[FIRST] = "\n".join(key.encode() for key in keyring.first)
         if keyring.statements:
             texts[ROTATIONS] = join_statements(keyring.statements).decode()
+        if (self.path / FORMER).exists():
+            # Without them nothing that was sealed under a former origin verifies any more.
+            texts[FORMER] = read_private(self.path / FORMER, RESTORE, LONGEST_ROTATIONS)
         return texts
 
     def put_public(self, first: Iterable[VerifierKey], statements: Iterable[bytes]) -> None:
@@ -311,7 +318,7 @@ def restore_keys(
     """Make `<data>/keys` from the texts of an earlier folder's files (`KeyFolder.texts`); raises as `init_keys`."""
     _refuse_existing(data)
     public = {FIRST: "", ROTATIONS: "", **texts}
-    stray = [name for name in public if not _is_key(name) and name not in {FIRST, ROTATIONS}]
+    stray = [name for name in public if not _is_key(name) and name not in _PUBLIC]
     if stray or not public[FIRST]:
         raise ConfigurationError("what is to be restored is not a key folder's content")
     try:
@@ -320,7 +327,7 @@ def restore_keys(
         raise ConfigurationError(f"{FIRST} is damaged: {error}") from error
     statements = split_statements(public[ROTATIONS].encode())
     keys = {name: text for name, text in texts.items() if _is_key(name)}
-    return _make_folder(data, keys, first, statements, chance, passphrase, cost)
+    return _make_folder(data, keys, first, statements, chance, passphrase, cost, former=public.get(FORMER))
 
 
 def _refuse_existing(data: Path) -> None:
@@ -337,6 +344,8 @@ def _make_folder(
     chance: Chance,
     passphrase: str | None,
     cost: Cost,
+    *,
+    former: str | None = None,
 ) -> Keyring:
     target = data / FOLDER
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -350,6 +359,8 @@ def _make_folder(
         for name, text in texts.items():
             making.add(name, text)
         making.put_public(first, statements)
+        if former is not None:
+            write_new(partial / FORMER, former)
         sync_folder(partial)
         partial.rename(target)
     except OSError as error:
