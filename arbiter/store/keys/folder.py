@@ -103,6 +103,10 @@ class KeyFolder:
         path = self.path / name
         text = read_private(path, self._advice())
         if is_sealed(text):
+            if self.lock is None and any((self.path / lock).exists() for lock in (LOCK, NEW_LOCK)):
+                raise ConfigurationError(
+                    f"{path} is encrypted since this process was started: restart it with the passphrase"
+                )
             if self.lock is None:
                 raise ConfigurationError(f"{path} is encrypted and {self.path / LOCK} is missing: {RESTORE}")
             return self.lock.unseal(_plain(name), text, str(path))
