@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from arbiter.store.database import Database
     from arbiter.workflow.backups.backing_up import Progress
     from arbiter.workflow.backups.catalogue import Backup
+    from arbiter.workflow.backups.restoring import Carried, Mark
     from arbiter.workflow.house import House
 
 BACKUP_EXAMPLES = examples(
@@ -133,42 +134,67 @@ async def _restore(
     settings: Settings, file: Path, identity: Identity, progress: Progress, *, behind: bool
 ) -> int | None:
     """Return how many entries the restored log has, or None when it is behind and nothing may start."""
-    from arbiter.store.dumping import empty_target
+    from arbiter.store.dumping import TargetRefusedError, empty_target
     from arbiter.store.embedded import EmbeddedPostgres
     from arbiter.workflow.backups.backing_up import verify_backup
-    from arbiter.workflow.backups.restoring import check_fits
+    from arbiter.workflow.backups.restoring import check_fits, marked
 
     about = await asyncio.to_thread(verify_backup, file, identity, progress)
     fits = check_fits(settings.data, about, behind=behind)
     embedded = EmbeddedPostgres(settings.data) if settings.database_url is None else None
-    try:
-        database = await asyncio.to_thread(
-            empty_target, embedded, settings.database_url, settings.database_owner_url
-        )
-        return await _restore_into(settings, database, file, identity, progress, fits=fits)
-    finally:
-        if embedded is not None:
-            await asyncio.to_thread(embedded.stop)
+    with marked(settings.data) as mark:
+        try:
+            database = await asyncio.to_thread(
+                empty_target, embedded, settings.database_url, settings.database_owner_url
+            )
+            return await _restore_into(settings, database, file, identity, progress, mark, fits=fits)
+        except TargetRefusedError:
+            # What an earlier restore has left there stays marked.
+            if mark.is_new:
+                mark.lift()
+            raise
+        finally:
+            if embedded is not None:
+                await asyncio.to_thread(embedded.stop)
 
 
 async def _restore_into(
-    settings: Settings, database: Database, file: Path, identity: Identity, progress: Progress, *, fits: bool
+    settings: Settings,
+    database: Database,
+    file: Path,
+    identity: Identity,
+    progress: Progress,
+    mark: Mark,
+    *,
+    fits: bool,
 ) -> int | None:
     from arbiter.store.dumping import empty_again, owner_url_of
-    from arbiter.wiring import open_house
-    from arbiter.workflow.backups.restoring import fill, finish_restore, lent_checkpoint, marked
+    from arbiter.workflow.backups.restoring import fill
 
-    with marked(settings.data):
+    try:
         carried = await asyncio.to_thread(fill, database, file, identity, progress)
-        if not fits:
-            return None
-        try:
-            with lent_checkpoint(settings.data, carried.checkpoint):
-                async with open_house(settings, restoring=True) as house:
-                    return await finish_restore(house, carried)
-        except BaseException:
-            await asyncio.to_thread(empty_again, owner_url_of(database))
-            raise
+        entries = await _finish(settings, carried, fits=fits)
+    except Exception:
+        # Not when it is interrupted: the thread may go on filling, and the mark keeps everybody out.
+        await asyncio.to_thread(empty_again, owner_url_of(database))
+        mark.lift()
+        raise
+    mark.lift()
+    return entries
+
+
+async def _finish(settings: Settings, carried: Carried, *, fits: bool) -> int | None:
+    from arbiter.wiring import open_house
+    from arbiter.workflow.backups.restoring import finish_restore, lent_checkpoint, take_over_list
+
+    if not fits:
+        # The log is refused until it is recovered, and what was erased is erased again at the start after that.
+        async with open_house(settings, check_log=False, restoring=True) as house:
+            await take_over_list(house, carried.erasures)
+        return None
+    with lent_checkpoint(settings.data, carried.checkpoint):
+        async with open_house(settings, restoring=True) as house:
+            return await finish_restore(house, carried)
 
 
 def _list(*, as_json: bool) -> None:

@@ -116,12 +116,13 @@ def rotate_kek(
         raise UsageError("--key-only and --retire exclude each other")
     password = read_password(from_stdin=password_stdin)
     if retire is not None:
-        in_house(lambda house: _retire(house, login, password, retire))
+        left = in_house(lambda house: _retire(house, login, password, retire))
         out.print(
             f"{retire} wraps nothing and is removed from this host; remove it from the others, and keep your copy until the "
             "last backup from before this has expired",
             markup=False,
         )
+        _tell_left(left)
         return
     done = in_house(lambda house: _rotate_kek(house, login, password, key_only=key_only))
     if key_only:
@@ -132,6 +133,16 @@ def rotate_kek(
     else:
         out.print(
             f"{done.moved} wrapped anew under {done.kek_id}; nothing is left under an older key", markup=False
+        )
+        _tell_left(done.left)
+
+
+def _tell_left(fault: str | None) -> None:
+    if fault is not None:
+        out.print(
+            f"the old wrapping still stands in the database's files: {fault}; retiring the old key or the next erasure "
+            "tries again",
+            markup=False,
         )
 
 
@@ -151,11 +162,11 @@ async def _rotate_kek(house: House, login: str, password: str, *, key_only: bool
         return await rotate(house, principal.id, advance, key_only=key_only)
 
 
-async def _retire(house: House, login: str, password: str, kek_id: str) -> None:
+async def _retire(house: House, login: str, password: str, kek_id: str) -> str | None:
     from arbiter.workflow.log.rotating_kek import retire_kek
 
     principal = await administrator(house, login, password)
-    await retire_kek(house, principal.id, kek_id)
+    return await retire_kek(house, principal.id, kek_id)
 
 
 async def administrator(house: House, login: str, password: str) -> Principal:

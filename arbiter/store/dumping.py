@@ -31,6 +31,10 @@ _BLOCK_BYTES = 256 * 1024
 _ERRORS_TOLD = 2000
 
 
+class TargetRefusedError(ConfigurationError):
+    """The database is not one to restore into; nothing was put into it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """One state of the database: its name for `pg_dump`, its schema's version, its newest checkpoint's size and root."""
@@ -124,13 +128,13 @@ def restore(url: str, blocks: Iterable[bytes]) -> None:
 def empty_target(
     data_folder: EmbeddedPostgres | None, app_url: str | None, owner_url: str | None
 ) -> Database:
-    """Return a database without tables, made if it is the embedded one; raise ConfigurationError when there are any."""
+    """Return a database without tables, made if it is the embedded one; raise TargetRefusedError when there are any."""
     if data_folder is not None:
         data_folder.start()
         make_roles(data_folder, DATABASE)
         app_url, owner_url = (data_folder.url(role, DATABASE) for role in (APPLICATION_ROLE, OWNER_ROLE))
     if app_url is None or owner_url is None:
-        raise ConfigurationError(
+        raise TargetRefusedError(
             "set ARBITER_DATABASE_OWNER_URL: backups are the business of the schema's owner"
         )
     database = Database(app_url, owner_url, data_folder)
@@ -140,10 +144,10 @@ def empty_target(
                 "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
             ).fetchone()
     except psycopg.Error as error:
-        raise ConfigurationError(f"the database refused: {type(error).__name__}") from error
+        raise TargetRefusedError(f"the database refused: {type(error).__name__}") from error
     if row is None or row[0]:
         place = "move the folder postgres of the data folder away" if data_folder else "name an empty one"
-        raise ConfigurationError(
+        raise TargetRefusedError(
             f"the database is not empty, and a backup is restored into an empty one: {place}"
         )
     return database
@@ -165,12 +169,17 @@ def empty_again(url: str) -> None:
 
 def _address(url: str) -> str:
     """Return a URL for PostgreSQL's programs, without its password: command lines can be read by others."""
-    parts = make_url(url).set(drivername="postgresql")
+    parts = make_url(url).set(drivername="postgresql").difference_update_query(["password"])
+    if "sslpassword" in parts.query:
+        raise ConfigurationError(
+            "a database URL with sslpassword is not used here: PostgreSQL's programs show it"
+        )
     return parts._replace(password=None).render_as_string(hide_password=False)
 
 
 def _secret(url: str) -> dict[str, str]:
-    password = make_url(url).password
+    parts = make_url(url)
+    password = parts.password if parts.password is not None else parts.query.get("password")
     return {} if password is None else {"PGPASSWORD": str(password)}
 
 
@@ -184,5 +193,10 @@ def _end(process: subprocess.Popen[bytes], program: str | None) -> None:
     errors = process.stderr.read()
     process.stderr.close()
     if program is not None and status != 0:
-        told = errors.decode(errors="replace").strip()[-_ERRORS_TOLD:]
+        told = _without_rows(errors.decode(errors="replace"))[-_ERRORS_TOLD:]
         raise ConfigurationError(f"{program} failed: {told or status}")
+
+
+def _without_rows(errors: str) -> str:
+    """Return a program's own words, without the rows and statements that it quotes: a row may hold a wrapped key."""
+    return "\n".join(line for line in errors.splitlines() if line.startswith(("pg_dump:", "pg_restore:")))

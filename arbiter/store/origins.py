@@ -17,15 +17,14 @@ from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Chance, Signer
 from arbiter.store.keys import KeyFolder, check_origin, new_pair_text
 from arbiter.store.keys.files import replace_file, sync_folder
-from arbiter.store.keys.folder import NEXT
+from arbiter.store.keys.folder import FORMER, NEXT
 
 _FOLDER = "keys"
-_FORMER = "former-origins"
 
 
 def former_verifiers(data: Path) -> tuple[VerifierKey, ...]:
     """Return the public keys of the origins that this log had before, oldest first."""
-    path = data / _FOLDER / _FORMER
+    path = data / _FOLDER / FORMER
     try:
         lines = path.read_text("utf-8").splitlines()
         return tuple(VerifierKey.parse(line) for line in lines)
@@ -57,7 +56,7 @@ def prepare_next(folder: KeyFolder, origin: str, chance: Chance) -> Signer:
 def keep_former(data: Path, keys: Iterable[VerifierKey]) -> None:
     """Add public keys to those of former origins, on disk when this returns; those that are there stay once."""
     held = dict.fromkeys([*former_verifiers(data), *keys])
-    replace_file(data / _FOLDER / _FORMER, "\n".join(key.encode() for key in held))
+    replace_file(data / _FOLDER / FORMER, "\n".join(key.encode() for key in held))
 
 
 def switch_to_next(folder: KeyFolder, former: VerifierKey) -> None:

@@ -1,4 +1,4 @@
-"""What is wrapped under which key-encryption key, and moving it to another: case keys and webhooks' secrets alike."""
+"""What is wrapped under which key-encryption key, and moving it to another: case keys, webhooks' secrets, exports' keys."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ class Kind(Enum):
 
     CASE_KEY = ("case_key", "case_id", "wrapped")
     WEBHOOK_SECRET = ("webhook_endpoint", "id", "sealed_secret")
+    EXPORT_KEY = ("export_job", "id", "sealed_key")
 
     @property
     def words(self) -> str:
         """The kind in words, in the plural."""
-        return "case keys" if self is Kind.CASE_KEY else "webhook secrets"
+        match self:
+            case Kind.CASE_KEY:
+                return "case keys"
+            case Kind.WEBHOOK_SECRET:
+                return "webhook secrets"
+            case Kind.EXPORT_KEY:
+                return "keys of exports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Wrapped:
 
 
 # Names of tables and columns come from `Kind` alone.
-_COUNT = "SELECT kek_id, count(*) FROM {0} GROUP BY kek_id"
+_COUNT = "SELECT kek_id, count(*) FROM {0} WHERE kek_id IS NOT NULL GROUP BY kek_id"
 _NEXT = "SELECT {1}, kek_id, {2} FROM {0} WHERE kek_id <> %(current)s AND {1} > %(after)s ORDER BY {1} LIMIT %(limit)s"
 # Compared with what was read: a key that was erased or moved meanwhile stays as it is.
 _MOVE = """

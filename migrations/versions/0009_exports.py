@@ -51,6 +51,10 @@ def upgrade() -> None:
         ["created_at"],
         postgresql_where=sa.text("state IN ('waiting', 'running', 'done')"),
     )
+    op.execute(
+        "CREATE TRIGGER no_retired_kek BEFORE INSERT OR UPDATE OF kek_id ON export_job "
+        "FOR EACH ROW EXECUTE FUNCTION arbiter_refuse_retired_kek()"
+    )
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON export_job TO {APPLICATION}")
 
 

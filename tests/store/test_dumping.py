@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from arbiter.errors import ConfigurationError
-from arbiter.store import migrate
+from arbiter.store import dumping, migrate
 from arbiter.store.database import Database, changeable_tables, conninfo
 from arbiter.store.dumping import dump, empty_again, empty_target, owner_url_of, restore, snapshot_of
 
@@ -80,6 +80,31 @@ def test_half_a_dump_leaves_nothing(furnished: Database, empty_database: Databas
     with pytest.raises(ConfigurationError, match="pg_restore failed"):
         restore(owner(empty_database), [whole[: int(len(whole) * part)]])
     assert tables(owner(empty_database)) == 0
+
+
+def test_a_row_that_does_not_go_in_is_not_quoted(furnished: Database, empty_database: Database) -> None:
+    """PostgreSQL shows the row, and a row may hold a wrapped key or a password's hash."""
+    with psycopg.connect(conninfo(owner(furnished)), autocommit=True) as connection:
+        connection.execute("CREATE TABLE fussy (secret text)")
+        connection.execute("INSERT INTO fussy VALUES ('hush-hush')")
+        row = connection.execute("SELECT current_database()").fetchone()
+        assert row is not None
+        connection.execute(f"ALTER TABLE fussy ADD CHECK (current_database() = '{row[0]}')".encode())
+    with pytest.raises(ConfigurationError, match=r"pg_restore failed: pg_restore: error: .*fussy") as caught:
+        restore(owner(empty_database), [dumped(furnished)])
+    assert "hush" not in str(caught.value)
+    assert tables(owner(empty_database)) == 0
+
+
+@pytest.mark.parametrize("url", ["postgresql://o:hush@h/d", "postgresql+psycopg://o@h/d?password=hush"])
+def test_a_password_is_never_on_a_command_line(url: str) -> None:
+    assert "hush" not in dumping._address(url)
+    assert dumping._secret(url) == {"PGPASSWORD": "hush"}
+
+
+def test_a_password_that_could_only_be_on_a_command_line_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="sslpassword"):
+        dumping._address("postgresql://o@h/d?sslpassword=hush")
 
 
 def test_a_source_that_breaks_off_leaves_nothing(furnished: Database, empty_database: Database) -> None:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError
+from arbiter.store import origins
 from arbiter.store.keys import KeyFolder, init_keys, restore_keys
 from arbiter.store.keys.escrow import open_escrow, read_private_key, read_recipient, seal_escrow
 from tests.store.test_keys import seen
@@ -155,6 +156,18 @@ def test_a_folder_comes_back_whole(tmp_path: Path) -> None:
     sealed = seal_escrow(made.origin, texts, AGENT.public_key(), AT)
     restored = restore_keys(tmp_path / "two", open_escrow(sealed, AGENT).files, SystemChance())
     assert seen(restored) == seen(made)
+
+
+def test_the_public_keys_of_former_origins_come_back_too(tmp_path: Path) -> None:
+    """Without them a recovered log, restored from escrow, could not verify what it holds from before."""
+    made = init_keys(tmp_path / "one", "log.hospital.example/arbiter", SystemChance())
+    origins.keep_former(tmp_path / "one", made.first)
+    texts = KeyFolder.open(tmp_path / "one").texts()
+    sealed = seal_escrow(made.origin, texts, AGENT.public_key(), AT)
+    restore_keys(
+        tmp_path / "two", open_escrow(sealed, AGENT).files, SystemChance(), "a passphrase of the test"
+    )
+    assert origins.former_verifiers(tmp_path / "two") == made.first
 
 
 @pytest.mark.parametrize("stray", ["../evil.key", "lock", "notes.txt", "kek-0.key", "/etc/passwd"])

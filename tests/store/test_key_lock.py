@@ -279,3 +279,15 @@ def test_keys_without_a_passphrase_say_so(tmp_path: Path, chance: SeededChance) 
         assert (
             (tmp_path / "keys" / name).read_text().startswith("# not encrypted: made with --no-passphrase\n")
         )
+
+
+def test_a_process_from_before_the_passphrase_is_told_to_restart(
+    tmp_path: Path, chance: SeededChance
+) -> None:
+    init_keys(tmp_path, ORIGIN, chance)
+    running = KeyFolder.open(tmp_path)
+    command = KeyFolder.open(tmp_path)
+    command.lock_up(PASSPHRASE, chance, CHEAP)
+    command.add("kek-2.key", new_secret(chance))
+    with pytest.raises(ConfigurationError, match="restart it with the passphrase"):
+        running.find_kek("kek-2")

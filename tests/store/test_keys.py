@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from arbiter.audit.note import SignatureType
 from arbiter.errors import ConfigurationError
-from arbiter.store.keys import Keyring, init_keys, read_keys
+from arbiter.store.keys import KeyFolder, Keyring, init_keys, new_secret, read_keys
 from tests.conftest import SeededChance
 
 ORIGIN = "log.hospital.example/arbiter"
@@ -303,3 +304,42 @@ def test_an_origin_that_cannot_name_a_log_is_refused(
 def test_a_keyring_is_frozen(data: Path) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         read_keys(data).current_kek = "kek-9"  # type: ignore[misc]
+
+
+def test_of_two_that_add_one_key_at_once_only_the_first_does(
+    data: Path, chance: SeededChance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first has wrapped meanwhile would be lost with its key."""
+    slow, fast = KeyFolder.open(data), KeyFolder.open(data)
+    written = slow._file_text
+
+    def overtaken(name: str, text: str) -> str:
+        fast.add("kek-2.key", first)
+        return written(name, text)
+
+    first = new_secret(chance)
+    monkeypatch.setattr(slow, "_file_text", overtaken)
+    with pytest.raises(ConfigurationError, match="never overwritten"):
+        slow.add("kek-2.key", new_secret(chance))
+    assert fast.read("kek-2.key") == first
+
+
+def test_many_that_add_one_key_at_once_leave_one_whole_key(data: Path, chance: SeededChance) -> None:
+    secrets = [new_secret(chance) for _ in range(16)]
+    start = threading.Barrier(len(secrets))
+    added: list[str] = []
+
+    def add(secret: str) -> None:
+        start.wait()
+        try:
+            KeyFolder.open(data).add("kek-2.key", secret)
+        except ConfigurationError:
+            return
+        added.append(secret)
+
+    threads = [threading.Thread(target=add, args=(secret,)) for secret in secrets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert added == [KeyFolder.open(data).read("kek-2.key")]

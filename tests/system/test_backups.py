@@ -27,6 +27,7 @@ from arbiter.store.age.stream import CHUNK_BYTES
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.backups.backing_up import take_backup, verify_backup
+from arbiter.workflow.backups.restoring import marked
 from arbiter.workflow.erasure.clearing import clear_keys
 from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.reading import read_content
@@ -198,7 +199,8 @@ def test_knowing_that_it_is_behind_it_is_restored_and_nothing_starts(lost: Lost,
     done = restore(lost, host, lost.old, "--behind")
     assert done.returncode == 0, done.stderr
     assert "arbiter audit recover" in done.stderr
-    refused(run(host, "audit", "verify"), "rolled back or is another one")
+    refused(run(host, "erase", "--status"), "rolled back or is another one")
+    refused(run(host, "audit", "verify"), "the kept checkpoint")
 
 
 async def test_after_a_loss_and_a_recovery_what_was_erased_is_still_unreadable(
@@ -235,6 +237,19 @@ def test_a_crash_in_the_midst_lets_nobody_in(lost: Lost, host: Path) -> None:
     assert restore(lost, host, lost.new).returncode == 0
     (host / "restoring").touch()
     refused(run(host, "audit", "verify"), "a restore has not ended")
+    # Nor does a restore that is refused for what the first one left there.
+    refused(restore(lost, host, lost.new, "--behind"), "not empty")
+    refused(run(host, "audit", "verify"), "a restore has not ended")
+
+
+def test_of_two_restores_at_once_one_is_refused(lost: Lost, host: Path) -> None:
+    """It would fail on what the other has put in, and take that out again."""
+    with marked(host):
+        refused(restore(lost, host, lost.new), "another restore is under way")
+    assert not (host / "postgres").exists()
+    refused(run(host, "audit", "verify"), "a restore has not ended")
+    assert restore(lost, host, lost.new).returncode == 0
+    succeed(host, "audit", "verify")
 
 
 def test_another_key_opens_nothing(lost: Lost, host: Path, tmp_path: Path) -> None:

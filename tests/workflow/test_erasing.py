@@ -45,7 +45,7 @@ from arbiter.workflow.erasure.clearing import (
     erasures_standing,
     settle_erasures,
 )
-from arbiter.workflow.erasure.erasing import Order, erase, hold, lift_hold
+from arbiter.workflow.erasure.erasing import Order, erase, hold, lift_hold, note_list
 from arbiter.workflow.erasure.erasure_list import What
 from arbiter.workflow.glass import break_glass
 from arbiter.workflow.house import House
@@ -180,6 +180,25 @@ async def test_a_legal_hold_refuses_until_it_is_lifted(kept: Records) -> None:
     await erase(house, Order(kept.olga), case)
     assert (await types_of(house, case))[-3:] == ["hold.placed", "hold.lifted", "case.erased"]
     await verify(house)
+
+
+async def test_what_a_hold_met_before_it_was_done_is_not_done_on_the_day_the_hold_is_lifted(
+    kept: Records,
+) -> None:
+    """A crash after it was listed, a hold before the next look: the order is spent, and lifting a hold erases nothing."""
+    house, case = kept.house, kept.case
+    await note_list(house.store, house.erasures.add(What.INTENDED, case, kept.olga.id, kept.clock.now()))
+    await hold(house, kept.piet, case, "claim 2026-114")
+    await settle_erasures(house)
+    await lift_hold(house, kept.piet, case, "settled")
+    await settle_erasures(house)
+    kept.wrapped()
+    await erase(house, Order(kept.olga), case)
+    listed = house.erasures.read()
+    assert listed is not None
+    assert [line.what for line in listed.lines[1:]] == [
+        What.INTENDED, What.WITHDRAWN, What.INTENDED, What.DONE,
+    ]  # fmt: skip
 
 
 async def test_a_case_under_way_is_not_erased(kept: Records) -> None:
@@ -439,6 +458,33 @@ async def test_it_is_complete_when_copies_have_expired_and_not_before(kept: Reco
     with pytest.raises(ErasedError):
         await reading.read_content(kept.house, kept.client, kept.case)
     await verify(kept.house)
+
+
+async def test_what_a_killed_backup_left_half_written_holds_it_up_too(kept: Records, tmp_path: Path) -> None:
+    backup = Backup("b1", str(tmp_path / "backup.age"), kept.clock.now(), kept.clock.now())
+    Catalogue(kept.house.settings.data).begin(backup)
+    await erase(kept.house, Order(kept.olga), kept.case)
+    assert await clear_keys(kept.house) is None
+    kept.clock.advance(timedelta(days=36))
+    Path(backup.partial).write_bytes(b"sealed")
+    assert await complete_erasures(kept.house) == ()
+    Path(backup.partial).unlink()
+    assert await complete_erasures(kept.house) == (kept.case,)
+
+
+@pytest.mark.parametrize(("cut", "left"), [(0, 2), (1, 2), (2, 1), (20, 1)])
+async def test_a_catalogue_that_ends_in_half_a_line_goes_on_after_the_last_whole_one(
+    kept: Records, tmp_path: Path, cut: int, left: int
+) -> None:
+    catalogue, now = Catalogue(kept.house.settings.data), kept.clock.now()
+    backups = [Backup(f"b{n}", str(tmp_path / str(n)), now, now) for n in range(3)]
+    for backup in backups[:2]:
+        catalogue.begin(backup)
+    content = catalogue.path.read_bytes()
+    catalogue.path.write_bytes(content[: len(content) - cut])
+    assert catalogue.read() == tuple(backups[:left])
+    catalogue.begin(backups[2])
+    assert catalogue.read() == (*backups[:left], backups[2])
 
 
 @pytest.mark.parametrize("began", [-1, 0, 1], ids=["before", "at the same moment", "after"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from arbiter.errors import ConfigurationError, ConflictError, NotFoundError
 from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.endpoints import EndpointRow, add_endpoint, list_endpoints
+from arbiter.store.exports import add_job, claim_job, keep_job_key, load_job
 from arbiter.store.wrapping import Kind, count_wrapped, move_wrapped, next_wrapped
 from arbiter.workflow.auditing import replay_case, verify_log
+from arbiter.workflow.exports.jobs import owner_of
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log import rotating_kek
@@ -241,3 +244,67 @@ async def test_the_applications_role_changes_nothing_else(database: Database, st
     async with await psycopg.AsyncConnection.connect(conninfo(database.app_url)) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute(statement)
+
+
+async def test_a_finished_exports_key_moves_too_and_its_file_opens(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        async with house.store.begin() as transaction:
+            await add_job(transaction, "e_one", "c", {}, house.clock.now(), most=8, most_of_client=3)
+        await claim_job(house.store, "maker", house.clock.now(), house.clock.now())
+        await keep_job_key(
+            house.store, "e_one", "maker", *house.vault.seal_secret(owner_of("e_one"), bytes(32))
+        )
+        assert (await rotate_kek(house, WHO, quiet)).moved == 1
+        await retire_kek(house, WHO, "kek-1")
+    async with a_house(tmp_path, database, running=False) as house:
+        job = await load_job(house.store, "e_one")
+        assert job is not None
+        assert job.kek_id == "kek-2"
+        assert job.sealed_key is not None
+        assert house.vault.open_secret(owner_of("e_one"), job.kek_id, job.sealed_key) == bytes(32)
+
+
+async def test_no_exports_key_is_sealed_under_a_retired_key(tmp_path: Path, database: Database) -> None:
+    async with a_house(tmp_path, database, running=False) as stale:
+        async with stale.store.begin() as transaction:
+            await add_job(transaction, "e_one", "c", {}, stale.clock.now(), most=8, most_of_client=3)
+        await claim_job(stale.store, "maker", stale.clock.now(), stale.clock.now())
+        async with a_house(tmp_path, database, running=False) as house:
+            await rotate_kek(house, WHO, quiet)
+            await retire_kek(house, WHO, "kek-1")
+        with pytest.raises(Exception, match="key-encryption key kek-1 is retired"):
+            await keep_job_key(
+                stale.store, "e_one", "maker", *stale.vault.seal_secret(owner_of("e_one"), bytes(32))
+            )
+
+
+async def test_the_old_wrapping_does_not_stay_in_the_tables_pages(tmp_path: Path, database: Database) -> None:
+    async with a_house(tmp_path, database) as house:
+        await a_case(house, "rotated")
+        (row,) = await next_wrapped(house.store, Kind.CASE_KEY, "kek-2", "", 10)
+        place = await house.store.run("SELECT pg_relation_filenode('case_key')", {})
+        done = await rotate_kek(house, WHO, quiet)
+        assert (done.moved, done.left) == (1, None)
+        assert await house.store.run("SELECT pg_relation_filenode('case_key')", {}) != place
+        assert await next_wrapped(house.store, Kind.CASE_KEY, row.kek_id, "", 10) != (row,)
+
+
+async def test_two_hosts_that_made_one_key_each_do_not_both_wrap_under_its_name(
+    tmp_path: Path, database: Database
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    async with a_house(one, database, running=False) as house:
+        await fill(house, 3)
+    shutil.copytree(one, other)
+    async with a_house(other, database, running=False) as house:
+        await rotate_kek(house, WHO, quiet, key_only=True)
+    async with a_house(one, database, running=False) as house:
+        await rotate_kek(house, WHO, quiet)
+    shutil.copy(one / "checkpoint", other / "checkpoint")
+    async with a_house(other, database, running=False) as house:
+        with pytest.raises(ConflictError, match="another host has made another kek-2"):
+            await rotate_kek(house, WHO, quiet)
+    async with a_house(one, database, running=False) as house:
+        await assert_all_open(house)

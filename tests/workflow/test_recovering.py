@@ -597,3 +597,23 @@ async def test_an_export_of_a_recovered_log_verifies_and_says_what_was_lost(lost
     # The key of the new origin alone cannot speak for what the old one signed.
     with pytest.raises(ExportRefusedError, match="known key"):
         verify(path, verifiers[:1])
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["overlap", "retired"])
+async def test_a_loss_that_took_a_rotation_of_the_logs_key_with_it_is_recovered(
+    lost: Lost, whole: Database, *, finished: bool
+) -> None:
+    """The database knows nothing of the present key, which alone can sign what recovers it."""
+    async with a_house(lost.folder, whole, running=False) as house:
+        await begin_rotation(house, ActorId("operator:carla"))
+    async with a_house(lost.folder, whole, running=False) as house:
+        size = await grow(house, 1)
+        if finished:
+            await finish_rotation(house, ActorId("operator:carla"))
+            size = await sealed(house)
+    with pytest.raises(ConfigurationError, match="audit recover"):
+        async with a_house(lost.folder, lost.database, running=False):
+            pass
+    done = await lost.recover()
+    assert done.recovery.statement.lost == (lost.left, size)
+    await check_recovered(replace(lost, size=size))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from arbiter.errors import ConfigurationError
@@ -64,11 +67,16 @@ def write_new(path: Path, text: str) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Put a file of mode 0600 in place at once: after a crash there is the old one or the new one."""
-    fresh = path.with_name(f".{path.name}.fresh")
-    fresh.unlink(missing_ok=True)
-    write_new(fresh, text)
-    fresh.replace(path)
-    sync_folder(path.parent)
+    with _alone(path.parent):
+        _put(path, text)
+
+
+def add_file(path: Path, text: str) -> None:
+    """Put a file of mode 0600 in place at once; raise ConfigurationError when there is one, whoever made it and when."""
+    with _alone(path.parent):
+        if path.exists() or path.is_symlink():
+            raise ConfigurationError(f"{path} exists already, and keys are never overwritten")
+        _put(path, text)
 
 
 def sync_folder(folder: Path) -> None:
@@ -76,6 +84,25 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.fresh")
+    fresh.unlink(missing_ok=True)
+    write_new(fresh, text)
+    fresh.replace(path)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others from writing in the folder: two that make one key at once would each wrap under their own."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)
 

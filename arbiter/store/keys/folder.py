@@ -24,6 +24,7 @@ from arbiter.ports import Chance, Signer
 from arbiter.store.keys.files import (
     MAKE,
     RESTORE,
+    add_file,
     check_folder,
     read_private,
     replace_file,
@@ -50,6 +51,10 @@ ROTATIONS = "rotations"
 INDEX = "index.key"
 LONGEST_ROTATIONS = 4 * 1024 * 1024
 
+FORMER = "former-origins"
+"""The public keys of the origins that the log had before (`arbiter.store.origins`)."""
+
+_PUBLIC = frozenset({FIRST, ROTATIONS, FORMER})
 _LOG_FILE = re.compile(r"log(?:-([2-9]|[1-9][0-9]{1,4}))?\.key")
 _KEK_FILE = re.compile(r"kek-([1-9][0-9]{0,5})\.key")
 _PENDING = ".pending"
@@ -98,6 +103,10 @@ class KeyFolder:
         path = self.path / name
         text = read_private(path, self._advice())
         if is_sealed(text):
+            if self.lock is None and any((self.path / lock).exists() for lock in (LOCK, NEW_LOCK)):
+                raise ConfigurationError(
+                    f"{path} is encrypted since this process was started: restart it with the passphrase"
+                )
             if self.lock is None:
                 raise ConfigurationError(f"{path} is encrypted and {self.path / LOCK} is missing: {RESTORE}")
             return self.lock.unseal(_plain(name), text, str(path))
@@ -107,10 +116,7 @@ class KeyFolder:
 
     def add(self, name: str, text: str, *, pending: bool = False) -> None:
         """Write a new key file, encrypted where the folder is; a pending one is not in use until `promote`."""
-        path = self.path / (name + _PENDING if pending else name)
-        if path.exists() or path.is_symlink():
-            raise ConfigurationError(f"{path} exists already, and keys are never overwritten")
-        replace_file(path, self._file_text(name, text))
+        add_file(self.path / (name + _PENDING if pending else name), self._file_text(name, text))
 
     def promote(self, name: str) -> None:
         """Put a pending key file in its place."""
@@ -133,6 +139,9 @@ class KeyFolder:
         texts[FIRST] = "\n".join(key.encode() for key in keyring.first)
         if keyring.statements:
             texts[ROTATIONS] = join_statements(keyring.statements).decode()
+        if (self.path / FORMER).exists():
+            # Without them nothing that was sealed under a former origin verifies any more.
+            texts[FORMER] = read_private(self.path / FORMER, RESTORE, LONGEST_ROTATIONS)
         return texts
 
     def put_public(self, first: Iterable[VerifierKey], statements: Iterable[bytes]) -> None:
@@ -321,7 +330,7 @@ def restore_keys(
     """Make `<data>/keys` from the texts of an earlier folder's files (`KeyFolder.texts`); raises as `init_keys`."""
     _refuse_existing(data)
     public = {FIRST: "", ROTATIONS: "", **texts}
-    stray = [name for name in public if not _is_key(name) and name not in {FIRST, ROTATIONS}]
+    stray = [name for name in public if not _is_key(name) and name not in _PUBLIC]
     if stray or not public[FIRST]:
         raise ConfigurationError("what is to be restored is not a key folder's content")
     try:
@@ -330,7 +339,7 @@ def restore_keys(
         raise ConfigurationError(f"{FIRST} is damaged: {error}") from error
     statements = split_statements(public[ROTATIONS].encode())
     keys = {name: text for name, text in texts.items() if _is_key(name)}
-    return _make_folder(data, keys, first, statements, chance, passphrase, cost)
+    return _make_folder(data, keys, first, statements, chance, passphrase, cost, former=public.get(FORMER))
 
 
 def _refuse_existing(data: Path) -> None:
@@ -347,6 +356,8 @@ def _make_folder(
     chance: Chance,
     passphrase: str | None,
     cost: Cost,
+    *,
+    former: str | None = None,
 ) -> Keyring:
     target = data / FOLDER
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -360,6 +371,8 @@ def _make_folder(
         for name, text in texts.items():
             making.add(name, text)
         making.put_public(first, statements)
+        if former is not None:
+            write_new(partial / FORMER, former)
         sync_folder(partial)
         partial.rename(target)
     except OSError as error:

@@ -80,7 +80,7 @@ def write_backup(house: House, backup: Backup, recipient: Recipient, progress: P
         was written. Nothing is left at the path then.
     """
     path = Path(backup.path)
-    partial = path.with_name(f"{path.name}.{backup.id}.partial")
+    partial = Path(backup.partial)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

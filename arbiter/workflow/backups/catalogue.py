@@ -35,6 +35,11 @@ class Backup:
     log_size: int | None = None
     sha256: str | None = None
 
+    @property
+    def partial(self) -> str:
+        """Where the file is written before it has its own name; whoever is killed leaves it there."""
+        return f"{self.path}.{self.id}.partial"
+
 
 class Catalogue:
     """The file `backups` in the data folder. Its methods block; what they add is on the disk when they return."""
@@ -47,7 +52,8 @@ class Catalogue:
         if not self.path.exists():
             return ()
         found: dict[str, Backup] = {}
-        for number, text in enumerate(self.path.read_text("utf-8").splitlines(), 1):
+        whole = _whole_lines(self.path.read_bytes())
+        for number, text in enumerate(whole.splitlines(), 1):
             try:
                 said = json.loads(text)
                 if said["what"] == "begun":
@@ -87,11 +93,14 @@ class Catalogue:
         )
 
     def _add(self, said: dict[str, Any]) -> None:
-        descriptor = os.open(
-            self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
-        with os.fdopen(descriptor, "ab") as file:
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "rb+") as file:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            content = file.read()
+            whole = _whole_lines(content)
+            file.truncate(min(len(whole), len(content)))
+            file.seek(0, os.SEEK_END)
+            file.write(whole[len(content) :])
             file.write(json.dumps(said, sort_keys=True, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(descriptor)
@@ -100,6 +109,16 @@ class Catalogue:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """Return the content without half a line at its end: its process died writing it, and no backup came of it."""
+    end = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[end:])
+    except ValueError:
+        return content[:end]
+    return content + b"\n"
 
 
 def _begun(said: dict[str, Any]) -> Backup:

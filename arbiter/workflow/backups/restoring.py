@@ -7,7 +7,9 @@ starting until the restored log has been verified and the erasures are done; wha
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,18 +80,43 @@ def check_fits(data: Path, about: dict[str, Any], *, behind: bool) -> bool:
     return False
 
 
+class Mark:
+    """The file that says a restore has not ended; `lift` says that it has, or has left nothing."""
+
+    def __init__(self, data: Path, *, is_new: bool) -> None:
+        self.is_new = is_new
+        self._data = data
+
+    def lift(self) -> None:
+        """Let others open the database again: it was verified, or is empty."""
+        (self._data / MARK).unlink(missing_ok=True)
+        sync_folder(self._data)
+
+
 @contextmanager
-def marked(data: Path) -> Iterator[None]:
-    """Let nobody else open the database while the block runs, nor after a crash in it."""
-    mark = data / MARK
-    mark.touch(mode=0o600)
-    sync_folder(data)
-    # Whatever failed has emptied the database again; a crash has not, and leaves the mark.
+def marked(data: Path) -> Iterator[Mark]:
+    """Let nobody else open the database, nor restore, while the block runs; nor after it until the mark is lifted.
+
+    Raises:
+        ConfigurationError: while another restore is under way, whose failure would take out what this one puts in.
+    """
+    path = data / MARK
+    is_new = not path.exists()
     try:
-        yield
-    finally:
-        mark.unlink()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError("another restore is under way on this host") from None
+        if not os.fstat(descriptor).st_nlink:
+            raise ConfigurationError("another restore has ended at this moment on this host")
         sync_folder(data)
+        yield Mark(data, is_new=is_new)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -136,7 +163,7 @@ async def finish_restore(house: House, carried: Carried) -> int:
     Raises:
         LogRefusedError, ConfigurationError: when log or list do not check out.
     """
-    await _take_over_list(house, carried.erasures)
+    await take_over_list(house, carried.erasures)
     await settle_erasures(house)
     kept = await asyncio.to_thread((house.settings.data / CHECKPOINT).read_bytes)
     report = await verify_log(house, kept)
@@ -152,7 +179,7 @@ async def finish_restore(house: House, carried: Carried) -> int:
     return report.entries
 
 
-async def _take_over_list(house: House, carried: bytes) -> None:
+async def take_over_list(house: House, carried: bytes) -> None:
     """Add to this host's list what the backup's list says and this one does not."""
     if not carried:
         return

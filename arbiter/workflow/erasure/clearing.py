@@ -132,7 +132,7 @@ def _standing(
     complete_from = max([since + days, *(backup.expires_at for backup in held)])
     if erasure.completed_at is not None:
         return ErasureStanding(erasure, Erasure.COMPLETE, erasure.completed_at, "")
-    left = [backup.path for backup in held if Path(backup.path).exists()]
+    left = [path for backup in held for path in (backup.path, backup.partial) if Path(path).exists()]
     waits_for = ""
     if erasure.cleared_at is None:
         waits_for = "the table of keys to be rewritten"

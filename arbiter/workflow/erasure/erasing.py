@@ -107,14 +107,17 @@ async def erase(house: House, order: Order, case: CaseId) -> None:
 async def erase_intended(house: House, case: CaseId, by: str) -> bool:
     """Do an erasure that is listed and was not done, if it still may be; return whether the key is gone.
 
-    Its checks were passed before it was listed; what may have changed since is the case itself.
+    Its checks were passed before it was listed; what may have changed since is the case itself. Then it is withdrawn.
     """
     try:
         await _destroy(house, case, ActorId(by))
     except ErasedError:
         return True
     except IllegalMoveError as refusal:
-        log.warning("case %s is listed for erasure and stays: %s", case, type(refusal).__name__)
+        # Were it to stay listed, it would be erased unasked on the day a hold is lifted or a contest has ended.
+        log.warning("case %s was listed for erasure and is kept: %s", case, type(refusal).__name__)
+        lines = await asyncio.to_thread(house.erasures.add, What.WITHDRAWN, case, by, house.clock.now())
+        await note_list(house.store, lines)
         return False
     return True
 

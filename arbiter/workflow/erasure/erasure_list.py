@@ -1,7 +1,8 @@
 """The list of erasures: a file beside the kept checkpoint, so that a database restored from before them has them made again.
 
 A line is added and forced to the disk before a key is destroyed (`intended`) and again afterwards (`done`). So a crash errs
-on the side of erasing: what is listed and not done is done at the next start. Each line carries the hash of the one before
+on the side of erasing: what is listed and not done is done at the next start, or `withdrawn` where the case has moved meanwhile
+so that it may not be: it is kept then until somebody orders it again. Each line carries the hash of the one before
 and a MAC under the index key, so that a line changed, removed, added or moved is noticed; the database knows how many lines
 there are at least, so a cut end is too. Case ids, account ids and instants are all it holds.
 """
@@ -38,6 +39,7 @@ class What(StrEnum):
 
     BEGUN = "begun"
     INTENDED = "intended"
+    WITHDRAWN = "withdrawn"
     DONE = "done"
 
 
@@ -68,9 +70,13 @@ class Listed:
     @property
     def intended(self) -> dict[CaseId, str]:
         """The cases whose key was about to be destroyed, and by whom."""
-        done = self.done
-        wanted = ((CaseId(line.case), line.by) for line in self.lines if line.what is What.INTENDED)
-        return {case: by for case, by in wanted if case not in done}
+        wanted: dict[CaseId, str] = {}
+        for line in self.lines:
+            if line.what is What.INTENDED:
+                wanted[CaseId(line.case)] = line.by
+            else:
+                wanted.pop(CaseId(line.case), None)
+        return {case: by for case, by in wanted.items() if case not in self.done}
 
 
 class ErasureList:

@@ -155,7 +155,7 @@ async def export_file(house: House, principal: Principal, job: str) -> ExportFil
     path = house.settings.data / FOLDER / job
     if found.kek_id is None or found.sealed_key is None or not path.is_file():
         raise NotFoundError(f"the file of export {job} does not lie on this host")
-    key = house.vault.open_secret(_owner_of(job), found.kek_id, found.sealed_key)
+    key = house.vault.open_secret(owner_of(job), found.kek_id, found.sealed_key)
     return ExportFile(found.size, found.sha256, path, key)
 
 
@@ -211,7 +211,7 @@ async def sweep_exports(house: House) -> None:
 async def _make(house: House, job: ExportJob, owner: str) -> None:
     principal = await client_by_id(house.identities, house.clock, job.client)
     key = house.chance.token(_KEY_BYTES)
-    kek_id, sealed = house.vault.seal_secret(_owner_of(job.id), key)
+    kek_id, sealed = house.vault.seal_secret(owner_of(job.id), key)
     if not await keep_job_key(house.store, job.id, owner, kek_id, sealed):
         return
     file = EncryptedFile(_folder(house), job.id, key)
@@ -262,5 +262,6 @@ def _folder(house: House) -> Path:
     return house.settings.data / FOLDER
 
 
-def _owner_of(job: str) -> str:
+def owner_of(job: str) -> str:
+    """Return the owner that a job's key is sealed for."""
     return f"export:{job}"

@@ -1,6 +1,6 @@
 """The key-encryption key is rotated: everything is wrapped anew under a new key, in batches, while the service runs.
 
-Only wrapping changes, no content. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
+Only wrapping changes, no content; the table of cases' keys is rewritten at the end, or the old wrapping would stay in its pages. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
 Running processes read the new key's file when they first meet what it wraps, and wrap new cases under it from then on.
 """
 
@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from arbiter.errors import ConflictError, NotFoundError
 from arbiter.model import ActorId, CaseId
 from arbiter.store import wrapping
+from arbiter.store.erasures import rewrite_keys
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.keys import KeyFolder, Keyring, kek_number, new_secret
 from arbiter.store.wrapping import Kind, Wrapped, count_wrapped, move_wrapped, next_wrapped
+from arbiter.workflow.exports.jobs import owner_of
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 
@@ -33,11 +35,15 @@ Progress = Callable[[Kind, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """What a rotation did: the present key-encryption key's id, whether it is new, and how many were wrapped anew."""
+    """What a rotation did: the present key-encryption key's id, whether it is new, and how many were wrapped anew.
+
+    `left` says why the old wrapping still stands in the database's files, where it does.
+    """
 
     kek_id: str
     made: bool
     moved: int
+    left: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ async def rotate_kek(
     """
     folder = _folder(house)
     keyring = folder.keyring()
-    entered = await _entered(house, keyring.current_kek)
+    entered = await _entered(house, keyring)
     standing = await wrapping_of(house)
     unfinished = not entered or any(kek_id != keyring.current_kek for kek_id in standing.counts)
     if not unfinished:
@@ -83,17 +89,20 @@ async def rotate_kek(
     if key_only:
         return Rewrapped(current, not unfinished, 0)
     house.vault.take_up(current)
-    if not await _entered(house, current):
+    if not await _entered(house, keyring):
         await note_in_house(house, house.store, ROTATED, actor, {DOCUMENT: _statement(keyring).encode()})
     moved = 0
     for kind in Kind:
         moved += await _rewrap(house, kind, current, progress, batch)
+    left = await asyncio.to_thread(rewrite_keys, house.database)
     await house.sealer.round()
-    return Rewrapped(current, not unfinished, moved)
+    return Rewrapped(current, not unfinished, moved, left)
 
 
-async def retire_kek(house: House, actor: ActorId, kek_id: str) -> None:
+async def retire_kek(house: House, actor: ActorId, kek_id: str) -> str | None:
     """Let nothing be wrapped under an older key-encryption key any more, and remove its file from this host.
+
+    Returns why what it wrapped still stands in the database's files, or None where it does not.
 
     Raises:
         ConflictError: while anything is wrapped under it; NotFoundError: when this host has no such key.
@@ -116,8 +125,10 @@ async def retire_kek(house: House, actor: ActorId, kek_id: str) -> None:
     for kind in Kind:
         await _rewrap(house, kind, house.vault.current_kek, lambda *_: None, BATCH)
     await _refuse_while_used(house, kek_id)
+    left = await asyncio.to_thread(rewrite_keys, house.database)
     await asyncio.to_thread(folder.remove, f"{kek_id}.key")
     await house.sealer.round()
+    return left
 
 
 async def _rewrap(house: House, kind: Kind, current: str, progress: Progress, batch: int) -> int:
@@ -141,6 +152,9 @@ def _wrapped_anew(house: House, kind: Kind, row: Wrapped) -> bytes:
         case Kind.WEBHOOK_SECRET:
             secret = house.vault.open_secret(row.owner, row.kek_id, row.ciphertext)
             return house.vault.seal_secret(row.owner, secret)[1]
+        case Kind.EXPORT_KEY:
+            secret = house.vault.open_secret(owner_of(row.owner), row.kek_id, row.ciphertext)
+            return house.vault.seal_secret(owner_of(row.owner), secret)[1]
 
 
 async def _refuse_while_used(house: House, kek_id: str) -> None:
@@ -163,20 +177,38 @@ async def _wait_for_older_transactions(house: House) -> None:
     )
 
 
-async def _entered(house: House, kek_id: str) -> bool:
-    """Tell whether a key-encryption key is in use by an entry; the first one is from the beginning."""
+async def _entered(house: House, keyring: Keyring) -> bool:
+    """Tell whether the present key-encryption key is in use by an entry; the first one is from the beginning.
+
+    Raises:
+        ConflictError: when the entry is about another key of that name, which another host made.
+    """
+    kek_id = keyring.current_kek
     if kek_number(kek_id) == 1:
         return True
+    own = _line(keyring, kek_id)
     documents = await load_house_contents(house.store, HOUSE_CHAIN, DOCUMENT)
-    return any(f"\nkey {kek_id} " in document.decode() for document in documents)
+    named = {
+        line
+        for document in documents
+        for line in document.decode().splitlines()
+        if line.startswith(f"key {kek_id} ")
+    }
+    if named - {own}:
+        raise ConflictError(
+            f"another host has made another {kek_id}: copy its file here, once nothing is wrapped under this host's"
+        )
+    return bool(named)
+
+
+def _line(keyring: Keyring, kek_id: str) -> str:
+    told = hmac.digest(keyring.keks[kek_id], b"arbiter/kek-fingerprint/v1", "sha256").hex()[:32]
+    return f"key {kek_id} {told}"
 
 
 def _statement(keyring: Keyring) -> str:
     """Return what the entry commits to: which keys there are, told apart by what does not give them away."""
-    lines = [
-        f"key {kek_id} {hmac.digest(keyring.keks[kek_id], b'arbiter/kek-fingerprint/v1', 'sha256').hex()[:32]}\n"
-        for kek_id in sorted(keyring.keks, key=kek_number)
-    ]
+    lines = [f"{_line(keyring, kek_id)}\n" for kek_id in sorted(keyring.keks, key=kek_number)]
     return (
         f"arbiter/kek-rotation/v1\norigin {keyring.origin}\ncurrent {keyring.current_kek}\n{''.join(lines)}"
     )
