@@ -15,11 +15,12 @@ import pytest
 import pytest_asyncio
 from pypdf import PdfReader
 
+from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.entry import FIRST_PREV, Entry, Link
 from arbiter.audit.export.layout import PROOFS, ExportedEntry
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.merkle import leaf_hash
-from arbiter.documents.canonical import decode
+from arbiter.documents.canonical import decode, encode
 from arbiter.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
@@ -31,6 +32,7 @@ from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
+from arbiter.workflow.dossier import Document
 from arbiter.workflow.erasure.erasing import erase_again
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
@@ -268,6 +270,27 @@ def test_no_character_is_dropped_whatever_the_font_lacks() -> None:
     assert western.written("Zoë Müller-Åsgård, Łukasz Škoda") == "Zoë Müller-Åsgård, Łukasz Škoda"
     assert western.written("Erdős 李\x07") == "Erd[U+0151]s [U+674E][U+0007]"
     assert all(font.is_file() for font in FONTS[-1:])
+
+
+@pytest.mark.parametrize(
+    ("rationale", "asks"),
+    [
+        ("fever\n" * 400, "news2"),
+        ("m" * 2_000, "news2"),
+        ("fever", "w " * 1_000),
+        ("\U0001f912" * 1_900, "news2"),
+    ],
+    ids=["many lines", "no gap", "narrow column", "characters that grow"],
+)
+def test_what_is_higher_than_a_page_is_cut_and_says_so(rationale: str, asks: str) -> None:
+    opinion = {"title": "A", "asks": asks, "status": "valid", "votes": {"yes": 1}, "rationale": rationale}
+    certificate = {"decision": {"title": "Go on"}, "plain": "Go on.", "opinions": [opinion, opinion]}
+    document = Document(3, "certificate", bytes(32), encode(certificate))
+    paper = CasePaper("c_1", Checkpoint("log.example", 5, bytes(32)), (), (document,))
+    pages = PdfReader(BytesIO(paper_of(paper))).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    assert "the whole stands in the export's document" in text
+    assert "Timeline" in text
 
 
 async def test_the_same_case_has_the_same_paper(furnished: Furniture) -> None:
