@@ -196,6 +196,24 @@ async def test_time_and_actor_pick_entries_and_nothing_is_called_complete(
         assert "whole log" not in words
 
 
+async def test_a_certificate_whose_inputs_are_not_shown_is_said_not_to_be_recomputed(
+    furnished: Furniture, tmp_path: Path
+) -> None:
+    house = furnished.house
+    auditor, _ = await an_auditor(house, Role.DISCLOSURE)
+    everything = entries_of(await exported(house, auditor, Selection(), furnished.cases))
+    decided = next(e for e in everything if e.case == furnished.cases.decided and e.type == "case.decided")
+    path = tmp_path / "picked.zip"
+    for asked, said in (
+        (selection_of(cases=(decided.case,), since=decided.at, payloads=True), True),
+        (selection_of(cases=(decided.case,), payloads=True), False),
+    ):
+        made = await exported(house, auditor, asked, furnished.cases)
+        path.write_bytes(made.content)
+        words = words_of(verify(path, made.keys))
+        assert ("1 certificates of cases not shown whole: not recomputed" in words) is said
+
+
 async def test_what_contradicts_itself_or_is_too_much_is_refused(furnished: Furniture) -> None:
     now = furnished.house.clock.now()
     for wrong in (
