@@ -5,6 +5,7 @@ An entry never changes and names who did what by opaque ids alone; the proof is 
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from typing import Annotated
@@ -65,7 +66,8 @@ async def read_case_proofs(
         query = urlencode({"after": page.next_after, "limit": limit})
         headers["Link"] = f'</v1/cases/{case}/proofs?{query}>; rel="next"'
     if _wants_zip(request):
-        content = _zipped(page.proofs)
+        # A thousand entries are two thousand files: a third of a second in which nobody else would be answered.
+        content = await asyncio.to_thread(_zipped, page.proofs)
         headers["Content-Disposition"] = f'attachment; filename="{case}-proofs.zip"'
         return bytes_reply(content, ZIP, headers | content_digests(content), request)
     content = page.proofs.encode()

@@ -38,9 +38,9 @@ class ClientMay(SecurityBase):
     async def __call__(self, request: Request) -> Principal:
         """Return the principal; raise UnauthenticatedError or ForbiddenError."""
         house = house_of(request)
+        token = bearer_token(request.headers.getlist("authorization"))
         # A log that lost entries may tell of decisions that have been withdrawn since: nothing of it is told.
         house.guard.require(house.settings.downtime_advice)
-        token = bearer_token(request.headers.getlist("authorization"))
         principal = await authenticate_client(house.identities, house.clock, token)
         principal.require(self.permission)
         return principal

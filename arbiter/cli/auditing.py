@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.examples import examples
-from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, progress_bar, show_json
@@ -133,9 +132,9 @@ def audit_verify_receipt(
 
     witnesses = tuple(VerifierKey.parse(text) for text in witness or ())
     if quorum is not None and not witnesses:
-        raise UsageError("--quorum needs the witnesses' keys, each after --witness")
+        raise typer.BadParameter("needs the witnesses' keys, each after --witness", param_hint="--quorum")
     if (key is None) == (keys is None):
-        raise UsageError("expected either --key or --keys")
+        raise typer.BadParameter("expected one of both, and not both", param_hint="--key, --keys")
     verifiers: tuple[VerifierKey, ...]
     if keys is not None:
         verifiers = read_public_keys(keys.read_bytes())

@@ -82,8 +82,16 @@ def words_of(verified: Verified) -> list[str]:
     lines += [f"case {step.case}, entry {step.seq}: {step.said}" for step in verified.again]
     if verified.again:
         lines.append(_EVALUATED if can_evaluate() else _AS_RECORDED)
+    if passed := _passed_over(verified):
+        lines.append(f"{passed} certificates of cases not shown whole: not recomputed")
     lines += [f"case {case}: its documents were asked for and did not open" for case in manifest.unopened]
     return lines + [f"not shown: {sentence}" for sentence in manifest.document()["proves_not"]]
+
+
+def _passed_over(verified: Verified) -> int:
+    """Return how many certificates are shown that could not be decided again, because entries before them are not."""
+    shown = (documents for _, documents in verified.evidence.disclosed.values())
+    return sum(d.name == "certificate" for documents in shown for d in documents) - len(verified.again)
 
 
 def document_of(verified: Verified) -> dict[str, Any]:
@@ -115,6 +123,7 @@ def document_of(verified: Verified) -> dict[str, Any]:
             {"case": step.case, "entry": step.seq, "same": step.same, "said": step.said}
             for step in verified.again
         ],
+        "certificates_not_recomputed": _passed_over(verified),
         "rules_evaluated_anew": bool(verified.again) and can_evaluate(),
         "proves_not": manifest.document()["proves_not"],
     }

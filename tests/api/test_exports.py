@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import resource
 import stat
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -25,7 +26,7 @@ from arbiter.store.exports import JobState, claim_job, load_job
 from arbiter.verifying.report import verify
 from arbiter.workflow.erasure.erasing import erase_again
 from arbiter.workflow.exports import jobs
-from arbiter.workflow.exports.files import FOLDER, EncryptedFile, read_range
+from arbiter.workflow.exports.files import FOLDER, EncryptedFile, file_name, read_range
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.house import House
 from tests.exports import Furnished, an_auditor, furnish
@@ -244,6 +245,57 @@ async def test_a_job_whose_process_died_is_made_by_the_next_and_in_the_end_faile
     assert list(desk.folder.iterdir()) == []
 
 
+async def test_a_process_that_lost_its_job_leaves_the_file_of_the_next_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = (await desk.ask({})).headers["Location"]
+    monkeypatch.setattr(jobs, "HOLD_SECONDS", 0.3)
+    begun: asyncio.Queue[None] = asyncio.Queue()
+    go_on, making = asyncio.Event(), make_export
+
+    async def slowly(*arguments: Any) -> Any:
+        begun.put_nowait(None)
+        await go_on.wait()
+        return await making(*arguments)
+
+    monkeypatch.setattr(jobs, "make_export", slowly)
+    stalled = asyncio.create_task(jobs.make_next(desk.house))
+    await begun.get()
+    desk.clock().advance(jobs.HOLD_FOR + timedelta(seconds=1))
+    following = asyncio.create_task(jobs.make_next(desk.house))
+    await begun.get()
+    assert await stalled
+    go_on.set()
+    assert await following
+    told = (await desk.get(place)).json()
+    file = (await desk.get(f"{place}/file")).content
+    assert (told["state"], hashlib.sha256(file).hexdigest()) == ("done", told["sha256"])
+
+
+async def test_a_disk_that_is_full_fails_the_job_and_leaves_nothing(desk: Desk) -> None:
+    place = (await desk.ask({})).headers["Location"]
+    # Beyond this size the kernel refuses to write, as on a full disk.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert await jobs.make_next(desk.house)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told = (await desk.get(place)).json()
+    assert (told["state"], told["fault"]) == ("failed", "its file could not be written: File too large")
+    assert list(desk.folder.iterdir()) == []
+    assert not await jobs.make_next(desk.house)
+
+
+async def test_what_a_client_may_not_take_any_more_is_not_fetched(desk: Desk) -> None:
+    house = desk.house
+    whole, one = await desk.made({}), await desk.made({"cases": [desk.cases.signed]})
+    assert (await desk.get(f"{whole}/file")).status_code == 200
+    await house.identities.add_site("another", "Another")
+    assert (await desk.get(f"{whole}/file")).status_code == 404
+    assert (await desk.get(f"{one}/file")).status_code == 200
+
+
 async def test_an_export_deleted_while_it_is_made_leaves_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,7 +334,7 @@ async def test_after_a_day_file_and_key_are_gone_and_strays_with_them(desk: Desk
     place = await desk.made({})
     (desk.folder / "e_of_nobody").write_bytes(b"left behind")
     await jobs.sweep_exports(desk.house)
-    assert [path.name for path in desk.folder.iterdir()] == [place.rpartition("/")[2]]
+    assert [path.name for path in desk.folder.iterdir()] == [file_name(place.rpartition("/")[2], 1)]
     told = (await desk.get(place)).json()
     assert told["expires_at"] is not None
     desk.clock().advance(jobs.KEPT_FOR + timedelta(minutes=1))
@@ -308,7 +360,7 @@ async def test_erasing_a_case_ends_the_exports_that_hold_its_documents(desk: Des
         assert (await desk.get(f"{kept}/file")).status_code == 200
     await jobs.sweep_exports(desk.house)
     assert {path.name for path in desk.folder.iterdir()} == {
-        kept.rpartition("/")[2] for kept in (other, without)
+        file_name(kept.rpartition("/")[2], 1) for kept in (other, without)
     }
 
 

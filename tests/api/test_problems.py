@@ -10,6 +10,7 @@ import pytest
 from arbiter import errors
 from arbiter.api import problems, strict_json
 from arbiter.api.problems import TABLE, answer_for, incident_response, response_for
+from arbiter.audit.export.checking import ExportRefusedError
 from arbiter.audit.verify import Finding, LogRefusedError
 from arbiter.errors import (
     ArbiterError,
@@ -40,7 +41,9 @@ def every_error() -> list[type[ArbiterError]]:
 
 
 def made(cls: type[ArbiterError], text: str) -> ArbiterError:
-    return LogRefusedError((Finding(None, text),)) if cls is LogRefusedError else cls(text)
+    if cls is LogRefusedError:
+        return LogRefusedError((Finding(None, text),))
+    return ExportRefusedError((text,)) if cls is ExportRefusedError else cls(text)
 
 
 @pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)

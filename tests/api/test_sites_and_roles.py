@@ -50,7 +50,17 @@ FOREIGN: Mapping[tuple[str, str], int] = {
     ("GET", "/v1/cases"): 200,
     **{
         ("GET", f"/v1/cases/{{case}}{part}"): 404
-        for part in ("", "/content", "/decision", "/certificate", "/receipt", "/events")
+        for part in (
+            "",
+            "/content",
+            "/decision",
+            "/certificate",
+            "/receipt",
+            "/events",
+            "/proofs",
+            "/entries/{seq}",
+            "/entries/{seq}/proof",
+        )
     },
     **{
         ("POST", f"/v1/cases/{{case}}/{act}"): 404
@@ -58,6 +68,12 @@ FOREIGN: Mapping[tuple[str, str], int] = {
     },
     # Whoever may break the glass does; what that opens has tests of its own.
     ("POST", "/v1/cases/{case}/break-glass"): 200,
+    # Bundles hold every site's entries: whoever acts for some sites only gets none.
+    ("GET", "/v1/audit/tile/entries/{path:path}"): 403,
+    ("POST", "/v1/audit/exports"): 422,
+    ("GET", "/v1/audit/exports/{export}"): 404,
+    ("GET", "/v1/audit/exports/{export}/file"): 404,
+    ("DELETE", "/v1/audit/exports/{export}"): 404,
     ("GET", "/v1/notices"): 200,
     ("GET", "/v1/protocols"): 200,
     ("GET", "/v1/protocols/{protocol}"): 200,

@@ -92,7 +92,7 @@ def test_every_command_and_option_says_what_it_does(path: tuple[str, ...], comma
 
 @each_command
 def test_what_lists_or_reports_also_speaks_json(path: tuple[str, ...], command: Any) -> None:
-    reports = path[-1] in {
+    reports = path != ("keys", "rotate", "log") and path[-1] in {
         "list",
         "show",
         "verify",

@@ -27,13 +27,17 @@ from tests.cosigning import liars
 from tests.cosigning.liars import Asked, Script, a_liar, cosigner, cosigns, http, line, sizes
 from tests.witness.trees import LOG_KEY, MAIN, Tree, request
 
-NOW = int(time.time())
 SIZE = 9
 
 
-async def asked(script: Script, key: VerifierKey = liars.KEY, *, now: int = NOW) -> Offered:
+def present() -> int:
+    return int(time.time())
+
+
+async def asked(script: Script, key: VerifierKey = liars.KEY, *, now: int | None = None) -> Offered:
     with a_liar(script) as liar:
-        offered = Offer(MAIN.note(SIZE), NOW, now, (LOG_KEY,))
+        at = present()
+        offered = Offer(MAIN.note(SIZE), at, at if now is None else now, (LOG_KEY,))
         async with open_http() as client:
             said = await offer(client, Witness("liar", key, liar.url), 4, MAIN.proof(4, SIZE), offered)
         assert len(liar.asked) == 1, "asked once, and no redirect followed"
@@ -45,7 +49,7 @@ async def test_a_cosignature_that_verifies_is_taken() -> None:
     said = await asked(cosigns)
     assert isinstance(said, Cosigned)
     assert said.line.startswith(f"\u2014 {liars.NAME} ")
-    assert abs(said.seconds - NOW) <= 60
+    assert abs(said.seconds - present()) <= 60
 
 
 async def test_lines_of_other_keys_beside_it_are_left_out() -> None:
@@ -112,12 +116,12 @@ def flipped(asked: Asked) -> bytes:
 
 
 def dated(seconds: int) -> Script:
-    return lambda asked: http(200, line(asked, cosigner(NOW + seconds)))
+    return lambda asked: http(200, line(asked, cosigner(present() + seconds)))
 
 
 def dated_otherwise(asked: Asked) -> bytes:
     """The time on the line is not the one that was signed."""
-    mark, name, payload = line(asked, cosigner(NOW)).decode().split(" ")
+    mark, name, payload = line(asked, cosigner(present())).decode().split(" ")
     raw = bytearray(base64.b64decode(payload))
     raw[11] ^= 1
     return http(200, f"{mark} {name} {base64.b64encode(raw).decode()}\n".encode())
@@ -184,7 +188,7 @@ async def test_a_drip_and_a_silence_end_in_time(monkeypatch: pytest.MonkeyPatch)
     for script in (liars.drip, silent):
         began = time.monotonic()
         with a_liar(script) as liar:
-            offered = Offer(MAIN.note(SIZE), NOW, NOW, (LOG_KEY,))
+            offered = Offer(MAIN.note(SIZE), present(), present(), (LOG_KEY,))
             async with open_http() as client:
                 said = await offer(client, Witness("liar", liars.KEY, liar.url), 4, [], offered)
         assert said == Failed("no answer in time")
@@ -195,7 +199,7 @@ async def test_nobody_there_is_a_failure() -> None:
     with a_liar(cosigns) as liar:
         url = liar.url
     async with open_http() as client:
-        offered = Offer(MAIN.note(SIZE), NOW, NOW, (LOG_KEY,))
+        offered = Offer(MAIN.note(SIZE), present(), present(), (LOG_KEY,))
         assert isinstance(await offer(client, Witness("liar", liars.KEY, url), 4, [], offered), Failed)
 
 

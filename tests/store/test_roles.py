@@ -24,7 +24,7 @@ pytestmark = pytest.mark.parametrize("table", [table.name for table in INSERT_ON
 def attempt(url: str, change: str, table: str) -> None:
     column = next(iter(metadata.tables[table].columns)).name
     if metadata.tables[table].c[column].identity is not None:
-        column = "case_id"
+        column = "seq"
     statement = CHANGES[change].format(table=Identifier(table), column=Identifier(column))
     with psycopg.connect(conninfo(url)) as connection:
         connection.execute(statement)

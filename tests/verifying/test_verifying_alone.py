@@ -186,6 +186,39 @@ def test_source_that_is_not_as_signed_never_runs(exports: Exports, bare: Bare) -
         assert not trap.exists()
 
 
+@pytest.mark.parametrize("module", ["json.py", "zipfile.py", "cryptography/__init__.py", "typing.py"])
+def test_a_module_put_beside_the_script_never_runs(exports: Exports, bare: Bare, module: str) -> None:
+    folder = bare.unpacked(exports.case)
+    trap = bare.folder / "sprung"
+    (folder / module).parent.mkdir(exist_ok=True)
+    (folder / module).write_text(f"open({str(trap)!r}, 'w').close()\n")
+    # As anybody starts it: Python itself puts the script's folder first on the path.
+    ran = subprocess.run(
+        [sys.executable, "-S", str(folder / SCRIPT), f"--key={exports.case.signer.verifier_key}"],
+        cwd=folder,
+        env={"PYTHONPATH": str(bare.packages)},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    assert not trap.exists()
+    assert ran.returncode == 1, ran.stderr
+    assert f"{module}: ADDED" in ran.stdout
+
+
+def test_an_archive_of_more_members_than_a_plain_zip_counts_verifies_there(
+    exports: Exports, bare: Bare
+) -> None:
+    made = exports.case
+    many = {f"cases/{number}.txt": b"" for number in range(65_536)}
+    bare.unpacked(made)
+    (bare.folder / "many.zip").write_bytes(signed_again(made, made.members() | many))
+    key = made.signer.verifier_key
+    ran = bare.verify(bare.folder / "verifier.py", "many.zip", "--key", key, "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_a_file_or_link_added_to_the_folder_is_refused_there(exports: Exports, bare: Bare) -> None:
     folder = bare.unpacked(exports.case)
     (folder / "payloads" / "note.txt").write_text("the patient is well")

@@ -15,11 +15,12 @@ import pytest
 import pytest_asyncio
 from pypdf import PdfReader
 
+from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.entry import FIRST_PREV, Entry, Link
 from arbiter.audit.export.layout import PROOFS, ExportedEntry
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.merkle import leaf_hash
-from arbiter.documents.canonical import decode
+from arbiter.documents.canonical import decode, encode
 from arbiter.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
@@ -31,6 +32,7 @@ from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
+from arbiter.workflow.dossier import Document
 from arbiter.workflow.erasure.erasing import erase_again
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
@@ -194,6 +196,24 @@ async def test_time_and_actor_pick_entries_and_nothing_is_called_complete(
         assert "whole log" not in words
 
 
+async def test_a_certificate_whose_inputs_are_not_shown_is_said_not_to_be_recomputed(
+    furnished: Furniture, tmp_path: Path
+) -> None:
+    house = furnished.house
+    auditor, _ = await an_auditor(house, Role.DISCLOSURE)
+    everything = entries_of(await exported(house, auditor, Selection(), furnished.cases))
+    decided = next(e for e in everything if e.case == furnished.cases.decided and e.type == "case.decided")
+    path = tmp_path / "picked.zip"
+    for asked, said in (
+        (selection_of(cases=(decided.case,), since=decided.at, payloads=True), True),
+        (selection_of(cases=(decided.case,), payloads=True), False),
+    ):
+        made = await exported(house, auditor, asked, furnished.cases)
+        path.write_bytes(made.content)
+        words = words_of(verify(path, made.keys))
+        assert ("1 certificates of cases not shown whole: not recomputed" in words) is said
+
+
 async def test_what_contradicts_itself_or_is_too_much_is_refused(furnished: Furniture) -> None:
     now = furnished.house.clock.now()
     for wrong in (
@@ -268,6 +288,27 @@ def test_no_character_is_dropped_whatever_the_font_lacks() -> None:
     assert western.written("Zoë Müller-Åsgård, Łukasz Škoda") == "Zoë Müller-Åsgård, Łukasz Škoda"
     assert western.written("Erdős 李\x07") == "Erd[U+0151]s [U+674E][U+0007]"
     assert all(font.is_file() for font in FONTS[-1:])
+
+
+@pytest.mark.parametrize(
+    ("rationale", "asks"),
+    [
+        ("fever\n" * 400, "news2"),
+        ("m" * 2_000, "news2"),
+        ("fever", "w " * 1_000),
+        ("\U0001f912" * 1_900, "news2"),
+    ],
+    ids=["many lines", "no gap", "narrow column", "characters that grow"],
+)
+def test_what_is_higher_than_a_page_is_cut_and_says_so(rationale: str, asks: str) -> None:
+    opinion = {"title": "A", "asks": asks, "status": "valid", "votes": {"yes": 1}, "rationale": rationale}
+    certificate = {"decision": {"title": "Go on"}, "plain": "Go on.", "opinions": [opinion, opinion]}
+    document = Document(3, "certificate", bytes(32), encode(certificate))
+    paper = CasePaper("c_1", Checkpoint("log.example", 5, bytes(32)), (), (document,))
+    pages = PdfReader(BytesIO(paper_of(paper))).pages
+    text = " ".join(" ".join(page.extract_text() for page in pages).split())
+    assert "the whole stands in the export's document" in text
+    assert "Timeline" in text
 
 
 async def test_the_same_case_has_the_same_paper(furnished: Furniture) -> None:

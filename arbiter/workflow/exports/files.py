@@ -1,6 +1,7 @@
 """The files of exports that clients asked for: in the data folder, mode 0600, encrypted under a key of their own.
 
-AES-256 in counter mode: any range can be read without the rest. What is read is authenticated by the export itself,
+Each attempt at a job has a file of its own, so that a process which lost its job cannot touch the file of the one that
+makes it now. AES-256 in counter mode: any range can be read without the rest. What is read is authenticated by the export itself,
 every byte of which its own note signs. The key lies in the job's row, sealed; without it the file is noise.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -51,7 +53,9 @@ class EncryptedFile:
 
     def drop(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        # On a full disk what waits to be written cannot be, and is not wanted.
+        with suppress(OSError):
+            self._file.close()
         self._part.unlink(missing_ok=True)
 
 
@@ -68,17 +72,34 @@ def read_range(folder: Path, name: str, key: bytes, start: int, end: int) -> Ite
             yield decryptor.update(chunk)
 
 
-def remove(folder: Path, name: str) -> None:
-    """Remove a file, whole or half written, if it is there."""
+def file_name(job: str, attempt: int) -> str:
+    """Return the name of the file that one attempt at a job makes."""
+    return f"{job}-{attempt}"
+
+
+def remove_file(folder: Path, name: str) -> None:
+    """Remove one attempt's file if it is there."""
     (folder / name).unlink(missing_ok=True)
-    (folder / f"{name}{_PART}").unlink(missing_ok=True)
 
 
-def names_in(folder: Path) -> Iterator[str]:
-    """Yield the names of the files there, half written ones too."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            yield path.name.removesuffix(_PART)
+def remove(folder: Path, job: str) -> None:
+    """Remove a job's files, whole or half written, of every attempt."""
+    for path in _paths_in(folder):
+        if _job_of(path) == job:
+            path.unlink(missing_ok=True)
+
+
+def jobs_in(folder: Path) -> Iterator[str]:
+    """Yield the jobs of the files there, half written ones too."""
+    return map(_job_of, _paths_in(folder))
+
+
+def _paths_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _job_of(path: Path) -> str:
+    return path.name.removesuffix(_PART).partition("-")[0]
 
 
 def _cipher(key: bytes, block: int) -> Cipher[CTR]:

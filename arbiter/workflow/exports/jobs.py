@@ -34,7 +34,15 @@ from arbiter.store.exports import (
     open_jobs,
 )
 from arbiter.telemetry import Safe
-from arbiter.workflow.exports.files import FOLDER, EncryptedFile, names_in, read_range, remove
+from arbiter.workflow.exports.files import (
+    FOLDER,
+    EncryptedFile,
+    file_name,
+    jobs_in,
+    read_range,
+    remove,
+    remove_file,
+)
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.selecting import narrowed
 from arbiter.workflow.house import House
@@ -145,14 +153,16 @@ async def export_file(house: House, principal: Principal, job: str) -> ExportFil
     """Return a finished export's file.
 
     Raises:
-        ConflictError: while it is not finished, or when it failed; NotFoundError: when the file lies on another host.
+        ForbiddenError, NotFoundError: when this client may not take it any more, or the file lies on another host;
+        ConflictError: while it is not finished, or when it failed.
     """
     found = await _of(house, principal, job)
-    if Selection.from_document(found.selection).payloads:
-        principal.require(Permission.AUDIT_PAYLOADS)
+    selection = Selection.from_document(found.selection)
+    if await narrowed(house, house.store, principal, selection) != selection:
+        raise NotFoundError(f"export {job} shows more than this client may take by now; ask for another")
     if found.state is not JobState.DONE or found.size is None or found.sha256 is None:
         raise ConflictError(f"export {job} is {found.state}; it has no file")
-    path = house.settings.data / FOLDER / job
+    path = _folder(house) / file_name(job, found.attempts)
     if found.kek_id is None or found.sealed_key is None or not path.is_file():
         raise NotFoundError(f"the file of export {job} does not lie on this host")
     key = house.vault.open_secret(owner_of(job), found.kek_id, found.sealed_key)
@@ -194,6 +204,11 @@ async def make_next(house: House) -> bool:
     except ArbiterError as error:
         log.warning("an export failed: %s", Safe(type(error).__name__))
         await fail_job(house.store, job.id, owner, _fault(error), house.clock.now())
+    except OSError as error:
+        # A full disk for one: to try again at once would fill it again.
+        log.warning("an export's file could not be written: %s", Safe(error.strerror or type(error).__name__))
+        fault = f"its file could not be written: {error.strerror}"
+        await fail_job(house.store, job.id, owner, fault, house.clock.now())
     return True
 
 
@@ -202,10 +217,10 @@ async def sweep_exports(house: House) -> None:
     for job in await jobs_older_than(house.store, house.clock.now() - KEPT_FOR):
         await _end(house, job)
     folder = _folder(house)
-    names = set(names_in(folder))
-    if names:
-        for name in names - await open_jobs(house.store):
-            remove(folder, name)
+    found = set(jobs_in(folder))
+    if found:
+        for job in found - await open_jobs(house.store):
+            remove(folder, job)
 
 
 async def _make(house: House, job: ExportJob, owner: str) -> None:
@@ -214,7 +229,10 @@ async def _make(house: House, job: ExportJob, owner: str) -> None:
     kek_id, sealed = house.vault.seal_secret(owner_of(job.id), key)
     if not await keep_job_key(house.store, job.id, owner, kek_id, sealed):
         return
-    file = EncryptedFile(_folder(house), job.id, key)
+    # What earlier attempts left behind; should one still be at work, its job is no longer its own.
+    remove(_folder(house), job.id)
+    name = file_name(job.id, job.attempts)
+    file = EncryptedFile(_folder(house), name, key)
     told = [0, 0]
 
     def tell(done: int, total: int) -> None:
@@ -229,7 +247,7 @@ async def _make(house: House, job: ExportJob, owner: str) -> None:
         made = making.result()
         await asyncio.to_thread(file.keep)
         if not await finish_job(house.store, job.id, owner, made.size, made.sha256, house.clock.now()):
-            remove(_folder(house), job.id)
+            remove_file(_folder(house), name)
     finally:
         making.cancel()
         await asyncio.gather(making, return_exceptions=True)

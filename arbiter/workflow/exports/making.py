@@ -46,6 +46,7 @@ from arbiter.workflow.exports.selecting import MOST_CASES, Shown, narrowed, sele
 from arbiter.workflow.exports.source import source_members
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.cosigned import shown_newest
 from arbiter.workflow.log.recoveries import load_statements
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -100,7 +101,7 @@ async def make_export(
     tallied = _Tallied(out)
     now = house.clock.now()
     async with house.store.read() as transaction:
-        newest = await load_newest_checkpoint(transaction)
+        newest = await shown_newest(house, transaction)
         if newest is None:
             raise ConflictError("nothing has been sealed yet, so there is nothing that could be proved")
         checkpoint = Checkpoint(house.signer.name, newest.size, newest.root)
@@ -171,8 +172,7 @@ class _Making:
 
     async def write(self, cases: list[CaseId]) -> None:
         """Write every member but the manifest."""
-        for name, content in source_members():
-            self.writer.add(name, content)
+        await asyncio.to_thread(self._add, source_members())
         keys = "".join(f"{key.encode()}\n" for key in self.house.verifiers)
         self.writer.add(layout.KEYS, keys.encode("utf-8"))
         self.writer.add(layout.CHECKPOINT, self.note)
@@ -208,6 +208,10 @@ class _Making:
 
         return self.writer.finish(describe, self.house.signer)
 
+    def _add(self, members: Iterable[tuple[str, bytes]]) -> None:
+        for name, content in members:
+            self.writer.add(name, content)
+
     async def _selected(self) -> AsyncIterator[list[Shown]]:
         """Yield the selected entries once more, telling how far this is of all the passes."""
         size = self.checkpoint.size
@@ -239,8 +243,8 @@ class _Making:
     async def _proofs(self) -> None:
         if self.entries <= layout.MOST_PROOF_FILES:
             async for proved in self._proved():
-                for _, proof in proved:
-                    self.writer.add(layout.proof_name(proof.index), proof.encode())
+                files = ((layout.proof_name(proof.index), proof.encode()) for _, proof in proved)
+                await asyncio.to_thread(self._add, files)
             return
         with self.writer.member(layout.PROOFS) as sink:
             async for proved in self._proved():

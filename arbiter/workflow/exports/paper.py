@@ -38,6 +38,9 @@ FONTS = (
 """The first that is there is used; the last always is."""
 
 _TRIM = 2_000
+_TALLEST = 600
+"""Points that a cell may be high: one higher than a page fits nowhere, however few characters it has."""
+_PADDING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,24 +202,34 @@ class _Page:
     def _table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], widths_mm: Sequence[int]
     ) -> LongTable:
-        cells = [[self._text(cell, self._small) for cell in row] for row in (columns, *rows)]
+        cells = [
+            [self._cell(text, width * mm - 2 * _PADDING) for text, width in zip(row, widths_mm, strict=True)]
+            for row in (columns, *rows)
+        ]
         table = LongTable(cells, [width * mm for width in widths_mm], repeatRows=1)
         table.setStyle(
             TableStyle(
                 [
                     ("LINEBELOW", (0, 0), (-1, -1), 0.25, colors.grey),
                     ("VALIGN", (0, 0), (-1, -1), "TOP"),
-                    ("LEFTPADDING", (0, 0), (-1, -1), 2),
-                    ("RIGHTPADDING", (0, 0), (-1, -1), 2),
+                    ("LEFTPADDING", (0, 0), (-1, -1), _PADDING),
+                    ("RIGHTPADDING", (0, 0), (-1, -1), _PADDING),
                 ]
             )
         )
         return table
 
+    def _cell(self, text: str, width: float) -> Paragraph:
+        """Return a cell `width` points wide; what is cut of it stands whole in the document beside."""
+        kept = text[:_TRIM]
+        while True:
+            told = "" if kept == text else " … (cut here; the whole stands in the export's document)"
+            cell = self._text(kept + told, self._small)
+            if cell.wrap(width, _TALLEST)[1] <= _TALLEST:
+                return cell
+            kept = kept[: len(kept) * 3 // 4]
+
     def _text(self, text: str, style: ParagraphStyle | None = None) -> Paragraph:
         written = self._face.written(text)
         self._lacking = self._lacking or written != text
-        # A cell higher than a page does not fit anywhere; what is cut stands whole in the document beside.
-        if style is self._small and len(written) > _TRIM:
-            written = f"{written[:_TRIM]} … (cut here; the whole stands in the export's document)"
         return Paragraph(escape(written).replace("\n", "<br/>"), style or self._body)
