@@ -407,6 +407,7 @@ async def test_a_healthy_log_is_not_recovered(database: Database, tmp_path: Path
         "index.key",
         "kek-1.key",
         "log.key",
+        "log.pub",
     ]
 
 
