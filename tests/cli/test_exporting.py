@@ -59,7 +59,7 @@ async def test_an_auditor_exports_and_anybody_verifies(installed: Installation, 
     assert told["entries"] >= 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     async with a_house(installed.data, installed.database, running=False) as house:
-        (key,) = [key.encode() for key in house.verifiers]
+        key = house.signer.verifier_key
         async with house.store.read() as transaction:
             entries = await load_entries(transaction, HOUSE)
     assert b'"type":"log.exported"' in entries[told["house_entry"]][1]
