@@ -143,7 +143,7 @@ LIES: dict[str, Script] = {
     "a flipped bit": flipped,
     "another time than was signed": dated_otherwise,
     "a time to come": dated(61 + 60),
-    "a time before the checkpoint": dated(-61),
+    "a time before the checkpoint": dated(-61 - 60),
     "no time": lambda asked: http(200, line(asked, cosigner(0))),
     "unknown log": lambda _: http(404, b""),
     "untrusted key": lambda _: http(403, b""),
