@@ -61,14 +61,19 @@ def witness_trust(
     from arbiter.errors import ConfigurationError
     from arbiter.witness.witness import Witness
 
-    verifier = VerifierKey.parse(key)
-    if verifier.type is not SignatureType.ED25519:
-        raise ConfigurationError("expected a log's own Ed25519 key (type 0x01), not that of a cosigner")
-    named = origin or verifier.name
-    if "\n" in named:
+    # A log's public keys come a line each; a witness goes by those of type 0x01.
+    came = [VerifierKey.parse(line) for line in key.split("\n") if line.strip()]
+    own = [verifier for verifier in came if verifier.type is SignatureType.ED25519]
+    if not own:
+        raise ConfigurationError(
+            f"expected a log's own Ed25519 key (type 0x01), came {len(came)} of other types"
+        )
+    if origin is not None and "\n" in origin:
         raise ConfigurationError("an origin is one line")
-    Witness.open(folder).store.trust(named, verifier)
-    out.print(f"checkpoints of {named} are cosigned when {verifier.name} has signed them", markup=False)
+    for verifier in own:
+        named = origin or verifier.name
+        Witness.open(folder).store.trust(named, verifier)
+        out.print(f"checkpoints of {named} are cosigned when {verifier.name} has signed them", markup=False)
 
 
 @app.command("serve", epilog=examples("arbiter witness serve --host 0.0.0.0 --port 8410"))

@@ -44,6 +44,8 @@ BODIES: Mapping[str, Any] = {
     "/v1/subjects/separate": {"absorbed": OTHER},
 }
 
+BUNDLES = "/v1/audit/tile/entries/{path:path}"
+
 # What a client that holds the permission, and acts for another site alone, gets of this site's things.
 FOREIGN: Mapping[tuple[str, str], int] = {
     ("POST", "/v1/cases"): 422,

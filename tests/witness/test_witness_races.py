@@ -230,7 +230,7 @@ def test_the_commands_make_trust_and_show_a_witness(tmp_path: Path) -> None:
     assert "run `arbiter witness init`" in process.run("serve").stderr
     key = process.make(NAME, LOG_KEY)
     assert process.run("init", NAME).returncode == 1
-    assert "not that of a cosigner" in process.run("trust", key.encode()).stderr
+    assert "came 1 of other types" in process.run("trust", key.encode()).stderr
     assert process.run("trust", LOG_KEY.encode()[:-4]).returncode == 1
     witness = Witness.open(tmp_path)
     assert witness.add_checkpoint(MAIN.request(0, 6)).status == 200
