@@ -178,9 +178,9 @@ def module_database(server: EmbeddedPostgres, _administrator: psycopg.Connection
         yield made
 
 
-@pytest.fixture(scope="package")
-def package_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
-    """A migrated database that a folder's tests share: for what takes long to furnish and is then only read."""
+@pytest.fixture(scope="session")
+def exports_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database for the house that is exported: it takes long to furnish, and is then only read."""
     with _migrated(server, _administrator) as made:
         yield made
 

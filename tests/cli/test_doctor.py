@@ -73,6 +73,7 @@ def test_with_the_service_stopped_it_looks_and_leaves_the_database_as_it_was() -
     try:
         init_keys(folder, "log.hospital.example/arbiter", SystemChance())
         assert run_arbiter(folder, "sites", "add", "north", "North").returncode == 0
+        assert run_arbiter(folder, "clients", "list").returncode == 0
         assert database.postmaster_pid() is None
         done = run_process(folder, {}, "doctor", "--json")
         assert done.returncode == Status.DONE, done.stdout

@@ -240,7 +240,7 @@ def test_escrow_to_a_key_of_another_kind_is_refused(say: Say, house: Path, tmp_p
     openssl("genpkey", "-algorithm", "RSA", "-out", str(secret))
     openssl("pkey", "-in", str(secret), "-pubout", "-out", str(public))
     file = tmp_path / "keys.escrow"
-    for wrong in (public, secret, house / "checkpoint"):
+    for wrong in (public, secret, house / "keys" / "log.pub"):
         done = as_carla(say, "keys", "escrow", str(wrong), str(file))
         assert (done.status, "expected an X25519 key" in done.err) == (1, True)
     assert not file.exists()

@@ -24,9 +24,9 @@ class Exports:
     picked: Exported
 
 
-@pytest.fixture(scope="package")
-def exports(package_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    return asyncio.run(_export(package_database, tmp_path_factory.mktemp("exports") / "data"))
+@pytest.fixture(scope="session")
+def exports(exports_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    return asyncio.run(_export(exports_database, tmp_path_factory.mktemp("exports") / "data"))
 
 
 async def _export(database: Database, folder: Path) -> Exports:

@@ -69,7 +69,8 @@ async def test_a_receiver_that_is_not_there_is_told_when_it_is_back(
         assert rows(database, "SELECT attempts, last_fault FROM delivery") == [(1, "ConnectError")]
         async with a_receiver() as receiver:
             receiver.secret, receiver.simulated_time = registered.secret, True
-            with psycopg.connect(conninfo(database.app_url)) as connection:
+            assert database.owner_url is not None
+            with psycopg.connect(conninfo(database.owner_url)) as connection:
                 connection.execute("UPDATE webhook_endpoint SET url = %s", (receiver.url,))
             await post.after(timedelta(minutes=1))
             assert receiver.types() == ["case.escalated"]
