@@ -145,6 +145,14 @@ class VerifierKey:
             raise VerificationError(f"bad signature by key {self.name}+{self.key_id.hex()}") from error
 
 
+def parse_keys(text: str) -> tuple[VerifierKey, ...]:
+    """Return the verifier keys that `text` holds, one a line, as a log publishes them; raises as `VerifierKey.parse`.
+
+    A text without any is refused too: it must not read as if no key had been asked for.
+    """
+    return tuple(VerifierKey.parse(line) for line in text.split() or [""])
+
+
 class Signer(Protocol):
     """Holds a private key that signs notes; nothing else sees the key."""
 

@@ -126,7 +126,7 @@ def audit_verify_receipt(
     as_json: AsJson = False,
 ) -> None:
     """Verify a receipt offline: no database, no network, nothing of Arbiter's but the verifier keys."""
-    from arbiter.audit.note import VerifierKey
+    from arbiter.audit.note import VerifierKey, parse_keys
     from arbiter.audit.public_keys import read_public_keys
     from arbiter.audit.receipt import verify_receipt
 
@@ -135,11 +135,9 @@ def audit_verify_receipt(
         raise typer.BadParameter("needs the witnesses' keys, each after --witness", param_hint="--quorum")
     if (key is None) == (keys is None):
         raise typer.BadParameter("expected one of both, and not both", param_hint="--key, --keys")
-    verifiers: tuple[VerifierKey, ...]
-    if keys is not None:
-        verifiers = read_public_keys(keys.read_bytes())
-    else:
-        verifiers = tuple(VerifierKey.parse(line) for line in (key or "").split())
+    verifiers: tuple[VerifierKey, ...] = (
+        parse_keys(key or "") if keys is None else read_public_keys(keys.read_bytes())
+    )
     verified = verify_receipt(file.read_bytes(), (*verifiers, *witnesses))
     entry = verified.entry
     cosigned = _cosigned(verified, witnesses, quorum) if witnesses else ()

@@ -15,7 +15,7 @@ from arbiter.audit.additions import AddedEntries, Additions
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.comparison import ContradictionError, compare_under
 from arbiter.audit.merkle import Frontier
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import VerifierKey, parse_keys
 from arbiter.audit.tiles import TILE_WIDTH, Tile, TileNodes, parse_bundle, tile_width
 from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
@@ -86,7 +86,15 @@ def audit_diff(
     if key is None and (log is not None or token_file is not None):
         raise UsageError("--log and --token-file: expected with --key; without it the database is asked")
     if key is not None:
-        _diff_outside(old, new, tuple(map(VerifierKey.parse, key)), log, token_file, keep, as_json=as_json)
+        _diff_outside(
+            old,
+            new,
+            tuple(one for text in key for one in parse_keys(text)),
+            log,
+            token_file,
+            keep,
+            as_json=as_json,
+        )
         return
 
     async def compare(house: House) -> None:

@@ -147,9 +147,7 @@ def audit_verify_export(
     file: Path,
     key: Annotated[
         list[str] | None,
-        typer.Option(
-            "--key", help="The log's verifier key, from somewhere you trust; may be given more than once."
-        ),
+        typer.Option("--key", help="The log's verifier keys, from somewhere you trust: one, or one a line."),
     ] = None,
     *,
     as_json: AsJson = False,

@@ -223,9 +223,9 @@ def audit_verify_proof(
 ) -> None:
     """Verify proofs offline: no database, no network, nothing of Arbiter's but the verifier key."""
     from arbiter.audit.case_proofs import verify_case_proofs
-    from arbiter.audit.note import VerifierKey
+    from arbiter.audit.note import parse_keys
 
-    verifiers = tuple(VerifierKey.parse(text) for text in key)
+    verifiers = tuple(one for text in key for one in parse_keys(text))
     data = file.read_bytes()
     if not data.startswith(_PROOF_MARK):
         if entry is not None:

@@ -57,12 +57,12 @@ def witness_trust(
     folder: Folder = FOLDER,
 ) -> None:
     """Cosign for a log from now on. A log that changes keys is given its new one beside the old."""
-    from arbiter.audit.note import SignatureType, VerifierKey
+    from arbiter.audit.note import SignatureType, parse_keys
     from arbiter.errors import ConfigurationError
     from arbiter.witness.witness import Witness
 
     # A log's public keys come a line each; a witness goes by those of type 0x01.
-    came = [VerifierKey.parse(line) for line in key.split("\n") if line.strip()]
+    came = parse_keys(key)
     own = [verifier for verifier in came if verifier.type is SignatureType.ED25519]
     if not own:
         raise ConfigurationError(

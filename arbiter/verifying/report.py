@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from arbiter.audit.export.checking import Evidence, ExportRefusedError, check_export
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import VerifierKey, parse_keys
 from arbiter.errors import ArbiterError, VerificationError
 from arbiter.verifying.containers import opened
 from arbiter.verifying.deciding_again import DecidedAgain, can_evaluate, decide_again
@@ -147,12 +147,12 @@ def main(arguments: Sequence[str], default: Path | None = None) -> int:
         "--key",
         action="append",
         default=[],
-        help="The log's verifier key, from somewhere you trust; may be given more than once.",
+        help="The log's verifier keys, from somewhere you trust: one, or one a line.",
     )
     parser.add_argument("--json", action="store_true", help="Say it for programs.")
     given = parser.parse_args(arguments)
     try:
-        verified = verify(given.export, tuple(VerifierKey.parse(key) for key in given.key))
+        verified = verify(given.export, tuple(key for keys in given.key for key in parse_keys(keys)))
     except ExportRefusedError as error:
         return _refused(error.findings, as_json=given.json)
     except (ArbiterError, OSError) as error:

@@ -78,6 +78,10 @@ def check_note(note: bytes, purpose: str, digest: str, size: int, keys: list[str
         raise RefusedError("the bytes are not those that were signed")
     signed = base64.b64decode(payload, validate=True)
     for key in keys:
+        if key.count("+") < 2:
+            raise RefusedError(
+                "expected verifier keys of the form name+hex+base64, came another text after --key"
+            )
         owner, key_id, material = key.split("+", 2)
         public = base64.b64decode(material, validate=True)
         right_id = hashlib.sha256(owner.encode() + b"\n" + public).hexdigest()[:8]
@@ -171,9 +175,11 @@ def check_folder(folder: Path, keys: list[str]) -> dict[str, bytes]:
 
 
 def keys_in(arguments: list[str]) -> list[str]:
-    """Return the keys given on the command line."""
-    following = [value for flag, value in itertools.pairwise(arguments) if flag == "--key"]
-    return following + [value.removeprefix("--key=") for value in arguments if value.startswith("--key=")]
+    """Return the keys given on the command line, each `--key` one or, as a log publishes them, one a line."""
+    given = [value for flag, value in itertools.pairwise(arguments) if flag == "--key"]
+    given += [value.removeprefix("--key=") for value in arguments if value.startswith("--key=")]
+    # An empty one stays: it must not read as if none had been given.
+    return [key for value in given for key in value.split() or [""]]
 
 
 def export_in(arguments: list[str]) -> Path:

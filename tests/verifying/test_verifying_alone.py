@@ -14,6 +14,7 @@ from zipfile import ZipFile
 import pytest
 
 from arbiter.audit.export.layout import SCRIPT, SOURCE_FOLDER
+from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.workflow.exports.source import source_members
 from tests.exports import Exported, signed_again
 from tests.verifying.conftest import Exports
@@ -96,6 +97,25 @@ def test_archive_and_folder_verify_there(exports: Exports, bare: Bare, which: st
         expected = {"whole": 4, "case": 1, "picked": 0}[which]
         assert len(said["certificates"]) == expected
     assert not list(folder.rglob("__pycache__"))
+
+
+def test_keys_are_given_as_the_log_publishes_them(exports: Exports, bare: Bare) -> None:
+    """Two lines in one argument: the second is ML-DSA-44's, with which no export is signed."""
+    bare.unpacked(exports.case)
+    archive = str(bare.folder / "export.zip")
+    second = MlDsa44Key(exports.case.signer.name, b"2" * 32).verifier_key
+    both = f"{exports.case.signer.verifier_key}\n{second}\n"
+    ran = bare.verify(bare.folder / "verifier.py", archive, "--key", both)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "keys: those that were given" in ran.stdout
+
+
+@pytest.mark.parametrize("key", ["", " ", "log.hospital.example/arbiter", "no key at all"])
+def test_what_is_no_key_is_refused_and_never_taken_for_none(exports: Exports, bare: Bare, key: str) -> None:
+    bare.unpacked(exports.case)
+    ran = bare.verify(bare.folder / "verifier.py", str(bare.folder / "export.zip"), "--key", key)
+    assert ran.returncode == 1
+    assert "expected verifier keys" in ran.stdout
 
 
 def test_it_says_in_words_what_is_shown_and_what_is_not(exports: Exports, bare: Bare) -> None:
