@@ -143,7 +143,12 @@ def test_go_accepts_a_faithful_mirror_and_refuses_one_that_changes_a_byte(log: L
     with mirror(replies) as prefix:
         assert go_client(prefix, log.key, str(log.token)).returncode == 0
         for path, (kind, content) in log.replies.items():
-            for place in (0, len(content) // 2, len(content) - 1):
+            # A signature line of another type than Go's package knows is no reason for it to refuse: of a note it
+            # reads the text and its own key's line, which come first.
+            known = (
+                content.index(b"\n", content.index(b"\n\n") + 2) + 1 if path == "checkpoint" else len(content)
+            )
+            for place in (0, known // 2, known - 1):
                 changed = bytearray(content)
                 changed[place] ^= 1
                 replies[path] = (kind, bytes(changed))

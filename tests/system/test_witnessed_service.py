@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from arbiter.audit.checkpoint import open_checkpoint
-from arbiter.audit.note import VerifierKey, open_note
+from arbiter.audit.note import open_note, parse_keys
 from arbiter.witness.witness import Witness
 from tests.system.service import Service, a_service, case_body, until
 from tests.witness.processes import WitnessProcess, a_witness
@@ -24,7 +24,7 @@ def service() -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def witnesses(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Someone]]:
-    log_key = VerifierKey.parse(service.arbiter("keys", "show").stdout.strip())
+    log_key, *_ = parse_keys(service.arbiter("keys", "show").stdout)
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
     with (
         a_witness(one, "witness.university.example/w", log_key) as (first, first_key),
@@ -65,7 +65,8 @@ async def test_a_service_with_witnesses_from_start_to_kill(
     file = write_file(tmp_path / "witnesses.yaml", witnesses, {"urgent": 2})
     service.variables["ARBITER_WITNESSES"] = str(file)
     service.start()
-    log_key = VerifierKey.parse(service.arbiter("keys", "show").stdout.strip())
+    published = service.arbiter("keys", "show").stdout
+    log_keys = parse_keys(published)
     keys = [witness.key for witness in witnesses]
 
     case = await posted(service, "one")
@@ -75,10 +76,10 @@ async def test_a_service_with_witnesses_from_start_to_kill(
         assert "arbiter-unwitnessed" not in reply.headers
         (tmp_path / "receipt.json").write_bytes(reply.content)
         note = (await door.get("/v1/audit/checkpoint")).content
-        open_checkpoint(note, [log_key])
+        open_checkpoint(note, log_keys)
 
     def verify(*more: str) -> tuple[int, str]:
-        base = ("audit", "verify-receipt", str(tmp_path / "receipt.json"), "--key", log_key.encode())
+        base = ("audit", "verify-receipt", str(tmp_path / "receipt.json"), "--key", published)
         done = service.arbiter(*base, *more)
         return done.returncode, done.stdout + done.stderr
 
@@ -90,7 +91,7 @@ async def test_a_service_with_witnesses_from_start_to_kill(
     assert named == {key.name for key in keys}
     assert verify("--quorum", "2")[0] == 2
     assert verify(*both, "--quorum", "3")[0] == 1
-    assert verify("--witness", log_key.encode())[0] == 1
+    assert verify("--witness", log_keys[0].encode())[0] == 1
 
     # One is killed: it is told, and nothing of that class is released by the panel any more.
     process_of(witnesses[1]).kill()
@@ -131,8 +132,8 @@ async def test_a_service_with_witnesses_from_start_to_kill(
 
     await until(released)
     assert service.arbiter("audit", "verify").returncode == 0
-    opened = open_note(note_of(witnesses[0]), [log_key, *keys])
-    assert {signature.key for signature in opened.verified} >= {log_key, keys[0]}
+    opened = open_note(note_of(witnesses[0]), [*log_keys, *keys])
+    assert {signature.key for signature in opened.verified} >= {log_keys[0], keys[0]}
     assert service.stop() == 0
 
 
