@@ -32,13 +32,9 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.ports import Signer
 from arbiter.store.keys import KeyFolder, check_origin
-from arbiter.store.log import (
-    StoredCheckpoint,
-    add_checkpoint,
-    load_newest_checkpoint,
-    load_nodes,
-    number_one,
-)
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.sealing import add_checkpoint, number_one
 from arbiter.store.origins import keep_former, next_signer, prepare_next, switch_to_next
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.workflow.auditing import verify_log
