@@ -100,11 +100,10 @@ def _parse(path: Path, line: str, kind: SignatureType) -> tuple[str, bytes]:
         typed = base64.b64decode(fields[4], validate=True)
     except (binascii.Error, ValueError):
         raise ConfigurationError(f"{path} is malformed: expected base64") from None
-    algorithm = "Ed25519" if kind is SignatureType.ED25519 else "ML-DSA-44"
     if len(typed) != 1 + KEY_BYTES or typed[0] != kind:
         article = "an" if kind is SignatureType.ED25519 else "then an"
         raise ConfigurationError(
-            f"{path} is malformed: expected {article} {algorithm} seed of {KEY_BYTES} bytes"
+            f"{path} is malformed: expected {article} {kind.algorithm} seed of {KEY_BYTES} bytes"
         )
     if fields[3] != _public(name, kind, typed[1:]).key_id.hex():
         raise ConfigurationError(f"{path} is damaged: its key id is not that of its name and key")
