@@ -16,7 +16,7 @@ _KINDS = {str: "a string", int: "a whole number", bool: "true or false", list: "
 
 
 def exact_fields(
-    value: Json, names: AbstractSet[str], place: str, *, optional: AbstractSet[str] = frozenset()
+    value: object, names: AbstractSet[str], place: str, *, optional: AbstractSet[str] = frozenset()
 ) -> dict[str, Json]:
     """Return an object that has exactly these fields, and `optional` ones besides; raises `VerificationError`."""
     if not isinstance(value, dict) or value.keys() - optional != names:

@@ -99,7 +99,7 @@ class Selection:
         }
 
     @classmethod
-    def from_document(cls, value: Json) -> Selection:
+    def from_document(cls, value: object) -> Selection:
         """Return the selection that `document` wrote; raises `VerificationError` for anything else."""
         fields = exact_fields(value, set(cls().document()), "selection")
         return cls(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
+from arbiter.audit.entry import FIRST_PREV
 from arbiter.store.transaction import Where, run
 
 # An entry `e` of the chain named by an SQL expression, and the leaf index of an entry `e` in its run `r`.
@@ -22,6 +25,19 @@ _CHAIN_PAGE = _CHAIN + "LIMIT %(limit)s"
 
 Placed: TypeAlias = tuple[int, bytes, int | None]
 """An entry of a chain: its number, its bytes, and its leaf's index or None while it is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEnd:
+    """Where a chain ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
+
+    seq: int
+    prev: str
+
+
+def chain_end_from(rows: Sequence[Any]) -> ChainEnd:
+    """Return the end that a chain's head, (seq, prev), tells; without a row nothing was appended yet."""
+    return ChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else ChainEnd(-1, FIRST_PREV)
 
 
 async def load_entries(where: Where, chain: str, after: int = -1) -> tuple[Placed, ...]:
