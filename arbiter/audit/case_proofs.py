@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import OpenedCheckpoint, open_checkpoint
 from arbiter.audit.entry import Entry, Link, check_link
+from arbiter.audit.fields import exact_fields, field_of, hashes_of
 from arbiter.audit.merkle import leaf_hash, verify_inclusion
-from arbiter.audit.note import VerifierKey, decode_base64, encode_base64
+from arbiter.audit.note import VerifierKey, encode_base64
 from arbiter.audit.proof import MAX_HASHES, TlogProof
 from arbiter.errors import VerificationError
 
@@ -70,16 +71,18 @@ class CaseProofs:
         """Return what `data` spells; raises `VerificationError` if malformed or over the size limit."""
         if len(data) > MAX_BYTES:
             raise VerificationError(f"expected proofs of at most {MAX_BYTES} bytes, came {len(data)}")
-        fields = _fields(parse_canonical(data), {"format", "case", "checkpoint", "entries"}, "case proofs")
+        fields = exact_fields(
+            parse_canonical(data), {"format", "case", "checkpoint", "entries"}, "case proofs"
+        )
         if fields["format"] != FORMAT:
             raise VerificationError(f"expected case proofs of format {FORMAT}, came another")
-        entries = fields["entries"]
-        if not isinstance(entries, list):
-            raise VerificationError("case proofs: expected entries to be a list")
         return cls(
-            _text(fields, "case"),
-            _text(fields, "checkpoint").encode("utf-8"),
-            tuple(_proven(entry, f"entry {number} of the list") for number, entry in enumerate(entries)),
+            field_of(fields, "case", str, "case proofs"),
+            field_of(fields, "checkpoint", str, "case proofs").encode("utf-8"),
+            tuple(
+                _proven(entry, f"entry {number} of the list")
+                for number, entry in enumerate(field_of(fields, "entries", list, "case proofs"))
+            ),
         )
 
 
@@ -138,29 +141,8 @@ def verify_case_proofs(data: bytes, verifiers: Iterable[VerifierKey]) -> Verifie
 
 
 def _proven(value: Json, place: str) -> ProvenEntry:
-    fields = _fields(value, {"index", "entry", "proof"}, place)
-    index, hashes = _text(fields, "index"), fields["proof"]
+    fields = exact_fields(value, {"index", "entry", "proof"}, place)
+    index, entry = (field_of(fields, name, str, place) for name in ("index", "entry"))
     if _INDEX.fullmatch(index) is None:
         raise VerificationError(f"{place}: expected an index")
-    if not isinstance(hashes, list) or len(hashes) > MAX_HASHES:
-        raise VerificationError(f"{place}: expected a list of at most {MAX_HASHES} hashes")
-    return ProvenEntry(int(index), _text(fields, "entry").encode("utf-8"), tuple(map(_hash, hashes)))
-
-
-def _hash(value: Json) -> bytes:
-    if not isinstance(value, str):
-        raise VerificationError("expected a proof's hashes as strings")
-    return decode_base64(value)
-
-
-def _fields(value: Json, names: set[str], place: str) -> dict[str, Json]:
-    if not isinstance(value, dict) or value.keys() != names:
-        raise VerificationError(f"{place}: expected exactly the fields {', '.join(sorted(names))}")
-    return value
-
-
-def _text(fields: dict[str, Json], name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str):
-        raise VerificationError(f"case proofs: expected {name} to be a string")
-    return value
+    return ProvenEntry(int(index), entry.encode("utf-8"), hashes_of(fields, "proof", place, MAX_HASHES))

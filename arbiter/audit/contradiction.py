@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.fields import exact_fields, field_of, hashes_of, texts_of
 from arbiter.audit.merkle import verify_consistency
 from arbiter.audit.note import VerifierKey, decode_base64, encode_base64
 from arbiter.audit.proof import MAX_HASHES
@@ -39,12 +40,9 @@ class PrefixProof:
     @classmethod
     def from_json(cls, value: Json) -> PrefixProof:
         """Return the proof that JSON spells; raises `VerificationError`."""
-        if not isinstance(value, dict) or value.keys() != {"root", "hashes"}:
-            raise VerificationError("prefix proof: expected exactly the fields hashes, root")
-        root, hashes = value["root"], value["hashes"]
-        if not isinstance(root, str) or not isinstance(hashes, list) or len(hashes) > MAX_HASHES:
-            raise VerificationError(f"prefix proof: expected a root and at most {MAX_HASHES} hashes")
-        return cls(decode_base64(root), tuple(decode_base64(_text(hash_)) for hash_ in hashes))
+        fields = exact_fields(value, {"root", "hashes"}, "prefix proof")
+        root = field_of(fields, "root", str, "prefix proof")
+        return cls(decode_base64(root), hashes_of(fields, "hashes", "prefix proof", MAX_HASHES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,23 +129,17 @@ class Evidence:
             raise VerificationError(
                 f"expected evidence of at most {MAX_EVIDENCE_BYTES} bytes, came {len(data)}"
             )
-        fields = parse_canonical(data)
-        if not isinstance(fields, dict) or fields.keys() - {"prefix"} != {
-            "format",
-            "notes",
-            "compared",
-            "found_at",
-        }:
-            raise VerificationError("evidence: expected the fields format, notes, compared and found_at")
+        names = {"format", "notes", "compared", "found_at"}
+        fields = exact_fields(parse_canonical(data), names, "evidence", optional={"prefix"})
         if fields["format"] != EVIDENCE_FORMAT:
             raise VerificationError(f"expected evidence of format {EVIDENCE_FORMAT}, came another")
-        notes = fields["notes"]
-        if not isinstance(notes, list) or len(notes) != 2:
-            raise VerificationError("evidence: expected two notes")
+        notes = texts_of(fields, "notes", "evidence")
+        if len(notes) != 2:
+            raise VerificationError(f"evidence: expected two notes, came {len(notes)}")
         return cls(
-            notes=(_text(notes[0]).encode("utf-8"), _text(notes[1]).encode("utf-8")),
-            compared=_text(fields["compared"]),
-            found_at=instant(_text(fields["found_at"])),
+            notes=(notes[0].encode("utf-8"), notes[1].encode("utf-8")),
+            compared=field_of(fields, "compared", str, "evidence"),
+            found_at=instant(field_of(fields, "found_at", str, "evidence")),
             prefix=PrefixProof.from_json(fields["prefix"]) if "prefix" in fields else None,
         )
 
@@ -161,9 +153,3 @@ def instant(text: str) -> datetime:
     if at.utcoffset() != UTC.utcoffset(None):
         raise VerificationError("expected an instant in UTC")
     return at
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str):
-        raise VerificationError("evidence: expected text")
-    return value

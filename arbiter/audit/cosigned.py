@@ -28,12 +28,10 @@ def counted(
     `not_before` is when what the checkpoint covers was written. The note must have been opened with these keys.
     """
     found: dict[bytes, VerifiedSignature] = {}
-    known = {
-        (key.name, key.type, key.public_key) for key in witnesses if key.type is not SignatureType.ED25519
-    }
+    known = {key for key in witnesses if key.type is not SignatureType.ED25519}
     for signature in opened.signatures:
         key, at = signature.key, signature.timestamp_seconds
-        if (key.name, key.type, key.public_key) not in known or at is None:
+        if key not in known or at is None:
             continue
         if not_before - SLACK_SECONDS <= at <= now + SLACK_SECONDS:
             # By the key itself: one key under two names is one witness.

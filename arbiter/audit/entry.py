@@ -106,7 +106,7 @@ class Entry:
         """Return the entry's one byte form. Raises `ValueError`, naming the field, when a value does not fit it."""
         count = "" if self.count is None else f'"count":{self.count},'
         text = (
-            f'{{"actor":"{self.actor}","at":"{_instant(self.at)}","case":"{self.case}",'
+            f'{{"actor":"{self.actor}","at":"{spell_instant(self.at)}","case":"{self.case}",'
             f'"commits":{{{_spelt(self.commits)}}},{count}"prev":"{self.prev}","seq":{self.seq},'
             f'"trace":"{self.trace}","type":"{self.type}","v":{self.v},"versions":{{{_spelt(self.versions)}}}}}'
         )
@@ -163,6 +163,11 @@ class Chain:
     closed: bool
 
 
+def spell_instant(at: datetime) -> str:
+    """Return an instant in UTC as entries spell it: to the microsecond, with a Z."""
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
 def commit(name: str, salt: bytes, content: bytes) -> str:
     """Return the commitment to `content` under `name` in hex: SHA-256(domain || name || 0x00 || salt || content).
 
@@ -188,9 +193,15 @@ def check_link(entry: Entry, before: Link | None) -> None:
         raise VerificationError(f"{place}: seq {expected} is missing")
     if before is not None and entry.prev != before.hash:
         raise VerificationError(f"{place}: prev is not the hash of seq {before.seq}")
+    check_count(entry)
+
+
+def check_count(entry: Entry) -> None:
+    """Check that an entry which closes its case counts the chain up to itself; raises `VerificationError`."""
     if entry.count is not None and entry.count != entry.seq + 1:
         raise VerificationError(
-            f"{place}: closes with a count of {entry.count}, the chain has {entry.seq + 1}"
+            f"case {entry.case}, seq {entry.seq}: closes with a count of {entry.count}, "
+            f"the chain has {entry.seq + 1}"
         )
 
 
@@ -215,10 +226,6 @@ def verify_chain(entries: Iterable[Entry]) -> Chain:
 _NO_OFFSET = UTC.utcoffset(None)
 
 
-def _instant(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
 def _spelt(pairs: Pairs) -> str:
     return ",".join([f'"{name}":"{value}"' for name, value in pairs])
 
@@ -240,7 +247,7 @@ def _misfit(data: bytes) -> str:
 def _misfit_of(entry: Entry) -> str:
     fields: dict[str, object] = {
         "actor": entry.actor,
-        "at": _instant(entry.at),
+        "at": spell_instant(entry.at),
         "case": entry.case,
         "commits": dict(entry.commits),
         "prev": entry.prev,

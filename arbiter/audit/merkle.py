@@ -101,6 +101,11 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return Frontier().extend(leaves).frontier.root()
 
 
+def split_hashes(hashes: bytes) -> list[bytes]:
+    """Return hashes that stand one after another; the last is short where the bytes are."""
+    return [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
+
+
 def frontier_parts(size: int) -> tuple[Part, ...]:
     """Return the perfect subtrees whose hashes make up `Frontier.stack`, largest first."""
     return tuple(_perfect_parts(0, size))

@@ -1,8 +1,8 @@
 """Signed notes (C2SP signed-note): text that one or more named keys have signed, and the keys that check it.
 
 Signature types: 0x01, Ed25519 over the text; 0x04, a witness's timestamped Ed25519 cosignature; and 0x06, a timestamped
-ML-DSA-44 cosignature, which stands on checkpoints alone (both C2SP tlog-cosignature). A note is believed only when a known key signed it; unknown keys are ignored, and a bad signature by
-a known key refuses the whole note.
+ML-DSA-44 cosignature, which stands on checkpoints alone (both C2SP tlog-cosignature). A note is believed only when a
+known key signed it; unknown keys are ignored, and a bad signature by a known key refuses the whole note.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ class SignatureType(IntEnum):
     COSIGNATURE_V1 = 0x04
     MLDSA44_COSIGNATURE = 0x06
 
+    @property
+    def algorithm(self) -> str:
+        """The signature's algorithm by its usual name."""
+        return "ML-DSA-44" if self is SignatureType.MLDSA44_COSIGNATURE else "Ed25519"
+
 
 _KEY_BYTES = {
     SignatureType.ED25519: 32,
     SignatureType.COSIGNATURE_V1: 32,
     SignatureType.MLDSA44_COSIGNATURE: 1312,
-}
-_ALGORITHMS = {
-    SignatureType.ED25519: "Ed25519",
-    SignatureType.COSIGNATURE_V1: "Ed25519",
-    SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44",
 }
 
 
@@ -69,7 +69,7 @@ class VerifierKey:
         if not is_key_name(self.name):
             raise ValueError("a key's name is not empty and has no spaces, control characters or plus")
         if len(self.public_key) != _KEY_BYTES[self.type]:
-            expected = f"{_ALGORITHMS[self.type]} public key has {_KEY_BYTES[self.type]} bytes"
+            expected = f"{self.type.algorithm} public key has {_KEY_BYTES[self.type]} bytes"
             raise ValueError(f"an {expected}, not {len(self.public_key)}")
 
     def __eq__(self, other: object) -> bool:

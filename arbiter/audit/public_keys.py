@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from arbiter.audit.checkpoint import LogKey
-from arbiter.audit.note import SignatureType, VerifierKey
+from arbiter.audit.note import VerifierKey
 from arbiter.audit.rotation import follow_rotations, join_statements, split_statements
 from arbiter.errors import VerificationError
 
@@ -20,7 +20,6 @@ LONGEST_TEXT = 64 * 1024 * 1024
 _TEXT = re.compile(
     re.escape(FORMAT).encode() + rb"\n((?:first [^\n]+\n){1,2})((?:#[^\n]*\n)*)(?:\n(.*))?", re.DOTALL
 )
-_ALGORITHMS = {SignatureType.ED25519: "Ed25519", SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44"}
 
 
 def write_public_keys(first: Sequence[VerifierKey], statements: Sequence[bytes]) -> bytes:
@@ -48,4 +47,4 @@ def read_public_keys(text: bytes) -> tuple[LogKey, ...]:
 
 def _range(key: LogKey) -> str:
     end = "on" if key.last_size is None else f"to {key.last_size}"
-    return f"{key.key_id.hex()} {_ALGORITHMS[key.type]}: checkpoints from size {key.first_size} {end}"
+    return f"{key.key_id.hex()} {key.type.algorithm}: checkpoints from size {key.first_size} {end}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import Checkpoint, OpenedCheckpoint
 from arbiter.audit.entry import Entry, commit
+from arbiter.audit.fields import exact_fields, field_of
 from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.note import VerifierKey, decode_base64, encode_base64
 from arbiter.audit.proof import TlogProof, verify_proof
@@ -66,16 +67,14 @@ class Receipt:
             raise VerificationError(
                 f"expected a receipt of at most {MAX_RECEIPT_BYTES} bytes, came {len(data)}"
             )
-        fields = _fields(parse_canonical(data), {"format", "entry", "proof", "openings"}, "receipt")
+        fields = exact_fields(parse_canonical(data), {"format", "entry", "proof", "openings"}, "receipt")
         if fields["format"] != RECEIPT_FORMAT:
             raise VerificationError(f"expected a receipt of format {RECEIPT_FORMAT}, came another")
-        openings = fields["openings"]
-        if not isinstance(openings, list):
-            raise VerificationError("receipt: expected openings to be a list")
+        openings = field_of(fields, "openings", list, "receipt")
         try:
             return cls(
-                _text(fields, "entry").encode("utf-8"),
-                TlogProof.parse(_text(fields, "proof").encode("utf-8")),
+                field_of(fields, "entry", str, "receipt").encode("utf-8"),
+                TlogProof.parse(field_of(fields, "proof", str, "receipt").encode("utf-8")),
                 tuple(_opening(opening, f"opening {i}") for i, opening in enumerate(openings)),
             )
         except ValueError as error:
@@ -133,20 +132,6 @@ def _commitment(opening: Opening) -> str:
 
 
 def _opening(value: Json, place: str) -> Opening:
-    fields = _fields(value, {"name", "salt", "content"}, place)
-    return Opening(
-        _text(fields, "name"), decode_base64(_text(fields, "salt")), decode_base64(_text(fields, "content"))
-    )
-
-
-def _fields(value: Json, names: set[str], place: str) -> dict[str, Json]:
-    if not isinstance(value, dict) or value.keys() != names:
-        raise VerificationError(f"{place}: expected exactly the fields {', '.join(sorted(names))}")
-    return value
-
-
-def _text(fields: dict[str, Json], name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str):
-        raise VerificationError(f"receipt: expected {name} to be a string")
-    return value
+    fields = exact_fields(value, {"name", "salt", "content"}, place)
+    name, salt, content = (field_of(fields, field, str, place) for field in ("name", "salt", "content"))
+    return Opening(name, decode_base64(salt), decode_base64(content))

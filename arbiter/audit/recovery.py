@@ -23,6 +23,7 @@ from enum import StrEnum
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.contradiction import PrefixProof, instant, verify_contradiction
+from arbiter.audit.fields import exact_fields, field_of, texts_of
 from arbiter.audit.note import SignatureType, Signer, VerifierKey, open_note, sign_note
 from arbiter.errors import VerificationError
 
@@ -85,15 +86,11 @@ class Statement:
     @classmethod
     def parse(cls, text: str) -> Statement:
         """Return the statement that a note's text spells; raises `VerificationError` if malformed."""
-        fields = parse_canonical(text.removesuffix("\n").encode("utf-8"))
-        if not isinstance(fields, dict) or fields.keys() - _OPTIONAL != _REQUIRED:
-            raise VerificationError("recovery: expected a statement's fields, came others")
+        value = parse_canonical(text.removesuffix("\n").encode("utf-8"))
+        fields = exact_fields(value, _REQUIRED, "recovery", optional=_OPTIONAL)
         if fields["format"] != RECOVERY_FORMAT:
             raise VerificationError(f"expected a recovery of format {RECOVERY_FORMAT}, came another")
-        texts = {name: _text(fields[name]) for name in _TEXTS}
-        by = fields["by"]
-        if not isinstance(by, list):
-            raise VerificationError("recovery: expected a list of who did it")
+        texts = {name: field_of(fields, name, str, "recovery") for name in _TEXTS}
         try:
             kind = Loss(texts["kind"])
         except ValueError as error:
@@ -103,9 +100,11 @@ class Statement:
             old=texts["old"],
             new=texts["new"],
             kept=texts["kept"].encode("utf-8"),
-            stored=_text(fields["stored"]).encode("utf-8") if "stored" in fields else None,
+            stored=field_of(fields, "stored", str, "recovery").encode("utf-8")
+            if "stored" in fields
+            else None,
             lost=_lost(fields["lost"]),
-            by=tuple(_text(who) for who in by),
+            by=texts_of(fields, "by", "recovery"),
             at=instant(texts["at"]),
             reason=texts["reason"],
             words=texts["words"],
@@ -197,15 +196,7 @@ def _check_loss(recovery: Recovery, keys: tuple[VerifierKey, ...]) -> None:
 
 
 def _lost(value: Json) -> tuple[int | None, int]:
-    if not isinstance(value, dict) or value.keys() - {"start"} != {"end"}:
-        raise VerificationError("recovery: expected the lost range")
-    start, end = value.get("start"), value["end"]
-    if not isinstance(end, int) or not isinstance(start, int | None):
-        raise VerificationError("recovery: expected the lost range in numbers")
-    return start, end
-
-
-def _text(value: Json) -> str:
-    if not isinstance(value, str):
-        raise VerificationError("recovery: expected text")
-    return value
+    place = "recovery: the lost range"
+    fields = exact_fields(value, {"end"}, place, optional={"start"})
+    start = field_of(fields, "start", int, place) if "start" in fields else None
+    return start, field_of(fields, "end", int, place)

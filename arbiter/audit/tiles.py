@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from arbiter.audit.entry import MAX_ENTRY_BYTES
-from arbiter.audit.merkle import HASH_SIZE, NodeLookup, inclusion_parts, node_hash
+from arbiter.audit.merkle import HASH_SIZE, NodeLookup, inclusion_parts, node_hash, split_hashes
 from arbiter.errors import VerificationError
 
 TILE_WIDTH = 256
@@ -161,7 +161,7 @@ class TileNodes:
 
 
 def _rows(data: bytes) -> list[list[bytes]]:
-    row = [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+    row = split_hashes(data)
     rows = [row]
     while len(row) > 1:
         pairs = zip(row[::2], row[1::2], strict=False)

@@ -14,9 +14,10 @@ from pydantic_core import PydanticCustomError
 
 from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.cosigning.circle import Circle, Witness
-from arbiter.errors import ConfigurationError, InvalidWitnessesError, VerificationError, counted
+from arbiter.errors import InvalidWitnessesError, VerificationError, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import read_yaml
+from arbiter.files.sources import read_source
 from arbiter.files.values import Id
 from arbiter.model import RiskClass
 
@@ -105,14 +106,7 @@ def read_circle(path: Path) -> Circle:
     Raises:
         ConfigurationError: when it cannot be read; InvalidWitnessesError: with every problem found.
     """
-    try:
-        with path.open("rb") as stream:
-            source = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise ConfigurationError(f"the file of witnesses {path} cannot be read: {error.strerror}") from error
-    if len(source) > SIZE_LIMIT:
-        raise ConfigurationError(f"the file of witnesses {path} has more than {SIZE_LIMIT} bytes")
-    return load_circle(path.name, source)
+    return load_circle(path.name, read_source(path, "the file of witnesses", SIZE_LIMIT))
 
 
 def load_circle(name: str, source: bytes) -> Circle:

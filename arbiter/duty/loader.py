@@ -13,10 +13,11 @@ from typing import Final
 
 from arbiter.duty.roster import DAY, WEEK, Contact, Duty, Group, Rota, Rung, Shift, gap_of
 from arbiter.duty.schema import ContactPart, Day, DutyFile, GroupPart, LadderPart, RotaPart, ShiftPart
-from arbiter.errors import ConfigurationError, InvalidDutyError, counted
+from arbiter.errors import InvalidDutyError, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import Path as Place
 from arbiter.files.reading import read_yaml
+from arbiter.files.sources import read_source
 from arbiter.model import RiskClass
 
 SIZE_LIMIT: Final = 512 * 1024
@@ -28,14 +29,7 @@ def read_duty(path: Path) -> Duty:
     Raises:
         ConfigurationError: when it cannot be read; InvalidDutyError: with every problem found.
     """
-    try:
-        with path.open("rb") as stream:
-            source = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise ConfigurationError(f"the duty file {path} cannot be read: {error.strerror}") from error
-    if len(source) > SIZE_LIMIT:
-        raise ConfigurationError(f"the duty file {path} has more than {SIZE_LIMIT} bytes")
-    return load_duty(path.name, source)
+    return load_duty(path.name, read_source(path, "the duty file", SIZE_LIMIT))
 
 
 def load_duty(name: str, source: bytes) -> Duty:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arbiter.audit.entry import FIRST_PREV
 from arbiter.errors import StaleStateError
+from arbiter.store.log.chains import ChainEnd, chain_end_from
 from arbiter.store.transaction import Where, run
 
 HOUSE_CHAIN = "house"
@@ -36,14 +36,6 @@ _CONTENTS = "SELECT content FROM house_document WHERE chain = %(chain)s AND name
 
 
 @dataclass(frozen=True, slots=True)
-class HouseChainEnd:
-    """Where a chain ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
-
-    seq: int
-    prev: str
-
-
-@dataclass(frozen=True, slots=True)
 class HouseDocument:
     """What an entry of the house commits to under `name`, with the salt; nothing of a patient's."""
 
@@ -53,10 +45,10 @@ class HouseDocument:
     content: bytes
 
 
-async def house_chain_end(where: Where, chain: str) -> HouseChainEnd:
+async def house_chain_end(where: Where, chain: str) -> ChainEnd:
     """Return where a chain of the house ends."""
     rows = await run(where, _END, {"chain": chain})
-    return HouseChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else HouseChainEnd(-1, FIRST_PREV)
+    return chain_end_from(rows)
 
 
 async def append_house_entry(

@@ -34,11 +34,6 @@ def former_verifiers(data: Path) -> tuple[VerifierKey, ...]:
         raise ConfigurationError(f"{path} is malformed: expected a verifier key a line") from error
 
 
-def next_signer(folder: KeyFolder) -> Signer | None:
-    """Return the signer of the origin that is being begun, or None when none is."""
-    return folder.next_signer()
-
-
 def prepare_next(folder: KeyFolder, origin: str, chance: Chance) -> Signer:
     """Make the keys of the next origin, on disk when this returns; those that are there for it already are taken."""
     check_origin(origin)

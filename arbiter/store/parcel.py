@@ -80,7 +80,10 @@ class ParcelReader:
                 pass
         found = self._parts
         self._parts = []
-        said = json.loads(text_of(self._blocks("manifest")))
+        try:
+            said = json.loads(text_of(self._blocks("manifest")))
+        except (ValueError, RecursionError) as error:
+            raise VerificationError("the backup's manifest is malformed") from error
         if said != {"parts": found}:
             raise VerificationError("the backup's parts are not those that its manifest names")
         if self._source.read(1):
@@ -89,7 +92,7 @@ class ParcelReader:
     def _blocks(self, name: str) -> Iterator[bytes]:
         hashed, size = sha256(), 0
         while length := int.from_bytes(self._exactly(4), "big"):
-            if length > max(BLOCK_BYTES, _LONGEST_TEXT):
+            if length > _LONGEST_TEXT:
                 raise VerificationError("a block of the backup is too long")
             block = self._exactly(length)
             hashed.update(block)

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from arbiter.errors import ConfigurationError
 
@@ -40,9 +41,6 @@ class Programs:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end; its output, errors included, is in `stdout`."""
-        # PGDATA, PGPORT and their kind are meant for some other server.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        user = self._runs_as
         return subprocess.run(  # noqa: S603 -- our own program, no shell, arguments made here
             [str(self._folder / program), *arguments],
             stdin=subprocess.DEVNULL,
@@ -50,20 +48,14 @@ class Programs:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            cwd="/",
-            env=environment | {"LC_ALL": "C", "TZ": "UTC"},
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-            umask=0o077,
+            env=_environment(),
+            **self._as_user(),
         )
 
     def start(
         self, program: str, *arguments: str, environment: Mapping[str, str], stdin: int
     ) -> subprocess.Popen[bytes]:
         """Start a program whose output is read from `stdout` as it comes, and its errors from the file `stderr` at the end."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        user = self._runs_as
         # A file, not a pipe: errors that nobody reads meanwhile must not stop it.
         errors = tempfile.TemporaryFile()  # noqa: SIM115 -- whoever waits for the program reads and closes it
         process = subprocess.Popen(  # noqa: S603 -- our own program, no shell, arguments made here
@@ -71,15 +63,18 @@ class Programs:
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=errors,
-            cwd="/",
-            env=own | {"LC_ALL": "C", "TZ": "UTC", **environment},
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-            umask=0o077,
+            env={**_environment(), **environment},
+            **self._as_user(),
         )
         process.stderr = errors
         return process
+
+    def _as_user(self) -> dict[str, Any]:
+        user = self._runs_as
+        where = {"cwd": "/", "umask": 0o077}
+        return (
+            where if user is None else where | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        )
 
     def give(self, path: Path) -> None:
         """Make the database's user the owner of a file or folder."""
@@ -97,6 +92,12 @@ class Programs:
                     "other users may now pass through %s, so that the database reaches its files", step
                 )
                 step.chmod(mode | stat.S_IXOTH)
+
+
+def _environment() -> dict[str, str]:
+    # PGDATA, PGPORT and their kind are meant for some other server.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return own | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 def find_programs() -> Path:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from arbiter.audit.export.archive import CHUNK_BYTES, digest_of, split_comment
-from arbiter.audit.export.checking import Members, lines_of
-from arbiter.audit.export.layout import KEYS
+from arbiter.audit.export.checking import Members, keys_of
 from arbiter.audit.export.manifest import check_container
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import VerificationError
@@ -112,6 +111,5 @@ def opened_archive(file: IO[bytes], trusted: Sequence[VerifierKey]) -> Iterator[
     with archive:
         members = ZipMembers(archive)
         if not trusted:
-            keys = (VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(members, KEYS))
-            check_container(note, digest, size, tuple(keys))
+            check_container(note, digest, size, keys_of(members))
         yield members

@@ -11,8 +11,10 @@ from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.documents.canonical import decode
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
-from arbiter.store.log import load_checkpoints, load_stored_nodes, stream_leaves
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import load_checkpoints
+from arbiter.store.log.leaves import stream_leaves
+from arbiter.store.log.nodes import load_stored_nodes
 from arbiter.workflow.dossier import Document, Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.log.recoveries import load_statements

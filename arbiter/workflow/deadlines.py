@@ -10,8 +10,8 @@ from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle.events import Expire
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, Reason, ReasonCode, RiskClass
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CosignedSizes, load_due
+from arbiter.store.log.chains import load_entries
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned

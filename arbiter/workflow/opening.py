@@ -10,8 +10,8 @@ from arbiter.errors import NotFoundError, NotSealedError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
-from arbiter.store.log import load_newest_checkpoint
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import prove_entry

@@ -9,7 +9,9 @@ from arbiter.audit.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, tile_from_nodes, 
 from arbiter.errors import NotFoundError, UnavailableError
 from arbiter.question import Protocol
 from arbiter.store.endpoints import list_endpoints
-from arbiter.store.log import count_pending, load_newest_checkpoint, load_nodes
+from arbiter.store.log.checkpoints import load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.sealing import count_pending
 from arbiter.store.outbox import OutboxCounts, count_outbox
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.calling import describe_calling

@@ -20,10 +20,11 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import ENDS, DecidedBy, Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CaseRow, Wanted
 from arbiter.store.cases.heads import list_cases as list_rows
-from arbiter.store.log import StoredCheckpoint, load_nodes
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import StoredCheckpoint
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.outbox import note_recipient
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import read_dossier

@@ -11,10 +11,10 @@ from itertools import chain as chained
 
 from arbiter.audit.merkle import inclusion_parts, leaf_hash, prove_inclusion
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.cases.steps import StepWrite, save_steps
-from arbiter.store.log import load_nodes
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.nodes import load_nodes
 from arbiter.workflow.house import House
 from benchmarks.audit.chains import Chain, Written
 from benchmarks.audit.measures import newest

@@ -14,7 +14,9 @@ import psycopg
 from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.merkle import inclusion_parts, prove_inclusion, verify_inclusion
 from arbiter.audit.verify import LogVerifier
-from arbiter.store.log import load_checkpoints, load_nodes, stream_leaves
+from arbiter.store.log.checkpoints import load_checkpoints
+from arbiter.store.log.leaves import stream_leaves
+from arbiter.store.log.nodes import load_nodes
 from arbiter.workflow.auditing import BATCH, verify_log
 from arbiter.workflow.house import House
 from benchmarks.audit.chains import Written

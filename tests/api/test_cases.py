@@ -18,7 +18,7 @@ from arbiter.audit.merkle import root_of
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.protocols.loader import shipped
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, excluded_case, fact, incomplete_case, stable_case
 from tests.conftest import NOON, SettableClock

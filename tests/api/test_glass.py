@@ -11,7 +11,7 @@ import pytest_asyncio
 from arbiter.audit.entry import Entry
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.house import House
 from tests.api.conftest import Caller, stable_case, token_of
 from tests.conftest import SettableClock

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from arbiter.audit.entry import Entry, commit
 from arbiter.identity.roles import Role
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.store.tables import subject_merger
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House

@@ -20,7 +20,7 @@ from arbiter.audit.tiles import Tile, encode_bundle, tile_width, tiles_of
 from arbiter.cli.failing import Status
 from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
-from arbiter.store.log import load_leaves_from
+from arbiter.store.log.leaves import load_leaves_from
 from arbiter.workflow import publishing
 from tests.cli.conftest import Arbiter
 from tests.cli.logged import CASES, SIZES, Command, Logged, a_logged_service, command_on

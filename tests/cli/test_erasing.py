@@ -17,7 +17,7 @@ from arbiter.identity.accounts import create_account
 from arbiter.identity.clients import authenticate_client
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.wiring import open_house, run_house
 from tests.cli.conftest import run_process
 from tests.houses import PASSWORD

@@ -14,8 +14,8 @@ from arbiter.cli.failing import Status
 from arbiter.identity.accounts import create_account
 from arbiter.identity.roles import Role
 from arbiter.model import ActorId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.log.chronicle import HOUSE, note_in_house
 from tests.cli.conftest import Arbiter, run_process
 from tests.houses import SITE, a_house

@@ -13,7 +13,7 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.closing import cancel
 from arbiter.workflow.reading import view_case
 from tests.clinician_ui.conftest import SUBJECT, Browser, Ward

@@ -13,8 +13,8 @@ from arbiter.audit.verify import LogReport
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.entries import EntryType
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
-from arbiter.store.log import StoredCheckpoint, load_checkpoints
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_checkpoints
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.log.evidence_folder import EvidenceFolder

@@ -14,7 +14,7 @@ from arbiter.identity.principals import Principal
 from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.store.log import count_pending
+from arbiter.store.log.sealing import count_pending
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log.chronicle import note_in_house

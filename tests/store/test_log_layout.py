@@ -17,9 +17,11 @@ from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import root_of
 from arbiter.audit.verify import LogRefusedError, LogVerifier
 from arbiter.store import migrate
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo, open_engine
-from arbiter.store.log import load_checkpoints, load_nodes, stream_leaves
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import load_checkpoints
+from arbiter.store.log.leaves import stream_leaves
+from arbiter.store.log.nodes import load_nodes
 from tests.audit.logs import KEYS, ExampleLog, example_log
 
 BEFORE = "0004"

@@ -26,8 +26,8 @@ from arbiter.lifecycle.events import Acknowledge
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.serving import build_app
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.acting import act
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.deadlines import expire_due

@@ -14,8 +14,8 @@ import pytest_asyncio
 from arbiter.audit.entry import Entry, commit
 from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.dossier import Dossier
 from tests.vllm.conftest import ROOT
 from tests.vllm.server import VllmServer

@@ -10,9 +10,9 @@ import pytest
 from arbiter.audit.entry import Entry, commit, verify_chain
 from arbiter.errors import StaleStateError
 from arbiter.model import ActorId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.house_chain import append_house_entry, load_house_documents
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.log.chronicle import HOUSE, note_in_house
 from tests.houses import a_house

@@ -30,11 +30,12 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.lifecycle.states import Erasure, Phase
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_documents, load_entries
+from arbiter.store.cases.contents import load_documents
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.erasures import turn_over_journal
 from arbiter.store.house_chain import load_house_documents
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow import intake, reading
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.backups.catalogue import Backup, Catalogue

@@ -27,9 +27,9 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import ActorId, CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
+from arbiter.store.log.chains import load_entries
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.dossier import Document

@@ -23,7 +23,7 @@ from arbiter.model import ActorId
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.house_chain import load_house_documents
-from arbiter.store.log import load_newest_checkpoint
+from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.telemetry.catalogue import LOG_REFUSED
 from arbiter.workflow import publishing
 from arbiter.workflow.auditing import verify_log

@@ -14,11 +14,11 @@ from arbiter.audit.rotation import Act, current_keys, follow_rotations, next_rot
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError, ConflictError, LogUnfitError, VerificationError
 from arbiter.model import ActorId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.keys import KeyFolder, init_keys, read_keys
-from arbiter.store.log import load_checkpoints, load_newest_checkpoint
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import load_checkpoints, load_newest_checkpoint
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.log import rotating_log_key

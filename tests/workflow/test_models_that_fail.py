@@ -20,8 +20,8 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus, Opinion
 from arbiter.settings import Mode, Settings
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House

@@ -18,8 +18,8 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.settings import Settings
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
+from arbiter.store.log.chains import load_entries
 from arbiter.wiring import open_house
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.errands import Errands

@@ -18,9 +18,9 @@ from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import ENDS, Phase
 from arbiter.model import ActorId, CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
-from arbiter.store.log import load_checkpoints
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import load_checkpoints
 from arbiter.workflow.amending import amend
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.closing import cancel, contest

@@ -40,7 +40,7 @@ from arbiter.store import origins
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.keys import read_keys
-from arbiter.store.log import stream_leaves
+from arbiter.store.log.leaves import stream_leaves
 from arbiter.verifying.report import verify, words_of
 from arbiter.wiring import Ports, open_house_on
 from arbiter.workflow.auditing import verify_log

@@ -20,9 +20,9 @@ from arbiter.documents.canonical import decode
 from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow import deliberation, queue, standing_work
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.deadlines import expire_due

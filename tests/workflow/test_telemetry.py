@@ -19,9 +19,9 @@ from arbiter.errors import ConflictError, InvalidCaseError, OverloadedError, She
 from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.settings import Mode, Settings
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.figures import load_figures
+from arbiter.store.log.chains import load_entries
 from arbiter.telemetry.catalogue import (
     CONCLUSION_SECONDS,
     DECIDED,

@@ -14,8 +14,8 @@ from arbiter.errors import ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow import closing, intake, reading, review, work_list
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier

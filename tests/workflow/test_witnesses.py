@@ -27,10 +27,10 @@ from arbiter.errors import ConfigurationError, ConflictError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database, conninfo
 from arbiter.store.house_chain import load_house_documents
-from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.witnessing import LEASE_SECONDS, add_cosignature, load_standings
 from arbiter.telemetry.catalogue import WITNESS_BEHIND, WITNESS_SIZE
 from arbiter.verifying.report import verify

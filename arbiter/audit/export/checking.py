@@ -1,12 +1,13 @@
 """Checks an export from its members and verifier keys alone, and names everything that is wrong.
 
-In order: the manifest and its signature, each member's size and hash, the keys, the checkpoints, then in one pass over
+In order: the keys, the manifest and its signature, each member's size and hash, the checkpoints, then in one pass over
 the entries their form, hash, proof, place in their case's chain and in the other members that are made of them; then
 the tiles, and the decrypted documents against the commitments. What the first steps refuse is not read further.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,6 +21,7 @@ from arbiter.audit.export.chains import Chains, ChainShown
 from arbiter.audit.export.events import event_line
 from arbiter.audit.export.layout import ExportedEntry
 from arbiter.audit.export.manifest import MAX_MANIFEST_BYTES, Manifest, check_manifest
+from arbiter.audit.fields import field_of
 from arbiter.audit.merkle import prove_inclusion, verify_inclusion
 from arbiter.audit.note import VerifierKey, decode_base64
 from arbiter.audit.openings import Disclosed, misfits
@@ -61,8 +63,9 @@ class ExportRefusedError(VerificationError):
 class Evidence:
     """What an export shows once everything checks out.
 
-    `trusted` says whether keys came from elsewhere than the export. Of a whole log `recoveries` say where it lost entries. `chains` are the cases' chains by name;
-    `disclosed` the decrypted documents by case, with the case's entries shown.
+    `trusted` says whether keys came from elsewhere than the export. Of a whole log `recoveries` say where it lost
+    entries. `chains` are the cases' chains by name; `disclosed` the decrypted documents by case, with the case's entries
+    shown.
     """
 
     manifest: Manifest
@@ -115,6 +118,16 @@ def lines_of(members: Members, name: str) -> Iterator[bytes]:
         raise VerificationError(f"{name}: its last line has no end")
 
 
+def keys_of(members: Members) -> tuple[VerifierKey, ...]:
+    """Return the keys that an export carries; raises `VerificationError` for none, or a line that is none."""
+    keys = tuple(
+        VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(members, layout.KEYS)
+    )
+    if not keys:
+        raise VerificationError(f"{layout.KEYS}: expected at least one verifier key")
+    return keys
+
+
 @dataclass(slots=True)
 class _Check:
     members: Members
@@ -124,9 +137,9 @@ class _Check:
     used: set[str] = field(default_factory=set)
 
     def run(self) -> Evidence:
-        manifest = self._manifest()
+        verifiers = self.trusted or keys_of(self.members)
+        manifest = self._manifest(verifiers)
         self._refuse_if_wrong()
-        verifiers = self.trusted or self._keys()
         note = read_whole(self.members, layout.CHECKPOINT, MAX_NOTE_BYTES)
         opened = open_checkpoint(note, verifiers)
         if opened.checkpoint != manifest.checkpoint:
@@ -166,10 +179,9 @@ class _Check:
         if self.findings:
             raise ExportRefusedError(self.findings)
 
-    def _manifest(self) -> Manifest:
+    def _manifest(self, verifiers: Sequence[VerifierKey]) -> Manifest:
         content = read_whole(self.members, layout.MANIFEST)
         note = read_whole(self.members, layout.MANIFEST_NOTE, MAX_NOTE_BYTES)
-        verifiers = self.trusted or self._keys()
         origin = check_manifest(note, sha256(content).hexdigest(), len(content), verifiers)
         manifest = Manifest.parse(content)
         if manifest.checkpoint.origin != origin:
@@ -180,11 +192,11 @@ class _Check:
         return manifest
 
     def _members(self, manifest: Manifest) -> None:
-        there = list(self.members.names())
+        there = Counter(self.members.names())
         self.names = frozenset(there)
         stated = {member.name: member for member in manifest.members}
         own = {layout.MANIFEST, layout.MANIFEST_NOTE}
-        for name in sorted(name for name in self.names if there.count(name) > 1) if _repeat(there) else ():
+        for name in sorted(name for name, times in there.items() if times > 1):
             self.found(f"{name}: a member of that name more than once")
         for name in sorted(self.names - stated.keys() - own):
             self.found(f"{name}: ADDED, the manifest knows no such member")
@@ -198,14 +210,6 @@ class _Check:
                 size += len(chunk)
             if (size, digest.hexdigest()) != (member.size, member.sha256):
                 self.found(f"{name}: its bytes are not those that the manifest lists")
-
-    def _keys(self) -> tuple[VerifierKey, ...]:
-        keys = tuple(
-            VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(self.members, layout.KEYS)
-        )
-        if not keys:
-            raise VerificationError(f"{layout.KEYS}: expected at least one verifier key")
-        return keys
 
     def _log_verifier(self, manifest: Manifest, verifiers: Sequence[VerifierKey]) -> LogVerifier | None:
         if not manifest.whole:
@@ -244,16 +248,17 @@ class _Check:
         return disclosed
 
     def _case_documents(self, case: str) -> Iterator[Disclosed]:
-        salts = parse_canonical(read_whole(self.members, layout.salts_name(case)))
+        place = layout.salts_name(case)
+        self.used.add(place)
+        salts = parse_canonical(read_whole(self.members, place))
         if not isinstance(salts, dict):
-            raise VerificationError(f"{layout.salts_name(case)}: expected an object of salts")
-        for key, salt in salts.items():
+            raise VerificationError(f"{place}: expected an object of salts")
+        for key in salts:
             number, _, name = key.partition("-")
-            if not number.isdecimal() or not isinstance(salt, str):
-                raise VerificationError(f"{layout.salts_name(case)}: expected salts by entry and name")
-            member = layout.payload_name(case, int(number), name)
+            seq, salt = layout.parse_number(number), field_of(salts, key, str, place)
+            member = layout.payload_name(case, seq, name)
             self.used.add(member)
-            yield Disclosed(int(number), name, decode_base64(salt), read_whole(self.members, member))
+            yield Disclosed(seq, name, decode_base64(salt), read_whole(self.members, member))
 
     def _unused(self, manifest: Manifest) -> None:
         """Refuse members that look like evidence and that nothing above has read."""
@@ -262,20 +267,11 @@ class _Check:
             evidence = name.startswith(
                 ("tile/", layout.PROOFS_FOLDER, layout.PAYLOADS_FOLDER, "checkpoints/")
             )
-            if (
-                evidence
-                and name not in self.used
-                and name not in _READ_ABOVE
-                and not name.endswith(layout.SALTS)
-            ):
+            if evidence and name not in self.used and name not in _READ_ABOVE:
                 self.found(f"{name}: belongs to no entry shown")
 
 
 _READ_ABOVE = {layout.CHECKPOINT, layout.ALL_CHECKPOINTS, layout.RECOVERIES, layout.PROOFS}
-
-
-def _repeat(names: Sequence[str]) -> bool:
-    return len(set(names)) != len(names)
 
 
 class _Entries:
@@ -325,9 +321,9 @@ class _Entries:
                 proof = self._proof(exported.index) if proofs is None else next(proofs, None)
                 self._entry(exported, entry, proof)
                 self._beside(exported, entry, proof, next(table, b""), next(events, b""))
+            except ExportRefusedError:
+                raise
             except VerificationError as error:
-                if isinstance(error, ExportRefusedError):
-                    raise
                 self._check.found(f"line {self.count + 1} of {layout.ENTRIES}: {error}")
             self.count += 1
         for rest, name in ((table, layout.TABLE), (events, layout.EVENTS), (proofs or (), layout.PROOFS)):

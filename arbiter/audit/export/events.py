@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from arbiter.audit.canonical import plain_bytes
-from arbiter.audit.entry import Entry
+from arbiter.audit.entry import Entry, spell_instant
 from arbiter.audit.export.layout import ExportedEntry
 from arbiter.audit.note import encode_base64
 from arbiter.audit.proof import TlogProof
@@ -53,7 +53,7 @@ def event_line(exported: ExportedEntry, entry: Entry, proof: TlogProof, origin: 
 
 def audit_event(exported: ExportedEntry, entry: Entry, proof: TlogProof, origin: str) -> dict[str, Any]:
     """Return the AuditEvent of an entry."""
-    at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    at = spell_instant(entry.at)
     kind = entry.type.partition(".")[0]
     return {
         "resourceType": "AuditEvent",

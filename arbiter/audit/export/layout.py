@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arbiter.audit.canonical import canonical_bytes, parse_canonical, plain_bytes
-from arbiter.audit.entry import Entry
+from arbiter.audit.entry import Entry, spell_instant
+from arbiter.audit.fields import exact_fields, field_of
 from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.note import decode_base64, encode_base64
 from arbiter.audit.proof import TlogProof
@@ -41,6 +42,7 @@ MOST_PROOF_FILES = 1_000
 """Up to so many entries each proof is a file of its own; beyond, all are lines of one."""
 
 _MEMBER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,15}")
 _LINE_FIELDS = {"entry", "hash", "index"}
 _COLUMNS = (
     "index",
@@ -99,11 +101,11 @@ class ExportedEntry:
     def parse(cls, line: bytes) -> ExportedEntry:
         """Return the entry that a line (without its end) spells; its hash is checked. Raises `VerificationError`."""
         value = parse_canonical(line)
-        if not isinstance(value, dict) or value.keys() != _LINE_FIELDS:
-            raise VerificationError("expected a line with entry, hash and index")
-        text, hexed, index = value["entry"], value["hash"], value["index"]
-        if not isinstance(text, str) or not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise VerificationError("expected an entry's text and its index")
+        fields = exact_fields(value, _LINE_FIELDS, "entry")
+        text, hexed = (field_of(fields, name, str, "entry") for name in ("entry", "hash"))
+        index = field_of(fields, "index", int, "entry")
+        if index < 0:
+            raise VerificationError(f"expected an index from 0 on, came {index}")
         made = cls.of(index, text.encode("utf-8"))
         if hexed != made.hash.hex():
             raise VerificationError(f"entry {index}: its bytes do not hash to the leaf hash beside them")
@@ -122,7 +124,7 @@ def table_row(exported: ExportedEntry, entry: Entry) -> bytes:
     """
     cells = (
         str(exported.index),
-        entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        spell_instant(entry.at),
         entry.case,
         str(entry.seq),
         entry.type,
@@ -143,13 +145,11 @@ def proof_line(proof: TlogProof) -> bytes:
 
 def parse_proof_line(line: bytes) -> TlogProof:
     """Return the proof of a line without its end; nothing is verified but that its index is the line's."""
-    value = parse_canonical(line)
-    text = value.get("proof") if isinstance(value, dict) and value.keys() == {"index", "proof"} else None
-    if not isinstance(text, str) or not isinstance(value, dict):
-        raise VerificationError("expected a line with index and proof")
-    proof = TlogProof.parse(text.encode("utf-8"))
-    if proof.index != value["index"]:
-        raise VerificationError(f"expected the proof of entry {value['index']}, came that of {proof.index}")
+    fields = exact_fields(parse_canonical(line), {"index", "proof"}, "proof")
+    index = field_of(fields, "index", int, "proof")
+    proof = TlogProof.parse(field_of(fields, "proof", str, "proof").encode("utf-8"))
+    if proof.index != index:
+        raise VerificationError(f"expected the proof of entry {index}, came that of {proof.index}")
     return proof
 
 
@@ -166,12 +166,23 @@ def statements_document(statements: Mapping[int, tuple[bytes, bytes]]) -> bytes:
 def parse_statements(data: bytes) -> dict[int, tuple[bytes, bytes]]:
     """Return what `statements_document` wrote; whether an entry commits to it is not checked here."""
     value = parse_canonical(data)
+    if not isinstance(value, dict):
+        raise VerificationError("expected an object of recoveries' statements")
     found: dict[int, tuple[bytes, bytes]] = {}
-    for seq, opened in value.items() if isinstance(value, dict) else ():
-        if not seq.isdecimal() or not isinstance(opened, dict) or opened.keys() != {"salt", "content"}:
-            raise VerificationError("expected statements of recoveries by number, with salt and content")
-        found[int(seq)] = (decode_base64(str(opened["salt"])), decode_base64(str(opened["content"])))
+    for seq, opened in value.items():
+        fields = exact_fields(opened, {"salt", "content"}, "statement of a recovery")
+        salt, content = (
+            field_of(fields, name, str, "statement of a recovery") for name in ("salt", "content")
+        )
+        found[parse_number(seq)] = (decode_base64(salt), decode_base64(content))
     return found
+
+
+def parse_number(text: str) -> int:
+    """Return an entry's number in its chain as the names of members and salts spell it."""
+    if _NUMBER.fullmatch(text) is None:
+        raise VerificationError("expected an entry's number in its chain")
+    return int(text)
 
 
 def note_line(note: bytes) -> bytes:

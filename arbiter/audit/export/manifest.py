@@ -16,8 +16,9 @@ from typing import Any
 
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
 from arbiter.audit.checkpoint import Checkpoint
-from arbiter.audit.entry import Entry
+from arbiter.audit.entry import Entry, spell_instant
 from arbiter.audit.export.layout import MANIFEST, MANIFEST_NOTE, is_member_name
+from arbiter.audit.fields import exact_fields, field_of, texts_of
 from arbiter.audit.note import Signer, VerifierKey, decode_base64, encode_base64, open_note, sign_note
 from arbiter.errors import VerificationError
 
@@ -77,7 +78,7 @@ class Selection:
 
     def admits(self, entry: Entry) -> bool:
         """Tell whether an entry is selected; to which site a case belongs, no entry says."""
-        at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        at = spell_instant(entry.at)
         return (
             (not self.cases or entry.case in self.cases)
             and (not self.actor or entry.actor == self.actor)
@@ -100,15 +101,15 @@ class Selection:
     @classmethod
     def from_document(cls, value: object) -> Selection:
         """Return the selection that `document` wrote; raises `VerificationError` for anything else."""
-        fields = _fields(value, set(cls().document()), "selection")
+        fields = exact_fields(value, set(cls().document()), "selection")
         return cls(
-            cases=_strings(fields, "cases"),
-            sites=_strings(fields, "sites"),
-            actor=_of(fields, "actor", str),
-            since=_of(fields, "since", str),
-            until=_of(fields, "until", str),
-            payloads=_of(fields, "payloads", bool),
-            paper=_of(fields, "paper", bool),
+            cases=texts_of(fields, "cases", "manifest"),
+            sites=texts_of(fields, "sites", "manifest"),
+            actor=field_of(fields, "actor", str, "manifest"),
+            since=field_of(fields, "since", str, "manifest"),
+            until=field_of(fields, "until", str, "manifest"),
+            payloads=field_of(fields, "payloads", bool, "manifest"),
+            paper=field_of(fields, "paper", bool, "manifest"),
         )
 
 
@@ -160,22 +161,22 @@ class Manifest:
     @classmethod
     def parse(cls, data: bytes) -> Manifest:
         """Return the manifest that `data` spells. Raises `VerificationError` for any other bytes."""
-        fields = _fields(parse_canonical(data), _MANIFEST_FIELDS, "manifest")
+        fields = exact_fields(parse_canonical(data), _MANIFEST_FIELDS, "manifest")
         if fields["format"] != FORMAT:
             raise VerificationError(f"expected an export of format {FORMAT}, came another")
-        counts = _fields(fields["counts"], {"entries", "chains", "payloads"}, "counts")
+        counts = exact_fields(fields["counts"], {"entries", "chains", "payloads"}, "counts")
         manifest = cls(
-            made_at=_of(fields, "made_at", str),
-            made_by=_of(fields, "made_by", str),
-            code_version=_of(fields, "code_version", str),
+            made_at=field_of(fields, "made_at", str, "manifest"),
+            made_by=field_of(fields, "made_by", str, "manifest"),
+            code_version=field_of(fields, "code_version", str, "manifest"),
             selection=Selection.from_document(fields["selection"]),
             checkpoint=_checkpoint(fields["checkpoint"]),
-            whole=_of(fields, "whole", bool),
-            entries=_of(counts, "entries", int),
-            chains=_of(counts, "chains", int),
-            payloads=_of(counts, "payloads", int),
-            unopened=_strings(fields, "unopened"),
-            members=tuple(_member(value) for value in _of(fields, "members", list)),
+            whole=field_of(fields, "whole", bool, "manifest"),
+            entries=field_of(counts, "entries", int, "manifest"),
+            chains=field_of(counts, "chains", int, "manifest"),
+            payloads=field_of(counts, "payloads", int, "manifest"),
+            unopened=texts_of(fields, "unopened", "manifest"),
+            members=tuple(_member(value) for value in field_of(fields, "members", list, "manifest")),
         )
         if manifest.encode() != data:
             raise VerificationError("expected a manifest that says what every export of this format says")
@@ -249,37 +250,24 @@ def _check_names(names: Sequence[str]) -> None:
             raise VerificationError("manifest: a member has a name that no export gives")
 
 
-def _checkpoint(value: object) -> Checkpoint:
-    fields = _fields(value, {"origin", "size", "root"}, "checkpoint")
+def _checkpoint(value: Json) -> Checkpoint:
+    fields = exact_fields(value, {"origin", "size", "root"}, "checkpoint")
     try:
-        root = decode_base64(_of(fields, "root", str))
-        return Checkpoint(_of(fields, "origin", str), _of(fields, "size", int), root)
+        root = decode_base64(field_of(fields, "root", str, "manifest"))
+        return Checkpoint(
+            field_of(fields, "origin", str, "manifest"), field_of(fields, "size", int, "manifest"), root
+        )
     except ValueError as error:
         raise VerificationError(f"manifest: {error}") from error
 
 
-def _member(value: object) -> Member:
-    fields = _fields(value, {"name", "size", "sha256"}, "member")
-    member = Member(_of(fields, "name", str), _of(fields, "size", int), _of(fields, "sha256", str))
+def _member(value: Json) -> Member:
+    fields = exact_fields(value, {"name", "size", "sha256"}, "member")
+    member = Member(
+        field_of(fields, "name", str, "manifest"),
+        field_of(fields, "size", int, "manifest"),
+        field_of(fields, "sha256", str, "manifest"),
+    )
     if member.size < 0 or _HEX.fullmatch(member.sha256) is None:
         raise VerificationError(f"manifest: member {member.name} has no size or hash")
     return member
-
-
-def _fields(value: object, names: set[str], place: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.keys() != names:
-        raise VerificationError(f"{place}: expected exactly the fields {', '.join(sorted(names))}")
-    return value
-
-
-def _of(fields: dict[str, Any], name: str, kind: type[Any]) -> Any:
-    if type(fields[name]) is not kind:
-        raise VerificationError(f"manifest: {name} is not a {kind.__name__}")
-    return fields[name]
-
-
-def _strings(fields: dict[str, Any], name: str) -> tuple[str, ...]:
-    values = _of(fields, name, list)
-    if not all(isinstance(value, str) for value in values):
-        raise VerificationError(f"manifest: {name} is not a list of strings")
-    return tuple(values)

@@ -12,7 +12,7 @@ from arbiter.errors import NotFoundError, VerificationError
 from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.state import state_from
-from arbiter.store.log import INDEX_IN_RUN, OF_CHAIN
+from arbiter.store.log.chains import INDEX_IN_RUN, OF_CHAIN
 from arbiter.store.transaction import Where, run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement

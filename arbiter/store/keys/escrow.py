@@ -101,4 +101,15 @@ def open_escrow(content: bytes, private_key: X25519PrivateKey) -> Escrowed:
         opened = _SUITE.decrypt(base64.b64decode(match[5], validate=True), private_key, match[1].encode())
     except (InvalidTag, ValueError, binascii.Error):
         raise ConfigurationError("the escrow file does not open: it was changed") from None
-    return Escrowed(match[2], match[4], json.loads(opened))
+    return Escrowed(match[2], match[4], _files(opened))
+
+
+def _files(opened: bytes) -> dict[str, str]:
+    # Whoever knows the recipient's public key can have made the file: that it opens says nothing of what it holds.
+    try:
+        files = json.loads(opened)
+    except (ValueError, RecursionError):
+        files = None
+    if not isinstance(files, dict) or not all(isinstance(text, str) for text in files.values()):
+        raise ConfigurationError("the escrow file is malformed: it holds no key files")
+    return files

@@ -31,7 +31,6 @@ from arbiter.store.keys.files import (
     sync_folder,
     write_new,
 )
-from arbiter.store.keys.hardware import open_hardware_key
 from arbiter.store.keys.keyring import Keyring, newest_kek
 from arbiter.store.keys.lock import COST, Cost, Lock, Passphrase, check_passphrase, is_sealed
 from arbiter.store.keys.log_keys import (
@@ -155,7 +154,7 @@ class KeyFolder:
         """Return the signer of the origin that is being begun, or None when none is."""
         if not (self.path / NEXT).exists():
             return None
-        return read_pair(self.path / NEXT, 1, self.read(NEXT), open_hardware_key).first
+        return read_pair(self.path / NEXT, 1, self.read(NEXT)).first
 
     def log_files(self) -> tuple[str, ...]:
         """Return the names of the log's key files that are in use."""
@@ -250,7 +249,7 @@ class KeyFolder:
             )
             if match is not None:
                 number = int(match[1] or 1)
-                found.append(read_pair(path, number, self.read(path.name), open_hardware_key))
+                found.append(read_pair(path, number, self.read(path.name)))
         return tuple(sorted(found, key=lambda pair: pair.number))
 
     def _first(self, pairs: tuple[LogKeyPair, ...]) -> tuple[VerifierKey, ...]:
@@ -320,7 +319,7 @@ def init_keys(
         "kek-1.key": new_secret(chance),
         INDEX: new_secret(chance),
     }
-    pair = read_pair(data / FOLDER / "log.key", 1, texts["log.key"], open_hardware_key)
+    pair = read_pair(data / FOLDER / "log.key", 1, texts["log.key"])
     return _make_folder(data, texts, pair.verifiers, (), chance, passphrase, cost)
 
 

@@ -22,7 +22,7 @@ from arbiter.errors import ConfigurationError, UnavailableError, VerificationErr
 from arbiter.store.keys.files import read_private
 
 LOG_OBJECT = "arbiter-log"
-_PREFIX = "PKCS11+"
+HARDWARE = "PKCS11+"
 _ED25519_OID = bytes.fromhex("06032b6570")
 _PIN_ADVICE = "the URI's pin-source names a file of mode 0600 with the PIN on one line"
 
@@ -135,12 +135,12 @@ def make_hardware_key(origin: str, uri: str, label: str = LOG_OBJECT) -> str:
         raise ConfigurationError(str(error)) from error
     key = VerifierKey(origin, SignatureType.ED25519, point)
     HardwareSigner(key, place).probe()
-    return f"{_PREFIX}{key.encode()} {place.uri()}"
+    return f"{HARDWARE}{key.encode()} {place.uri()}"
 
 
 def open_hardware_key(line: str, path: Path) -> HardwareSigner:
     """Return the signer of a line in a log key file; the token is not asked before something is to be signed."""
-    key, _, uri = line.removeprefix(_PREFIX).partition(" ")
+    key, _, uri = line.removeprefix(HARDWARE).partition(" ")
     try:
         public = VerifierKey.parse(key)
     except VerificationError as error:

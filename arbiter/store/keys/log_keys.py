@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import Ed25519NoteSigner, SignatureType, VerifierKey
 from arbiter.errors import ConfigurationError
 from arbiter.ports import Chance, Signer
+from arbiter.store.keys.hardware import HARDWARE, open_hardware_key
 
 KEY_BYTES = 32
 NOT_ENCRYPTED = "# not encrypted: made with --no-passphrase"
 
 _PRIVATE = "PRIVATE+KEY+"
-_HARDWARE = "PKCS11+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,13 @@ def new_second(origin: str, chance: Chance) -> str:
     return _line(origin, SignatureType.MLDSA44_COSIGNATURE, chance.token(KEY_BYTES))
 
 
-def read_pair(path: Path, number: int, text: str, hardware: Callable[[str, Path], Signer]) -> LogKeyPair:
-    """Return the keys of a log key file; raises ConfigurationError. `hardware` opens a key that lies in a token."""
+def read_pair(path: Path, number: int, text: str) -> LogKeyPair:
+    """Return the keys of a log key file; raises ConfigurationError."""
     lines = [line for line in text.split("\n") if not line.startswith("#")]
     if not 1 <= len(lines) <= 2:
         raise ConfigurationError(f"{path} is malformed: expected one line a key, two keys at most")
-    if lines[0].startswith(_HARDWARE):
-        first = hardware(lines[0], path)
+    if lines[0].startswith(HARDWARE):
+        first: Signer = open_hardware_key(lines[0], path)
     else:
         name, seed = _parse(path, lines[0], SignatureType.ED25519)
         first = Ed25519NoteSigner(name, seed)
@@ -100,11 +99,10 @@ def _parse(path: Path, line: str, kind: SignatureType) -> tuple[str, bytes]:
         typed = base64.b64decode(fields[4], validate=True)
     except (binascii.Error, ValueError):
         raise ConfigurationError(f"{path} is malformed: expected base64") from None
-    algorithm = "Ed25519" if kind is SignatureType.ED25519 else "ML-DSA-44"
     if len(typed) != 1 + KEY_BYTES or typed[0] != kind:
         article = "an" if kind is SignatureType.ED25519 else "then an"
         raise ConfigurationError(
-            f"{path} is malformed: expected {article} {algorithm} seed of {KEY_BYTES} bytes"
+            f"{path} is malformed: expected {article} {kind.algorithm} seed of {KEY_BYTES} bytes"
         )
     if fields[3] != _public(name, kind, typed[1:]).key_id.hex():
         raise ConfigurationError(f"{path} is damaged: its key id is not that of its name and key")

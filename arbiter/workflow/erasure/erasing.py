@@ -31,10 +31,10 @@ from arbiter.lifecycle.entries import CLOSING
 from arbiter.lifecycle.events import Erase, Hold, LiftHold, Retract
 from arbiter.lifecycle.states import ENDS
 from arbiter.model import ActorId, CaseId
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.erasures import destroy_key, drop_stray_key, hold_case, keep_least_list
 from arbiter.store.exports import end_jobs_with_documents_of
+from arbiter.store.log.chains import load_entries
 from arbiter.store.transaction import Transaction, Where
 from arbiter.workflow.acting import TRIES, act
 from arbiter.workflow.docket import ARBITER, Docket, advance, docket_of, write_step

@@ -17,7 +17,7 @@ from arbiter.documents.canonical import decode, encode
 from arbiter.documents.protocols import ALWAYS_HASHED, HASHED_WHERE_PRESENT, protocol_document
 from arbiter.errors import ArbiterError
 from arbiter.model import CaseId
-from arbiter.store.cases.contents import load_entries
+from arbiter.store.log.chains import load_entries
 from arbiter.store.transaction import Transaction
 from arbiter.verifying.deciding_again import (
     RecordingRulebook,

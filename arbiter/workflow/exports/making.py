@@ -38,7 +38,8 @@ from arbiter.errors import ConflictError, ErasedError, NotFoundError, RefusedErr
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.events import Read
 from arbiter.model import CaseId
-from arbiter.store.log import load_newest_checkpoint, load_nodes, stream_checkpoints
+from arbiter.store.log.checkpoints import load_newest_checkpoint, stream_checkpoints
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import act
 from arbiter.workflow.exports.disclosing import Discloser

@@ -18,9 +18,9 @@ from arbiter.documents.scalars import instant_text
 from arbiter.errors import NotFoundError, Problem, RefusedError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.store.cases.contents import load_entries
 from arbiter.store.exports import cases_of_sites
-from arbiter.store.log import stream_leaves
+from arbiter.store.log.chains import load_entries
+from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.transaction import Transaction, Where
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import HOUSE

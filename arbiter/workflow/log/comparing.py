@@ -9,13 +9,9 @@ from arbiter.audit.checkpoint import MAX_SIZE, Checkpoint, open_checkpoint
 from arbiter.audit.comparison import compare_under, parts_under
 from arbiter.audit.merkle import Frontier
 from arbiter.errors import NotFoundError, VerificationError
-from arbiter.store.log import (
-    StoredCheckpoint,
-    load_checkpoint_from,
-    load_leaves_from,
-    load_newest_checkpoint,
-    load_nodes,
-)
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_checkpoint_from, load_newest_checkpoint
+from arbiter.store.log.leaves import load_leaves_from
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House
 

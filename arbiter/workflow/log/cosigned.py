@@ -16,7 +16,7 @@ from arbiter.audit.checkpoint import MAX_SIZE, open_checkpoint
 from arbiter.audit.cosigned import counted
 from arbiter.errors import VerificationError
 from arbiter.model import RiskClass
-from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.transaction import Transaction, Where
 from arbiter.store.witnessing import CosignedCheckpoint, load_cosigned, load_lines
 

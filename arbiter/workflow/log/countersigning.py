@@ -12,7 +12,7 @@ from functools import lru_cache
 from arbiter.audit.checkpoint import open_checkpoint, sign_checkpoint
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import VerifierKey, parse_note
-from arbiter.store.log import StoredCheckpoint
+from arbiter.store.log.checkpoints import StoredCheckpoint
 from arbiter.workflow.log.guard import LogGuard
 
 REMEMBERED = 64

@@ -13,13 +13,9 @@ from datetime import date, datetime, tzinfo
 
 from arbiter.audit.entry import Entry
 from arbiter.errors import VerificationError
-from arbiter.store.log import (
-    count_pending,
-    load_leaves_from,
-    load_newest_checkpoint,
-    load_seals,
-    measure_tables,
-)
+from arbiter.store.log.checkpoints import load_newest_checkpoint, load_seals
+from arbiter.store.log.leaves import load_leaves_from
+from arbiter.store.log.sealing import count_pending, measure_tables
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House
 

@@ -21,7 +21,8 @@ from arbiter.audit.contradiction import Evidence, PrefixProof
 from arbiter.audit.merkle import Frontier, consistency_parts, frontier_parts, prove_consistency
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
-from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import DATABASE_ERRORS, Store, Transaction
 from arbiter.telemetry import Safe
 from arbiter.workflow.log.evidence_folder import EvidenceFolder

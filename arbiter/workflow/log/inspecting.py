@@ -19,12 +19,9 @@ from arbiter.model import CaseId
 from arbiter.store.cases.contents import load_documents
 from arbiter.store.cases.heads import load_case
 from arbiter.store.house_chain import load_house_documents
-from arbiter.store.log import (
-    StoredCheckpoint,
-    load_chain_entry,
-    load_checkpoint_from,
-    load_leaves_from,
-)
+from arbiter.store.log.chains import load_chain_entry
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_checkpoint_from
+from arbiter.store.log.leaves import load_leaves_from
 from arbiter.store.subjects import load_merger
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House

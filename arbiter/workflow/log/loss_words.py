@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.recovery import Loss
-from arbiter.store.log import StoredCheckpoint
+from arbiter.store.log.checkpoints import StoredCheckpoint
 
 
 def words_of(kind: Loss, old: str, new: str, newest: StoredCheckpoint | None, kept: Checkpoint) -> str:

@@ -18,13 +18,10 @@ from arbiter.errors import ForbiddenError, NotFoundError, NotSealedError, Verifi
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import CaseId
-from arbiter.store.log import (
-    load_chain_entry,
-    load_chain_page,
-    load_leaves_from,
-    load_newest_checkpoint,
-    load_nodes,
-)
+from arbiter.store.log.chains import load_chain_entry, load_chain_page
+from arbiter.store.log.checkpoints import load_newest_checkpoint
+from arbiter.store.log.leaves import load_leaves_from
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House

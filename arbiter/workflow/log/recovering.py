@@ -32,14 +32,10 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.ports import Signer
 from arbiter.store.keys import KeyFolder, check_origin
-from arbiter.store.log import (
-    StoredCheckpoint,
-    add_checkpoint,
-    load_newest_checkpoint,
-    load_nodes,
-    number_one,
-)
-from arbiter.store.origins import keep_former, next_signer, prepare_next, switch_to_next
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.sealing import add_checkpoint, number_one
+from arbiter.store.origins import keep_former, prepare_next, switch_to_next
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
@@ -99,7 +95,7 @@ async def recover(
         raise RefusedError(f"expected a reason of {SHORTEST_REASON} to {LONGEST_REASON} printable characters")
     async with house.store.read() as transaction:
         newest = await load_newest_checkpoint(transaction)
-    begun = next_signer(_folder(house))
+    begun = _folder(house).next_signer()
     if begun is not None and newest is not None and _is_of(newest, begun):
         return await _finish(house, begun, newest, resumed=True)
     statement = await _statement(house, by, reason, newest, new_origin)

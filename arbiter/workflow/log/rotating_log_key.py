@@ -25,7 +25,8 @@ from arbiter.store.keys import (
     new_second,
 )
 from arbiter.store.keys.hardware import LOG_OBJECT
-from arbiter.store.log import StoredCheckpoint, hold_log
+from arbiter.store.log.checkpoints import StoredCheckpoint
+from arbiter.store.log.sealing import hold_log
 from arbiter.store.transaction import DirectConnection, Where
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House

@@ -25,15 +25,9 @@ from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
-from arbiter.store.log import (
-    StoredCheckpoint,
-    StoredLeaf,
-    add_checkpoint,
-    hold_log,
-    load_newest_checkpoint,
-    load_nodes,
-    number_pending,
-)
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.sealing import StoredLeaf, add_checkpoint, hold_log, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.log.guard import LogGuard

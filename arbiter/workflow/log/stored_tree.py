@@ -13,7 +13,8 @@ from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.merkle import Frontier
 from arbiter.audit.note import parse_note
 from arbiter.audit.verify import Finding, Row
-from arbiter.store.log import STORED_LEVELS, StoredCheckpoint
+from arbiter.store.log.checkpoints import StoredCheckpoint
+from arbiter.store.log.nodes import STORED_LEVELS
 
 
 class StoredTree:

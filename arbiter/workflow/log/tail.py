@@ -13,13 +13,10 @@ from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.merkle import Frontier, frontier_parts, leaf_hash
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import VerificationError
-from arbiter.store.log import (
-    StoredCheckpoint,
-    count_pending,
-    load_newest_checkpoint,
-    load_nodes,
-    stream_leaves,
-)
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.leaves import stream_leaves
+from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.sealing import count_pending
 from arbiter.store.transaction import Transaction
 
 TAIL = 1_000

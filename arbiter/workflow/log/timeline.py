@@ -14,12 +14,9 @@ from datetime import datetime, timedelta
 from arbiter.audit.entry import Entry
 from arbiter.errors import VerificationError
 from arbiter.store.cases.heads import sites_of_cases
-from arbiter.store.log import (
-    load_chain_page,
-    load_leaf_body,
-    load_leaves_from,
-    load_newest_checkpoint,
-)
+from arbiter.store.log.chains import load_chain_page
+from arbiter.store.log.checkpoints import load_newest_checkpoint
+from arbiter.store.log.leaves import load_leaf_body, load_leaves_from
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House
 

@@ -23,7 +23,8 @@ from arbiter.audit.merkle import consistency_parts, prove_consistency
 from arbiter.cosigning.asking import Contradicted, Cosigned, Failed, HasSize, Offer, Offered, offer, open_http
 from arbiter.cosigning.circle import Witness
 from arbiter.errors import LogUnfitError, UnavailableError
-from arbiter.store.log import StoredCheckpoint, load_newest_checkpoint, load_nodes
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.store.witnessing import (
     LEASE_SECONDS,
