@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
 if TYPE_CHECKING:
     from arbiter.audit.export.manifest import Selection
@@ -49,9 +49,7 @@ def audit_export(
         bool, typer.Option("--payloads", help="Decrypted documents too; takes the role disclosure.")
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="A paper of each case.")] = False,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input: one line.")
-    ] = False,
+    password_stdin: PasswordsStdin = False,
     as_json: AsJson = False,
 ) -> None:
     """Export the log, or some of it, as an archive that proves itself; the export is an entry of the log."""
@@ -68,8 +66,8 @@ def audit_export(
         payloads=payloads,
         paper=pdf,
     )
-    password = _password(from_stdin=password_stdin)
-    made = in_house(lambda house: _export(house, login, password, selection, file))
+    passwords = ask_passwords([login], from_stdin=password_stdin)
+    made = in_house(lambda house: _export(house, login, passwords, selection, file))
     manifest = made.manifest
     if as_json:
         show_json(
@@ -94,14 +92,13 @@ def audit_export(
         out.print(f"case {unopened}: its documents do not open any more", markup=False)
 
 
-async def _export(house: House, login: str, password: str, selection: Selection, file: Path) -> Made:
+async def _export(house: House, login: str, passwords: list[str], selection: Selection, file: Path) -> Made:
     import asyncio
     import os
 
-    from arbiter.identity.accounts import authenticate
     from arbiter.workflow.exports.making import make_export
 
-    principal = await authenticate(house.identities, house.clock, login, password)
+    (principal,) = await prove(house, [login], passwords)
     part = file.with_name(f"{file.name}.part")
     try:
         descriptor = await asyncio.to_thread(_create, part)
@@ -125,16 +122,6 @@ def _create(path: Path) -> int:
     import os
 
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-
-
-def _password(*, from_stdin: bool) -> str:
-    if not from_stdin:
-        password: str = typer.prompt("password", hide_input=True)
-        return password
-    lines = sys.stdin.read(4096).splitlines()
-    if len(lines) != 1:
-        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
-    return lines[0]
 
 
 @app.command(
