@@ -10,7 +10,7 @@ import typer
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.output import entry_bar, out, show_json
 from arbiter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,12 +70,7 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
 
     path = house.settings.data / KEPT_NAME
     kept = await asyncio.to_thread(path.read_bytes) if path.exists() else None
-    with progress_bar() as progress:
-        task = progress.add_task("entries", total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with entry_bar() as advance:
         report = await verify_log(house, kept, advance)
     if kept is None and report.entries:
         raise ConfigurationError(

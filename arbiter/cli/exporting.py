@@ -13,7 +13,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.output import entry_bar, out, show_json
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
 if TYPE_CHECKING:
@@ -102,12 +102,7 @@ async def _export(house: House, login: str, passwords: list[str], selection: Sel
     part = file.with_name(f"{file.name}.part")
     try:
         descriptor = await asyncio.to_thread(_create, part)
-        with os.fdopen(descriptor, "wb") as writing, progress_bar() as progress:
-            task = progress.add_task("entries", total=None)
-
-            def advance(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
+        with os.fdopen(descriptor, "wb") as writing, entry_bar() as advance:
             made = await make_export(house, principal, selection, writing, advance)
         part.replace(file)
     except BaseException:

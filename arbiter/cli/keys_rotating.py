@@ -10,12 +10,10 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.keys import Pkcs11
-from arbiter.cli.output import out, progress_bar
+from arbiter.cli.output import count_bar, out
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from arbiter.identity.principals import Principal
     from arbiter.store.wrapping import Kind
     from arbiter.workflow.house import House
@@ -146,14 +144,10 @@ async def _rotate_kek(house: House, login: str, passwords: list[str], *, key_onl
     from arbiter.workflow.log.rotating_kek import rotate_kek as rotate
 
     principal = await administrator(house, login, passwords)
-    with progress_bar() as bar:
-        tasks: dict[Kind, TaskID] = {}
+    with count_bar() as tell:
 
         def advance(kind: Kind, done: int, total: int) -> None:
-            task = tasks.get(kind)
-            if task is None:
-                task = tasks[kind] = bar.add_task(kind.words, total=total)
-            bar.update(task, completed=done, total=total)
+            tell(kind.words, done, total)
 
         return await rotate(house, principal.id, advance, key_only=key_only)
 
