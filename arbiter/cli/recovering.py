@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
@@ -18,19 +19,14 @@ if TYPE_CHECKING:
     from arbiter.workflow.house import House
     from arbiter.workflow.log.recovering import Recovered
 
-RECOVER_EXAMPLES = examples(
-    'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
-    'arbiter audit recover anna ben --reason "as agreed in the incident" --passwords-stdin < passwords',
+
+@app.command(
+    "recover",
+    epilog=examples(
+        'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
+        'arbiter audit recover anna ben --reason "as agreed in the incident" --passwords-stdin < passwords',
+    ),
 )
-EVIDENCE_EXAMPLES = examples("arbiter audit evidence", "arbiter audit evidence --json")
-
-
-def register(group: typer.Typer) -> None:
-    """Add the commands to the group `audit`."""
-    group.command("recover", epilog=RECOVER_EXAMPLES)(audit_recover)
-    group.command("evidence", epilog=EVIDENCE_EXAMPLES)(audit_evidence)
-
-
 def audit_recover(
     first: Annotated[str, typer.Argument(help="The login of one administrator.", show_default=False)],
     second: Annotated[str, typer.Argument(help="The login of another.", show_default=False)],
@@ -76,6 +72,7 @@ def audit_recover(
     )
 
 
+@app.command("evidence", epilog=examples("arbiter audit evidence", "arbiter audit evidence --json"))
 def audit_evidence(*, as_json: AsJson = False) -> None:
     """List the contradictory checkpoints that were kept, each checked again; needs nothing but the data folder."""
     from arbiter.audit.contradiction import Evidence
