@@ -16,7 +16,8 @@ from arbiter.identity.roles import Role
 from arbiter.model import ActorId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.store.house_chain import HOUSE_CHAIN
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.cli.conftest import Arbiter, run_process
 from tests.houses import SITE, a_house
 
@@ -61,7 +62,7 @@ async def test_an_auditor_exports_and_anybody_verifies(installed: Installation, 
     async with a_house(installed.data, installed.database, running=False) as house:
         key = house.signer.verifier_key
         async with house.store.read() as transaction:
-            entries = await load_entries(transaction, HOUSE)
+            entries = await load_entries(transaction, HOUSE_CHAIN)
     assert b'"type":"log.exported"' in entries[told["house_entry"]][1]
     assert entries[told["house_entry"]][2] is not None, "the entry is sealed before the command ends"
     verified = installed.run("audit", "verify-export", str(file), "--key", key)

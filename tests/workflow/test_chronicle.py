@@ -12,9 +12,9 @@ from arbiter.errors import StaleStateError
 from arbiter.model import ActorId
 from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
-from arbiter.store.house_chain import append_house_entry, load_house_documents
+from arbiter.store.house_chain import HOUSE_CHAIN, append_house_entry, load_house_documents
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.houses import a_house
 
 WHO = ActorId("operator:anna")
@@ -27,8 +27,8 @@ async def test_what_concerns_the_house_is_a_chain_of_the_log(tmp_path: Path, dat
             assert seq == number
         await house.sealer.round()
         async with house.store.read() as transaction:
-            entries = [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, HOUSE)]
-            documents = await load_house_documents(transaction, HOUSE)
+            entries = [Entry.from_bytes(body) for _, body, _ in await load_entries(transaction, HOUSE_CHAIN)]
+            documents = await load_house_documents(transaction, HOUSE_CHAIN)
         assert verify_chain(entries).length == 3
         assert [document.content for document in documents] == [b"0", b"1", b"2"]
         for entry, document in zip(entries, documents, strict=True):
@@ -46,5 +46,5 @@ async def test_an_entry_that_comes_second_leaves_nothing(tmp_path: Path, databas
     async with a_house(tmp_path / "data", database, running=False) as house:
         await note_in_house(house, house.store, "house.tried", WHO, {"what": b"first"})
         with pytest.raises(StaleStateError):
-            await append_house_entry(house.store, HOUSE, 0, bytes(32), b"{}", [])
+            await append_house_entry(house.store, HOUSE_CHAIN, 0, bytes(32), b"{}", [])
         assert await house.sealer.round() == 1

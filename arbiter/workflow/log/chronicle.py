@@ -1,7 +1,7 @@
 """The house's own entries in the log: what concerns the installation and no case.
 
 Keys that change, a log that was recovered, an export that was taken, a backup that was restored: each is an entry of
-the chain `HOUSE`, which the log's readers verify as they verify a case's. What an entry commits to is kept in the clear,
+the chain `house`, which the log's readers verify as they verify a case's. What an entry commits to is kept in the clear,
 so none of it may be a patient's.
 """
 
@@ -20,9 +20,6 @@ from arbiter.store.transaction import Where
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
 
-HOUSE = HOUSE_CHAIN
-"""The chain's name: what stands in its entries' `case`."""
-
 
 async def note_in_house(
     house: House,
@@ -31,7 +28,7 @@ async def note_in_house(
     actor: ActorId,
     contents: Mapping[str, bytes],
     *,
-    chain: str = HOUSE,
+    chain: str = HOUSE_CHAIN,
 ) -> int:
     """Append the entry `what` by `actor`, committing to `contents` by name, and return its number in the chain.
 
