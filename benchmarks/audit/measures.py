@@ -11,10 +11,15 @@ from itertools import chain, islice
 
 import psycopg
 
-from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.merkle import inclusion_parts, prove_inclusion, verify_inclusion
 from arbiter.audit.verify import LogVerifier
-from arbiter.store.log import load_checkpoints, load_nodes, stream_leaves
+from arbiter.store.log import (
+    StoredCheckpoint,
+    load_checkpoints,
+    load_newest_checkpoint,
+    load_nodes,
+    stream_leaves,
+)
 from arbiter.workflow.auditing import BATCH, verify_log
 from arbiter.workflow.house import House
 from benchmarks.audit.chains import Written
@@ -93,11 +98,12 @@ async def _grow(house: House, block: Sequence[Written]) -> None:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-async def newest(house: House) -> Checkpoint:
+async def newest(house: House) -> StoredCheckpoint:
     """Return the newest checkpoint."""
-    asked = "SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1"
-    size, root = (await house.store.run(asked, {}))[0]
-    return Checkpoint(house.signer.name, size, bytes(root))
+    async with house.store.read() as transaction:
+        found = await load_newest_checkpoint(transaction)
+    assert found is not None
+    return found
 
 
 async def prove(house: House, count: int) -> Spread:
