@@ -30,7 +30,7 @@ from arbiter.identity.accounts import authenticate
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.ports import Signer
-from arbiter.store.keys import KeyFolder, check_origin
+from arbiter.store.keys import check_origin
 from arbiter.store.log import (
     StoredCheckpoint,
     add_checkpoint,
@@ -98,12 +98,12 @@ async def recover(
         raise RefusedError(f"expected a reason of {SHORTEST_REASON} to {LONGEST_REASON} printable characters")
     async with house.store.read() as transaction:
         newest = await load_newest_checkpoint(transaction)
-    begun = next_signer(_folder(house))
+    begun = next_signer(house.key_folder)
     if begun is not None and newest is not None and _is_of(newest, begun):
         return await _finish(house, begun, newest, resumed=True)
     statement = await _statement(house, by, reason, newest, new_origin)
     data = house.settings.data
-    signer = prepare_next(_folder(house), statement.new, house.chance)
+    signer = prepare_next(house.key_folder, statement.new, house.chance)
     keep_former(data, [key for key in house.verifiers if key.name == statement.old])
     sealed = await _write(house, by[0], statement, signer, newest)
     return await _finish(house, signer, sealed, resumed=False)
@@ -198,15 +198,8 @@ async def _finish(house: House, signer: Signer, sealed: StoredCheckpoint, *, res
                 "restore the one that it quotes, and run this again"
             )
         kept.sync()
-    switch_to_next(_folder(house), VerifierKey.parse(house.signer.verifier_key))
+    switch_to_next(house.key_folder, VerifierKey.parse(house.signer.verifier_key))
     return Recovered(recovery, signer.verifier_key, resumed)
-
-
-def _folder(house: House) -> KeyFolder:
-    folder = house.keyring.folder
-    if folder is None:
-        raise RefusedError("this house's keys are not in a folder")
-    return folder
 
 
 def _is_of(newest: StoredCheckpoint, signer: Signer) -> bool:

@@ -55,7 +55,7 @@ async def begin_rotation(house: House, actor: ActorId, pkcs11: str | None = None
     Raises:
         ConflictError: while an earlier rotation is not finished.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     old = _only(keyring)
     await asyncio.to_thread(folder.put_public, keyring.first, keyring.statements)
@@ -79,7 +79,7 @@ async def finish_rotation(house: House, actor: ActorId) -> Rotated:
     Raises:
         ConflictError: when there is no rotation to finish, or the newest checkpoint is not signed by both keys yet.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     signing = keyring.signing
     if len(signing) == 1:
@@ -141,13 +141,6 @@ async def _check_recorded(where: Where, keyring: Keyring) -> None:
     """Two hosts that rotate at once would each write a statement that excludes the other's."""
     if await recorded_rotations(where, keyring.origin) != keyring.statements:
         raise ConflictError("another host has rotated the log's key meanwhile; copy its folder `keys` first")
-
-
-def _folder(house: House) -> KeyFolder:
-    folder = house.keyring.folder
-    if folder is None:
-        raise ConflictError("this house's keys are not in a folder")
-    return folder
 
 
 def _only(keyring: Keyring) -> LogKeyPair:
