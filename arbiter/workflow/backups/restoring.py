@@ -21,9 +21,10 @@ from arbiter.errors import ConfigurationError
 from arbiter.store.age import AgeReader, Identity
 from arbiter.store.database import Database
 from arbiter.store.dumping import bring_up_to_date, empty_again, owner_url_of, restore
+from arbiter.store.keys.files import sync_folder
 from arbiter.store.parcel import ParcelReader, text_of
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.backups.backing_up import ABOUT, DATABASE, Progress, sync_folder
+from arbiter.workflow.backups.backing_up import ABOUT, DATABASE, Progress
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.erasure.clearing import settle_erasures
 from arbiter.workflow.erasure.erasure_list import NAME as ERASURES
