@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from arbiter.audit.entry import FIRST_PREV
 from arbiter.errors import StaleStateError
@@ -36,11 +37,16 @@ _CONTENTS = "SELECT content FROM house_document WHERE chain = %(chain)s AND name
 
 
 @dataclass(frozen=True, slots=True)
-class HouseChainEnd:
-    """Where a chain ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
+class ChainEnd:
+    """Where a chain of no case ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
 
     seq: int
     prev: str
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[Any]]) -> ChainEnd:
+        """Return the end that the one row (number, leaf hash) says, or none."""
+        return cls(rows[0][0], bytes(rows[0][1]).hex()) if rows else cls(-1, FIRST_PREV)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +59,10 @@ class HouseDocument:
     content: bytes
 
 
-async def house_chain_end(where: Where, chain: str) -> HouseChainEnd:
+async def house_chain_end(where: Where, chain: str) -> ChainEnd:
     """Return where a chain of the house ends."""
     rows = await run(where, _END, {"chain": chain})
-    return HouseChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else HouseChainEnd(-1, FIRST_PREV)
+    return ChainEnd.of(rows)
 
 
 async def append_house_entry(

@@ -7,11 +7,10 @@ steps that takes. All subjects that lead to the same one are a family, and their
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
-from arbiter.audit.entry import FIRST_PREV
 from arbiter.errors import StaleStateError
+from arbiter.store.house_chain import ChainEnd
 from arbiter.store.transaction import Transaction, Where, run
 
 _LOCK_MERGERS = "SELECT pg_advisory_xact_lock(7165069802)"
@@ -55,14 +54,6 @@ SELECT subject_id FROM moved
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEnd:
-    """Where a subject's chain ends: the number and leaf hash (hex) of its last entry; -1 and zeros before the first."""
-
-    seq: int
-    prev: str
-
-
 async def hold_mergers(transaction: Transaction) -> None:
     """Let no other merger or separation run until the transaction ends: two at once could close a circle."""
     await run(transaction, _LOCK_MERGERS, {})
@@ -102,7 +93,7 @@ async def set_merged_into(transaction: Transaction, subject: str, into: str | No
 async def chain_end(where: Where, subject: str) -> ChainEnd:
     """Return where a subject's chain ends."""
     rows = await run(where, _CHAIN, {"id": subject})
-    return ChainEnd(rows[0][0], bytes(rows[0][1]).hex()) if rows else ChainEnd(-1, FIRST_PREV)
+    return ChainEnd.of(rows)
 
 
 async def load_merger(where: Where, subject: str, seq: int) -> tuple[bytes, bytes] | None:
