@@ -66,15 +66,15 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
     import asyncio
 
     from arbiter.workflow.auditing import verify_log
-    from arbiter.workflow.log.kept import NAME as KEPT_NAME
+    from arbiter.workflow.log.kept import KeptCheckpoint
 
-    path = house.settings.data / KEPT_NAME
-    kept = await asyncio.to_thread(path.read_bytes) if path.exists() else None
+    file = KeptCheckpoint(house.settings.data)
+    kept = await asyncio.to_thread(file.note)
     with entry_bar() as advance:
         report = await verify_log(house, kept, advance)
     if kept is None and report.entries:
         raise ConfigurationError(
-            f"{report.entries} entries verify among themselves, and {path} is missing; restore that file: without it "
+            f"{report.entries} entries verify among themselves, and {file.path} is missing; restore that file: without it "
             "nobody can tell whether the newest entries are gone"
         )
     return report, kept is not None
