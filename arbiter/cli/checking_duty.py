@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.findings import Finding, attempted, first_problems
 from arbiter.duty.loader import read_duty
 from arbiter.duty.roster import Duty
 from arbiter.errors import InvalidDutyError, counted
@@ -36,9 +36,7 @@ def _file(path: Path, settings: Settings) -> Iterator[Finding]:
     try:
         read = read_duty(path)
     except InvalidDutyError as error:
-        told = [f"{problem.pointer}: {problem.detail}" for problem in error.problems]
-        more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        yield Finding("duty file", "fail", "; ".join([*told[:_SHOWN], *more]), _READABLE)
+        yield Finding("duty file", "fail", first_problems(error.problems, _SHOWN), _READABLE)
         return
     yield Finding("duty file", "ok", f"{counted(len(read.groups), 'group')} can be called")
     yield from attempted(
