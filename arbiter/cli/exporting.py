@@ -12,19 +12,15 @@ from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.options import AsJson
+from arbiter.cli.options import AsJson, Since, Until
 from arbiter.cli.output import entry_bar, out, show_json
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
+from arbiter.cli.when import instant
 
 if TYPE_CHECKING:
     from arbiter.audit.export.manifest import Selection
     from arbiter.workflow.exports.making import Made
     from arbiter.workflow.house import House
-
-Instant = Annotated[
-    datetime | None,
-    typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"], help="UTC.", show_default=False),
-]
 
 
 @app.command(
@@ -42,8 +38,8 @@ def audit_export(
     case: Annotated[list[str] | None, typer.Option(help="A case's id; may be given more than once.")] = None,
     site: Annotated[list[str] | None, typer.Option(help="A site's id; may be given more than once.")] = None,
     actor: Annotated[str | None, typer.Option(help="Entries of this actor alone.")] = None,
-    since: Instant = None,
-    until: Instant = None,
+    since: Since = None,
+    until: Until = None,
     *,
     payloads: Annotated[
         bool, typer.Option("--payloads", help="Decrypted documents too; takes the role disclosure.")
@@ -53,16 +49,18 @@ def audit_export(
     as_json: AsJson = False,
 ) -> None:
     """Export the log, or some of it, as an archive that proves itself; the export is an entry of the log."""
+    from arbiter.settings import read_settings
     from arbiter.workflow.exports.selecting import selection_of
 
     if file.exists():
         raise UsageError(f"{file} is there already")
+    zone, now = read_settings().zone, datetime.now(UTC)
     selection = selection_of(
         cases=case or (),
         sites=site or (),
         actor=actor,
-        since=None if since is None else since.replace(tzinfo=UTC),
-        until=None if until is None else until.replace(tzinfo=UTC),
+        since=instant("--since", since, now, zone),
+        until=instant("--until", until, now, zone),
         payloads=payloads,
         paper=pdf,
     )

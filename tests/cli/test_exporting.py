@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from arbiter.cli.failing import Status
@@ -101,6 +102,20 @@ def test_a_file_that_is_there_is_not_written_over(arbiter: Arbiter, tmp_path: Pa
     assert ended.status == Status.USAGE
     assert "is there already" in ended.err
     assert file.read_text() == "mine"
+
+
+def test_times_are_read_as_the_timeline_reads_them_before_a_password_is_asked_for(
+    arbiter: Arbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARBITER_TIME_ZONE", "America/New_York")
+    export = ("audit", "export", str(tmp_path / "log.zip"), "--as", "ben")
+    ended = arbiter(*export, "--since", "last week")
+    assert ended.status == Status.USAGE
+    assert "--since: expected a time such as" in ended.err
+    # The day begins at 05:00 UTC there.
+    ended = arbiter(*export, "--since", "2026-03-01", "--until", "2026-03-01T05:00Z")
+    assert ended.status != Status.DONE
+    assert "expected an instant after `since`" in ended.err
 
 
 def test_what_cannot_be_checked_is_told_apart_from_what_does_not_verify(
