@@ -42,6 +42,23 @@ async def test_two_who_write_at_once_leave_one_chain(tmp_path: Path, database: D
         assert sorted(await asyncio.gather(*writing)) == [0, 1, 2, 3]
 
 
+async def test_who_writes_in_a_transaction_waits_for_who_was_first_and_follows(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_house(tmp_path / "data", database, running=False) as house:
+
+        async def write() -> int:
+            async with house.store.begin() as transaction:
+                return await note_in_house(house, transaction, "house.tried", WHO, {})
+
+        async with house.store.begin() as first:
+            assert await note_in_house(house, first, "house.tried", WHO, {}) == 0
+            second = asyncio.create_task(write())
+            done, _ = await asyncio.wait({second}, timeout=0.5)
+            assert not done
+        assert await second == 1
+
+
 async def test_an_entry_that_comes_second_leaves_nothing(tmp_path: Path, database: Database) -> None:
     async with a_house(tmp_path / "data", database, running=False) as house:
         await note_in_house(house, house.store, "house.tried", WHO, {"what": b"first"})

@@ -44,7 +44,7 @@ async def note_in_house(
     In a transaction, it is durable when that commits; on the store, on return. `contents` are kept as given.
 
     Raises:
-        StaleStateError: when others kept appending first (in a transaction: on the first time).
+        StaleStateError: when others kept appending first.
     """
     return await keep_trying(lambda: _append(house, where, what, actor, contents, chain))
 
