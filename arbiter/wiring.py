@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,8 +21,6 @@ from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.ports import Chance, Clock, Signer
-from arbiter.protocols.bundle import Bundle
-from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
@@ -55,7 +53,7 @@ from arbiter.workflow.log.keys import log_keys_of, settle_log_keys
 from arbiter.workflow.log.sealing import Sealer
 from arbiter.workflow.log.witnessing import Rounds
 from arbiter.workflow.postbox import Postbox
-from arbiter.workflow.protocol_checking import own_bundles
+from arbiter.workflow.protocol_checking import bundles
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.shelf import put_in_force
@@ -135,7 +133,7 @@ async def open_house_on(
             chance=ports.chance,
             vault=vault,
             identities=Identities(engine),
-            shelf=put_in_force(_bundles(settings), servers),
+            shelf=put_in_force(bundles(settings.protocols), servers),
             guard=guard,
             sealer=Sealer(store, log_keys.signers, ports.clock, kept, guard),
             bell=Bell(),
@@ -210,13 +208,6 @@ async def run_house(house: House) -> AsyncIterator[None]:
 async def _after_seal(house: House) -> None:
     house.cosigned.wanted.set()
     await release_sealed(house)
-
-
-def _bundles(settings: Settings) -> Iterator[Bundle]:
-    """The shipped protocols, then the deployment's own: one with a shipped id takes its place."""
-    yield from (read_shipped(name) for name in shipped())
-    if settings.protocols is not None:
-        yield from own_bundles(settings.protocols)
 
 
 def _model_token(settings: Settings) -> str | None:

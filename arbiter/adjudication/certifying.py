@@ -239,6 +239,18 @@ def certificate_again(
     return adjudicate(around, rulebook, taken, opinions).certificate
 
 
+def words_of_recomputing(recorded: Mapping[str, Any], content: bytes, again: bytes) -> str:
+    """Return in words whether a certificate, `recorded` once decoded, came out as the same bytes again."""
+    found = "the same bytes" if again == content else "OTHER BYTES than recorded"
+    return f"{headline(recorded)}: recomputed to {found} ({len(content)})"
+
+
+def headline(recorded: Mapping[str, Any]) -> str:
+    """Return what a certificate concludes: the title of the option decided on, else the kind of its verdict."""
+    said = recorded["decision"]["title"] if "decision" in recorded else recorded["verdict"]["kind"]
+    return str(said)
+
+
 def _latest(before: Sequence[Kept], name: str) -> Kept:
     for kept in reversed(before):
         if kept.name == name:

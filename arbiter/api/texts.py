@@ -156,8 +156,3 @@ FactValueText = Annotated[
 Limit = Annotated[int, Field(ge=1, le=200)]
 RiskText: TypeAlias = Literal["routine", "urgent", "emergency"]
 StatusText: TypeAlias = Literal["final", "preliminary", "amended", "corrected"]
-
-
-def is_case_id(text: str) -> bool:
-    """True when `text` could be a case's id."""
-    return _CASE_ID.fullmatch(text) is not None

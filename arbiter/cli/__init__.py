@@ -9,7 +9,6 @@ import sys
 
 import typer
 
-import arbiter.cli.exporting  # noqa: F401 - its commands stand in the group `audit`
 from arbiter.cli import (
     auditing,
     backups,
@@ -17,6 +16,7 @@ from arbiter.cli import (
     comparing,
     doctor,
     erasing,
+    exporting,
     keys,
     keys_keeping,
     keys_rotating,
@@ -45,7 +45,7 @@ app = typer.Typer(
     help="Arbiter puts a panel of clinical models between a hospital's systems and an important decision.",
     epilog=examples("arbiter demo", "arbiter serve", "arbiter doctor", "arbiter submit case.json"),
 )
-_OF_AUDIT = (timeline, proofs, comparing, log_figures)
+_OF_AUDIT = (timeline, proofs, comparing, log_figures, exporting, opening, recovering, witnesses)
 """Modules whose commands are `arbiter audit …`: importing them adds them to that group."""
 
 _SINGLE = (
@@ -63,13 +63,10 @@ _SINGLE = (
     (doctor.doctor, doctor.EXAMPLES),
     (running.version, running.VERSION_EXAMPLES),
 )
-auditing.app.command("witnesses", epilog=witnesses.EXAMPLES)(witnesses.audit_witnesses)
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(auditing.app, name="audit")
-recovering.register(auditing.app)
-opening.register(auditing.app)
 keys.app.add_typer(keys_keeping.app)
 keys.app.add_typer(keys_rotating.app, name="rotate")
 app.add_typer(keys.app, name="keys")

@@ -10,7 +10,7 @@ import typer
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.output import entry_bar, out, show_json
 from arbiter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,20 +66,15 @@ async def _verify(house: House) -> tuple[LogReport, bool]:
     import asyncio
 
     from arbiter.workflow.auditing import verify_log
-    from arbiter.workflow.log.kept import NAME as KEPT_NAME
+    from arbiter.workflow.log.kept import KeptCheckpoint
 
-    path = house.settings.data / KEPT_NAME
-    kept = await asyncio.to_thread(path.read_bytes) if path.exists() else None
-    with progress_bar() as progress:
-        task = progress.add_task("entries", total=None)
-
-        def advance(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    file = KeptCheckpoint(house.settings.data)
+    kept = await asyncio.to_thread(file.note)
+    with entry_bar() as advance:
         report = await verify_log(house, kept, advance)
     if kept is None and report.entries:
         raise ConfigurationError(
-            f"{report.entries} entries verify among themselves, and {path} is missing; restore that file: without it "
+            f"{report.entries} entries verify among themselves, and {file.path} is missing; restore that file: without it "
             "nobody can tell whether the newest entries are gone"
         )
     return report, kept is not None

@@ -220,17 +220,12 @@ def _list(*, as_json: bool) -> None:
 
 
 def _make_key(path: Path) -> None:
-    import os
-
     from arbiter.clock import SystemChance
     from arbiter.store.age import X25519Identity
+    from arbiter.store.keys.files import write_new
 
     identity = X25519Identity(SystemChance().token(32))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(f"# public key: {identity.recipient}\n{identity}\n")
-        file.flush()
-        os.fsync(descriptor)
+    write_new(path, f"# public key: {identity.recipient}\n{identity}")
     out.print(f"{identity.recipient}", markup=False)
     err.print(f"the private key is in {path}: keep it where the backups and this host are not", markup=False)
 

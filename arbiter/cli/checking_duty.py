@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.findings import Finding, attempted, first_problems
 from arbiter.duty.loader import read_duty
 from arbiter.duty.roster import Duty
 from arbiter.errors import InvalidDutyError, counted
-from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.question import Protocol
 from arbiter.settings import Mode, Settings
 from arbiter.workflow.calling import called_by_mail, without_ladder
-from arbiter.workflow.protocol_checking import own_bundles
+from arbiter.workflow.protocol_checking import bundles
 
 _SHOWN = 3
 _READABLE = "correct the file, or let the service's user read it: Arbiter does not start without"
@@ -38,9 +36,7 @@ def _file(path: Path, settings: Settings) -> Iterator[Finding]:
     try:
         read = read_duty(path)
     except InvalidDutyError as error:
-        told = [f"{problem.pointer}: {problem.detail}" for problem in error.problems]
-        more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        yield Finding("duty file", "fail", "; ".join([*told[:_SHOWN], *more]), _READABLE)
+        yield Finding("duty file", "fail", first_problems(error.problems, _SHOWN), _READABLE)
         return
     yield Finding("duty file", "ok", f"{counted(len(read.groups), 'group')} can be called")
     yield from attempted(
@@ -61,9 +57,8 @@ def _ladders(read: Duty, settings: Settings) -> Iterator[Finding]:
 
 
 def _in_force(settings: Settings) -> tuple[Protocol, ...]:
-    own = () if settings.protocols is None else own_bundles(settings.protocols)
-    bundles = chain((read_shipped(name) for name in shipped()), own)
-    return tuple({bundle.protocol.id: bundle.protocol for bundle in bundles}.values())
+    found = bundles(settings.protocols)
+    return tuple({bundle.protocol.id: bundle.protocol for bundle in found}.values())
 
 
 def _mail(read: Duty, settings: Settings) -> Finding:

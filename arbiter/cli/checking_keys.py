@@ -11,7 +11,7 @@ from arbiter.cli.findings import Finding, attempted
 from arbiter.settings import Settings
 from arbiter.store.keys import HardwareSigner, Keyring, passphrase_from, read_keys
 from arbiter.store.transaction import Where
-from arbiter.store.wrapping import Kind, count_wrapped
+from arbiter.store.wrapping import count_all_wrapped
 from arbiter.workflow.log.keys import recorded_rotations
 
 _FINISH = "restart every process with the new keys, then `arbiter keys rotate log --finish`"
@@ -80,10 +80,7 @@ async def keys_and_database(keyring: Keyring, where: Where) -> AsyncIterator[Fin
         )
     else:
         yield Finding("key rotation", "ok", f"folder and database agree, {len(recorded)} steps")
-    counts: dict[str, int] = {}
-    for kind in Kind:
-        for kek_id, count in (await count_wrapped(where, kind)).items():
-            counts[kek_id] = counts.get(kek_id, 0) + count
+    counts = await count_all_wrapped(where)
     lacking = sorted(counts.keys() - keyring.keks.keys())
     behind = sum(count for kek_id, count in counts.items() if kek_id != keyring.current_kek)
     if lacking:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.findings import Finding, attempted, first_problems
 from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.cosigning.loader import read_circle
 from arbiter.errors import ArbiterError, InvalidWitnessesError
@@ -31,9 +31,7 @@ def _file(path: Path) -> Iterator[Finding]:
     try:
         circle = read_circle(path)
     except InvalidWitnessesError as error:
-        told = [f"{problem.pointer}: {problem.detail}" for problem in error.problems]
-        more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
-        yield Finding("witnesses file", "fail", "; ".join([*told[:_SHOWN], *more]), _READABLE)
+        yield Finding("witnesses file", "fail", first_problems(error.problems, _SHOWN), _READABLE)
         return
     needs = ", ".join(f"{risk_class.value} {needed}" for risk_class, needed in circle.quorum.items())
     yield Finding("witnesses file", "ok", f"{len(circle.witnesses)} named; needed: {needs}")

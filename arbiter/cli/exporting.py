@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,18 +12,15 @@ from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.options import AsJson, Since, Until
+from arbiter.cli.output import entry_bar, out, show_json
+from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
+from arbiter.cli.when import instant
 
 if TYPE_CHECKING:
     from arbiter.audit.export.manifest import Selection
     from arbiter.workflow.exports.making import Made
     from arbiter.workflow.house import House
-
-Instant = Annotated[
-    datetime | None,
-    typer.Option(formats=["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"], help="UTC.", show_default=False),
-]
 
 
 @app.command(
@@ -42,34 +38,34 @@ def audit_export(
     case: Annotated[list[str] | None, typer.Option(help="A case's id; may be given more than once.")] = None,
     site: Annotated[list[str] | None, typer.Option(help="A site's id; may be given more than once.")] = None,
     actor: Annotated[str | None, typer.Option(help="Entries of this actor alone.")] = None,
-    since: Instant = None,
-    until: Instant = None,
+    since: Since = None,
+    until: Until = None,
     *,
     payloads: Annotated[
         bool, typer.Option("--payloads", help="Decrypted documents too; takes the role disclosure.")
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="A paper of each case.")] = False,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input: one line.")
-    ] = False,
+    password_stdin: PasswordsStdin = False,
     as_json: AsJson = False,
 ) -> None:
     """Export the log, or some of it, as an archive that proves itself; the export is an entry of the log."""
+    from arbiter.settings import read_settings
     from arbiter.workflow.exports.selecting import selection_of
 
     if file.exists():
         raise UsageError(f"{file} is there already")
+    zone, now = read_settings().zone, datetime.now(UTC)
     selection = selection_of(
         cases=case or (),
         sites=site or (),
         actor=actor,
-        since=None if since is None else since.replace(tzinfo=UTC),
-        until=None if until is None else until.replace(tzinfo=UTC),
+        since=instant("--since", since, now, zone),
+        until=instant("--until", until, now, zone),
         payloads=payloads,
         paper=pdf,
     )
-    password = _password(from_stdin=password_stdin)
-    made = in_house(lambda house: _export(house, login, password, selection, file))
+    passwords = ask_passwords([login], from_stdin=password_stdin)
+    made = in_house(lambda house: _export(house, login, passwords, selection, file))
     manifest = made.manifest
     if as_json:
         show_json(
@@ -94,23 +90,17 @@ def audit_export(
         out.print(f"case {unopened}: its documents do not open any more", markup=False)
 
 
-async def _export(house: House, login: str, password: str, selection: Selection, file: Path) -> Made:
+async def _export(house: House, login: str, passwords: list[str], selection: Selection, file: Path) -> Made:
     import asyncio
     import os
 
-    from arbiter.identity.accounts import authenticate
     from arbiter.workflow.exports.making import make_export
 
-    principal = await authenticate(house.identities, house.clock, login, password)
+    (principal,) = await prove(house, [login], passwords)
     part = file.with_name(f"{file.name}.part")
     try:
         descriptor = await asyncio.to_thread(_create, part)
-        with os.fdopen(descriptor, "wb") as writing, progress_bar() as progress:
-            task = progress.add_task("entries", total=None)
-
-            def advance(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
+        with os.fdopen(descriptor, "wb") as writing, entry_bar() as advance:
             made = await make_export(house, principal, selection, writing, advance)
         part.replace(file)
     except BaseException:
@@ -125,16 +115,6 @@ def _create(path: Path) -> int:
     import os
 
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-
-
-def _password(*, from_stdin: bool) -> str:
-    if not from_stdin:
-        password: str = typer.prompt("password", hide_input=True)
-        return password
-    lines = sys.stdin.read(4096).splitlines()
-    if len(lines) != 1:
-        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
-    return lines[0]
 
 
 @app.command(

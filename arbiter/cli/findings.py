@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from arbiter.errors import ArbiterError
+from arbiter.errors import ArbiterError, Problem
 
 State = Literal["ok", "warn", "fail"]
 
@@ -19,6 +19,13 @@ class Finding:
     state: State
     found: str
     advice: str = ""
+
+
+def first_problems(problems: Sequence[Problem], most: int) -> str:
+    """Return what is wrong with a file in a line: the first problems, and how many more there are."""
+    told = [f"{problem.pointer}: {problem.detail}" for problem in problems]
+    more = [f"{len(told) - most} more"] if len(told) > most else []
+    return "; ".join([*told[:most], *more])
 
 
 def attempted(check: str, advice: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

@@ -14,8 +14,9 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.keys import NoPassphrase, PassphraseFile
-from arbiter.cli.keys_rotating import As, PasswordStdin, administrator, read_password
+from arbiter.cli.keys_rotating import As, administrator
 from arbiter.cli.output import out
+from arbiter.cli.persons import PasswordsStdin, ask_passwords
 from arbiter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def keys_escrow(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
     login: As,
     *,
-    password_stdin: PasswordStdin = False,
+    password_stdin: PasswordsStdin = False,
 ) -> None:
     """Encrypt every secret key to a recipient who keeps them; nobody else can open the file, nor can this host."""
     from arbiter.store.keys.escrow import fingerprint, read_recipient
@@ -55,10 +56,10 @@ def keys_escrow(
     key = read_recipient(recipient.read_bytes())
     if file.exists():
         raise UsageError(f"{file} exists already")
-    password = read_password(from_stdin=password_stdin)
+    passwords = ask_passwords([login], from_stdin=password_stdin)
 
     async def give(house: House) -> bytes:
-        principal = await administrator(house, login, password)
+        principal = await administrator(house, login, passwords)
         return await escrow_keys(house, principal.id, key)
 
     content = in_house(give)

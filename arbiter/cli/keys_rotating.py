@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +10,10 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.keys import Pkcs11
-from arbiter.cli.output import out, progress_bar
+from arbiter.cli.output import count_bar, out
+from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from arbiter.identity.principals import Principal
     from arbiter.store.wrapping import Kind
     from arbiter.workflow.house import House
@@ -36,10 +34,6 @@ As = Annotated[
     str,
     typer.Option("--as", help="Your login; you need the role administrator. It stands in the log's entry."),
 ]
-PasswordStdin = Annotated[
-    bool,
-    typer.Option("--password-stdin", help="Read your password from standard input: one line, for scripts."),
-]
 
 
 @app.command(
@@ -53,7 +47,7 @@ def rotate_log(
         bool, typer.Option("--finish", help="End the old key, once every process signs with both.")
     ] = False,
     pkcs11: Pkcs11 = None,
-    password_stdin: PasswordStdin = False,
+    password_stdin: PasswordsStdin = False,
 ) -> None:
     """Begin to sign checkpoints with a new key beside the old one, or end the old one.
 
@@ -62,12 +56,12 @@ def rotate_log(
     """
     if finish and pkcs11 is not None:
         raise UsageError("--finish and --pkcs11 exclude each other")
-    password = read_password(from_stdin=password_stdin)
+    passwords = ask_passwords([login], from_stdin=password_stdin)
 
     async def rotate(house: House) -> Rotated:
         from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 
-        principal = await administrator(house, login, password)
+        principal = await administrator(house, login, passwords)
         if finish:
             return await finish_rotation(house, principal.id)
         return await begin_rotation(house, principal.id, pkcs11)
@@ -109,14 +103,14 @@ def rotate_kek(
             "--retire", help="Remove this older key, once nothing is wrapped under it.", show_default=False
         ),
     ] = None,
-    password_stdin: PasswordStdin = False,
+    password_stdin: PasswordsStdin = False,
 ) -> None:
     """Wrap every case's key and every webhook's secret anew under a new key; run again, it goes on where it stopped."""
     if key_only and retire is not None:
         raise UsageError("--key-only and --retire exclude each other")
-    password = read_password(from_stdin=password_stdin)
+    passwords = ask_passwords([login], from_stdin=password_stdin)
     if retire is not None:
-        left = in_house(lambda house: _retire(house, login, password, retire))
+        left = in_house(lambda house: _retire(house, login, passwords, retire))
         out.print(
             f"{retire} wraps nothing and is removed from this host; remove it from the others, and keep your copy until the "
             "last backup from before this has expired",
@@ -124,7 +118,7 @@ def rotate_kek(
         )
         _tell_left(left)
         return
-    done = in_house(lambda house: _rotate_kek(house, login, password, key_only=key_only))
+    done = in_house(lambda house: _rotate_kek(house, login, passwords, key_only=key_only))
     if key_only:
         out.print(
             f"{done.kek_id} is made; copy its file to every host, then run this without --key-only",
@@ -146,45 +140,29 @@ def _tell_left(fault: str | None) -> None:
         )
 
 
-async def _rotate_kek(house: House, login: str, password: str, *, key_only: bool) -> Rewrapped:
+async def _rotate_kek(house: House, login: str, passwords: list[str], *, key_only: bool) -> Rewrapped:
     from arbiter.workflow.log.rotating_kek import rotate_kek as rotate
 
-    principal = await administrator(house, login, password)
-    with progress_bar() as bar:
-        tasks: dict[Kind, TaskID] = {}
+    principal = await administrator(house, login, passwords)
+    with count_bar() as tell:
 
         def advance(kind: Kind, done: int, total: int) -> None:
-            task = tasks.get(kind)
-            if task is None:
-                task = tasks[kind] = bar.add_task(kind.words, total=total)
-            bar.update(task, completed=done, total=total)
+            tell(kind.words, done, total)
 
         return await rotate(house, principal.id, advance, key_only=key_only)
 
 
-async def _retire(house: House, login: str, password: str, kek_id: str) -> str | None:
+async def _retire(house: House, login: str, passwords: list[str], kek_id: str) -> str | None:
     from arbiter.workflow.log.rotating_kek import retire_kek
 
-    principal = await administrator(house, login, password)
+    principal = await administrator(house, login, passwords)
     return await retire_kek(house, principal.id, kek_id)
 
 
-async def administrator(house: House, login: str, password: str) -> Principal:
+async def administrator(house: House, login: str, passwords: list[str]) -> Principal:
     """Return who is at the command, proven by the password and allowed to change keys."""
-    from arbiter.identity.accounts import authenticate
     from arbiter.identity.roles import Permission
 
-    principal = await authenticate(house.identities, house.clock, login, password)
+    (principal,) = await prove(house, [login], passwords)
     principal.require(Permission.ADMIN_KEYS)
     return principal
-
-
-def read_password(*, from_stdin: bool) -> str:
-    """Return the password of whoever is at the command: typed, or one line of standard input."""
-    if not from_stdin:
-        password: str = typer.prompt("your password", hide_input=True)
-        return password
-    lines = sys.stdin.read(4096).splitlines()
-    if len(lines) != 1:
-        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
-    return lines[0]

@@ -12,7 +12,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.log_words import said
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, progress_bar, show_json
+from arbiter.cli.output import entry_bar, out, show_json
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
@@ -44,12 +44,7 @@ def audit_stats(
     async def measure(house: House) -> LogFigures:
         from arbiter.workflow.log.figures import NEWEST, measure_log
 
-        with progress_bar() as progress:
-            task = progress.add_task("entries", total=None)
-
-            def advance(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
+        with entry_bar() as advance:
             most = None if everything else newest or NEWEST
             return await measure_log(house, house.settings.zone, most, advance)
 

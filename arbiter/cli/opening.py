@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
@@ -17,18 +18,16 @@ if TYPE_CHECKING:
     from arbiter.workflow.house import House
     from arbiter.workflow.opening import OpenedCommitment
 
-EXAMPLES = examples(
-    "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines",
-    "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines --receipt receipt.json",
-)
 RULE = 'SHA-256("arbiter/commitment/v1" || 0x00 || name || 0x00 || salt || content)'
 
 
-def register(group: typer.Typer) -> None:
-    """Add the command to the group `audit`."""
-    group.command("open", epilog=EXAMPLES)(audit_open)
-
-
+@app.command(
+    "open",
+    epilog=examples(
+        "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines",
+        "arbiter audit open c_4jnoc5hb37oz5irylzg747rv 7 certificate --as ines --receipt receipt.json",
+    ),
+)
 def audit_open(
     case: Annotated[str, typer.Argument(help="The case's id.", show_default=False)],
     seq: Annotated[int, typer.Argument(help="The entry's number in the case, from 0.", show_default=False)],

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import ProgressColumn, TaskID
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -64,33 +64,44 @@ def in_words(value: Any) -> str:
             return str(value)
 
 
-def progress_bar() -> Progress:
-    """Return a bar for long work: on standard error, and only for somebody who watches."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+@contextmanager
+def entry_bar() -> Iterator[Callable[[int, int], None]]:
+    """Yield what is told of work on many entries, (how many are done, of how many)."""
+    with count_bar() as tell:
+        yield lambda done, total: tell("entries", done, total)
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
+
+@contextmanager
+def count_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield what is told of long work, (what is being done, how many, of how many)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+    with _bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as tell:
+        yield tell
 
 
 @contextmanager
 def byte_bar(total: int | None = None) -> Iterator[Callable[[str, int], None]]:
-    """Yield what is told of work with many bytes, (what is being done, how far): a bar for somebody who watches."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    """Yield what is told of work with many bytes, (what is being done, how far)."""
+    from rich.progress import BarColumn, DownloadColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+    with _bar(BarColumn(), DownloadColumn(), TransferSpeedColumn()) as tell:
+        yield lambda what, done: tell(what, done, total)
+
+
+@contextmanager
+def _bar(*columns: ProgressColumn) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Show a bar for each thing that is told of: on standard error, and only for somebody who watches."""
+    from rich.progress import Progress, TextColumn
+
+    described = TextColumn("{task.description}")
+    with Progress(described, *columns, console=err, disable=not err.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def tell(what: str, done: int) -> None:
+        def tell(what: str, done: int, total: int | None) -> None:
             if what not in tasks:
                 tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
+            progress.update(tasks[what], completed=done, total=total)
 
         yield tell
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.failing import UsageError
+from arbiter.errors import counted
 
 if TYPE_CHECKING:
     from arbiter.identity.principals import Principal
@@ -26,12 +27,17 @@ PasswordsStdin = Annotated[
 
 def ask_passwords(logins: list[str], *, from_stdin: bool) -> list[str]:
     """Return each person's password, typed unseen or from standard input."""
-    if not from_stdin:
-        return [typer.prompt(f"password of {login}", hide_input=True) for login in logins]
+    if from_stdin:
+        return read_passwords(len(logins))
+    return [typer.prompt(f"password of {login}", hide_input=True) for login in logins]
+
+
+def read_passwords(count: int) -> list[str]:
+    """Return so many passwords from standard input, a line each."""
     lines = sys.stdin.read(_LONGEST_INPUT).splitlines()
-    if len(lines) != len(logins):
+    if len(lines) != count:
         raise UsageError(
-            f"expected {len(logins)} lines of standard input, a password each; {len(lines)} came"
+            f"expected {counted(count, 'line')} of standard input, a password each; {len(lines)} came"
         )
     return lines
 

@@ -19,6 +19,7 @@ from arbiter.errors import VerificationError
 
 if TYPE_CHECKING:
     from arbiter.audit.case_proofs import VerifiedCase
+    from arbiter.audit.note import VerifierKey
     from arbiter.workflow.house import House
     from arbiter.workflow.log.inspecting import Inspected
 
@@ -237,7 +238,7 @@ def audit_verify_proof(
     _verify_one(data, entry.read_bytes(), verifiers, as_json=as_json)
 
 
-def _verify_one(data: bytes, body: bytes, verifiers: tuple[Any, ...], *, as_json: bool) -> None:
+def _verify_one(data: bytes, body: bytes, verifiers: tuple[VerifierKey, ...], *, as_json: bool) -> None:
     from arbiter.audit.entry import Entry
     from arbiter.audit.merkle import leaf_hash
     from arbiter.audit.proof import TlogProof, verify_proof

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
-from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_rows
+from arbiter.cli.persons import ask_passwords
 
 if TYPE_CHECKING:
     from arbiter.audit.note import VerifierKey
@@ -19,19 +19,14 @@ if TYPE_CHECKING:
     from arbiter.workflow.house import House
     from arbiter.workflow.log.recovering import Recovered
 
-RECOVER_EXAMPLES = examples(
-    'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
-    'arbiter audit recover anna ben --reason "as agreed in the incident" --passwords-stdin < passwords',
+
+@app.command(
+    "recover",
+    epilog=examples(
+        'arbiter audit recover anna ben --reason "the server room burned; the newest backup is of Monday night"',
+        'arbiter audit recover anna ben --reason "as agreed in the incident" --passwords-stdin < passwords',
+    ),
 )
-EVIDENCE_EXAMPLES = examples("arbiter audit evidence", "arbiter audit evidence --json")
-
-
-def register(group: typer.Typer) -> None:
-    """Add the commands to the group `audit`."""
-    group.command("recover", epilog=RECOVER_EXAMPLES)(audit_recover)
-    group.command("evidence", epilog=EVIDENCE_EXAMPLES)(audit_evidence)
-
-
 def audit_recover(
     first: Annotated[str, typer.Argument(help="The login of one administrator.", show_default=False)],
     second: Annotated[str, typer.Argument(help="The login of another.", show_default=False)],
@@ -56,9 +51,8 @@ def audit_recover(
 
     Only when no newer copy of the database is to be had. Stop every Arbiter first.
     """
-    credentials = tuple(
-        zip((first, second), _passwords((first, second), from_stdin=passwords_stdin), strict=True)
-    )
+    logins = [first, second]
+    credentials = list(zip(logins, ask_passwords(logins, from_stdin=passwords_stdin), strict=True))
 
     async def recover(house: House) -> Recovered:
         from arbiter.workflow.log import recovering
@@ -78,6 +72,7 @@ def audit_recover(
     )
 
 
+@app.command("evidence", epilog=examples("arbiter audit evidence", "arbiter audit evidence --json"))
 def audit_evidence(*, as_json: AsJson = False) -> None:
     """List the contradictory checkpoints that were kept, each checked again; needs nothing but the data folder."""
     from arbiter.audit.contradiction import Evidence
@@ -110,15 +105,3 @@ def _verifiers(settings: Settings) -> tuple[VerifierKey, ...]:
 
     keyring = read_keys(settings.data, passphrase_from(settings.keys_passphrase_file))
     return (*keyring.verifiers, *former_verifiers(settings.data))
-
-
-def _passwords(logins: tuple[str, str], *, from_stdin: bool) -> tuple[str, str]:
-    if not from_stdin:
-        return (
-            typer.prompt(f"password of {logins[0]}", hide_input=True),
-            typer.prompt(f"password of {logins[1]}", hide_input=True),
-        )
-    lines = sys.stdin.read(4096).splitlines()
-    if len(lines) != 2:
-        raise UsageError(f"expected two passwords as two lines of standard input; {len(lines)} lines came")
-    return lines[0], lines[1]

@@ -15,7 +15,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.log_words import clock, said, style
-from arbiter.cli.options import AsJson
+from arbiter.cli.options import AsJson, Since, Until
 from arbiter.cli.output import err, out
 from arbiter.cli.when import instant
 
@@ -34,11 +34,6 @@ Kind = Annotated[
     list[str] | None,
     typer.Option("--type", help="`case.decided`, or `case` for all its kinds; may be given more than once."),
 ]
-Since = Annotated[
-    str | None,
-    typer.Option("--since", help="Written at this time or later: 2026-03-01T14:30, or 90m, 12h, 7d ago."),
-]
-Until = Annotated[str | None, typer.Option("--until", help="Written before this time; as --since.")]
 Site = Annotated[str | None, typer.Option("--site", help="Entries of one site's cases.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many entries to show.")]
 FromStart = Annotated[bool, typer.Option("--from-start", help="Oldest first; else newest first.")]
@@ -92,8 +87,8 @@ def audit_log(
             actors=frozenset(actor or ()),
             kinds=tuple(kind or ()),
             site=site,
-            since=None if since is None else instant("--since", since, now, zone),
-            until=None if until is None else instant("--until", until, now, zone),
+            since=instant("--since", since, now, zone),
+            until=instant("--until", until, now, zone),
         )
         if follow:
             await _follow(house, sought, limit, as_json=as_json)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arbiter.cli.examples import examples
-from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_record, show_rows
+from arbiter.cli.persons import read_passwords
 from arbiter.identity.roles import ACCOUNT_ROLES, Role
 
 if TYPE_CHECKING:
@@ -149,12 +148,9 @@ async def _find(house: House, user: str) -> AccountStanding:
 
 
 def _password(*, from_stdin: bool) -> str:
-    if not from_stdin:
-        password: str = typer.prompt(
-            "password (12 characters or more)", hide_input=True, confirmation_prompt=True
-        )
-        return password
-    lines = sys.stdin.read(4096).splitlines()
-    if len(lines) != 1:
-        raise UsageError(f"expected the password as one line of standard input; {len(lines)} lines came")
-    return lines[0]
+    if from_stdin:
+        return read_passwords(1)[0]
+    password: str = typer.prompt(
+        "password (12 characters or more)", hide_input=True, confirmation_prompt=True
+    )
+    return password

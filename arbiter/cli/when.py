@@ -11,12 +11,16 @@ _AGO = re.compile(r"([1-9][0-9]{0,5})(m|h|d|w)")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def instant(option: str, text: str, now: datetime, zone: tzinfo | None) -> datetime:
+def instant(option: str, text: str | None, now: datetime, zone: tzinfo | None) -> datetime | None:
     """Return the instant that `text` names: ISO 8601, in `zone` unless it says another, or so long before `now` (`90m`).
+
+    None for an option that was not given.
 
     Raises:
         UsageError: naming the option, for anything else.
     """
+    if text is None:
+        return None
     ago = _AGO.fullmatch(text)
     try:
         if ago is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from arbiter.cli.auditing import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
@@ -13,11 +14,10 @@ if TYPE_CHECKING:
     from arbiter.workflow.house import House
     from arbiter.workflow.log.witness_standings import Standing
 
-EXAMPLES = examples("arbiter audit witnesses", "arbiter audit witnesses --json")
-
 _COLUMNS = ("name", "key", "size", "cosigned_at", "behind_since", "fault", "fault_since")
 
 
+@app.command("witnesses", epilog=examples("arbiter audit witnesses", "arbiter audit witnesses --json"))
 def audit_witnesses(*, as_json: AsJson = False) -> None:
     """Show each witness with the size it cosigned last, since when it is behind, and what is wrong."""
     rows = [

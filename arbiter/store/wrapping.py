@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,7 +49,6 @@ FROM unnest(%(owners)s::text[], %(old)b::bytea[], %(fresh)b::bytea[]) AS d(owner
 WHERE t.{1} = d.owner AND t.{2} = d.old RETURNING t.{1}
 """
 _RETIRE = "INSERT INTO retired_kek (id, at) VALUES (%(id)s, %(at)s) ON CONFLICT DO NOTHING RETURNING id"
-_RETIRED = "SELECT id FROM retired_kek ORDER BY id"
 _NOW = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 _PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= %(until)s"
 
@@ -56,6 +56,14 @@ _PASSED = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= %(unt
 async def count_wrapped(where: Where, kind: Kind) -> dict[str, int]:
     """Return how many are wrapped under each key-encryption key."""
     return {row[0]: row[1] for row in await run(where, _COUNT.format(*kind.value), {})}
+
+
+async def count_all_wrapped(where: Where) -> dict[str, int]:
+    """Return how many of whatever kind are wrapped under each key-encryption key."""
+    counts: Counter[str] = Counter()
+    for kind in Kind:
+        counts.update(await count_wrapped(where, kind))
+    return dict(counts)
 
 
 async def next_wrapped(where: Where, kind: Kind, current: str, after: str, limit: int) -> tuple[Wrapped, ...]:
@@ -79,11 +87,6 @@ async def move_wrapped(where: Where, kind: Kind, kek_id: str, moved: Sequence[tu
 async def retire_kek(where: Where, kek_id: str, at: datetime) -> bool:
     """Let nothing be wrapped under a key-encryption key by any transaction that begins from now on; False: was so."""
     return bool(await run(where, _RETIRE, {"id": kek_id, "at": at}))
-
-
-async def retired_keks(where: Where) -> tuple[str, ...]:
-    """Return the retired key-encryption keys' ids."""
-    return tuple(row[0] for row in await run(where, _RETIRED, {}))
 
 
 async def present_moment(where: Where) -> int:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from arbiter.adjudication.certifying import Rulebook, certificate_again
+from arbiter.adjudication.certifying import Rulebook, certificate_again, words_of_recomputing
 from arbiter.audit.entry import Entry
 from arbiter.audit.export.checking import Evidence, Members, read_whole
 from arbiter.audit.export.layout import PROTOCOLS_FOLDER, REPLAY_FOLDER
@@ -173,12 +173,8 @@ def _again(
         recorded,
         training=versions.get("mode") == "training",
     )
-    verdict = recorded["decision"]["title"] if "decision" in recorded else recorded["verdict"]["kind"]
-    same = again == document.content
-    found = "the same bytes" if same else "OTHER BYTES than recorded"
-    return DecidedAgain(
-        case, document.seq, same, f"{verdict}: recomputed to {found} ({len(document.content)})"
-    )
+    said = words_of_recomputing(recorded, document.content, again)
+    return DecidedAgain(case, document.seq, again == document.content, said)
 
 
 def _protocol(members: Members, names: frozenset[str], protocol_hash: str) -> Protocol:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from arbiter.adjudication.certifying import certificate_again
+from arbiter.adjudication.certifying import certificate_again, words_of_recomputing
 from arbiter.audit.entry import Entry
 from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
@@ -100,7 +100,5 @@ def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
         recorded,
         training=dossier.row.state.training,
     )
-    verdict = recorded["decision"]["title"] if "decision" in recorded else recorded["verdict"]["kind"]
-    same = again == document.content
-    found = "the same bytes" if same else "OTHER BYTES than recorded"
-    return ReplayedStep(document.seq, same, f"{verdict}: recomputed to {found} ({len(document.content)})")
+    said = words_of_recomputing(recorded, document.content, again)
+    return ReplayedStep(document.seq, again == document.content, said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from arbiter.adjudication.certifying import escalation_certificate
 from arbiter.documents.taken import TakenFacts
 from arbiter.lifecycle.effects import AskPanel
 from arbiter.lifecycle.events import Ask, Exclude
@@ -11,7 +12,7 @@ from arbiter.model import Reason
 from arbiter.store.vault import CaseKey
 from arbiter.workflow import figures
 from arbiter.workflow.admission import Ticket
-from arbiter.workflow.certifying import circumstances, escalation_certificate, exclusion_reasons
+from arbiter.workflow.certifying import circumstances
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.house import House
@@ -23,7 +24,7 @@ def ask_or_exclude(
     house: House, docket: Docket, taken: TakenFacts, key: CaseKey, shelved: Shelved, now: datetime
 ) -> Docket:
     """Return the docket with the seats asked, or escalated at once where a rule excludes the case from the panel."""
-    reasons: tuple[Reason, ...] = exclusion_reasons(shelved, taken)
+    reasons: tuple[Reason, ...] = shelved.exclusion_reasons(taken)
     if not reasons:
         seats = tuple(seat.member for seat in shelved.protocol.seats)
         return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
@@ -44,7 +45,7 @@ def begin_work(
     """Perform the step's effects; return whether the panel is being asked, at whose end the ticket is given back."""
     perform(house, docket.case, docket.effects)
     if not any(isinstance(effect, AskPanel) for effect in docket.effects):
-        figures.escalated(shelved, docket.standing, exclusion_reasons(shelved, taken))
+        figures.escalated(shelved, docket.standing, shelved.exclusion_reasons(taken))
         return False
     hand = InHand(docket.written(), key, shelved, taken, ())
     house.errands.start(docket.case, _counted(house, hand, ticket))

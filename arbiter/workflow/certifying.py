@@ -8,35 +8,11 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 
-from arbiter import __version__
-from arbiter.adjudication.certifying import (
-    Circumstances,
-    Judged,
-    adjudicate,
-    escalation_certificate,
-    signed_certificate,
-    verdict_in,
-)
+from arbiter.adjudication.certifying import Circumstances
 from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import instant_text
-from arbiter.documents.taken import TakenFacts
-from arbiter.model import Reason
 from arbiter.workflow.docket import Docket
 from arbiter.workflow.house import House
-from arbiter.workflow.shelf import Shelved
-
-__all__ = [
-    "MEANING",
-    "Circumstances",
-    "Judged",
-    "adjudicate",
-    "circumstances",
-    "escalation_certificate",
-    "exclusion_reasons",
-    "signature_document",
-    "signed_certificate",
-    "verdict_in",
-]
 
 MEANING = "I have judged this case myself and take responsibility for this decision."
 """What a reviewer's signature stands for; shown where it is asked for, and kept in the certificate."""
@@ -51,14 +27,8 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         state.human_required,
         house.settings.may_decide_alone,
         now,
-        __version__,
         training=state.training,
     )
-
-
-def exclusion_reasons(shelved: Shelved, taken: TakenFacts) -> tuple[Reason, ...]:
-    """Return why no member may be asked about these facts; empty when nothing stands in the way."""
-    return shelved.exclusion_reasons(taken)
 
 
 def signature_document(

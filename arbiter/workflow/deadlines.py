@@ -6,6 +6,7 @@ import asyncio
 import logging
 from datetime import datetime
 
+from arbiter.adjudication.certifying import escalation_certificate
 from arbiter.errors import IllegalMoveError, StaleStateError, UnavailableError
 from arbiter.lifecycle.events import Expire
 from arbiter.lifecycle.states import Phase
@@ -16,7 +17,7 @@ from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.telemetry.catalogue import CASE, DEADLINE
 from arbiter.telemetry.spans import spanned
 from arbiter.workflow import figures
-from arbiter.workflow.certifying import circumstances, escalation_certificate
+from arbiter.workflow.certifying import circumstances
 from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from arbiter.adjudication.certifying import adjudicate, escalation_certificate
 from arbiter.documents.canonical import encode
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.taken import TakenFacts
@@ -24,7 +25,7 @@ from arbiter.store.vault import CaseKey
 from arbiter.telemetry.catalogue import ADJUDICATION, DELIBERATION, MEMBERS_ASKED, VERDICT
 from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures
-from arbiter.workflow.certifying import adjudicate, circumstances, escalation_certificate
+from arbiter.workflow.certifying import circumstances
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House

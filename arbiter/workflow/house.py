@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from arbiter.audit.note import VerifierKey
 from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.duty.roster import Duty
+from arbiter.errors import ConflictError
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
 from arbiter.store.database import Database
 from arbiter.store.identities import Identities
-from arbiter.store.keys import Keyring
+from arbiter.store.keys import KeyFolder, Keyring
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
@@ -56,6 +57,13 @@ class House:
     erasures: ErasureList
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
+
+    @property
+    def key_folder(self) -> KeyFolder:
+        """Where this host's keys lie; raises ConflictError for a house whose keys are in no folder."""
+        if self.keyring.folder is None:
+            raise ConflictError("this house's keys are not in a folder")
+        return self.keyring.folder
 
     @property
     def signer(self) -> Signer:

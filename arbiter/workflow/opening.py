@@ -6,15 +6,14 @@ from dataclasses import dataclass
 
 from arbiter.audit.entry import Entry, commit
 from arbiter.audit.receipt import Opening, Receipt
-from arbiter.errors import NotFoundError, NotSealedError, VerificationError
+from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import CaseId
-from arbiter.store.log.chains import load_entries
-from arbiter.store.log.checkpoints import load_newest_checkpoint
+from arbiter.store.log.chains import load_chain_entry
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.reading import prove_entry
+from arbiter.workflow.log.proving import prove_leaf
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,10 @@ async def open_commitment(
     principal.require(Permission.CASES_READ)
     dossier = await read_dossier(house, principal, case)
     async with house.store.read() as transaction:
-        found = {number: (body, index) for number, body, index in await load_entries(transaction, case)}
-        body, index = found.get(seq, (b"", None))
-        if not body:
+        found = await load_chain_entry(transaction, case, seq)
+        if found is None:
             raise NotFoundError(f"case {case} has no entry {seq}")
+        body, index = found
         entry = Entry.from_bytes(body)
         commitment = dict(entry.commits).get(name)
         document = next(
@@ -54,9 +53,6 @@ async def open_commitment(
             raise NotFoundError(f"entry {seq} of case {case} commits to nothing of that name")
         if commit(name, document.salt, document.content) != commitment:
             raise VerificationError(f"what is kept is not what entry {seq} of case {case} commits to")
-        newest = await load_newest_checkpoint(transaction)
-        if index is None or newest is None:
-            raise NotSealedError(f"entry {seq} of case {case} is under no checkpoint yet")
-        proof = await prove_entry(transaction, index, newest)
+        proof = await prove_leaf(transaction, index, f"entry {seq} of case {case}")
     opening = Opening(name, document.salt, document.content)
     return OpenedCommitment(entry, commitment, opening, Receipt(body, proof, (opening,)).encode())

@@ -8,7 +8,7 @@ from arbiter.errors import ConfigurationError, InvalidProtocolError, Problem
 from arbiter.panels.seating import seat_members
 from arbiter.policy import compile_policy, run_rule_tests
 from arbiter.protocols.bundle import Bundle
-from arbiter.protocols.loader import read_bundle
+from arbiter.protocols.loader import read_bundle, read_shipped, shipped
 
 
 def check_bundle(folder: Path) -> Bundle:
@@ -32,6 +32,14 @@ def check_read_bundle(bundle: Bundle) -> Bundle:
         raise _located(bundle, failed)
     seat_members(bundle.protocol)
     return bundle
+
+
+def bundles(own: Path | None) -> tuple[Bundle, ...]:
+    """Return the shipped protocols' bundles, then a deployment's `own`; of two with one id the later counts.
+
+    Raises as `own_bundles`.
+    """
+    return (*map(read_shipped, shipped()), *(() if own is None else own_bundles(own)))
 
 
 def own_bundles(folder: Path) -> tuple[Bundle, ...]:

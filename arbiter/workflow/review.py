@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from arbiter.adjudication.certifying import signed_certificate
 from arbiter.documents.canonical import decode, encode
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
@@ -21,7 +22,7 @@ from arbiter.model import CaseId
 from arbiter.workflow import figures
 from arbiter.workflow.acting import act
 from arbiter.workflow.blinding import BlindCase, blind_case
-from arbiter.workflow.certifying import circumstances, signature_document, signed_certificate
+from arbiter.workflow.certifying import circumstances, signature_document
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import decision_of

@@ -7,14 +7,11 @@ under; what is asked of one number is answered for the whole family.
 from __future__ import annotations
 
 import base64
-from contextlib import suppress
 from dataclasses import dataclass
 
-from arbiter import __version__
-from arbiter.audit.entry import Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.documents.canonical import encode
-from arbiter.errors import ConflictError, NotFoundError, StaleStateError
+from arbiter.errors import ConflictError, NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import ActorId
@@ -32,8 +29,8 @@ from arbiter.store.subjects import (
 )
 from arbiter.store.transaction import Transaction, Where
 from arbiter.store.vault import SALT_BYTES
-from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import keep_trying, next_entry
 from arbiter.workflow.reading import cursor_of, parse_cursor
 from arbiter.workflow.views import CasePage, view_of
 
@@ -177,10 +174,7 @@ async def _tell_both(
 
 
 async def _note_search(house: House, principal: Principal, subject: str) -> None:
-    for _ in range(TRIES - 1):
-        with suppress(StaleStateError):
-            return await _append(house, house.store, subject, SEARCHED, principal.id, None)
-    return await _append(house, house.store, subject, SEARCHED, principal.id, None)
+    await keep_trying(lambda: _append(house, house.store, subject, SEARCHED, principal.id, None))
 
 
 async def _append(
@@ -188,15 +182,6 @@ async def _append(
 ) -> None:
     end = await chain_end(where, subject)
     merger = None if content is None else (house.chance.token(SALT_BYTES), content)
-    body = Entry(
-        type=what,
-        case=subject,
-        seq=end.seq + 1,
-        prev=end.prev,
-        at=house.clock.now(),
-        actor=actor,
-        trace=house.trace_id(),
-        versions=(("code", __version__),),
-        commits=() if merger is None else (("merger", commit("merger", *merger)),),
-    ).to_bytes()
+    documents = () if merger is None else (("merger", *merger),)
+    body = next_entry(house, subject, end, what, actor, documents)
     await append_entry(where, subject, end.seq + 1, leaf_hash(body), body, merger)

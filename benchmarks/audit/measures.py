@@ -11,10 +11,9 @@ from itertools import chain, islice
 
 import psycopg
 
-from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.merkle import inclusion_parts, prove_inclusion, verify_inclusion
 from arbiter.audit.verify import LogVerifier
-from arbiter.store.log.checkpoints import load_checkpoints
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_checkpoints, load_newest_checkpoint
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.log.nodes import load_nodes
 from arbiter.workflow.auditing import BATCH, verify_log
@@ -95,11 +94,12 @@ async def _grow(house: House, block: Sequence[Written]) -> None:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-async def newest(house: House) -> Checkpoint:
+async def newest(house: House) -> StoredCheckpoint:
     """Return the newest checkpoint."""
-    asked = "SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT 1"
-    size, root = (await house.store.run(asked, {}))[0]
-    return Checkpoint(house.signer.name, size, bytes(root))
+    async with house.store.read() as transaction:
+        found = await load_newest_checkpoint(transaction)
+    assert found is not None
+    return found
 
 
 async def prove(house: House, count: int) -> Spread:

@@ -116,7 +116,7 @@ def bundles() -> tuple[Bundle, ...]:
 
 def command_on(logged: Logged, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Return a way to run `arbiter audit …` on the installation, in this process."""
-    monkeypatch.setattr(wiring, "_bundles", lambda _settings: bundles())
+    monkeypatch.setattr(wiring, "bundles", lambda _own: bundles())
     for name, value in environment(logged.data, ARBITER_TIME_ZONE="Asia/Kolkata").items():
         if name.startswith("ARBITER_"):
             monkeypatch.setenv(name, value)

@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from arbiter.cli.failing import Status
@@ -15,8 +16,9 @@ from arbiter.identity.accounts import create_account
 from arbiter.identity.roles import Role
 from arbiter.model import ActorId
 from arbiter.store.database import Database
+from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.log.chains import load_entries
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.cli.conftest import Arbiter, run_process
 from tests.houses import SITE, a_house
 
@@ -61,7 +63,7 @@ async def test_an_auditor_exports_and_anybody_verifies(installed: Installation, 
     async with a_house(installed.data, installed.database, running=False) as house:
         key = house.signer.verifier_key
         async with house.store.read() as transaction:
-            entries = await load_entries(transaction, HOUSE)
+            entries = await load_entries(transaction, HOUSE_CHAIN)
     assert b'"type":"log.exported"' in entries[told["house_entry"]][1]
     assert entries[told["house_entry"]][2] is not None, "the entry is sealed before the command ends"
     verified = installed.run("audit", "verify-export", str(file), "--key", key)
@@ -100,6 +102,20 @@ def test_a_file_that_is_there_is_not_written_over(arbiter: Arbiter, tmp_path: Pa
     assert ended.status == Status.USAGE
     assert "is there already" in ended.err
     assert file.read_text() == "mine"
+
+
+def test_times_are_read_as_the_timeline_reads_them_before_a_password_is_asked_for(
+    arbiter: Arbiter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARBITER_TIME_ZONE", "America/New_York")
+    export = ("audit", "export", str(tmp_path / "log.zip"), "--as", "ben")
+    ended = arbiter(*export, "--since", "last week")
+    assert ended.status == Status.USAGE
+    assert "--since: expected a time such as" in ended.err
+    # The day begins at 05:00 UTC there.
+    ended = arbiter(*export, "--since", "2026-03-01", "--until", "2026-03-01T05:00Z")
+    assert ended.status != Status.DONE
+    assert "expected an instant after `since`" in ended.err
 
 
 def test_what_cannot_be_checked_is_told_apart_from_what_does_not_verify(

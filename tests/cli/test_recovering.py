@@ -106,9 +106,9 @@ async def test_verification_names_what_is_missing(behind: Behind) -> None:
         (("anna", "anna"), BOTH, "two different persons"),
         (("anna", "rita"), BOTH, "lacks the permission log:recover"),
         (("anna", "ben"), f"{PASSWORD}\nwrong\n", "ben: login or password is wrong"),
-        (("anna", "ben"), f"{PASSWORD}\n", "expected two passwords as two lines"),
-        (("anna", "ben"), "", "expected two passwords as two lines"),
-        (("anna", "ben"), BOTH * 2, "expected two passwords as two lines"),
+        (("anna", "ben"), f"{PASSWORD}\n", "expected 2 lines of standard input, a password each"),
+        (("anna", "ben"), "", "expected 2 lines of standard input, a password each"),
+        (("anna", "ben"), BOTH * 2, "expected 2 lines of standard input, a password each"),
         (("anna",), BOTH, "Missing argument"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from arbiter.adjudication.certifying import Circumstances, adjudicate
 from arbiter.documents.taken import TakenFacts
 from arbiter.model import CaseId, Opinion, Reason, VerdictKind
 from arbiter.panels.panel import address, ask_panel
@@ -12,7 +13,6 @@ from arbiter.policy import CompiledPolicy
 from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.intake import take_facts
 from arbiter.protocols.loader import read_shipped
-from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
 from arbiter.workflow.shelf import Shelved, shelve
 
 
@@ -43,7 +43,7 @@ async def run(name: str, case: LabelledCase) -> tuple[str, tuple[Reason, ...], t
     """Take a case through intake, exclusions, the panel, policy and adjudication, by the service's own functions."""
     protocol, now = bundle(name).protocol, datetime.now(UTC)
     taken = TakenFacts.of(take_facts(protocol.question, case.raw_facts(now), now), now)
-    excluded = exclusion_reasons(shelved(name), taken)
+    excluded = shelved(name).exclusion_reasons(taken)
     if excluded:
         return "escalated", excluded, ()
     put = address(protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)

@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 
+from arbiter.adjudication.certifying import Circumstances, adjudicate
 from arbiter.api.strict_json import parse
 from arbiter.documents.taken import TakenFacts
 from arbiter.model import CaseId, FactSet, RiskClass, VerdictKind
@@ -16,7 +17,6 @@ from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.fhir.mapping import PatientSource
 from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
 from arbiter.protocols.intake import take_facts
-from arbiter.workflow.certifying import Circumstances, adjudicate, exclusion_reasons
 from arbiter.workflow.shelf import Shelved, shelve
 from tests.protocols.fhir_bundles import FOLDER, MRN, TAKEN_AT, bundle_of, chosen, mapped, text_of
 
@@ -37,7 +37,7 @@ def on_shelf(name: str) -> Shelved:
 async def outcome(name: str, facts: FactSet, risk_class: RiskClass) -> str:
     """What the service does with these facts: exclusions, panel, policy, adjudication."""
     shelved, taken = on_shelf(name), TakenFacts.of(facts, TAKEN_AT)
-    if exclusion_reasons(shelved, taken):
+    if shelved.exclusion_reasons(taken):
         return "escalated"
     put = address(shelved.protocol, facts, taken.hash, TAKEN_AT, TAKEN_AT + timedelta(seconds=30), seed=1)
     opinions = tuple([item.opinion async for item in ask_panel(shelved.members, put, _Clock())])

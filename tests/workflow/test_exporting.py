@@ -28,7 +28,7 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import ActorId, CaseId
 from arbiter.store.database import Database
-from arbiter.store.house_chain import load_house_documents
+from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents
 from arbiter.store.log.chains import load_entries
 from arbiter.verifying.report import verify, words_of
 from arbiter.workflow.auditing import verify_log
@@ -38,7 +38,7 @@ from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
 from arbiter.workflow.exports.selecting import selection_of
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.audit.logs import example_entry
 from tests.exports import Exported, Furnished, an_auditor, exported, furnish
 from tests.houses import SITE, a_client, a_house
@@ -74,7 +74,7 @@ async def test_only_auditors_export_and_only_discloser_auditors_documents(furnis
     house = furnished.house
     client, _ = await a_client(house, "another ward")
     auditor, _ = await an_auditor(house)
-    before = len(await chain(house, HOUSE))
+    before = len(await chain(house, HOUSE_CHAIN))
     for principal, asked in (
         (client, Selection()),
         (auditor, Selection(payloads=True)),
@@ -84,7 +84,7 @@ async def test_only_auditors_export_and_only_discloser_auditors_documents(furnis
         with pytest.raises(ForbiddenError):
             await make_export(house, principal, asked, out)
         assert out.getvalue() == b""
-    assert len(await chain(house, HOUSE)) == before
+    assert len(await chain(house, HOUSE_CHAIN)) == before
     read = [entry for entry in await chain(house, furnished.cases.decided) if entry.type == "content.read"]
     assert read == []
 
@@ -131,7 +131,7 @@ async def test_an_auditor_of_some_sites_gets_their_cases_and_the_manifest_says_s
     auditor, _ = await an_auditor(house)
     whole = await exported(house, auditor, Selection(), furnished.cases)
     assert whole.manifest().whole
-    assert HOUSE in {entry.case for entry in entries_of(whole)}
+    assert HOUSE_CHAIN in {entry.case for entry in entries_of(whole)}
     await add_site(house.identities, "south", "South Hospital")
     part = await exported(house, auditor, Selection(), furnished.cases)
     assert part.manifest().selection.sites == (SITE,)
@@ -154,10 +154,10 @@ async def test_an_export_is_an_entry_of_the_house_that_names_its_hash(furnished:
     auditor, _ = await an_auditor(house, Role.DISCLOSURE)
     out = BytesIO()
     made = await make_export(house, auditor, Selection(cases=(cases.signed,), payloads=True), out)
-    entry = (await chain(house, HOUSE))[made.seq]
+    entry = (await chain(house, HOUSE_CHAIN))[made.seq]
     assert (entry.type, entry.actor) == ("log.exported", auditor.id)
     async with house.store.read() as transaction:
-        document = (await load_house_documents(transaction, HOUSE))[-1]
+        document = (await load_house_documents(transaction, HOUSE_CHAIN))[-1]
     told = decode(document.content)
     assert told["selection"]["cases"] == [cases.signed]
     assert told["selection"]["payloads"] is True
@@ -189,7 +189,9 @@ async def test_time_and_actor_pick_entries_and_nothing_is_called_complete(
         (selection_of(until=middle), [e for e in everything if e.at < middle]),
     ):
         made = await exported(house, auditor, asked, furnished.cases)
-        assert [e for e in entries_of(made) if e.case != HOUSE] == [e for e in wanted if e.case != HOUSE]
+        assert [e for e in entries_of(made) if e.case != HOUSE_CHAIN] == [
+            e for e in wanted if e.case != HOUSE_CHAIN
+        ]
         path = tmp_path / "picked.zip"
         path.write_bytes(made.content)
         words = " ".join(words_of(verify(path, made.keys)))
@@ -280,7 +282,7 @@ async def test_a_paper_shows_timeline_opinions_rules_words_and_signature(furnish
     ):
         assert words in person
     for entry in entries_of(made):
-        assert entry.case == HOUSE or entry.type in text(CaseId(entry.case))
+        assert entry.case == HOUSE_CHAIN or entry.type in text(CaseId(entry.case))
 
 
 def test_no_character_is_dropped_whatever_the_font_lacks() -> None:

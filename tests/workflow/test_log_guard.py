@@ -22,7 +22,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.store.house_chain import load_house_documents
+from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents
 from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.telemetry.catalogue import LOG_REFUSED
 from arbiter.workflow import publishing
@@ -31,7 +31,7 @@ from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log import guard as log_guard
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.evidence import note_evidence
 from arbiter.workflow.log.faults import Fault
 from arbiter.workflow.log.guard import Refusal
@@ -294,7 +294,7 @@ async def test_a_clone_that_sealed_on_is_refused_and_both_notes_are_kept_as_evid
         assert await note_evidence(house) == 1
         assert await note_evidence(house) == 0
         await house.sealer.round()
-        (noted,) = [d for d in await load_house_documents(house.store, HOUSE) if d.name == "evidence"]
+        (noted,) = [d for d in await load_house_documents(house.store, HOUSE_CHAIN) if d.name == "evidence"]
         assert noted.content == path.read_bytes()
         assert (await verify_log(house, (here / "checkpoint").read_bytes())).cases == 1
 

@@ -14,9 +14,10 @@ from arbiter.errors import VerificationError
 from arbiter.model import ActorId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
+from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.workflow.house import House
 from arbiter.workflow.log import timeline
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.figures import measure_log
 from arbiter.workflow.log.inspecting import Standing, inspect_chain_entry, inspect_leaf
 from arbiter.workflow.log.timeline import (
@@ -102,9 +103,9 @@ async def test_what_waits_for_its_seal_shows_in_its_chain_alone(database: Databa
     async with a_house(tmp_path / "data", database, running=False) as house:
         await note_in_house(house, house.store, "house.tried", ActorId("operator:x"), {"what": b"x"})
         assert (await read_forwards(house, Sought(), 10)).entries == ()
-        (waiting,) = await read_chain(house, HOUSE, Sought())
+        (waiting,) = await read_chain(house, HOUSE_CHAIN, Sought())
         assert waiting.index is None
-        seen = await inspect_chain_entry(house, HOUSE, 0)
+        seen = await inspect_chain_entry(house, HOUSE_CHAIN, 0)
         assert (seen.index, seen.proof, seen.waited, seen.fault) == (None, None, None, None)
         assert [standing for _, _, standing in seen.commitments] == [Standing.OPENS]
         figures = await measure_log(house, UTC)

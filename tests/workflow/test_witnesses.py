@@ -28,7 +28,7 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
-from arbiter.store.house_chain import load_house_documents
+from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.witnessing import LEASE_SECONDS, add_cosignature, load_standings
@@ -40,7 +40,6 @@ from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.log.chronicle import HOUSE
 from arbiter.workflow.log.circle_in_force import CHAIN
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.witnessing import Rounds
@@ -405,7 +404,7 @@ async def test_a_witness_with_a_larger_tree_than_the_log_is_told_as_loudly_as_ca
             await asyncio.sleep(0.5)
             assert len([r for r in caplog.records if r.levelno == logging.CRITICAL]) == 1
             assert "CONTRADICTS this log" in caplog.text
-            kept = {d.name: d.content for d in await load_house_documents(house.store, HOUSE)}
+            kept = {d.name: d.content for d in await load_house_documents(house.store, HOUSE_CHAIN)}
             assert b"10000" in kept["answer"]
             open_note(kept["checkpoint"], house.verifiers)
             told = {name: words for name, _, words in (await publishing.ready(house)).checks}["witnesses"]

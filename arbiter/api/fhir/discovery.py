@@ -18,7 +18,6 @@ FHIR_VERSION: Final = "4.0.1"
 SUBMIT_PATH: Final = "/fhir/Bundle/$submit-case"
 AMEND_PATH: Final = "/fhir/Bundle/$amend-case"
 METADATA_PATH: Final = "/fhir/metadata"
-PATHS: Final = frozenset({SUBMIT_PATH, AMEND_PATH, METADATA_PATH})
 
 DESCRIBED_SINCE: Final = "2026-11-25"
 """When this description last changed in what it promises."""

@@ -22,6 +22,7 @@ from arbiter.documents.canonical import encode
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.store.age import AgeReader, AgeWriter, Identity, Recipient
 from arbiter.store.dumping import Snapshot, dump, owner_url_of, snapshot_of
+from arbiter.store.keys.files import sync_folder
 from arbiter.store.parcel import ParcelReader, ParcelWriter, text_of
 from arbiter.workflow.backups.catalogue import Backup, Catalogue
 from arbiter.workflow.docket import ARBITER
@@ -161,12 +162,3 @@ class _Hashing:
         self.size += len(content)
         self._progress("writing", self.size)
         return self._file.write(content)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force a folder's names to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

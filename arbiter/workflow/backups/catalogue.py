@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from arbiter.errors import ConfigurationError
+from arbiter.store.keys.files import sync_folder
 
 NAME = "backups"
 
@@ -104,11 +105,7 @@ class Catalogue:
             file.write(json.dumps(said, sort_keys=True, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(descriptor)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from arbiter.audit.checkpoint import Checkpoint
+from arbiter.audit.note import parse_note
 from arbiter.documents.canonical import encode
-from arbiter.errors import ConfigurationError
+from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.store.age import AgeReader, Identity
 from arbiter.store.database import Database
 from arbiter.store.dumping import bring_up_to_date, empty_again, owner_url_of, restore
+from arbiter.store.keys.files import sync_folder
 from arbiter.store.parcel import ParcelReader, text_of
 from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.backups.backing_up import ABOUT, DATABASE, Progress, sync_folder
+from arbiter.workflow.backups.backing_up import ABOUT, DATABASE, Progress
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.erasure.clearing import settle_erasures
 from arbiter.workflow.erasure.erasure_list import NAME as ERASURES
@@ -31,6 +34,7 @@ from arbiter.workflow.erasure.erasure_list import What
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.kept import NAME as CHECKPOINT
+from arbiter.workflow.log.kept import KeptCheckpoint
 
 MARK = "restoring"
 """The file in the data folder that says a restore has not ended."""
@@ -62,18 +66,22 @@ def check_fits(data: Path, about: dict[str, Any], *, behind: bool) -> bool:
     Raises:
         ConfigurationError: when it does not, unless whoever restores knows that it is `behind`.
     """
-    path = data / CHECKPOINT
-    if not path.exists():
+    file = KeptCheckpoint(data)
+    note = file.note()
+    if note is None:
         return True
     try:
-        kept = int(path.read_text(encoding="utf-8").split("\n", 2)[1])
-    except (IndexError, ValueError):
-        raise ConfigurationError(f"the kept checkpoint {path} is damaged; restore it from a copy") from None
+        # The keys are not open yet; who signed it is looked at when the log is.
+        kept = Checkpoint.parse(parse_note(note).text).size
+    except VerificationError:
+        raise ConfigurationError(
+            f"the kept checkpoint {file.path} is damaged; restore it from a copy"
+        ) from None
     if about["log_size"] >= kept:
         return True
     if not behind:
         raise ConfigurationError(
-            f"the backup's log has {about['log_size']} sealed entries, the kept checkpoint {path} has {kept}: restore a newer "
+            f"the backup's log has {about['log_size']} sealed entries, the kept checkpoint {file.path} has {kept}: restore a newer "
             "backup. If what lies between is lost for good, restore with --behind; nothing starts then until "
             "`arbiter audit recover` has begun a new log that quotes the lost range"
         )

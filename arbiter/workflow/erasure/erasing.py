@@ -186,9 +186,10 @@ async def _erased(
     if again:
         docket = _ended(house, row, docket, now)
     docket = advance(house, docket, Erase(), actor=by, now=now)
-    kept_until = await _kept_until(house, transaction, case) if order is not None else now
-    if order is not None:
-        _check_retention(order, case, kept_until, now)
+    if order is None:
+        return docket, now
+    kept_until = await _kept_until(house, transaction, case)
+    _check_retention(order, case, kept_until, now)
     return docket, kept_until
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from arbiter.errors import ConfigurationError
 from arbiter.model import CaseId
 from arbiter.ports import Chance
+from arbiter.store.keys.files import sync_folder
 
 NAME = "erasures"
 _PURPOSE = "erasure-list"
@@ -112,7 +113,7 @@ class ErasureList:
             os.ftruncate(descriptor, len(whole))
             _write(descriptor, fresh, len(whole))
             os.fsync(descriptor)
-        self._sync_folder()
+        sync_folder(self.path.parent)
         return Listed(lines[0].case, lines)
 
     def adopt(self, content: bytes) -> None:
@@ -123,7 +124,7 @@ class ErasureList:
                 raise ConfigurationError(f"{self.path} is there already")
             _write(descriptor, content, 0)
             os.fsync(descriptor)
-        self._sync_folder()
+        sync_folder(self.path.parent)
 
     def check(self, content: bytes) -> Listed:
         """Return the list that these bytes hold; raises as `read`."""
@@ -171,13 +172,6 @@ class ErasureList:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _content(descriptor: int) -> bytes:

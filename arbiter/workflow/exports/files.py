@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
+from arbiter.store.keys.files import sync_folder
+
 FOLDER = "exports"
 CHUNK_BYTES = 256 * 1024
 _BLOCK_BYTES = 16
@@ -45,11 +47,7 @@ class EncryptedFile:
         os.fsync(self._file.fileno())
         self._file.close()
         self._part.replace(self._target)
-        folder = os.open(self._target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._target.parent)
 
     def drop(self) -> None:
         """Leave nothing behind."""

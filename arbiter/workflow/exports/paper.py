@@ -26,6 +26,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, LongTable, Paragraph, SimpleDocTemplate, Spacer, TableStyle
 
 from arbiter.adjudication.certificate import TRAINING
+from arbiter.adjudication.certifying import headline
 from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.entry import Entry
 from arbiter.documents.canonical import decode
@@ -147,9 +148,7 @@ class _Page:
                 pass
 
     def _certificate(self, seq: int, certificate: dict[str, Any]) -> Iterator[Flowable]:
-        decision = certificate.get("decision")
-        what = decision["title"] if decision else certificate["verdict"]["kind"]
-        yield self._text(f"Conclusion of entry {seq}: {what}", self._head)
+        yield self._text(f"Conclusion of entry {seq}: {headline(certificate)}", self._head)
         yield self._text(certificate["plain"])
         rows = [
             (

@@ -19,11 +19,11 @@ from arbiter.errors import NotFoundError, Problem, RefusedError, VerificationErr
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.exports import cases_of_sites
+from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.transaction import Transaction, Where
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import HOUSE
 
 BATCH = 500
 MOST_CASES = 1_000
@@ -84,7 +84,7 @@ async def narrowed(house: House, where: Where, principal: Principal, asked: Sele
     sites = asked.sites
     if not sites and not {site for site, _ in await house.identities.sites()} <= principal.sites:
         sites = tuple(sorted(principal.sites))
-    named = [case for case in asked.cases if case != HOUSE]
+    named = [case for case in asked.cases if case != HOUSE_CHAIN]
     seen = await cases_of_sites(where, named, asked.sites or principal.sites)
     for case in named:
         if case not in seen:

@@ -1,27 +1,33 @@
 """The house's own entries in the log: what concerns the installation and no case.
 
 Keys that change, a log that was recovered, an export that was taken, a backup that was restored: each is an entry of
-the chain `HOUSE`, which the log's readers verify as they verify a case's. What an entry commits to is kept in the clear,
+the chain `house`, which the log's readers verify as they verify a case's. What an entry commits to is kept in the clear,
 so none of it may be a patient's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import TypeVar
 
 from arbiter import __version__
 from arbiter.audit.entry import SALT_BYTES, Entry, commit
 from arbiter.audit.merkle import leaf_hash
 from arbiter.errors import StaleStateError
 from arbiter.model import ActorId
-from arbiter.store.house_chain import HOUSE_CHAIN, HouseDocument, append_house_entry, house_chain_end
+from arbiter.store.house_chain import (
+    HOUSE_CHAIN,
+    HouseDocument,
+    append_house_entry,
+    house_chain_end,
+)
+from arbiter.store.log.chains import ChainEnd
 from arbiter.store.transaction import Where
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
 
-HOUSE = HOUSE_CHAIN
-"""The chain's name: what stands in its entries' `case`."""
+_T = TypeVar("_T")
 
 
 async def note_in_house(
@@ -31,19 +37,46 @@ async def note_in_house(
     actor: ActorId,
     contents: Mapping[str, bytes],
     *,
-    chain: str = HOUSE,
+    chain: str = HOUSE_CHAIN,
 ) -> int:
     """Append the entry `what` by `actor`, committing to `contents` by name, and return its number in the chain.
 
     In a transaction, it is durable when that commits; on the store, on return. `contents` are kept as given.
 
     Raises:
-        StaleStateError: when others kept appending first (in a transaction: on the first time).
+        StaleStateError: when others kept appending first.
     """
+    return await keep_trying(lambda: _append(house, where, what, actor, contents, chain))
+
+
+async def keep_trying(append: Callable[[], Awaitable[_T]]) -> _T:
+    """Append to a chain's end, and again while others were first; raise StaleStateError when they kept being."""
     for _ in range(TRIES - 1):
         with suppress(StaleStateError):
-            return await _append(house, where, what, actor, contents, chain)
-    return await _append(house, where, what, actor, contents, chain)
+            return await append()
+    return await append()
+
+
+def next_entry(
+    house: House,
+    chain: str,
+    end: ChainEnd,
+    what: str,
+    actor: ActorId,
+    documents: Iterable[tuple[str, bytes, bytes]],
+) -> bytes:
+    """Return the entry that follows the end of a chain of no case, committing to (name, salt, content)."""
+    return Entry(
+        type=what,
+        case=chain,
+        seq=end.seq + 1,
+        prev=end.prev,
+        at=house.clock.now(),
+        actor=actor,
+        trace=house.trace_id(),
+        versions=(("code", __version__),),
+        commits=tuple((name, commit(name, salt, content)) for name, salt, content in documents),
+    ).to_bytes()
 
 
 async def _append(
@@ -54,16 +87,6 @@ async def _append(
     documents = [
         HouseDocument(seq, name, house.chance.token(SALT_BYTES), contents[name]) for name in sorted(contents)
     ]
-    body = Entry(
-        type=what,
-        case=chain,
-        seq=seq,
-        prev=end.prev,
-        at=house.clock.now(),
-        actor=actor,
-        trace=house.trace_id(),
-        versions=(("code", __version__),),
-        commits=tuple((d.name, commit(d.name, d.salt, d.content)) for d in documents),
-    ).to_bytes()
+    body = next_entry(house, chain, end, what, actor, [(d.name, d.salt, d.content) for d in documents])
     await append_house_entry(where, chain, seq, leaf_hash(body), body, documents)
     return seq

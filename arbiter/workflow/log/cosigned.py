@@ -8,8 +8,8 @@ cannot make a decision witnessed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from arbiter.audit.checkpoint import MAX_SIZE, open_checkpoint
@@ -41,19 +41,20 @@ async def cosigned_sizes(house: House) -> Mapping[RiskClass, int] | None:
         return None
     for needed in {needed for needed in house.circle.quorum.values() if needed}:
         await _look_further(house, needed)
-    return {
-        risk_class: house.cosigned.sizes.get(needed, 0) if needed else MAX_SIZE
-        for risk_class in RiskClass
-        for needed in (house.circle.needed(risk_class),)
-    }
+    return _sizes(house, without=MAX_SIZE)
 
 
 def witnessed_sizes(house: House) -> Mapping[RiskClass, int]:
     """Return the same as last looked at, 0 for a class that needs no witness: nothing of it was ever witnessed."""
+    return _sizes(house, without=0)
+
+
+def _sizes(house: House, *, without: int) -> Mapping[RiskClass, int]:
+    """Return the sizes known by risk class, `without` for a class that needs no witness."""
+    needed = {risk_class: house.circle.needed(risk_class) for risk_class in RiskClass}
     return {
-        risk_class: house.cosigned.sizes.get(needed, 0) if needed else 0
-        for risk_class in RiskClass
-        for needed in (house.circle.needed(risk_class),)
+        risk_class: house.cosigned.sizes.get(least, 0) if least else without
+        for risk_class, least in needed.items()
     }
 
 
@@ -101,7 +102,8 @@ async def shown_newest(house: House, transaction: Transaction) -> StoredCheckpoi
         return newest
     keys = [key.encode() for key in house.circle.keys]
     lines = await load_lines(transaction, newest.size, newest.root, keys)
-    return _shown(house, CosignedCheckpoint(newest.size, newest.root, newest.note, newest.sealed_at, lines))
+    stored = CosignedCheckpoint(newest.size, newest.root, newest.note, newest.sealed_at, lines)
+    return _shown(stored, verified_lines(house, stored))
 
 
 async def shown_covering(house: House, transaction: Transaction, index: int) -> StoredCheckpoint | None:
@@ -115,11 +117,11 @@ async def shown_covering(house: House, transaction: Transaction, index: int) -> 
     needed = max(1, house.circle.most_needed)
     for least, newest_first in ((needed, False), (needed, True), (1, True)):
         for stored in await _load(house, transaction, above=index, least=least, newest_first=newest_first):
-            if len(verified_lines(house, stored)) >= least:
-                return _shown(house, stored)
+            lines = verified_lines(house, stored)
+            if len(lines) >= least:
+                return _shown(stored, lines)
     return await shown_newest(house, transaction)
 
 
-def _shown(house: House, stored: CosignedCheckpoint) -> StoredCheckpoint:
-    plain = StoredCheckpoint(stored.size, stored.root, stored.note, stored.sealed_at)
-    return replace(plain, note=stored.note + "".join(verified_lines(house, stored)))
+def _shown(stored: CosignedCheckpoint, lines: Sequence[str]) -> StoredCheckpoint:
+    return StoredCheckpoint(stored.size, stored.root, stored.note + "".join(lines), stored.sealed_at)

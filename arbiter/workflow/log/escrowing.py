@@ -6,7 +6,6 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.store.keys.escrow import fingerprint, seal_escrow
 from arbiter.workflow.house import House
@@ -18,10 +17,7 @@ DOCUMENT = "escrow"
 
 async def escrow_keys(house: House, actor: ActorId, recipient: X25519PublicKey) -> bytes:
     """Enter that every secret key is given to `recipient`, and return the file that only the recipient opens."""
-    folder = house.keyring.folder
-    if folder is None:
-        raise ConflictError("this house's keys are not in a folder")
-    texts = folder.texts()
+    texts = house.key_folder.texts()
     content = seal_escrow(house.keyring.origin, texts, recipient, house.clock.now())
     said = (
         f"arbiter/escrow/v1\norigin {house.keyring.origin}\nrecipient {fingerprint(recipient)}\n"

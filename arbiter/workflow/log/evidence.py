@@ -6,10 +6,10 @@ import logging
 
 from arbiter.audit.contradiction import Evidence
 from arbiter.errors import VerificationError
-from arbiter.store.house_chain import load_house_documents
+from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import HOUSE, note_in_house
+from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.evidence_folder import EvidenceFolder
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,7 @@ async def note_evidence(house: House) -> int:
 
     A file that does not prove a contradiction is told in the log and left out.
     """
-    noted = {
-        document.content
-        for document in await load_house_documents(house.store, HOUSE)
-        if document.name == DOCUMENT
-    }
+    noted = set(await load_house_contents(house.store, HOUSE_CHAIN, DOCUMENT))
     written = 0
     for path, content in EvidenceFolder(house.settings.data).files():
         if content in noted:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from arbiter.audit.contradiction import Evidence
+from arbiter.store.keys.files import sync_folder
 
 FOLDER = "evidence"
 
@@ -44,11 +45,7 @@ class EvidenceFolder:
         finally:
             fresh.unlink(missing_ok=True)
         for folder in (self.path, self.path.parent):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync_folder(folder)
         return target
 
     def files(self) -> tuple[tuple[Path, bytes], ...]:

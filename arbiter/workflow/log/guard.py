@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.contradiction import Evidence, PrefixProof
-from arbiter.audit.merkle import Frontier, consistency_parts, frontier_parts, prove_consistency
+from arbiter.audit.merkle import consistency_parts, prove_consistency
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
@@ -28,6 +28,7 @@ from arbiter.telemetry import Safe
 from arbiter.workflow.log.evidence_folder import EvidenceFolder
 from arbiter.workflow.log.faults import Fault, with_advice
 from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.stored_tree import load_frontier
 
 log = logging.getLogger(__name__)
 
@@ -276,9 +277,9 @@ class LogGuard:
 
     async def _root(self, transaction: Transaction, size: int) -> bytes:
         try:
-            return Frontier.load(size, await load_nodes(transaction, frontier_parts(size))).root()
-        except KeyError:
-            self._refuse(Fault.DAMAGED, f"the stored tree of {size} entries has holes")
+            return (await load_frontier(transaction, size)).root()
+        except VerificationError as error:
+            self._refuse(Fault.DAMAGED, str(error))
 
     def _refuse(self, fault: Fault, found: str, evidence: Evidence | None = None) -> NoReturn:
         """Refuse the log from now on. While the house is open it is told once, loudly; at the start raising tells it."""

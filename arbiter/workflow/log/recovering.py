@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from arbiter.audit.merkle import Frontier, frontier_parts
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.recovery import (
     RECOVERED,
@@ -31,12 +30,11 @@ from arbiter.identity.accounts import authenticate
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.ports import Signer
-from arbiter.store.keys import KeyFolder, check_origin
+from arbiter.store.keys import check_origin
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.log.nodes import load_nodes
 from arbiter.store.log.sealing import add_checkpoint, number_one
 from arbiter.store.origins import keep_former, prepare_next, switch_to_next
-from arbiter.store.transaction import Transaction, driver_connection
+from arbiter.store.transaction import driver_connection
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
@@ -44,6 +42,7 @@ from arbiter.workflow.log.faults import Fault
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.loss_words import words_of
 from arbiter.workflow.log.recoveries import load_statements
+from arbiter.workflow.log.stored_tree import frontier_under
 
 SHORTEST_REASON = 10
 LONGEST_REASON = 1000
@@ -95,12 +94,12 @@ async def recover(
         raise RefusedError(f"expected a reason of {SHORTEST_REASON} to {LONGEST_REASON} printable characters")
     async with house.store.read() as transaction:
         newest = await load_newest_checkpoint(transaction)
-    begun = _folder(house).next_signer()
+    begun = house.key_folder.next_signer()
     if begun is not None and newest is not None and _is_of(newest, begun):
         return await _finish(house, begun, newest, resumed=True)
     statement = await _statement(house, by, reason, newest, new_origin)
     data = house.settings.data
-    signer = prepare_next(_folder(house), statement.new, house.chance)
+    signer = prepare_next(house.key_folder, statement.new, house.chance)
     keep_former(data, [key for key in house.verifiers if key.name == statement.old])
     sealed = await _write(house, by[0], statement, signer, newest)
     return await _finish(house, signer, sealed, resumed=False)
@@ -166,7 +165,7 @@ async def _write(
         size = 0 if newest is None else newest.size
         if leaf.index != size or sha256(b"\x00" + (leaf.body or b"")).digest() != leaf.hash:
             raise VerificationError(f"expected the entry of the recovery as leaf {size}")
-        extension = (await _frontier(transaction, newest)).extend([leaf.hash])
+        extension = (await frontier_under(transaction, newest)).extend([leaf.hash])
         body = Checkpoint(signer.name, extension.frontier.size, extension.frontier.root())
         sealed = StoredCheckpoint(
             body.size, body.root, sign_checkpoint(body, [signer]).decode("utf-8"), house.clock.now()
@@ -175,21 +174,9 @@ async def _write(
     return sealed
 
 
-async def _frontier(transaction: Transaction, newest: StoredCheckpoint | None) -> Frontier:
-    if newest is None:
-        return Frontier()
-    frontier = Frontier.load(newest.size, await load_nodes(transaction, frontier_parts(newest.size)))
-    if frontier.root() != newest.root:
-        raise VerificationError(
-            f"the stored tree of {newest.size} leaves does not have the root of its checkpoint"
-        )
-    return frontier
-
-
 async def _finish(house: House, signer: Signer, sealed: StoredCheckpoint, *, resumed: bool) -> Recovered:
     """Keep the new origin's checkpoint and let the keys change places: once the entry is committed, and again if need be."""
-    verifier = VerifierKey.parse(signer.verifier_key)
-    keys = (*house.verifiers, verifier)
+    keys = (*house.verifiers, VerifierKey.parse(signer.verifier_key))
     statements = await load_statements(house.store)
     recovery = verify_recovery(statements[max(statements)][1], keys)
     if recovery.statement.new != signer.name:
@@ -207,19 +194,8 @@ async def _finish(house: House, signer: Signer, sealed: StoredCheckpoint, *, res
                 "restore the one that it quotes, and run this again"
             )
         kept.sync()
-    switch_to_next(_folder(house), _present_key(house))
+    switch_to_next(house.key_folder, VerifierKey.parse(house.signer.verifier_key))
     return Recovered(recovery, signer.verifier_key, resumed)
-
-
-def _folder(house: House) -> KeyFolder:
-    folder = house.keyring.folder
-    if folder is None:
-        raise RefusedError("this house's keys are not in a folder")
-    return folder
-
-
-def _present_key(house: House) -> VerifierKey:
-    return VerifierKey.parse(house.signer.verifier_key)
 
 
 def _is_of(newest: StoredCheckpoint, signer: Signer) -> bool:

@@ -16,8 +16,8 @@ from arbiter.model import ActorId, CaseId
 from arbiter.store import wrapping
 from arbiter.store.erasures import rewrite_keys
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
-from arbiter.store.keys import KeyFolder, Keyring, kek_number, new_secret
-from arbiter.store.wrapping import Kind, Wrapped, count_wrapped, move_wrapped, next_wrapped
+from arbiter.store.keys import Keyring, kek_number, new_secret
+from arbiter.store.wrapping import Kind, Wrapped, count_all_wrapped, count_wrapped, move_wrapped, next_wrapped
 from arbiter.workflow.exports.jobs import owner_of
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
@@ -46,29 +46,6 @@ class Rewrapped:
     left: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wrapping:
-    """How things stand: counts by key-encryption key, the present key's id, and what is retired."""
-
-    counts: dict[str, int]
-    current: str
-    retired: tuple[str, ...]
-
-    @property
-    def behind(self) -> int:
-        """How many are wrapped under another key than the present one."""
-        return sum(count for kek_id, count in self.counts.items() if kek_id != self.current)
-
-
-async def wrapping_of(house: House) -> Wrapping:
-    """Return under which keys everything is wrapped at this moment."""
-    counts: dict[str, int] = {}
-    for kind in Kind:
-        for kek_id, count in (await count_wrapped(house.store, kind)).items():
-            counts[kek_id] = counts.get(kek_id, 0) + count
-    return Wrapping(counts, house.vault.current_kek, await wrapping.retired_keks(house.store))
-
-
 async def rotate_kek(
     house: House, actor: ActorId, progress: Progress, *, key_only: bool = False, batch: int = BATCH
 ) -> Rewrapped:
@@ -76,11 +53,11 @@ async def rotate_kek(
 
     With `key_only` the key's file is made and nothing else, so that it can be copied to the other hosts first.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     entered = await _entered(house, keyring)
-    standing = await wrapping_of(house)
-    unfinished = not entered or any(kek_id != keyring.current_kek for kek_id in standing.counts)
+    wrapped = await count_all_wrapped(house.store)
+    unfinished = not entered or any(kek_id != keyring.current_kek for kek_id in wrapped)
     if not unfinished:
         name = f"kek-{kek_number(keyring.current_kek) + 1}"
         await asyncio.to_thread(folder.add, f"{name}.key", new_secret(house.chance))
@@ -107,7 +84,7 @@ async def retire_kek(house: House, actor: ActorId, kek_id: str) -> str | None:
     Raises:
         ConflictError: while anything is wrapped under it; NotFoundError: when this host has no such key.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     if kek_id not in keyring.keks:
         raise NotFoundError(f"this host has no {kek_id}; it has {', '.join(sorted(keyring.keks))}")
@@ -212,10 +189,3 @@ def _statement(keyring: Keyring) -> str:
     return (
         f"arbiter/kek-rotation/v1\norigin {keyring.origin}\ncurrent {keyring.current_kek}\n{''.join(lines)}"
     )
-
-
-def _folder(house: House) -> KeyFolder:
-    folder = house.keyring.folder
-    if folder is None:
-        raise ConflictError("this house's keys are not in a folder")
-    return folder

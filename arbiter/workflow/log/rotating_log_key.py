@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from arbiter.audit.note import SignatureType, VerifierKey, parse_note
 from arbiter.audit.rotation import Act, current_keys, next_rotation
-from arbiter.errors import ConflictError, StaleStateError
+from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.ports import Signer
 from arbiter.store.keys import (
@@ -28,7 +28,6 @@ from arbiter.store.keys.hardware import LOG_OBJECT
 from arbiter.store.log.checkpoints import StoredCheckpoint
 from arbiter.store.log.sealing import hold_log
 from arbiter.store.transaction import DirectConnection, Where
-from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.kept import KeptCheckpoint
@@ -56,7 +55,7 @@ async def begin_rotation(house: House, actor: ActorId, pkcs11: str | None = None
     Raises:
         ConflictError: while an earlier rotation is not finished.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     old = _only(keyring)
     await asyncio.to_thread(folder.put_public, keyring.first, keyring.statements)
@@ -80,7 +79,7 @@ async def finish_rotation(house: House, actor: ActorId) -> Rotated:
     Raises:
         ConflictError: when there is no rotation to finish, or the newest checkpoint is not signed by both keys yet.
     """
-    folder = _folder(house)
+    folder = house.key_folder
     keyring = folder.keyring()
     signing = keyring.signing
     if len(signing) == 1:
@@ -120,35 +119,23 @@ def _new_keys(house: House, number: int, pkcs11: str | None) -> str:
 async def _enter_overlap(
     house: House, actor: ActorId, keyring: Keyring, old: LogKeyPair, new: LogKeyPair
 ) -> tuple[int, bytes]:
-    for _ in range(TRIES):
-        try:
-            async with house.store.begin() as transaction:
-                newest = await hold_log(transaction)
-                await _check_recorded(transaction, keyring)
-                size = 0 if newest is None else newest.size
-                statement = next_rotation(
-                    keyring.statements, Act.OVERLAP, size, _old_keys(keyring, new), new.verifiers
-                )
-                signed = statement.sign(old.first, new.first)
-                await note_in_house(house, transaction, ROTATED, actor, {STATEMENT: signed})
-        except StaleStateError:
-            # Something else was entered in the house's chain at the same time.
-            continue
-        return size, signed
-    raise StaleStateError("others kept writing to the house's chain; nothing was changed: try again")
+    async with house.store.begin() as transaction:
+        # Held until the commit: no other rotation is entered between the look and the entry.
+        newest = await hold_log(transaction)
+        await _check_recorded(transaction, keyring)
+        size = 0 if newest is None else newest.size
+        statement = next_rotation(
+            keyring.statements, Act.OVERLAP, size, _old_keys(keyring, new), new.verifiers
+        )
+        signed = statement.sign(old.first, new.first)
+        await note_in_house(house, transaction, ROTATED, actor, {STATEMENT: signed})
+    return size, signed
 
 
 async def _check_recorded(where: Where, keyring: Keyring) -> None:
     """Two hosts that rotate at once would each write a statement that excludes the other's."""
     if await recorded_rotations(where, keyring.origin) != keyring.statements:
         raise ConflictError("another host has rotated the log's key meanwhile; copy its folder `keys` first")
-
-
-def _folder(house: House) -> KeyFolder:
-    folder = house.keyring.folder
-    if folder is None:
-        raise ConflictError("this house's keys are not in a folder")
-    return folder
 
 
 def _only(keyring: Keyring) -> LogKeyPair:

@@ -21,17 +21,17 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT, Frontier, frontier_parts
+from arbiter.audit.merkle import EMPTY_ROOT, Frontier
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.log.nodes import load_nodes
 from arbiter.store.log.sealing import StoredLeaf, add_checkpoint, hold_log, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.log.guard import LogGuard
 from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.stored_tree import frontier_under
 
 log = logging.getLogger(__name__)
 
@@ -206,23 +206,10 @@ class Sealer:
             )
 
     async def _frontier_under(self, newest: StoredCheckpoint | None) -> Frontier:
-        if newest is None:
-            return Frontier()
-        if newest.size == self._tree.frontier.size and newest.root == self._tree.root:
+        if newest is not None and newest.size == self._tree.frontier.size and newest.root == self._tree.root:
             return self._tree.frontier
         async with self._store.read() as transaction:
-            nodes = await load_nodes(transaction, frontier_parts(newest.size))
-        try:
-            frontier = Frontier.load(newest.size, nodes)
-        except KeyError:
-            raise VerificationError(
-                f"the stored tree of {newest.size} leaves has holes; nothing is sealed"
-            ) from None
-        if frontier.root() != newest.root:
-            raise VerificationError(
-                f"the stored tree of {newest.size} leaves does not have the root of its checkpoint; nothing is sealed"
-            )
-        return frontier
+            return await frontier_under(transaction, newest)
 
     async def _sync_kept(self) -> None:
         while True:

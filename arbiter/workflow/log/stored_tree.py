@@ -10,11 +10,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from arbiter.audit.checkpoint import Checkpoint
-from arbiter.audit.merkle import Frontier
+from arbiter.audit.merkle import Frontier, frontier_parts
 from arbiter.audit.note import parse_note
 from arbiter.audit.verify import Finding, Row
+from arbiter.errors import VerificationError
 from arbiter.store.log.checkpoints import StoredCheckpoint
-from arbiter.store.log.nodes import STORED_LEVELS
+from arbiter.store.log.nodes import STORED_LEVELS, load_nodes
+from arbiter.store.transaction import Where
+
+
+async def load_frontier(where: Where, size: int) -> Frontier:
+    """Return the frontier of the stored tree's first `size` leaves; raise VerificationError when the tree has holes."""
+    try:
+        return Frontier.load(size, await load_nodes(where, frontier_parts(size)))
+    except KeyError:
+        raise VerificationError(f"the stored tree of {size} entries has holes") from None
+
+
+async def frontier_under(where: Where, newest: StoredCheckpoint | None) -> Frontier:
+    """Return the frontier to go on from after the newest checkpoint.
+
+    Raises:
+        VerificationError: when the stored tree has holes, or not the checkpoint's root.
+    """
+    if newest is None:
+        return Frontier()
+    frontier = await load_frontier(where, newest.size)
+    if frontier.root() != newest.root:
+        raise VerificationError(
+            f"the stored tree of {newest.size} leaves does not have the root of its checkpoint"
+        )
+    return frontier
 
 
 class StoredTree:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
-from arbiter.audit.merkle import Frontier, frontier_parts, leaf_hash
+from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import VerificationError
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.log.leaves import stream_leaves
-from arbiter.store.log.nodes import load_nodes
 from arbiter.store.log.sealing import count_pending
 from arbiter.store.transaction import Transaction
+from arbiter.workflow.log.stored_tree import load_frontier
 
 TAIL = 1_000
 """How many of the newest entries are read."""
@@ -50,7 +50,7 @@ async def check_tail(
     if newest is None:
         return Tail(0, None, 0, pending, since)
     _check_signed(newest, verifiers)
-    if kept is not None and (await _frontier(transaction, kept.size)).root() != kept.root:
+    if kept is not None and (await load_frontier(transaction, kept.size)).root() != kept.root:
         raise VerificationError(f"the log's first {kept.size} entries are not those of the kept checkpoint")
     checked = await _check_newest_entries(transaction, newest)
     return Tail(size, newest.sealed_at, checked, pending, since)
@@ -72,16 +72,9 @@ async def _check_newest_entries(transaction: Transaction, newest: StoredCheckpoi
             if body is None or leaf_hash(body) != stored:
                 raise VerificationError(f"entry {index} of the log is not the one that was sealed")
             hashes.append(stored)
-    grown = (await _frontier(transaction, start)).extend(hashes).frontier
+    grown = (await load_frontier(transaction, start)).extend(hashes).frontier
     if grown.size != newest.size or grown.root() != newest.root:
         raise VerificationError(
             f"the log's entries {start} to {start + len(hashes)} do not lead to the newest checkpoint's root"
         )
     return len(hashes)
-
-
-async def _frontier(transaction: Transaction, size: int) -> Frontier:
-    try:
-        return Frontier.load(size, await load_nodes(transaction, frontier_parts(size)))
-    except KeyError:
-        raise VerificationError(f"the stored tree of {size} entries has holes") from None
