@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from arbiter.audit.entry import Entry
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.identity.accounts import create_account
 from arbiter.identity.clients import register_client
@@ -19,6 +20,7 @@ from arbiter.model import FactStatus, FactValue, RiskClass
 from arbiter.ports import Clock
 from arbiter.protocols.intake import RawFact
 from arbiter.settings import Mode, Settings
+from arbiter.store.cases.contents import load_entries
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys, read_keys
 from arbiter.wiring import Ports, open_house_on, run_house
@@ -133,6 +135,12 @@ def submission(now: datetime, **changes: tuple[FactValue, str | None] | None) ->
         risk_class=RiskClass.URGENT,
         facts=facts(now, **changes),
     )
+
+
+async def types_of(house: House, case: str) -> list[str]:
+    """Return the types of a chain's entries, oldest first."""
+    async with house.store.read() as transaction:
+        return [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]
 
 
 async def settle(house: House, seconds: float = 10.0) -> None:
