@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -40,6 +41,10 @@ from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
+
+# How fast a machine is while others work on it is no property of ours: by default an example has 200 ms.
+settings.register_profile("arbiter", deadline=None)
+settings.load_profile("arbiter")
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _TEMPLATE = "arbiter_template"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,15 @@ async def a_house(
             return
         async with run_house(house):
             yield house
+
+
+def another_host(data: Path) -> Path:
+    """Make another host's data folder inside this one, as an operator does: the keys and the kept checkpoint, copied."""
+    other = data / "other"
+    other.mkdir(mode=0o700)
+    shutil.copytree(data / "keys", other / "keys")
+    shutil.copy2(data / "checkpoint", other / "checkpoint")
+    return other
 
 
 async def a_client(house: House, name: str = "ward system") -> tuple[Principal, str]:

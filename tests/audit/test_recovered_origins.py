@@ -107,9 +107,9 @@ def test_an_old_checkpoint_beyond_what_the_recovery_quotes_is_refused() -> None:
     assert f"which quotes one of {LOST}: more was lost than it says" in beyond
 
 
-@pytest.mark.parametrize("size", [5, 8, LEFT])
+@pytest.mark.parametrize("size", [13, 16, LEFT])
 def test_a_new_origins_checkpoint_over_old_entries_alone_must_have_their_root(size: int) -> None:
-    assert "contradicts the log (a fork)" in replace(GOOD, kept=of_new(OTHER_LEAVES, max(size, 13))).refusal()
+    assert "contradicts the log (a fork)" in replace(GOOD, kept=of_new(OTHER_LEAVES, size)).refusal()
 
 
 def test_a_checkpoint_of_a_third_origin_is_not_this_logs() -> None:

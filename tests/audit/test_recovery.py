@@ -172,7 +172,7 @@ def test_any_changed_byte_of_the_statement_is_refused(place: int, by: int) -> No
         (replace(SAID, by=("anna", "ben", "carl")), "two different persons"),
         (replace(SAID, by=()), "two different persons"),
         (replace(SAID, kept=of_new(LOG.leaves, LOST)), f"of origin {NEW.name}, expected"),
-        (replace(SAID, kept=of_new(LOG.leaves, LOST, STRANGER)), "expected"),
+        (replace(SAID, kept=of_new(LOG.leaves, LOST, STRANGER)), f"of origin {STRANGER.name}, expected"),
         (replace(SAID, kept=b"nothing"), "malformed note"),
         (replace(SAID, stored=None, lost=(0, LOST)), "does not quote the stored checkpoint"),
         (

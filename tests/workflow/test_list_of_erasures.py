@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from arbiter.errors import (
 from arbiter.store.database import Database
 from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.erasure.erasure_list import What
-from tests.houses import a_house
+from tests.houses import a_house, another_host
 from tests.workflow.erasures import (
     Records,
     records,
@@ -83,19 +82,9 @@ async def test_another_hosts_list_is_filled_from_the_database(
     tmp_path: Path, database: Database, kept: Records
 ) -> None:
     await erase(kept.house, Order(kept.olga), kept.case)
-    other_host = tmp_path / "other"
-    other_host.mkdir(mode=0o700)
-    for name in ("keys", "checkpoint"):
-        copy(kept.house.settings.data / name, other_host / name)
+    other_host = another_host(kept.house.settings.data)
     await kept.house.sealer.round()
     async with a_house(other_host, database, running=False, settings=settings_in(other_host)) as second:
         listed = second.erasures.read()
         assert listed is not None
         assert listed.done == {kept.case}
-
-
-def copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target)
-    else:
-        shutil.copy2(source, target)
