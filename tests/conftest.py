@@ -7,17 +7,20 @@ fsync: nothing here survives the machine, and tests of durability start a server
 from __future__ import annotations
 
 import contextlib
+import gc
 import itertools
 import os
 import random
 import shutil
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,11 +36,15 @@ from arbiter.store.database import (
     make_roles,
     open_engine,
 )
-from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
+
+# How fast a machine is while others work on it is no property of ours: by default an example has 200 ms.
+settings.register_profile("arbiter", deadline=None)
+settings.load_profile("arbiter")
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _TEMPLATE = "arbiter_template"
@@ -185,11 +192,31 @@ def exports_database(server: EmbeddedPostgres, _administrator: psycopg.Connectio
         yield made
 
 
+def name_of(database: Database) -> str:
+    """Return the database's name on its server."""
+    name = make_url(database.app_url).database
+    assert name is not None
+    return name
+
+
+def an_insider(server: EmbeddedPostgres, database: Database) -> psycopg.Connection:
+    """Return a connection of somebody who may do anything to the database, each statement at once."""
+    return psycopg.connect(conninfo(server.url(SUPERUSER, name_of(database))), autocommit=True)
+
+
+@pytest.fixture
+def cut_off_connections_are_put_away() -> Iterator[None]:
+    """Connections that the server cut off are closed by the collector, which warns: here, and not in another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @contextlib.contextmanager
 def an_outage(server: EmbeddedPostgres, database: Database) -> Iterator[None]:
     """Nobody is let into the database, and whoever was in is thrown out, while the block runs."""
-    name = make_url(database.app_url).database
-    assert name is not None
+    name = name_of(database)
     with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
         administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
         administrator.execute(

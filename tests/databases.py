@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 
 import psycopg
+import pytest
 from psycopg.sql import SQL, Identifier
-from sqlalchemy import make_url
 
 from arbiter.store.database import (
     APPLICATION_ROLE,
@@ -16,17 +16,21 @@ from arbiter.store.database import (
     conninfo,
     limit_database,
 )
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
-from tests.conftest import _new_name, an_outage
+from arbiter.store.embedded import EmbeddedPostgres
+from tests.conftest import _new_name, an_insider, an_outage, name_of
+
+CUTTING_OFF = (
+    pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
+    pytest.mark.usefixtures("cut_off_connections_are_put_away"),
+)
+"""The marks of a module whose tests have the server cut off connections: what the driver warns of then is no fault."""
 
 
 class Copies:
     """Copies of one database, taken by the server itself; all are dropped at the end."""
 
     def __init__(self, server: EmbeddedPostgres, database: Database) -> None:
-        name = make_url(database.app_url).database
-        assert name is not None
-        self.name = name
+        self.name = name_of(database)
         self._server = server
         self._database = database
         self._made: list[str] = []
@@ -82,7 +86,7 @@ class Copies:
 
     def superuser(self, copy: str | None = None) -> psycopg.Connection:
         """Return an insider's connection to the database or a copy."""
-        return psycopg.connect(conninfo(self._server.url(SUPERUSER, copy or self.name)), autocommit=True)
+        return an_insider(self._server, self._database if copy is None else self.of(copy))
 
     def drop(self) -> None:
         """Drop every copy."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from arbiter.audit.entry import Entry
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.identity.accounts import create_account
 from arbiter.identity.clients import register_client
@@ -21,6 +23,7 @@ from arbiter.protocols.intake import RawFact
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys, read_keys
+from arbiter.store.log.chains import load_entries
 from arbiter.wiring import Ports, open_house_on, run_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission
@@ -68,6 +71,15 @@ async def a_house(
             return
         async with run_house(house):
             yield house
+
+
+def another_host(data: Path) -> Path:
+    """Make another host's data folder inside this one, as an operator does: the keys and the kept checkpoint, copied."""
+    other = data / "other"
+    other.mkdir(mode=0o700)
+    shutil.copytree(data / "keys", other / "keys")
+    shutil.copy2(data / "checkpoint", other / "checkpoint")
+    return other
 
 
 async def a_client(house: House, name: str = "ward system") -> tuple[Principal, str]:
@@ -133,6 +145,12 @@ def submission(now: datetime, **changes: tuple[FactValue, str | None] | None) ->
         risk_class=RiskClass.URGENT,
         facts=facts(now, **changes),
     )
+
+
+async def types_of(house: House, case: str) -> list[str]:
+    """Return the types of a chain's entries, oldest first."""
+    async with house.store.read() as transaction:
+        return [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]
 
 
 async def settle(house: House, seconds: float = 10.0) -> None:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE_SECONDS
+
 AIMS = (
     "append and seal in bulk",
     "32 concurrent business transactions",
@@ -31,6 +33,6 @@ def test_the_logs_benchmark_prints_every_figure_beside_its_aim_and_draws_it(tmp_
 
 def test_a_log_too_small_to_measure_is_refused() -> None:
     command = [sys.executable, "-m", "benchmarks.audit", "--largest", "10"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
     assert done.returncode == 2
     assert "at least 1000" in done.stderr

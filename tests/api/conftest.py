@@ -26,7 +26,9 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.keys import init_keys
 from arbiter.wiring import Ports, open_house, run_house
 from arbiter.workflow.house import House
+from tests.api.log_readers import FAR, Reader, Shown, a_shown_log
 from tests.conftest import _TEMPLATE, NOON, SeededChance, SettableClock, _new_name
+from tests.houses import SITE
 
 ORIGIN = "log.hospital.example/arbiter"
 
@@ -187,3 +189,16 @@ def incomplete_case() -> dict[str, Any]:
     case = stable_case()
     del case["facts"]["temperature"]
     return case
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shown(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shown]:
+    """A house of the module's own whose log is of a known size."""
+    async with a_shown_log(tmp_path_factory.mktemp("reading"), module_database) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def auditor(shown: Shown) -> Reader:
+    """An auditor of every site."""
+    return await shown.client(Role.AUDITOR, SITE, FAR)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from arbiter.audit.note import encode_base64
+from tests.patience import PATIENCE_SECONDS
 
 SOURCE = Path(__file__).parent / "interop" / "main.go"
 # Where Debian's package golang-golang-x-mod-dev installs its sources.
@@ -67,7 +68,7 @@ def build_go(source: Path, binary: Path) -> Path:
         env=environment,
         check=True,
         capture_output=True,
-        timeout=110,
+        timeout=PATIENCE_SECONDS,
     )
     return binary
 
@@ -121,5 +122,9 @@ class GoChecker:
 
     def _run(self, folder: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(self.binary), str(folder)], check=False, capture_output=True, text=True, timeout=60
+            [str(self.binary), str(folder)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
@@ -19,6 +20,9 @@ from tests.audit.logs import KEYS, ORIGIN, SIGNER, example_entry
 WITNESS_NAME, WITNESS_SEED = "witness.example/w1", b"w" * 32
 WITNESS_KEY = VerifierKey.parse(Ed25519Cosigner(WITNESS_NAME, WITNESS_SEED, 0).verifier_key)
 KNOWN = (*KEYS, WITNESS_KEY)
+STRANGER = Ed25519NoteSigner(ORIGIN, b"s" * 32)
+often = settings(max_examples=40, deadline=None)
+DATA = st.data()
 DEGENERATE = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129)
 
 
@@ -135,4 +139,25 @@ def flipped(data: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-STRANGER = Ed25519NoteSigner(ORIGIN, b"s" * 32)
+# --- the words of findings ---------------------------------------------------------------------------------------
+
+
+def words(findings: Iterable[Finding]) -> str:
+    return "\n".join(finding.detail for finding in findings)
+
+
+def index_in(log: AnyLog, data: st.DataObject) -> int:
+    return data.draw(st.integers(0, log.size - 1), label="index")
+
+
+def not_as_signed(first: int, last: int) -> str:
+    return f"entry {first} not as signed" if first == last else f"entries {first} to {last} not as signed"
+
+
+def missing(first: int, last: int) -> str:
+    return f"entry {first} missing" if first == last else f"entries {first} to {last} missing"
+
+
+def uncovered(first: int, last: int) -> str:
+    span = f"entry {first}" if first == last else f"entries {first} to {last}"
+    return f"{span} under no checkpoint"

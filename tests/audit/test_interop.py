@@ -21,6 +21,7 @@ from arbiter.audit.tiles import (
 )
 from tests.audit.go_checker import ConsistencyClaim, GoChecker, InclusionClaim, require_tool, write_log
 from tests.audit.logs import KEYS, ORIGIN, SIGNER, example_entries, nodes_of, note_at
+from tests.patience import PATIENCE_SECONDS
 
 SIZES = (1, 2, 255, 256, 257, 1000, 66_000)
 
@@ -186,7 +187,7 @@ def openssl_verifies(folder: Path, body: bytes, signature: bytes) -> bool:
         cwd=folder,
         check=False,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     return done.returncode == 0
 

@@ -28,6 +28,7 @@ from arbiter.errors import VerificationError
 from tests.audit.go_checker import GoChecker, build_go
 from tests.audit.logs import nodes_of
 from tests.audit.test_interop import export
+from tests.patience import PATIENCE_SECONDS
 
 SEED = 20_261_126
 LARGEST = 3_000
@@ -96,7 +97,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
             input=json.dumps(questions, default=encode_base64).encode(),
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
         said = json.loads(done.stdout)
         return Answers(

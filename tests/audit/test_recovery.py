@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from hashlib import sha256
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,105 +12,32 @@ from hypothesis import strategies as st
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import PrefixProof
-from arbiter.audit.entry import FIRST_PREV, Entry, commit
-from arbiter.audit.merkle import leaf_hash, prove_consistency, root_of
+from arbiter.audit.merkle import leaf_hash, root_of
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey, sign_note
 from arbiter.audit.recovery import (
-    RECOVERED,
-    RECOVERY_CHAIN,
-    STATEMENT,
     Loss,
     Statement,
     verify_recovery,
 )
-from arbiter.audit.verify import LogRefusedError, LogReport, Row, verify_log
+from arbiter.audit.verify import LogRefusedError, verify_log
 from arbiter.errors import VerificationError
-from tests.audit.logs import KEYS, ORIGIN, SIGNER, example_entry, example_log, nodes_of, note_at
-
-LOST = 30
-LEFT = 20
-LOG = example_log(LOST, 8, LEFT)
-NEW = Ed25519NoteSigner(f"{ORIGIN}.2", sha256(b"the new origin's test key").digest())
-THIRD = Ed25519NoteSigner(f"{ORIGIN}.3", sha256(b"the third origin's test key").digest())
-STRANGER = Ed25519NoteSigner("log.elsewhere.example", b"s" * 32)
-ALL_KEYS = (*KEYS, *(VerifierKey.parse(signer.verifier_key) for signer in (NEW, THIRD, STRANGER)))
-AT = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
-SALT = b"r" * 32
-
-SAID = Statement(
-    kind=Loss.BEHIND,
-    old=ORIGIN,
-    new=NEW.name,
-    kept=note_at(LOG.leaves, LOST),
-    stored=note_at(LOG.leaves, LEFT),
-    lost=(LEFT, LOST),
-    by=("anna", "ben"),
-    at=AT,
-    reason="the disk is gone",
-    words="what to do",
+from tests.audit.logs import ORIGIN, SIGNER, example_log, note_at
+from tests.audit.recoveries import (
+    ALL_KEYS,
+    GOOD,
+    LEFT,
+    LOG,
+    LOST,
+    NEW,
+    OTHER_LEAVES,
+    SAID,
+    STRANGER,
+    THIRD,
+    Recovered,
+    of_new,
+    recovered,
+    recovery_entry,
 )
-
-
-def of_new(leaves: Sequence[bytes], size: int, signer: Ed25519NoteSigner = NEW) -> bytes:
-    return sign_checkpoint(Checkpoint(signer.name, size, root_of(leaves[:size])), [signer])
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """A log that goes on after a recovery: rows, notes, and what the recovery's entry commits to."""
-
-    entries: tuple[bytes, ...]
-    notes: tuple[bytes, ...]
-    statements: Mapping[int, tuple[bytes, bytes]]
-    kept: bytes | None = None
-
-    @property
-    def leaves(self) -> list[bytes]:
-        return [leaf_hash(entry) for entry in self.entries]
-
-    @property
-    def rows(self) -> list[Row]:
-        return [(i, entry, leaf_hash(entry)) for i, entry in enumerate(self.entries)]
-
-    def verify(self) -> LogReport:
-        return verify_log([self.rows], self.notes, ALL_KEYS, kept=self.kept, statements=self.statements)
-
-    def refusal(self) -> str:
-        with pytest.raises(LogRefusedError) as refused:
-            self.verify()
-        return "; ".join(finding.detail for finding in refused.value.findings)
-
-
-def recovery_entry(note: bytes, seq: int = 0, prev: str = FIRST_PREV) -> Entry:
-    return Entry(
-        type=RECOVERED,
-        case=RECOVERY_CHAIN,
-        seq=seq,
-        prev=prev,
-        at=AT,
-        actor="anna",
-        trace="",
-        versions=(("code", "test"),),
-        commits=((STATEMENT, commit(STATEMENT, SALT, note)),),
-    )
-
-
-def recovered(
-    said: Statement = SAID,
-    signers: Sequence[Ed25519NoteSigner] = (SIGNER, NEW),
-    left: Sequence[bytes] = LOG.entries[:LEFT],
-    notes: Sequence[bytes] = LOG.notes,
-) -> Recovered:
-    """Return a log of what is left, the recovery and three entries more, honestly sealed under the new origin."""
-    note = said.sign(signers)
-    more = [example_entry(f"later-{i}", 0, FIRST_PREV).to_bytes() for i in range(3)]
-    entries = (*left, recovery_entry(note).to_bytes(), *more)
-    leaves = [leaf_hash(entry) for entry in entries]
-    new = [of_new(leaves, len(left) + 1), of_new(leaves, len(entries))]
-    return Recovered(entries, (*notes, *new), {0: (SALT, note)}, new[-1])
-
-
-GOOD = recovered()
 
 
 def test_a_recovered_log_verifies_and_says_what_was_lost() -> None:
@@ -233,8 +158,6 @@ def test_any_changed_byte_of_the_statement_is_refused(place: int, by: int) -> No
 
 # --- what the statement says -------------------------------------------------------------------------------------------
 
-OTHER_LEAVES = (*LOG.leaves[:12], *reversed(LOG.leaves[12:]))
-
 
 @pytest.mark.parametrize(
     ("said", "reason"),
@@ -249,7 +172,7 @@ OTHER_LEAVES = (*LOG.leaves[:12], *reversed(LOG.leaves[12:]))
         (replace(SAID, by=("anna", "ben", "carl")), "two different persons"),
         (replace(SAID, by=()), "two different persons"),
         (replace(SAID, kept=of_new(LOG.leaves, LOST)), f"of origin {NEW.name}, expected"),
-        (replace(SAID, kept=of_new(LOG.leaves, LOST, STRANGER)), "expected"),
+        (replace(SAID, kept=of_new(LOG.leaves, LOST, STRANGER)), f"of origin {STRANGER.name}, expected"),
         (replace(SAID, kept=b"nothing"), "malformed note"),
         (replace(SAID, stored=None, lost=(0, LOST)), "does not quote the stored checkpoint"),
         (
@@ -343,137 +266,3 @@ def test_what_is_no_statement_is_refused(text: str) -> None:
 def test_the_fields_are_those_that_this_test_changes() -> None:
     text = json.dumps(dict(sorted(FIELDS.items())), separators=(",", ":"), ensure_ascii=False) + "\n"
     assert verify_recovery(rewritten(text), ALL_KEYS).statement == SAID
-
-
-# --- origins ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_new_origin_that_signs_no_new_entry_is_refused() -> None:
-    notes = (*LOG.notes, of_new(LOG.leaves, LEFT))
-    with pytest.raises(LogRefusedError, match=f"signs {LEFT} entries, and {ORIGIN} had signed {LEFT}"):
-        verify_log([LOG.rows[:LEFT]], notes, ALL_KEYS)
-
-
-def test_an_origin_that_was_left_does_not_come_back() -> None:
-    more = (*GOOD.entries, example_entry("again", 0, FIRST_PREV).to_bytes())
-    leaves = [leaf_hash(entry) for entry in more]
-    back = replace(GOOD, entries=more, notes=(*GOOD.notes, note_at(leaves, len(more))), kept=None)
-    assert f"origin {ORIGIN} was left and comes back after {NEW.name}" in back.refusal()
-
-
-def twice() -> Recovered:
-    """Return the good log, recovered once more: its last two entries were lost, and one kept note told of them."""
-    left = GOOD.entries[: LEFT + 2]
-    leaves = [leaf_hash(entry) for entry in left]
-    stored = of_new(leaves, LEFT + 2)
-    said = replace(
-        SAID, old=NEW.name, new=THIRD.name, kept=GOOD.notes[-1], stored=stored, lost=(LEFT + 2, LEFT + 4)
-    )
-    note = said.sign((NEW, THIRD))
-    entry = recovery_entry(note, 1, leaf_hash(GOOD.entries[LEFT]).hex()).to_bytes()
-    entries = (*left, entry)
-    leaves = [leaf_hash(each) for each in entries]
-    last = of_new(leaves, len(entries), THIRD)
-    notes = (*GOOD.notes[:-1], stored, last)
-    return Recovered(entries, notes, {**GOOD.statements, 1: (SALT, note)}, last)
-
-
-def test_a_log_may_be_recovered_twice() -> None:
-    assert [r.statement.new for r in twice().verify().recoveries] == [NEW.name, THIRD.name]
-
-
-def test_of_two_recoveries_neither_may_be_missing() -> None:
-    for seq in (0, 1):
-        statements = {n: said for n, said in twice().statements.items() if n != seq}
-        assert "is not there to be read" in replace(twice(), statements=statements).refusal()
-
-
-def test_two_recoveries_statements_cannot_change_places() -> None:
-    first, second = twice().statements[0], twice().statements[1]
-    assert "commits to" in replace(twice(), statements={0: second, 1: first}).refusal()
-
-
-# --- checkpoints that outsiders kept -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [1, 8, LEFT, LEFT + 1, LOST - 1, LOST])
-def test_an_old_checkpoint_that_the_recovery_covers_is_believed(size: int) -> None:
-    assert replace(GOOD, kept=note_at(LOG.leaves, size)).verify().kept == Checkpoint(
-        ORIGIN, size, root_of(LOG.leaves[:size])
-    )
-
-
-@pytest.mark.parametrize("size", [13, 16, LEFT])
-def test_an_old_checkpoint_of_another_history_is_a_fork(size: int) -> None:
-    forked = replace(GOOD, kept=note_at(OTHER_LEAVES, size)).refusal()
-    assert f"kept checkpoint of size {size} contradicts the log (a fork)" in forked
-
-
-def test_an_old_checkpoint_of_the_lost_size_with_another_root_is_a_fork() -> None:
-    forked = replace(GOOD, kept=note_at(OTHER_LEAVES, LOST)).refusal()
-    assert "more was lost than it says" in forked
-
-
-def test_an_old_checkpoint_beyond_what_the_recovery_quotes_is_refused() -> None:
-    more = example_log(LOST + 5)
-    beyond = replace(GOOD, kept=note_at(more.leaves, LOST + 1)).refusal()
-    assert f"which quotes one of {LOST}: more was lost than it says" in beyond
-
-
-@pytest.mark.parametrize("size", [5, 8, LEFT])
-def test_a_new_origins_checkpoint_over_old_entries_alone_must_have_their_root(size: int) -> None:
-    assert "contradicts the log (a fork)" in replace(GOOD, kept=of_new(OTHER_LEAVES, max(size, 13))).refusal()
-
-
-def test_a_checkpoint_of_a_third_origin_is_not_this_logs() -> None:
-    kept = of_new(GOOD.leaves, LEFT + 4, THIRD)
-    assert f"kept checkpoint is of origin {THIRD.name}" in replace(GOOD, kept=kept).refusal()
-
-
-def test_a_cut_tail_of_the_new_origin_is_caught_by_its_kept_checkpoint() -> None:
-    cut = replace(GOOD, entries=GOOD.entries[: LEFT + 1], notes=GOOD.notes[:-1])
-    assert f"the log ends at size {LEFT + 1}, the kept checkpoint has size {LEFT + 4}" in cut.refusal()
-
-
-# --- forks -----------------------------------------------------------------------------------------------------------
-
-
-def forked(kept_size: int) -> Recovered:
-    """Return the log of what is left, recovered because a kept checkpoint contradicted it."""
-    prefix = None
-    if kept_size != LEFT:
-        nodes = nodes_of(LOG.leaves[:LEFT])
-        prefix = PrefixProof(root_of(LOG.leaves[:kept_size]), prove_consistency(kept_size, LEFT, nodes))
-    said = replace(
-        SAID, kind=Loss.FORKED, kept=note_at(OTHER_LEAVES, kept_size), lost=(None, kept_size), prefix=prefix
-    )
-    return recovered(said)
-
-
-@pytest.mark.parametrize("size", [13, 16, LEFT])
-def test_a_fork_is_quoted_and_believed(size: int) -> None:
-    (recovery,) = forked(size).verify().recoveries
-    assert "from an unknown one on (a fork)" in str(recovery)
-    quoted = replace(forked(size), kept=note_at(OTHER_LEAVES, size))
-    assert quoted.verify().kept is not None
-
-
-@pytest.mark.parametrize("size", [14, 15, 17, LEFT, LEFT + 1])
-def test_another_checkpoint_of_the_other_history_is_still_a_fork(size: int) -> None:
-    refused = replace(forked(16), kept=note_at(OTHER_LEAVES, size)).refusal()
-    assert "contradicts the log (a fork)" in refused or "more was lost than it says" in refused
-
-
-def test_a_quoted_fork_that_no_entry_commits_to_explains_nothing() -> None:
-    """Its statement lies beside the log, well signed, and the log does not hold it."""
-    statements = {7: forked(16).statements[0]}
-    plain = Recovered(LOG.entries[:LEFT], LOG.notes, statements, note_at(OTHER_LEAVES, 16))
-    assert "contradicts the log (a fork)" in plain.refusal()
-
-
-@pytest.mark.parametrize("size", [13, 16, LEFT])
-def test_a_log_cut_below_a_quoted_fork_is_behind_where_no_entry_quotes_it(size: int) -> None:
-    """The recovery and what it stood on are cut away; its statement alone must not explain the kept checkpoint."""
-    statements = forked(size).statements
-    cut = Recovered(LOG.entries[:8], LOG.notes[:1], statements, note_at(OTHER_LEAVES, size))
-    assert f"the log ends at size 8, the kept checkpoint has size {size}" in cut.refusal()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arbiter.cli import main
-from tests.system.service import COMMAND, ROOT, Service, a_service, environment
+from tests.system.service import Service, a_service, run_arbiter
 
 
 @dataclass(frozen=True)
@@ -56,16 +56,7 @@ def run_process(
     data: Path, environ: Mapping[str, str], *arguments: str, said: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own, with `said` on its standard input."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment(data, **environ),
-        input=said,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=90,
-    )
+    done = run_arbiter(data, *arguments, said=said, **environ)
     assert "Traceback" not in done.stderr
     return done
 

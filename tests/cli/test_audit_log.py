@@ -100,8 +100,13 @@ def test_filters_show_what_fits_and_only_that(logged: Logged, audit: Command) ->
         (("--since", "7d"), lambda _: True),
         (("--until", "7d"), lambda _: False),
     )
+    empty = []
     for options, fits in fitting:
-        assert lines(audit("log", "--limit", 1000, "--json", *options)) == [e for e in everything if fits(e)]
+        expected = [e for e in everything if fits(e)]
+        assert lines(audit("log", "--limit", 1000, "--json", *options)) == expected
+        if not expected:
+            empty.append(options[-1])
+    assert empty == ["nowhere", "cas", "7d"], "each of the others found something"
 
 
 def test_a_span_of_time_is_exact(logged: Logged, audit: Command) -> None:
@@ -113,10 +118,20 @@ def test_a_span_of_time_is_exact(logged: Logged, audit: Command) -> None:
 
 
 def test_nothing_of_the_patients_is_in_any_of_it(logged: Logged, audit: Command) -> None:
-    shown = audit("log", "--limit", 1000).out + audit("log", "--limit", 1000, "--json").out
+    commands: list[tuple[object, ...]] = [
+        ("log", "--limit", 1000),
+        ("log", "--limit", 1000, "--json"),
+        ("stats",),
+    ]
     for index in range(0, logged.size, 40):
-        shown += audit("show", index).out + audit("show", index, "--json").out
-    shown += audit("stats").out
+        commands += [("show", index), ("show", index, "--json")]
+    shown = ""
+    for command in commands:
+        ended = audit(*command)
+        assert (ended.status, ended.out != "") == (0, True), command
+        shown += ended.out
+    for case in logged.cases:
+        assert case in shown, "what names no patient is there"
     for secret in (PATIENT, "visit-1", "urn:example", "heart_rate", "36.8"):
         assert secret not in shown
 

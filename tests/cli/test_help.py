@@ -18,6 +18,7 @@ from arbiter.cli import app
 from arbiter.cli.examples import commands_in
 from arbiter.cli.failing import Status
 from tests.cli.commands import every_command
+from tests.patience import PATIENCE_SECONDS
 from tests.system.service import ROOT
 
 COMMANDS = every_command()
@@ -145,7 +146,7 @@ def test_a_light_command_loads_nothing_heavy(arguments: tuple[str, ...]) -> None
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr
 

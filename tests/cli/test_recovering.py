@@ -18,17 +18,12 @@ from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.log.evidence_folder import EvidenceFolder
 from tests.cli.conftest import run_process
-from tests.databases import Copies
+from tests.databases import CUTTING_OFF, Copies
 from tests.houses import PASSWORD, a_house, a_reviewer
-from tests.workflow.test_log_guard import cut_off_connections_are_put_away, grow
-from tests.workflow.test_recovering import ORIGIN, REASON, an_administrator
+from tests.workflow.guarded import grow
+from tests.workflow.losses import ORIGIN, REASON, an_administrator
 
-__all__ = ["cut_off_connections_are_put_away"]
-
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
-]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), *CUTTING_OFF]
 
 BOTH = f"{PASSWORD}\n{PASSWORD}\n"
 

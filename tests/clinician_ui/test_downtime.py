@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 import clinician_ui.downtime
+from arbiter.errors import UnavailableError
 from arbiter.identity.sites import add_site
 from arbiter.model import RiskClass
 from arbiter.serving import written
@@ -276,7 +277,7 @@ async def test_without_a_database_the_file_stays_as_it_was(
     await downtime.write()
     before = downtime.path.read_bytes()
     async with no_database(ward, server, module_database):
-        with pytest.raises(Exception, match="does not answer"):
+        with pytest.raises(UnavailableError, match="does not answer"):
             await downtime.write()
     assert downtime.path.read_bytes() == before
     assert downtime.last_seen is not None

@@ -13,12 +13,9 @@ from arbiter.workflow.log.guard import Refusal
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import ORIGIN, Browser, Ward
-from tests.clinician_ui.test_blindness import CASES
 from tests.clinician_ui.test_sites_and_roles import BODIES, GUARDED
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-assert CASES
 
 
 @pytest.fixture

@@ -170,9 +170,8 @@ async def test_a_witness_under_another_key_than_the_file_has_does_not_count() ->
 async def test_a_gigabyte_is_not_read() -> None:
     tracemalloc.start()
     try:
-        began = time.monotonic()
-        assert isinstance(await asked(liars.flood), Failed)
-        assert time.monotonic() - began < 4
+        # Not by running out of time, whatever the machine: at the first byte beyond the limit.
+        assert await asked(liars.flood) == Failed("a reply beyond its limit")
         assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
     finally:
         tracemalloc.stop()

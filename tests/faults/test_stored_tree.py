@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 
 from arbiter.audit.verify import LogRefusedError
 from arbiter.errors import LogUnfitError
-from arbiter.store.database import conninfo
-from arbiter.store.embedded import SUPERUSER
 from arbiter.workflow.auditing import verify_log
+from tests.conftest import an_insider
 from tests.faults.ledger import a_fresh_sealer
 from tests.faults.ward import A_TILE, Ward
 
@@ -25,8 +23,7 @@ async def two_tiles(ward: Ward) -> None:
 
 async def found_after(ward: Ward, statement: str) -> str:
     """Change something behind the triggers' back; return what verification says of it."""
-    name = ward.database.app_url.rsplit("/", 1)[1].split("?")[0]
-    with psycopg.connect(conninfo(ward.server.url(SUPERUSER, name)), autocommit=True) as insider:
+    with an_insider(ward.server, ward.database) as insider:
         for table in ("tree_node", "checkpoint"):
             insider.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
         assert insider.execute(statement.encode()).rowcount == 1

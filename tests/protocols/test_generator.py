@@ -11,6 +11,7 @@ import pytest
 
 from arbiter.protocols.intake import take_facts
 from arbiter.protocols.loader import shipped
+from tests.patience import PATIENCE_SECONDS
 from tests.protocols.patients import TAKEN_AT, fresh, generator, module_name, read, six_hundred
 from tests.protocols.shipping import bundle
 
@@ -79,5 +80,5 @@ def test_the_command_writes_one_case_a_line(name: str, capsys: pytest.CaptureFix
 
 def test_the_module_runs_as_a_command(name: str) -> None:
     command = [sys.executable, "-m", module_name(name), "--seed", "1", "--cases", "2"]
-    done = subprocess.run(command, capture_output=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE_SECONDS)
     assert len(read(name, done.stdout)) == 2

@@ -22,6 +22,7 @@ from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint
+from tests.audit.go_checker import REQUIRE_CHECKERS
 from tests.houses import a_house
 
 ORIGIN = "log.hospital.example/arbiter"
@@ -34,7 +35,7 @@ WHO = ActorId("operator:carla")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A token of its own with a PIN in a private file; skips where there is no SoftHSM, fails where there must be."""
     if MODULE is None or shutil.which("softhsm2-util") is None:
-        if os.environ.get("REQUIRE_OUTSIDE_CHECKERS") == "1":
+        if os.environ.get(REQUIRE_CHECKERS):
             pytest.fail("SoftHSM is required here and is not installed")
         pytest.skip("SoftHSM is not installed")
     folder = tmp_path_factory.mktemp("softhsm")

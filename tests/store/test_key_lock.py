@@ -92,13 +92,12 @@ def test_without_a_passphrase_nothing_is_read(data: Path) -> None:
 def test_a_flipped_bit_anywhere_is_refused(data: Path, name: str) -> None:
     path = data / "keys" / name
     whole = json.loads(path.read_text())
-    for field in whole:
-        if field in {"salt", "nonce", "key"}:
-            raw = bytearray(base64.b64decode(whole[field]))
-            raw[len(raw) // 2] ^= 1
-            path.write_text(json.dumps(whole | {field: base64.b64encode(raw).decode()}) + "\n")
-            with pytest.raises(ConfigurationError, match="does not open"):
-                read_keys(data, given())
+    for field in ("salt", "nonce", "key") if name == "lock" else ("nonce", "key"):
+        raw = bytearray(base64.b64decode(whole[field]))
+        raw[len(raw) // 2] ^= 1
+        path.write_text(json.dumps(whole | {field: base64.b64encode(raw).decode()}) + "\n")
+        with pytest.raises(ConfigurationError, match="does not open"):
+            read_keys(data, given())
 
 
 @pytest.mark.parametrize("name", ["lock", *KEY_FILES])

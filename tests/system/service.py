@@ -32,11 +32,11 @@ from arbiter.store.keys import init_keys
 from arbiter.wiring import open_house
 from arbiter.workflow.house import House
 from tests.houses import a_client, facts
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "log.hospital.example/arbiter"
 COMMAND = [sys.executable, "-c", "from arbiter.cli import main; main()"]
-START_SECONDS = 40.0
 STOP_SECONDS = 30.0
 
 KINDS: tuple[dict[str, tuple[FactValue, str | None] | None], ...] = (
@@ -102,7 +102,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        ends_at = time.monotonic() + START_SECONDS
+        ends_at = time.monotonic() + PATIENCE_SECONDS
         while not self._is_ready():
             assert self._process.poll() is None, self.log[-4000:]
             assert time.monotonic() < ends_at, self.log[-4000:]
@@ -201,17 +201,17 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     }
 
 
-def run_arbiter(data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the command line to its end."""
+def run_arbiter(data: Path, *arguments: str, said: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line to its end, with `said` on its standard input."""
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
         env=environment(data, **more),
-        stdin=subprocess.DEVNULL,
+        input=said,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
 

@@ -32,7 +32,7 @@ from arbiter.workflow.erasure.clearing import clear_keys
 from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.reading import read_content
 from tests.houses import PASSWORD
-from tests.system.service import COMMAND, ROOT, Service, a_service, environment
+from tests.system.service import Service, a_service, run_arbiter
 from tests.workflow.erasures import an_officer
 from tests.workflow.post import a_case
 
@@ -61,10 +61,7 @@ class Lost:
 
 
 def run(data: Path, *arguments: str, said: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*COMMAND, *arguments], cwd=ROOT, env=environment(data, **more), input=said, capture_output=True, text=True,
-        check=False, timeout=90,
-    )  # fmt: skip
+    done = run_arbiter(data, *arguments, said=said, **more)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

@@ -21,6 +21,7 @@ from arbiter.identity.roles import Role
 from arbiter.model import ActorId
 from arbiter.workflow.log.chronicle import note_in_house
 from tests.audit.go_checker import build_go
+from tests.patience import PATIENCE_SECONDS
 from tests.system.service import Service, case_body, until
 
 SOURCE = Path(__file__).parents[1] / "audit" / "interop" / "client" / "main.go"
@@ -34,7 +35,9 @@ def go_client(tmp_path_factory: pytest.TempPathFactory) -> Go:
     binary = build_go(SOURCE, tmp_path_factory.mktemp("go-client") / "client")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([binary, *arguments], capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [binary, *arguments], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
 
     return run
 

@@ -19,7 +19,8 @@ from arbiter.wiring import open_house, run_house
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.erasure.clearing import erasures_standing
 from arbiter.workflow.reading import read_content
-from tests.houses import PASSWORD
+from tests.houses import PASSWORD, types_of
+from tests.patience import PATIENCE_SECONDS
 from tests.system.dying_eraser import POINTS
 from tests.system.service import ROOT, Service, a_service, environment, until
 from tests.workflow.erasures import an_officer, checkpoint_database, live_files_with
@@ -42,7 +43,7 @@ def erase_and_die(data: Path, case: CaseId, point: str) -> int:
     return subprocess.run(
         [sys.executable, "-m", "tests.system.dying_eraser", point, "erase", case, "--as", "olga", "--password-stdin"],
         cwd=ROOT, env=environment(data, ARBITER_RETENTION_DAYS="0"), input=f"{PASSWORD}\n".encode(),
-        capture_output=True, check=False, timeout=90,
+        capture_output=True, check=False, timeout=PATIENCE_SECONDS,
     ).returncode  # fmt: skip
 
 
@@ -63,6 +64,10 @@ async def start_again(service: Service, cases: dict[str, CaseId]) -> None:
         client = await authenticate_client(house.identities, house.clock, service.token)
         for point, case in cases.items():
             row = await load_case(house.store, case)
+            erased = (await types_of(house, case)).count("case.erased")
+            assert erased == (POINTS.index(point) >= LISTED), (
+                "one entry of an erasure, none of what was never to be"
+            )
             if POINTS.index(point) < LISTED:
                 assert row.state.erasure is None, point
                 await read_content(house, client, case)
@@ -101,5 +106,5 @@ def test_whoever_is_killed_erasing_leaves_a_case_that_is_whole_or_gone() -> None
             assert (wrapped_key(service, case) is None) == gone, point
             assert bool(live_files_with(service.database.folder, key)) != gone, point
         with pytest.raises(psycopg.errors.UniqueViolation), service.superuser() as connection:
-            # One erasure each, and one entry of it.
+            # One erasure each.
             connection.execute("INSERT INTO erasure SELECT * FROM erasure")

@@ -228,6 +228,7 @@ def test_an_end_cut_off_is_told_as_an_end_and_never_as_complete_beyond_it(
 ) -> None:
     made = exports.picked
     whole = verified(made.content, made, tmp_path)
+    assert whole.evidence.chains
     assert all(
         "picked out" in c.said() or "nothing can be said beyond" in c.said() for c in whole.evidence.chains
     )
@@ -266,8 +267,6 @@ def test_entries_in_another_order_repeated_or_changed_are_refused(exports: Expor
     members = made.members()
     given = lines(members, ENTRIES)
     first = ExportedEntry.parse(given[0].rstrip())
-    changed = ExportedEntry.of(first.index, first.body.replace(b'"count"', b'"count"').replace(b"Z", b"Z", 1))
-    assert changed == first
     other = ExportedEntry.of(first.index, first.body.replace(b"case.received", b"case.deceived"))
     for spoilt in (
         [given[1], given[0], *given[2:]],
@@ -295,7 +294,9 @@ def test_proofs_swapped_or_under_another_checkpoint_are_refused(exports: Exports
 def test_a_tile_changed_or_missing_is_refused(exports: Exports, tmp_path: Path) -> None:
     for made in (exports.case, exports.whole):
         members = made.members()
-        for name in [name for name in members if name.startswith("tile/")]:
+        tiles = [name for name in members if name.startswith("tile/")]
+        assert tiles
+        for name in tiles:
             flipped = bytes([members[name][0] ^ 1]) + members[name][1:]
             refused(signed_again(made, members | {name: flipped}), made, tmp_path)
             rest = {other: content for other, content in members.items() if other != name}
@@ -383,7 +384,9 @@ def test_a_protocol_or_rules_other_than_the_entries_name_are_refused(
 ) -> None:
     made = exports.case
     members = made.members()
-    for name in [name for name in members if name.startswith("protocols/") and "fhir" not in name]:
+    names = [name for name in members if name.startswith("protocols/") and "fhir" not in name]
+    assert len(names) >= 2, "a protocol and its rules"
+    for name in names:
         old, new = (b"majority", b"unanimous") if b"majority" in members[name] else (b"a", b"b")
         changed = members[name].replace(old, new, 1)
         assert changed != members[name]

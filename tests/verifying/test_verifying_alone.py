@@ -17,6 +17,7 @@ from arbiter.audit.export.layout import SCRIPT, SOURCE_FOLDER
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.workflow.exports.source import source_members
 from tests.exports import Exported, signed_again
+from tests.patience import PATIENCE_SECONDS
 from tests.verifying.conftest import Exports
 
 # What the package `cryptography` is made of, and nothing else of this environment.
@@ -41,7 +42,7 @@ class Bare:
             text=True,
             capture_output=True,
             check=False,
-            timeout=100,
+            timeout=PATIENCE_SECONDS,
         )
 
     def verify(self, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -220,7 +221,7 @@ def test_a_module_put_beside_the_script_never_runs(exports: Exports, bare: Bare,
         text=True,
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=PATIENCE_SECONDS,
     )
     assert not trap.exists()
     assert ran.returncode == 1, ran.stderr

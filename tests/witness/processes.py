@@ -11,9 +11,8 @@ from pathlib import Path
 import httpx
 
 from arbiter.audit.note import VerifierKey
+from tests.patience import PATIENCE_SECONDS
 from tests.system.service import COMMAND, ROOT, environment, free_port
-
-START_SECONDS = 30.0
 
 
 class WitnessProcess:
@@ -33,7 +32,7 @@ class WitnessProcess:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
 
     def make(self, name: str, *trusted: VerifierKey) -> VerifierKey:
@@ -56,7 +55,7 @@ class WitnessProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        ends_at = time.monotonic() + START_SECONDS
+        ends_at = time.monotonic() + PATIENCE_SECONDS
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < ends_at

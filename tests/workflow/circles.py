@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from arbiter.audit.note import VerifierKey
 from arbiter.clock import SystemChance
+from arbiter.identity.principals import Principal
+from arbiter.lifecycle.states import Phase
+from arbiter.model import CaseId
 from arbiter.ports import Clock
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
 from arbiter.witness.store import WitnessStore
 from arbiter.workflow.house import House
-from tests.houses import a_house
+from arbiter.workflow.reading import view_case
+from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from tests.cosigning import liars
+from tests.houses import a_house, a_reviewer, settle
 from tests.witness.processes import WitnessProcess, a_witness
+from tests.workflow.post import EXCLUDED, a_case
 
 _numbers = itertools.count(1)
+PATIENCE_SECONDS = 15.0
 
 
 @dataclass
@@ -85,3 +95,34 @@ async def a_witnessed_house(
     )
     async with a_house(folder, database, clock, running=running, settings=settings) as house:
         yield house
+
+
+def liar(url: str, name: str = "liar") -> Someone:
+    return Someone(name, liars.KEY, url)
+
+
+NOWHERE = Someone("nowhere", liars.KEY, "http://127.0.0.1:9")
+
+
+async def eventually(
+    house: House, client: Principal, case: CaseId, phase: Phase, seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Wait until others have moved the case there."""
+    async with asyncio.timeout(seconds):
+        while (await view_case(house, client, case)).phase is not phase:  # noqa: ASYNC110 - another task moves it
+            await asyncio.sleep(0.05)
+
+
+async def signed_by_a_reviewer(house: House, client: Principal) -> CaseId:
+    anna = await a_reviewer(house)
+    case = await a_case(house, client, "reviewed", **EXCLUDED)
+    await settle(house)
+    await claim(house, anna, case)
+    await commit_opinion(house, anna, case, OwnOpinion("urgent-review", 80, (), "as I see it"))
+    await reveal(house, anna, case)
+    await sign(house, anna, case, "urgent-review", "")
+    return case
+
+
+def seconds(at: datetime) -> int:
+    return int(at.timestamp())

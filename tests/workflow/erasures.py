@@ -16,6 +16,7 @@ from arbiter.identity.roles import Role
 from arbiter.model import CaseId
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database, conninfo
+from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house
 from tests.workflow.post import a_released_case
@@ -95,3 +96,9 @@ def checkpoint_database(url: str) -> None:
     """Have everything that the server holds in memory written to its files."""
     with psycopg.connect(conninfo(url), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
+
+
+async def verify(house: House) -> int:
+    """Seal what is pending, verify the whole log, and return how many entries it has."""
+    await house.sealer.round()
+    return (await verify_log(house, house.settings.data.joinpath("checkpoint").read_bytes())).entries

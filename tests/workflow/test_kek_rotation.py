@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from arbiter.errors import ConfigurationError, ConflictError, NotFoundError
 from arbiter.model import ActorId
@@ -177,7 +178,7 @@ async def test_a_key_that_wraps_nothing_is_retired_for_good(tmp_path: Path, data
         row = EndpointRow(
             "we_late", None, "ward", "https://example.org/", kek_id, sealed, stale.clock.now(), None
         )
-        with pytest.raises(Exception, match="key-encryption key kek-1 is retired"):
+        with pytest.raises(DBAPIError, match="key-encryption key kek-1 is retired"):
             async with stale.store.begin() as transaction:
                 await add_endpoint(transaction, row)
     async with a_house(tmp_path, database, running=False) as house:
@@ -280,7 +281,7 @@ async def test_no_exports_key_is_sealed_under_a_retired_key(tmp_path: Path, data
         async with a_house(tmp_path, database, running=False) as house:
             await rotate_kek(house, WHO, quiet)
             await retire_kek(house, WHO, "kek-1")
-        with pytest.raises(Exception, match="key-encryption key kek-1 is retired"):
+        with pytest.raises(DBAPIError, match="key-encryption key kek-1 is retired"):
             await keep_job_key(
                 stale.store, "e_one", "maker", *stale.vault.seal_secret(owner_of("e_one"), bytes(32))
             )

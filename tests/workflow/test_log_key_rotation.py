@@ -26,7 +26,7 @@ from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.keys import STATEMENT
 from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint, verifier_keys
-from tests.houses import a_house
+from tests.houses import a_house, another_host
 
 WHO = ActorId("operator:carla")
 
@@ -188,14 +188,8 @@ async def test_a_process_left_with_the_retired_key_seals_nothing(tmp_path: Path,
 
 async def test_two_hosts_that_rotate_at_once_leave_one_history(tmp_path: Path, database: Database) -> None:
     async with a_house(tmp_path, database, running=False) as one:
-        other = tmp_path / "other"
-        KeyFolder.open(tmp_path)
-        (other / "keys").mkdir(mode=0o700, parents=True)
-        for path in (tmp_path / "keys").iterdir():
-            (other / "keys" / path.name).write_bytes(path.read_bytes())
-            (other / "keys" / path.name).chmod(0o600)
         await write_something(one)
-        (other / "checkpoint").write_bytes((tmp_path / "checkpoint").read_bytes())
+        other = another_host(tmp_path)
         async with a_house(other, database, running=False) as two:
             await begin_rotation(one, WHO)
             with pytest.raises(ConflictError, match="another host"):
@@ -208,13 +202,7 @@ async def test_a_host_without_the_new_key_is_told_during_the_overlap_and_stopped
 ) -> None:
     async with a_house(tmp_path, database, running=False) as house:
         await write_something(house)
-    old = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
-    other = tmp_path / "other"
-    (other / "keys").mkdir(mode=0o700, parents=True)
-    for name, content in old.items():
-        (other / "keys" / name).write_bytes(content)
-        (other / "keys" / name).chmod(0o600)
-    (other / "checkpoint").write_bytes((tmp_path / "checkpoint").read_bytes())
+    other = another_host(tmp_path)
     await begin(tmp_path, database)
     async with a_house(other, database, running=False) as house:
         assert "lacks the new one" in caplog.text

@@ -17,13 +17,14 @@ from arbiter.documents.canonical import decode, encode
 from arbiter.errors import VerificationError
 from arbiter.model import CaseId
 from arbiter.store.cases.heads import load_case
-from arbiter.store.database import Database, conninfo
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
+from arbiter.store.database import Database
+from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from tests.conftest import an_insider
 from tests.houses import a_client, a_house, a_reviewer, submission
 
 Change = Callable[[dict[str, Any]], None]
@@ -56,8 +57,7 @@ class Insider:
 
 @pytest_asyncio.fixture
 async def insider(server: EmbeddedPostgres, database: Database, tmp_path: Path) -> AsyncIterator[Insider]:
-    name = database.app_url.rsplit("/", 1)[1].split("?")[0]
-    with psycopg.connect(conninfo(server.url(SUPERUSER, name)), autocommit=True) as connection:
+    with an_insider(server, database) as connection:
         connection.execute("ALTER TABLE sealed_document DISABLE TRIGGER ALL")
         async with a_house(tmp_path, database, running=False) as house:
             yield Insider(house, connection)

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 import pytest_asyncio
 
 from arbiter.errors import VerificationError
 from arbiter.model import ActorId
-from arbiter.store.database import Database, conninfo
-from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
+from arbiter.store.database import Database
+from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.workflow.house import House
 from arbiter.workflow.log import timeline
@@ -27,7 +26,7 @@ from arbiter.workflow.log.timeline import (
     read_chain,
     read_forwards,
 )
-from tests.conftest import NOON, SettableClock
+from tests.conftest import NOON, SettableClock, an_insider
 from tests.houses import a_house
 
 HOURS = 30
@@ -142,8 +141,7 @@ async def test_an_entry_that_is_gone_or_changed_is_shown_as_that(
         for _ in range(6):
             await note_in_house(house, house.store, "house.tried", ActorId("operator:x"), {"what": b"x"})
         await house.sealer.round()
-        name = database.app_url.rsplit("/", 1)[1].split("?")[0]
-        with psycopg.connect(conninfo(server.url(SUPERUSER, name)), autocommit=True) as insider:
+        with an_insider(server, database) as insider:
             insider.execute("ALTER TABLE entry DISABLE TRIGGER ALL")
             insider.execute("DELETE FROM entry WHERE seq = 1")
             insider.execute("UPDATE entry SET body = 'no entry at all' WHERE seq = 3")
