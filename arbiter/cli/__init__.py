@@ -1,4 +1,4 @@
-"""The command line. Each group of commands is a module here; `main` puts them together.
+"""The command line. Each group of commands is a module or a package here; `main` puts them together.
 
 A command imports what it needs when it runs: whoever checks a receipt offline does not wait for a database to load.
 """
@@ -10,31 +10,21 @@ import sys
 import typer
 
 from arbiter.cli import (
-    auditing,
+    audit,
     backups,
     clients,
-    comparing,
-    doctor,
     erasing,
-    exporting,
     keys,
-    keys_keeping,
-    keys_rotating,
-    log_figures,
-    opening,
-    proofs,
     protocols,
-    recovering,
     running,
     sites,
-    submitting,
-    timeline,
     users,
-    watching,
     webhooks,
     witness,
-    witnesses,
 )
+from arbiter.cli.audit import verifying
+from arbiter.cli.cases import submitting, watching
+from arbiter.cli.doctor import command as doctor
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
 
@@ -45,16 +35,13 @@ app = typer.Typer(
     help="Arbiter puts a panel of clinical models between a hospital's systems and an important decision.",
     epilog=examples("arbiter demo", "arbiter serve", "arbiter doctor", "arbiter submit case.json"),
 )
-_OF_AUDIT = (timeline, proofs, comparing, log_figures, exporting, opening, recovering, witnesses)
-"""Modules whose commands are `arbiter audit …`: importing them adds them to that group."""
-
 _SINGLE = (
     (running.demo, running.DEMO_EXAMPLES),
     (running.serve, running.SERVE_EXAMPLES),
     (running.worker, running.WORKER_EXAMPLES),
     (submitting.submit, submitting.EXAMPLES),
     (watching.watch, watching.EXAMPLES),
-    (auditing.replay, auditing.REPLAY_EXAMPLES),
+    (verifying.replay, verifying.REPLAY_EXAMPLES),
     (backups.backup, backups.BACKUP_EXAMPLES),
     (backups.restore, backups.RESTORE_EXAMPLES),
     (erasing.erase, erasing.ERASE_EXAMPLES),
@@ -66,9 +53,7 @@ _SINGLE = (
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
-app.add_typer(auditing.app, name="audit")
-keys.app.add_typer(keys_keeping.app)
-keys.app.add_typer(keys_rotating.app, name="rotate")
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")
 app.add_typer(users.app, name="users")

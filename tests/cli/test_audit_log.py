@@ -16,9 +16,9 @@ import pytest
 from arbiter.audit import recovery
 from arbiter.audit.entry import Entry
 from arbiter.audit.note import Ed25519NoteSigner
-from arbiter.cli import log_figures
+from arbiter.cli.audit import figures
+from arbiter.cli.audit.words import said
 from arbiter.cli.failing import Status
-from arbiter.cli.log_words import said
 from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
 from arbiter.workflow import subjects
@@ -328,9 +328,9 @@ def test_a_pipe_gets_rows_of_three(audit: Command) -> None:
 
 
 def test_a_bar_is_as_long_as_its_share() -> None:
-    assert log_figures.bar(0, 9) == ""
-    assert log_figures.bar(1, 10_000) == "█"
-    assert len(log_figures.bar(5, 10)) * 2 == len(log_figures.bar(10, 10)) == log_figures.BAR_WIDTH
+    assert figures.bar(0, 9) == ""
+    assert figures.bar(1, 10_000) == "█"
+    assert len(figures.bar(5, 10)) * 2 == len(figures.bar(10, 10)) == figures.BAR_WIDTH
 
 
 # --- looking --------------------------------------------------------------------------------------------------------------

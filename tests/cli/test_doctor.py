@@ -17,10 +17,10 @@ import psycopg
 import pytest
 from pydantic_settings import BaseSettings
 
-from arbiter.cli import checking_database, checking_machine
-from arbiter.cli.checking import examine
+from arbiter.cli.doctor import database_checks, machine_checks
+from arbiter.cli.doctor.checks import examine
+from arbiter.cli.doctor.findings import Finding
 from arbiter.cli.failing import Status
-from arbiter.cli.findings import Finding
 from arbiter.clock import SystemChance
 from arbiter.settings import Settings
 from arbiter.store.database import Database, conninfo
@@ -133,7 +133,7 @@ async def sealed(folder: Path, database: Database) -> House:
 
 async def looked(folder: Path, url: str) -> dict[str, Finding]:
     settings = Settings(data=folder, database_url=url)
-    return {finding.check: finding async for finding in checking_database.database(settings)}
+    return {finding.check: finding async for finding in database_checks.database(settings)}
 
 
 @contextlib.contextmanager
@@ -178,7 +178,7 @@ async def test_a_server_that_does_not_answer_is_told_without_its_password(folder
 
 
 async def log_of(folder: Path, database: Database) -> Finding:
-    found = [finding async for finding in checking_database._log(Settings(data=folder), database.app_url)]
+    found = [finding async for finding in database_checks._log(Settings(data=folder), database.app_url)]
     return found[0]
 
 
@@ -231,13 +231,13 @@ def checked(findings: Iterator[Finding]) -> dict[str, Finding]:
 )
 def test_keys_that_others_may_read_are_told(folder: Path, name: str, mode: int) -> None:
     (folder / name).chmod(mode)
-    found = checked(checking_machine.keys(Settings(data=folder)))
+    found = checked(machine_checks.keys(Settings(data=folder)))
     assert found["keys"].state == "fail"
     assert f"{mode:04o}" in found["keys"].found
 
 
 def test_the_keys_of_another_log_are_told(folder: Path) -> None:
-    found = checked(checking_machine.keys(Settings(data=folder, origin="log.other.example/arbiter")))
+    found = checked(machine_checks.keys(Settings(data=folder, origin="log.other.example/arbiter")))
     assert found["keys"].state == "fail"
 
 
@@ -245,11 +245,11 @@ def test_a_full_disk_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for free, state in ((10 * 1024**2, "fail"), (1024**3, "warn"), (50 * 1024**3, "ok")):
         usage = shutil._ntuple_diskusage(100 * 1024**3, 0, free)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
-        assert checked(checking_machine.disk(Settings(data=folder)))["disk space"].state == state
+        assert checked(machine_checks.disk(Settings(data=folder)))["disk space"].state == state
 
 
 def test_a_data_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
-    found = checked(checking_machine.disk(Settings(data=tmp_path / "nothing")))
+    found = checked(machine_checks.disk(Settings(data=tmp_path / "nothing")))
     assert found["disk"].state == "fail"
 
 
@@ -270,7 +270,7 @@ def embedded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def embedded_found(folder: Path) -> Finding:
-    found = [finding async for finding in checking_database.database(Settings(data=folder))]
+    found = [finding async for finding in database_checks.database(Settings(data=folder))]
     assert len(found) == 1
     return found[0]
 
@@ -327,7 +327,7 @@ async def test_what_the_settings_name_elsewhere_is_tried(listening: int) -> None
         model_urls=(f"http://127.0.0.1:{listening}/v1", f"http://127.0.0.1:{closed}/v1"),
         mail_url="smtp://user:s3cret@:25",
     )
-    found = [finding async for finding in checking_machine.endpoints(settings)]
+    found = [finding async for finding in machine_checks.endpoints(settings)]
     assert [(finding.check, finding.state) for finding in found] == [
         ("ARBITER_MODEL_URLS", "ok"),
         ("ARBITER_MODEL_URLS", "fail"),

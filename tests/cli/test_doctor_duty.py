@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.cli.checking_duty import duty
+from arbiter.cli.doctor.duty_checks import duty
+from arbiter.cli.doctor.findings import Finding
 from arbiter.cli.failing import Status
-from arbiter.cli.findings import Finding
 from arbiter.settings import Mode, Settings
 from tests.cli.conftest import run_process
 from tests.duty.small import DUTY, spoiled

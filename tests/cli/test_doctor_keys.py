@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.cli import checking_database, checking_keys, checking_machine
-from arbiter.cli.findings import Finding
+from arbiter.cli.doctor import database_checks, key_checks, machine_checks
+from arbiter.cli.doctor.findings import Finding
 from arbiter.clock import SystemChance
 from arbiter.model import ActorId
 from arbiter.settings import Settings
@@ -27,19 +27,19 @@ WHO = ActorId("operator:carla")
 
 @pytest.fixture(autouse=True)
 def _nobody_was_asked() -> Iterator[None]:
-    checking_keys._passphrase.cache_clear()
+    key_checks._passphrase.cache_clear()
     yield
-    checking_keys._passphrase.cache_clear()
+    key_checks._passphrase.cache_clear()
 
 
 def keys(folder: Path, passphrase_file: Path | None = None) -> dict[str, Finding]:
     settings = Settings(data=folder, keys_passphrase_file=passphrase_file)
-    return {finding.check: finding for finding in checking_machine.keys(settings)}
+    return {finding.check: finding for finding in machine_checks.keys(settings)}
 
 
 async def in_database(folder: Path, database: Database) -> dict[str, Finding]:
     settings = Settings(data=folder, database_url=database.app_url)
-    return {finding.check: finding async for finding in checking_database.database(settings)}
+    return {finding.check: finding async for finding in database_checks.database(settings)}
 
 
 def test_encrypted_keys_are_well(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from arbiter.cli.case_files import FHIR_PATH
+from arbiter.cli.cases.files import FHIR_PATH
 from arbiter.cli.failing import Status
 from tests.cli.conftest import TOKEN, Arbiter, Ended, run_process
 from tests.cli.stub import Stub, a_stub, moved, reply

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from rich.console import Console
 
-from arbiter.cli import listing
+from arbiter.cli.cases import listing
 from arbiter.cli.failing import Status
 from arbiter.model import CaseId
 from tests.cli.conftest import TOKEN, Arbiter, run_process

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from arbiter.api.headers import WAIT_LIMIT_SECONDS
-from arbiter.cli import case_words, submitting
+from arbiter.cli.cases import submitting, words
 from arbiter.cli.protocols import duration
 from arbiter.lifecycle.entries import EntryType
 from arbiter.lifecycle.states import Phase
@@ -16,12 +16,12 @@ from tests.cli.stub import moved
 
 
 def test_every_phase_and_every_entry_type_has_words() -> None:
-    assert set(case_words.STANDING) == set(Phase)
-    assert set(EntryType) <= set(case_words.STEPS)
+    assert set(words.STANDING) == set(Phase)
+    assert set(EntryType) <= set(words.STEPS)
 
 
 @pytest.mark.parametrize(
-    ("case", "words"),
+    ("case", "said"),
     [
         (moved(), "decided by the panel"),
         (moved(decided_by="reviewer"), "decided by the reviewer"),
@@ -33,12 +33,12 @@ def test_every_phase_and_every_entry_type_has_words() -> None:
         (moved("reconsidered"), "reconsidered"),
     ],
 )
-def test_where_a_case_stands(case: dict[str, Any], words: str) -> None:
-    assert case_words.standing(case) == words
+def test_where_a_case_stands(case: dict[str, Any], said: str) -> None:
+    assert words.standing(case) == said
 
 
 def test_a_step_of_a_newer_server_is_shown_as_it_is() -> None:
-    assert case_words.step("case.reconsidered") == "case.reconsidered"
+    assert words.step("case.reconsidered") == "case.reconsidered"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from arbiter.cli.findings import Finding, attempted, first_problems
+from arbiter.cli.doctor.findings import Finding, attempted, first_problems
 from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.cosigning.loader import read_circle
 from arbiter.errors import ArbiterError, InvalidWitnessesError

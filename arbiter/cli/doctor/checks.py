@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from arbiter.cli.checking_database import database
-from arbiter.cli.checking_duty import duty
-from arbiter.cli.checking_machine import clock, disk, endpoints, keys, protocols
-from arbiter.cli.checking_witnesses import witnesses
-from arbiter.cli.findings import Finding
+from arbiter.cli.doctor.database_checks import database
+from arbiter.cli.doctor.duty_checks import duty
+from arbiter.cli.doctor.findings import Finding
+from arbiter.cli.doctor.machine_checks import clock, disk, endpoints, keys, protocols
+from arbiter.cli.doctor.witness_checks import witnesses
 from arbiter.errors import ArbiterError
 from arbiter.settings import read_settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
-from arbiter.cli.case_words import STEPS
+from arbiter.cli.cases.words import STEPS
 from arbiter.lifecycle.entries import EntryType
 
 OTHERS: Mapping[str, str] = {

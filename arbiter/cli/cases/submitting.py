@@ -18,7 +18,7 @@ from arbiter.model import RiskClass
 if TYPE_CHECKING:
     import httpx
 
-    from arbiter.cli.case_files import Overrides, Request
+    from arbiter.cli.cases.files import Overrides, Request
     from arbiter.cli.door import Server
 
 EXAMPLES = examples(
@@ -92,7 +92,7 @@ def submit(
     Exit status: 0 taken and settled (or taken, with `--wait 0`); 2 the command line or the file does not fit;
     3 refused by the server; 4 no answer, try again; 5 taken, not settled in time.
     """
-    from arbiter.cli.case_files import Overrides
+    from arbiter.cli.cases.files import Overrides
     from arbiter.cli.door import find_server
 
     if (file is None) == (example is None):
@@ -113,8 +113,8 @@ def submit(
 def _request(
     server: Server, file: Path | None, example: str | None, overrides: Overrides, *, again: bool
 ) -> Request:
-    from arbiter.cli.case_files import find_example, from_example, from_file
-    from arbiter.cli.remembered import digest, first_sent
+    from arbiter.cli.cases.files import find_example, from_example, from_file
+    from arbiter.cli.cases.remembered import digest, first_sent
     from arbiter.clock import SystemClock
 
     if file is not None:
@@ -152,7 +152,7 @@ def _send(client: httpx.Client, request: Request, key: str, wait: int) -> httpx.
 
 def _show(client: httpx.Client, request: Request, reply: httpx.Response, *, quiet: bool) -> bool:
     """Show the case that a submission made and return whether it has settled."""
-    from arbiter.cli.case_showing import show_case
+    from arbiter.cli.cases.showing import show_case
 
     case = _case_of(client, request, reply)
     settled = bool(case.get("settled"))
@@ -172,7 +172,7 @@ def _show(client: httpx.Client, request: Request, reply: httpx.Response, *, quie
 
 def _case_of(client: httpx.Client, request: Request, reply: httpx.Response) -> dict[str, Any]:
     """Return the case's standing: the reply itself, or for a bundle what stands where the reply points."""
-    from arbiter.cli.case_files import CASES_PATH
+    from arbiter.cli.cases.files import CASES_PATH
     from arbiter.cli.door import call, case_in, json_of
     from arbiter.errors import UnavailableError
 

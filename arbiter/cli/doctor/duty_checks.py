@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from arbiter.cli.findings import Finding, attempted, first_problems
+from arbiter.cli.doctor.findings import Finding, attempted, first_problems
 from arbiter.duty.loader import read_duty
 from arbiter.duty.roster import Duty
 from arbiter.errors import InvalidDutyError, counted

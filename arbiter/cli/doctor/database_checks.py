@@ -7,9 +7,9 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
-from arbiter.cli.checking_keys import keys_and_database, open_keys
-from arbiter.cli.checking_witnesses import behind
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.doctor.findings import Finding, attempted
+from arbiter.cli.doctor.key_checks import keys_and_database, open_keys
+from arbiter.cli.doctor.witness_checks import behind
 from arbiter.errors import ArbiterError
 from arbiter.settings import Settings
 from arbiter.store import migrate

@@ -17,12 +17,12 @@ from arbiter.audit.comparison import ContradictionError, compare_under
 from arbiter.audit.merkle import Frontier
 from arbiter.audit.note import VerifierKey, parse_keys
 from arbiter.audit.tiles import TILE_WIDTH, Tile, TileNodes, parse_bundle, tile_width
-from arbiter.cli.auditing import app
+from arbiter.cli.audit.group import app
+from arbiter.cli.audit.sources import LogSource, is_url, open_source
+from arbiter.cli.audit.words import clock, said
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.log_sources import LogSource, is_url, open_source
-from arbiter.cli.log_words import clock, said
 from arbiter.cli.options import AsJson, TokenFile
 from arbiter.cli.output import err, out, show_json
 from arbiter.lifecycle.entries import EntryType

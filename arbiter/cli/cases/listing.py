@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from arbiter.cli.case_words import local_time, standing
+from arbiter.cli.cases.following import Trail
+from arbiter.cli.cases.words import local_time, standing
 from arbiter.cli.door import Server, call, case_in, json_of
-from arbiter.cli.following import Trail
 from arbiter.cli.output import out
 from arbiter.errors import UnavailableError, counted
 

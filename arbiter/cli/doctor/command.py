@@ -19,7 +19,7 @@ from arbiter.cli.output import out, show_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arbiter.cli.findings import Finding
+    from arbiter.cli.doctor.findings import Finding
 
 EXAMPLES = examples("arbiter doctor", "arbiter doctor --json")
 
@@ -35,7 +35,7 @@ def doctor(*, as_json: AsJson = False) -> None:
 
     Exit status: 0 nothing fails, 1 something does.
     """
-    from arbiter.cli.checking import examine
+    from arbiter.cli.doctor.checks import examine
 
     findings = run(examine())
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arbiter.cli.audit.group import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from arbiter.audit.receipt import VerifiedReceipt
     from arbiter.audit.verify import LogReport
     from arbiter.workflow.house import House
-
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Check the log, with or without the database.",
-    epilog=examples("arbiter audit verify", "arbiter audit verify-receipt receipt.json --key VERIFIER-KEY"),
-)
 
 REPLAY_EXAMPLES = examples(
     "arbiter replay c_4jnoc5hb37oz5irylzg747rv", "arbiter replay c_4jnoc5hb37oz5irylzg747rv --json"

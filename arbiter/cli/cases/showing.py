@@ -6,7 +6,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from arbiter.cli.case_words import local_time, standing
+from arbiter.cli.cases.words import local_time, standing
 from arbiter.cli.door import check, exchange, json_of, reason_of
 from arbiter.cli.output import out
 from arbiter.lifecycle.states import Phase

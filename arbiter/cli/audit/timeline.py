@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arbiter.cli.auditing import app
+from arbiter.cli.audit.group import app
+from arbiter.cli.audit.words import clock, said, style
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.log_words import clock, said, style
 from arbiter.cli.options import AsJson, Since, Until
 from arbiter.cli.output import err, out
 from arbiter.cli.when import instant

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings
 
-from arbiter.cli.checking_keys import open_keys, state_of_keys
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.doctor.findings import Finding, attempted
+from arbiter.cli.doctor.key_checks import open_keys, state_of_keys
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
 from arbiter.workflow.log.kept import KeptCheckpoint

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arbiter.cli.auditing import app
+from arbiter.cli.audit.group import app
+from arbiter.cli.audit.words import said
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
-from arbiter.cli.log_words import said
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import entry_bar, out, show_json
 

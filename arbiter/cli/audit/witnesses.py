@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from arbiter.cli.auditing import app
+from arbiter.cli.audit.group import app
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson

@@ -72,9 +72,9 @@ def watch(
 
     Exit status: 0 the case has ended, or was shown once; 2 an option that means nothing with CASE; 3 refused by the server; 4 no answer for as long as --patience says; 130 Ctrl-C.
     """
+    from arbiter.cli.cases.following import follow_case, show_once
+    from arbiter.cli.cases.listing import follow_cases, list_once
     from arbiter.cli.door import find_server
-    from arbiter.cli.following import follow_case, show_once
-    from arbiter.cli.listing import follow_cases, list_once
 
     if case is not None:
         _refuse_list_options(limit, every)

@@ -7,7 +7,7 @@ from functools import cache
 
 from arbiter.audit.note import SignatureType
 from arbiter.audit.rotation import current_keys
-from arbiter.cli.findings import Finding, attempted
+from arbiter.cli.doctor.findings import Finding, attempted
 from arbiter.settings import Settings
 from arbiter.store.keys import HardwareSigner, Keyring, passphrase_from, read_keys
 from arbiter.store.transaction import Where

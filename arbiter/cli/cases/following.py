@@ -17,8 +17,8 @@ import httpx
 import typer
 from httpx_sse import EventSource, ServerSentEvent, SSEError
 
-from arbiter.cli.case_showing import show_case
-from arbiter.cli.case_words import local_time, step
+from arbiter.cli.cases.showing import show_case
+from arbiter.cli.cases.words import local_time, step
 from arbiter.cli.door import Server, call, case_in, check, json_in, json_of, unreachable
 from arbiter.cli.output import err, out
 from arbiter.errors import UnavailableError

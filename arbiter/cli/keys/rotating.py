@@ -9,7 +9,7 @@ import typer
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.keys import Pkcs11
+from arbiter.cli.keys.making import Pkcs11
 from arbiter.cli.output import count_bar, out
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 

@@ -13,8 +13,8 @@ import typer
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.keys import NoPassphrase, PassphraseFile
-from arbiter.cli.keys_rotating import As, administrator
+from arbiter.cli.keys.making import NoPassphrase, PassphraseFile
+from arbiter.cli.keys.rotating import As, administrator
 from arbiter.cli.output import out
 from arbiter.cli.persons import PasswordsStdin, ask_passwords
 from arbiter.errors import ConfigurationError

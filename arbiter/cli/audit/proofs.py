@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from arbiter.cli.auditing import app
+from arbiter.cli.audit.group import app
+from arbiter.cli.audit.words import clock, said
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.log_words import clock, said
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import err, out, show_json
 from arbiter.errors import VerificationError
