@@ -30,6 +30,13 @@ from arbiter.errors import VerificationError
 
 FORMAT = "arbiter/key-rotation/v1"
 NO_PREVIOUS = "0" * 64
+ROTATED = "keys.rotated"
+RETIRED = "keys.retired"
+"""Types of the log's entries that commit to a statement: that which begins a rotation, and that which ends one."""
+
+STATEMENT = "key-rotation"
+"""What such an entry commits to: the statement, a note signed by both keys."""
+
 MOST_STATEMENTS = 10_000
 
 _TEXT = re.compile(
