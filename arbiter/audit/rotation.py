@@ -202,6 +202,8 @@ def _pair(keys: tuple[VerifierKey, ...]) -> tuple[VerifierKey, ...]:
     types = [key.type for key in keys]
     if types not in ([SignatureType.ED25519], [SignatureType.ED25519, SignatureType.MLDSA44_COSIGNATURE]):
         raise VerificationError("expected an Ed25519 key, then at most one ML-DSA-44 key")
+    if len({key.name for key in keys}) != 1:
+        raise VerificationError("expected two keys of one name")
     return keys
 
 

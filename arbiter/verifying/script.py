@@ -4,9 +4,9 @@
     python -I verify.py EXPORT.zip --key VERIFIER-KEY
     python -I verify.py FOLDER     --key VERIFIER-KEY (the archive, unpacked)
 
-Take this script and the key from somewhere you trust. One key that the log ever signed with is enough: the export carries
-the statements by which later keys followed, each signed by the key before and by the new one. --key takes one, or one a
-line, and may be repeated; --keys takes a file.
+Take this script and the key from somewhere you trust. One key is enough, also if the log has had others since: the
+export carries the statements by which those followed, each signed by the key before and by the new one. --key takes one,
+or one a line, and may be repeated; --keys takes a file.
 
 Exit status, and in words the last line:
     0  VERIFIED     everything agrees, under a key that you gave
@@ -146,6 +146,11 @@ def check_note(note: str, purpose: str, digest: str, size: int, keys: list[str])
         )
 
 
+def named(key: str) -> str:
+    """Return the name that a verifier key begins with: that of its log."""
+    return key.partition("+")[0]
+
+
 def followed(keys: list[str], statements: Iterable[str]) -> list[str]:
     """Return the keys, and those to which statements lead: each signed by a key that is known and by the one it names."""
     found = list(keys)
@@ -153,13 +158,15 @@ def followed(keys: list[str], statements: Iterable[str]) -> list[str]:
         text = split_note(note)[0]
         if text.startswith(f"{ROTATION}\n"):
             said = [line.partition(" ")[::2] for line in text.splitlines()]
-            old, new = (next(key for word, key in said if word == which) for which in ("old", "new"))
-            known = [key for key in found if key == old and key.partition("+")[0] == new.partition("+")[0]]
+            origin, old, new = (
+                next(value for word, value in said if word == w) for w in ("origin", "old", "new")
+            )
+            known = [key for key in found if key == old and {named(key), named(new)} == {origin}]
         else:
             stated = json.loads(text)
             new = next(iter(stated.get("keys", [])), "")
-            known = [key for key in found if key.partition("+")[0] == stated["old"]]
-            if stated["format"] != RECOVERY or new.partition("+")[0] != stated["new"]:
+            known = [key for key in found if named(key) == stated["old"]]
+            if stated["format"] != RECOVERY or named(new) != stated["new"]:
                 continue
         if any(is_signed(note, key) for key in known) and is_signed(note, new) and new not in found:
             found.append(new)

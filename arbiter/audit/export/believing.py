@@ -2,10 +2,9 @@
 
 INVARIANT: a key is believed only where statements connect it to a trusted one and each of them was signed by the keys at
 both of its ends, so that the holder of a trusted key, or of one believed already, has vouched for it. A rotation binds
-its keys to the sizes that they may sign (`arbiter.audit.rotation`). A recovery vouches for the keys that it names
-(`arbiter.audit.recovery`), and is believed only by a key that was not retired.
-
-Also a later key leads to those before it: whoever trusts it takes its holder's word for what the log was.
+its keys to the sizes that they may sign (`arbiter.audit.rotation`), and leads from the new one to the old one too, which
+it names. A recovery leads from the old origin to the keys that it names for the new one (`arbiter.audit.recovery`), if a
+key signed it that was not retired; it names none of the old origin's, so it leads nowhere from the new one.
 """
 
 from __future__ import annotations
@@ -90,6 +89,8 @@ def _named(links: Sequence[_Link]) -> dict[str, tuple[VerifierKey, ...]]:
     """Return the keys that recoveries name, by origin: an origin begins once, with one pair of keys."""
     named: dict[str, tuple[VerifierKey, ...]] = {}
     for link in links:
+        if any(key.name != link.said.new for key in link.said.keys):
+            raise VerificationError(f"a recovery names a key of another name for {link.said.new}")
         if link.said.keys and named.setdefault(link.said.new, link.said.keys) != link.said.keys:
             raise VerificationError(f"two recoveries name different keys for {link.said.new}")
     return named
@@ -139,14 +140,16 @@ def _chain(
 
 
 def _unstated(origin: str, trust: Trust, carried: Sequence[VerifierKey]) -> tuple[LogKey, ...]:
-    """Return the keys of an origin of which no statement speaks: those trusted, else those carried."""
-    found: list[VerifierKey] = []
-    for kind in (SignatureType.ED25519, SignatureType.MLDSA44_COSIGNATURE):
-        for keys in (trust.keys, carried):
-            if of_kind := [key for key in keys if (key.name, key.type) == (origin, kind)]:
-                found += of_kind
-                break
-    return tuple(LogKey(key.name, key.type, key.public_key) for key in found)
+    """Return the keys of an origin of which no statement speaks: those trusted, and the carried ML-DSA-44 key else."""
+    first, given, named = (
+        [key for key in keys if (key.name, key.type) == (origin, kind)]
+        for keys, kind in (
+            (trust.keys, SignatureType.ED25519),
+            (trust.keys, SignatureType.MLDSA44_COSIGNATURE),
+            (carried, SignatureType.MLDSA44_COSIGNATURE),
+        )
+    )
+    return tuple(LogKey(key.name, key.type, key.public_key) for key in (*first, *(given or named)))
 
 
 def _connected(
@@ -163,12 +166,8 @@ def _connected(
     for _ in links:
         before = len(believed)
         for link in links:
-            old, new = link.said.old, link.said.new
-            leads = (old in believed and _vouched(link, chains)) or (
-                new in believed and _signed(link.note, chains[new])
-            )
-            if leads:
-                believed |= {old, new} & chains.keys()
+            if link.said.old in believed and _vouched(link, chains):
+                believed.add(link.said.new)
         if len(believed) == before:
             break
     return frozenset(believed)

@@ -171,7 +171,12 @@ class _Check:
         origin, size = manifest.checkpoint.origin, manifest.checkpoint.size
         if origin != signer.name:
             raise VerificationError(f"the manifest is of {origin} and was signed by {signer.name}")
-        if isinstance(signer, LogKey) and not signer.may_sign(size):
+        if not isinstance(signer, LogKey):
+            raise VerificationError(
+                f"{layout.STATEMENTS}: the statements about the keys of {origin} do not name {signer.key_id.hex()}, which "
+                "signed the export"
+            )
+        if not signer.may_sign(size):
             last = "on" if signer.last_size is None else f"to {signer.last_size}"
             raise VerificationError(
                 f"the export was signed by key {origin}+{signer.key_id.hex()}, which may sign sizes from "

@@ -14,8 +14,8 @@ Check it before you rely on it. Python 3.11 or newer and the package `cryptograp
 
 Take the key and, best, `verify.py` from somewhere you trust, not from this archive: from the hospital's own publication, a
 colleague, an earlier export. `--key` takes a verifier key, or the lines of `arbiter keys show`; `--keys` takes a file of them,
-or what `arbiter keys export-public` writes. One key that the log ever signed with is enough: the export carries the statements
-by which its later keys followed, each signed by the key before and by the new one. Witnesses' keys may be given too.
+or what `arbiter keys export-public` writes. One key is enough, also if the log has had others since: the export carries the
+statements by which those followed, each signed by the key before and by the new one. Witnesses' keys may be given too.
 
 What it answers, as exit status and as the last line:
 
