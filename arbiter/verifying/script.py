@@ -26,6 +26,10 @@ from __future__ import annotations
 
 import sys
 
+if __name__ == "__main__" and sys.version_info < (3, 11):
+    print(f"NOT CHECKED: expected Python 3.11 or newer, came {sys.version.split()[0]}", file=sys.stderr)
+    sys.exit(2)
+
 if __name__ == "__main__" and not sys.flags.safe_path:
     # Python looks for modules beside a script first: in an unpacked export that would run whatever somebody put there.
     del sys.path[0]
@@ -87,7 +91,12 @@ MALFORMED = (
 def public_key(key: str) -> bytes | None:
     """Return the Ed25519 key that a verifier key names, None for one of another type."""
     name, key_id, material = key.split("+", 2)
-    public = base64.b64decode(material, validate=True)
+    try:
+        public = base64.b64decode(material, validate=True)
+    except ValueError:
+        raise RefusedError(
+            f"the key {name}+{key_id} is not whole: expected base64 behind the second plus"
+        ) from None
     if hashlib.sha256(name.encode() + b"\n" + public).hexdigest()[:8] != key_id:
         raise RefusedError(
             f"the id {key_id} is not that of its key: a character of the key was changed or lost"
@@ -275,7 +284,7 @@ def keys_given(texts: list[str], files: list[Path]) -> list[str]:
     found = [key for text in texts for key in keys_in(text, "--key")]
     statements: list[str] = []
     for path in files:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8", "replace")
         head, _, rest = text.partition("\n\n")
         if head.startswith(f"{KEYS_FILE}\n"):
             lines = [line for line in head.splitlines()[1:] if not line.startswith("#")]
@@ -328,7 +337,7 @@ def run(arguments: list[str]) -> int:
         said = (
             str(error)
             if isinstance(error, RefusedError)
-            else f"the export or a key is malformed ({type(error).__name__})"
+            else f"the export is malformed ({type(error).__name__})"
         )
         findings = {"verified": False, "verdict": "refused", "findings": [said]}
         told = f"REFUSED:\n- {said}\nREFUSED: believe nothing of this export"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -102,6 +103,34 @@ def test_without_a_key_nothing_is_proven_and_no_script_can_take_it_for_proof(
     assert ran.returncode == 6
     said = json.loads(ran.stdout)
     assert (said["verified"], said["verdict"], said["keys_from_outside"]) == (False, "not proven", False)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda key: key[:-2], "is not whole"),
+        (lambda key: key.replace("log.", "lug.", 1), "is not that of its key"),
+        (lambda key: key[:-6] + "A" * 6, "is not that of its key"),
+        (lambda key: key.partition("+")[0], "expected verifier keys"),
+        (lambda key: "export.zip", "a file of them goes after --keys"),
+    ],
+    ids=["cut off", "another name", "a character lost", "the name alone", "a file's name"],
+)
+def test_a_key_that_was_copied_badly_is_told_of(
+    exports: Exports, bare: Bare, spoil: Callable[[str], str], told: str
+) -> None:
+    bare.unpacked(exports.case)
+    key = spoil(exports.case.signer.verifier_key)
+    ran = bare.verify(bare.folder / "verifier.py", "export.zip", "--key", key)
+    assert ran.returncode == 1
+    assert told in ran.stdout
+
+
+def test_without_cryptography_it_says_what_to_install(exports: Exports, bare: Bare) -> None:
+    bare.unpacked(exports.case)
+    ran = bare.python("verifier.py", "export.zip")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "pip install cryptography" in ran.stderr
 
 
 @pytest.mark.parametrize("told", ["the archive's README", "--help"])
