@@ -16,9 +16,8 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Protocol, assert_never
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from arbiter.audit.subtree import subtree_message
 from arbiter.errors import VerificationError
@@ -138,11 +137,39 @@ class VerifierKey:
     def _verify_raw(self, message: bytes, signature: bytes) -> None:
         try:
             if self.type is SignatureType.MLDSA44_COSIGNATURE:
-                MLDSA44PublicKey.from_public_bytes(self.public_key).verify(signature, message)
+                _verify_mldsa44(self.public_key, message, signature)
             else:
                 Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
             raise VerificationError(f"bad signature by key {self.name}+{self.key_id.hex()}") from error
+
+
+def can_check(kind: SignatureType) -> bool:
+    """Tell whether the installed `cryptography` can check signatures of this type.
+
+    ML-DSA-44 is in its wheels from 48.0.0 on; elsewhere it depends on the library that it was built against.
+    """
+    if kind is not SignatureType.MLDSA44_COSIGNATURE:
+        return True
+    try:
+        _verify_mldsa44(bytes(_KEY_BYTES[kind]), b"", b"")
+    except (InvalidSignature, ValueError):
+        return True
+    except VerificationError:
+        return False
+    return True
+
+
+def _verify_mldsa44(public_key: bytes, message: bytes, signature: bytes) -> None:
+    """Check a signature; raise `VerificationError` where that cannot be done, so that nothing unchecked is believed."""
+    try:
+        # An auditor's copy of the library may be older than the module.
+        from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey  # noqa: PLC0415
+
+        key = MLDSA44PublicKey.from_public_bytes(public_key)
+    except (ImportError, UnsupportedAlgorithm) as error:
+        raise VerificationError("the installed cryptography cannot check ML-DSA-44 signatures") from error
+    key.verify(signature, message)
 
 
 def parse_keys(text: str) -> tuple[VerifierKey, ...]:

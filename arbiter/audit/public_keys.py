@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from arbiter.audit.checkpoint import LogKey
 from arbiter.audit.note import VerifierKey
@@ -30,11 +31,34 @@ def write_public_keys(first: Sequence[VerifierKey], statements: Sequence[bytes])
     return head + b"\n" + join_statements(statements) if statements else head
 
 
+@dataclass(frozen=True, slots=True)
+class KeyHistory:
+    """What such a text says: the keys that a log began with, and the statements by which others followed."""
+
+    first: tuple[VerifierKey, ...]
+    statements: tuple[bytes, ...]
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self.first[0].name
+
+    @property
+    def keys(self) -> tuple[LogKey, ...]:
+        """Every key with the sizes it may sign; raises `VerificationError` for statements that do not follow."""
+        return follow_rotations(self.first, self.statements)
+
+
 def read_public_keys(text: bytes) -> tuple[LogKey, ...]:
     """Return every key of the log with the sizes it may sign, each followed from the first ones that the text names.
 
     Whoever reads it trusts those first keys, and so the text's source. Raises `VerificationError`.
     """
+    return read_history(text).keys
+
+
+def read_history(text: bytes) -> KeyHistory:
+    """Return what the text says, once every statement in it follows; raises `VerificationError`."""
     match = _TEXT.fullmatch(text) if len(text) <= LONGEST_TEXT else None
     if match is None:
         raise VerificationError(f"expected a text of the form {FORMAT}")
@@ -42,7 +66,9 @@ def read_public_keys(text: bytes) -> tuple[LogKey, ...]:
         first = [VerifierKey.parse(line.partition(" ")[2]) for line in match[1].decode("utf-8").splitlines()]
     except UnicodeDecodeError as error:
         raise VerificationError("malformed public keys: invalid UTF-8") from error
-    return follow_rotations(first, split_statements(match[3] or b""))
+    history = KeyHistory(tuple(first), split_statements(match[3] or b""))
+    follow_rotations(history.first, history.statements)
+    return history
 
 
 def _range(key: LogKey) -> str:

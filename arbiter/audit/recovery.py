@@ -5,8 +5,9 @@ The tree goes on over the leaves that are left. The first entry beyond the old o
 note (C2SP signed-note) by the new origin's key and, where it is at hand, by the old one's. Its text is canonical JSON in one
 line: `format` ("arbiter/recovery/v1"), `kind`, `old` and `new` (origins), `kept` (verbatim: the newest note known under
 the old origin, from outside the database), `stored` (verbatim: the newest note in the database, absent where it had
-none), `lost` (`end`, and `start` where it is known), `prefix` (for a fork of different sizes), `by` (two persons' ids),
-`at`, `reason`, and `words` for people.
+none), `lost` (`end`, and `start` where it is known), `prefix` (for a fork of different sizes), `keys` (the verifier keys
+that the new origin begins with, Ed25519's first: whoever holds the old origin's follows to them), `by` (two persons'
+ids), `at`, `reason`, and `words` for people. A statement without `keys` vouches for no key: it names an origin alone.
 
 Two kinds: `behind`, where the kept note covers more entries than the database has, and entries from the stored size on
 are lost; `forked`, where the kept note contradicts the stored one (`arbiter.audit.contradiction`), and what it covered
@@ -36,7 +37,7 @@ STATEMENT = "statement"
 
 _TEXTS = ("kind", "old", "new", "kept", "at", "reason", "words")
 _REQUIRED = {"format", "lost", "by", *_TEXTS}
-_OPTIONAL = {"stored", "prefix"}
+_OPTIONAL = {"stored", "prefix", "keys"}
 
 
 class Loss(StrEnum):
@@ -61,6 +62,7 @@ class Statement:
     reason: str
     words: str
     prefix: PrefixProof | None = None
+    keys: tuple[VerifierKey, ...] = ()
 
     def sign(self, signers: Iterable[Signer]) -> bytes:
         """Return the statement as a note signed by each."""
@@ -81,6 +83,8 @@ class Statement:
             fields["stored"] = self.stored.decode("utf-8")
         if self.prefix is not None:
             fields["prefix"] = self.prefix.to_json()
+        if self.keys:
+            fields["keys"] = [key.encode() for key in self.keys]
         return sign_note(canonical_bytes(fields).decode("utf-8") + "\n", signers)
 
     @classmethod
@@ -109,6 +113,9 @@ class Statement:
             reason=texts["reason"],
             words=texts["words"],
             prefix=PrefixProof.from_json(fields["prefix"]) if "prefix" in fields else None,
+            keys=tuple(map(VerifierKey.parse, texts_of(fields, "keys", "recovery")))
+            if "keys" in fields
+            else (),
         )
 
 
@@ -149,11 +156,16 @@ def verify_recovery(note: bytes, verifiers: Iterable[VerifierKey]) -> Recovery:
     keys = tuple(verifiers)
     opened = open_note(note, keys)
     said = Statement.parse(opened.text)
-    signed = {s.key.name for s in opened.verified if s.key.type is SignatureType.ED25519}
+    signing = {s.key for s in opened.verified if s.key.type is SignatureType.ED25519}
+    signed = {key.name for key in signing}
     if said.new not in signed:
         raise VerificationError(f"recovery: no known key of the new origin {said.new} signed it")
     if said.new == said.old:
         raise VerificationError(f"recovery: old and new origin are both {said.old}")
+    if said.keys and (said.keys[0] not in signing or any(key.name != said.new for key in said.keys)):
+        raise VerificationError(
+            f"recovery: the first key that it names for {said.new} did not sign it, or one is of another name"
+        )
     if len(said.by) != 2 or said.by[0] == said.by[1]:
         raise VerificationError("recovery: expected two different persons")
     kept = _quoted(said.kept, said, keys, "kept")

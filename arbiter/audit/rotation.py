@@ -30,6 +30,13 @@ from arbiter.errors import VerificationError
 
 FORMAT = "arbiter/key-rotation/v1"
 NO_PREVIOUS = "0" * 64
+ROTATED = "keys.rotated"
+RETIRED = "keys.retired"
+"""Types of the log's entries that commit to a statement: that which begins a rotation, and that which ends one."""
+
+STATEMENT = "key-rotation"
+"""What such an entry commits to: the statement, a note signed by both keys."""
+
 MOST_STATEMENTS = 10_000
 
 _TEXT = re.compile(
@@ -195,6 +202,8 @@ def _pair(keys: tuple[VerifierKey, ...]) -> tuple[VerifierKey, ...]:
     types = [key.type for key in keys]
     if types not in ([SignatureType.ED25519], [SignatureType.ED25519, SignatureType.MLDSA44_COSIGNATURE]):
         raise VerificationError("expected an Ed25519 key, then at most one ML-DSA-44 key")
+    if len({key.name for key in keys}) != 1:
+        raise VerificationError("expected two keys of one name")
     return keys
 
 

@@ -26,6 +26,8 @@ class Status(IntEnum):
     """A running Arbiter, or its database, did not answer or failed; the same command may be tried again."""
     UNSETTLED = 5
     """The case was taken and has not settled in the time that was waited for."""
+    UNPROVEN = 6
+    """What was checked agrees with itself, and no key from elsewhere vouches for it: no proof of anything."""
     INTERRUPTED = 130
 
 

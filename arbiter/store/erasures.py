@@ -29,6 +29,8 @@ _JOURNAL_ROUNDS = 200
 _A_SECOND = 1.1
 
 _HOLD = "SELECT 1 FROM case_file WHERE id = %(case)s FOR UPDATE"
+# An erasure holds its case FOR UPDATE, which waits for this and this for it; what only moves a case does not.
+_SHARE = "SELECT id FROM case_file WHERE id = ANY(%(cases)s::text[]) ORDER BY id FOR KEY SHARE"
 _DESTROY = """
 WITH gone AS (
     DELETE FROM case_key WHERE case_id = %(case)s
@@ -78,6 +80,14 @@ async def hold_case(transaction: Transaction, case: CaseId) -> None:
     """Let nobody move the case until the transaction ends; raise NotFoundError when there is none."""
     if not await run(transaction, _HOLD, {"case": case}):
         raise NotFoundError(f"no case {case}")
+
+
+async def erased_among(transaction: Transaction, cases: Iterable[str]) -> tuple[CaseId, ...]:
+    """Return those of the cases that are erased, and let none of the others be erased until the transaction ends."""
+    wanted = sorted(cases)
+    # Two statements: the second sees what was committed while the first waited.
+    await run(transaction, _SHARE, {"cases": wanted})
+    return tuple(row[0] for row in await run(transaction, _ERASURES, {"cases": wanted}))
 
 
 async def destroy_key(transaction: Transaction, case: CaseId, seq: int, now: datetime) -> None:

@@ -32,6 +32,9 @@ SELECT id FROM moved
 _DOCUMENTS = """
 SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s ORDER BY seq, name
 """
+_NAMED = """
+SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s AND name = %(name)s ORDER BY seq
+"""
 _CONTENTS = "SELECT content FROM house_document WHERE chain = %(chain)s AND name = %(name)s ORDER BY seq"
 
 
@@ -77,6 +80,14 @@ async def load_house_documents(where: Where, chain: str) -> tuple[HouseDocument,
     return tuple(
         HouseDocument(seq, name, bytes(salt), bytes(content))
         for seq, name, salt, content in await run(where, _DOCUMENTS, {"chain": chain})
+    )
+
+
+async def load_house_documents_named(where: Where, chain: str, name: str) -> tuple[HouseDocument, ...]:
+    """Return what a chain's entries commit to under one name, in order."""
+    return tuple(
+        HouseDocument(seq, found, bytes(salt), bytes(content))
+        for seq, found, salt, content in await run(where, _NAMED, {"chain": chain, "name": name})
     )
 
 

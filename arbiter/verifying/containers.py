@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import IO
 
 from arbiter.audit.export.archive import CHUNK_BYTES, digest_of, split_comment
-from arbiter.audit.export.checking import Members, keys_of
+from arbiter.audit.export.believing import Trust
+from arbiter.audit.export.checking import keys_for
 from arbiter.audit.export.manifest import check_container
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.export.reading import Members
+from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import VerificationError
 
 _UNREADABLE = (
@@ -80,7 +82,7 @@ class FolderMembers:
 
 
 @contextmanager
-def opened(path: Path, trusted: Sequence[VerifierKey]) -> Iterator[Members]:
+def opened(path: Path, trust: Trust) -> Iterator[Members]:
     """Yield the members of the export at `path`, an archive or a folder.
 
     Raises:
@@ -89,27 +91,39 @@ def opened(path: Path, trusted: Sequence[VerifierKey]) -> Iterator[Members]:
     if path.is_dir():
         yield FolderMembers(path)
         return
-    with path.open("rb") as file, opened_archive(file, trusted) as members:
+    with path.open("rb") as file, opened_archive(file, trust=trust) as members:
         yield members
 
 
 @contextmanager
-def opened_archive(file: IO[bytes], trusted: Sequence[VerifierKey]) -> Iterator[Members]:
+def opened_archive(
+    file: IO[bytes], trusted: Sequence[VerifierKey] = (), trust: Trust | None = None
+) -> Iterator[Members]:
     """Yield the members of an archive of which every byte was checked first, against the note in its comment.
+
+    Where no key that was brought along signed it, the statements inside are followed to the one that did: they are read
+    before anything vouches for the archive, and are believed for their own signatures.
 
     Raises:
         VerificationError: when it is no archive, or not as it was signed.
     """
+    brought = Trust(tuple(trusted)) if trust is None else trust
     size, note = split_comment(file)
     digest = digest_of(file, size)
-    if trusted:
-        check_container(note, digest, size, trusted)
+    directly = _is_by(note, brought.every_key)
+    if directly:
+        check_container(note, digest, size, brought.every_key)
     try:
         archive = zipfile.ZipFile(file)
     except _UNREADABLE as error:
         raise VerificationError("expected a ZIP archive, came something else") from error
     with archive:
         members = ZipMembers(archive)
-        if not trusted:
-            check_container(note, digest, size, keys_of(members))
+        if not directly:
+            check_container(note, digest, size, keys_for(members, brought))
         yield members
+
+
+def _is_by(note: bytes, keys: Sequence[VerifierKey]) -> bool:
+    ids = {(key.name, key.key_id) for key in keys}
+    return any((line.name, line.key_id) in ids for line in parse_note(note).signatures)

@@ -16,8 +16,9 @@ from typing import Any
 
 from arbiter.adjudication.certifying import Rulebook, certificate_again, words_of_recomputing
 from arbiter.audit.entry import Entry
-from arbiter.audit.export.checking import Evidence, Members, read_whole
+from arbiter.audit.export.checking import Evidence
 from arbiter.audit.export.layout import PROTOCOLS_FOLDER, REPLAY_FOLDER
+from arbiter.audit.export.reading import Members, read_whole
 from arbiter.audit.openings import Disclosed
 from arbiter.documents.canonical import decode
 from arbiter.documents.outcomes import outcome_document, outcome_from

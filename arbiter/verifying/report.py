@@ -1,29 +1,27 @@
-"""What checking an export says, to a person or a program; the exit status tells a script."""
+"""What checking an export says, to a person or a program; the last line is the verdict."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
+import cryptography
+
+from arbiter.audit.export.believing import Trust
 from arbiter.audit.export.checking import Evidence, ExportRefusedError, check_export
-from arbiter.audit.note import VerifierKey, parse_keys
-from arbiter.errors import ArbiterError, VerificationError
+from arbiter.audit.export.newest import Second
+from arbiter.audit.note import VerifierKey
+from arbiter.errors import VerificationError, counted
 from arbiter.verifying.containers import opened
 from arbiter.verifying.deciding_again import DecidedAgain, can_evaluate, decide_again
 
-VERIFIED = 0
-REFUSED = 1
-UNREADABLE = 2
 MOST_CHAINS_SAID = 50
 
 _SELF_ONLY = (
-    "keys: taken from the export itself, so all this shows is that it agrees with itself; "
-    "ask for the log's verifier key by another way and give it with --key"
+    "NOT PROVEN: no key was given, so all this shows is that the export agrees with itself, as a forger's would. "
+    "Get the log's verifier key by another way, and give it with --key, or a file of it with --keys"
 )
 _AS_RECORDED = (
     "rule hits: taken as recorded, because the library that evaluates rules (CEL) is not installed here"
@@ -39,15 +37,16 @@ class Verified:
     again: tuple[DecidedAgain, ...]
 
 
-def verify(path: Path, trusted: Sequence[VerifierKey] = ()) -> Verified:
-    """Check everything about the export at `path`.
+def verify(path: Path, trusted: Sequence[VerifierKey] = (), trust: Trust | None = None) -> Verified:
+    """Check everything about the export at `path`; `trusted` are keys from elsewhere, `trust` the same with more.
 
     Raises:
         ExportRefusedError: with all that was found wrong, certificates that came out otherwise among it.
     """
     try:
-        with opened(path, trusted) as members:
-            evidence = check_export(members, trusted)
+        brought = Trust(tuple(trusted)) if trust is None else trust
+        with opened(path, brought) as members:
+            evidence = check_export(members, trust=brought)
             again = tuple(decide_again(members, evidence))
     except ExportRefusedError:
         raise
@@ -64,12 +63,14 @@ def words_of(verified: Verified) -> list[str]:
     evidence, manifest = verified.evidence, verified.evidence.manifest
     checkpoint = evidence.checkpoint
     witnesses = [signature.key.name for signature in evidence.opened.cosignatures]
+    said = "checked" if evidence.trusted else "consistent with itself alone, NOT PROVEN"
     lines = [
-        f"verified: {manifest.entries} entries of {manifest.chains} chains of {checkpoint.origin}",
+        f"{said}: {manifest.entries} entries of {manifest.chains} chains of {checkpoint.origin}",
         f"under its checkpoint of {checkpoint.size} entries",
         f"made {manifest.made_at} by {manifest.made_by} with Arbiter {manifest.code_version}",
         f"cosigned by {', '.join(witnesses)}" if witnesses else "cosigned by no witness whose key is known",
-        "keys: those that were given" if evidence.trusted else _SELF_ONLY,
+        _keys_said(evidence),
+        _second_said(evidence),
     ]
     if manifest.whole:
         lines.append(f"the whole log, under {evidence.checkpoints} checkpoints")
@@ -85,7 +86,39 @@ def words_of(verified: Verified) -> list[str]:
     if passed := _passed_over(verified):
         lines.append(f"{passed} certificates of cases not shown whole: not recomputed")
     lines += [f"case {case}: its documents were asked for and did not open" for case in manifest.unopened]
-    return lines + [f"not shown: {sentence}" for sentence in manifest.document()["proves_not"]]
+    lines += [f"not shown: {sentence}" for sentence in manifest.document()["proves_not"]]
+    return [*lines, _verdict_said(evidence)]
+
+
+def _keys_said(evidence: Evidence) -> str:
+    if not evidence.trusted:
+        return f"keys: taken from the export itself, signed by key {evidence.signer.key_id.hex()}"
+    statements = counted(evidence.followed, "statement")
+    return (
+        f"keys: those that were given, and where they lead; {statements} about the log's keys; signed by key "
+        f"{evidence.signer.key_id.hex()}"
+    )
+
+
+def _second_said(evidence: Evidence) -> str:
+    match evidence.second:
+        case Second.GOOD:
+            return "second signature (ML-DSA-44) on the newest checkpoint: good"
+        case Second.NOT_CHECKED:
+            return (
+                f"second signature (ML-DSA-44): NOT CHECKED, cryptography {cryptography.__version__} cannot; its wheels do "
+                "from 48.0.0 on. Everything said here rests on Ed25519"
+            )
+        case Second.NO_KEY:
+            return "second signature (ML-DSA-44): none, this log has no key for it"
+        case _:
+            assert_never(evidence.second)
+
+
+def _verdict_said(evidence: Evidence) -> str:
+    if not evidence.trusted:
+        return _SELF_ONLY
+    return f"VERIFIED: everything agrees, under a key of {evidence.checkpoint.origin} that you gave or that follows from it"
 
 
 def _passed_over(verified: Verified) -> int:
@@ -98,11 +131,15 @@ def document_of(verified: Verified) -> dict[str, Any]:
     """Return the same for a program."""
     evidence, manifest = verified.evidence, verified.evidence.manifest
     return {
-        "verified": True,
+        "verified": evidence.trusted,
+        "verdict": "verified" if evidence.trusted else "not proven",
         "origin": evidence.checkpoint.origin,
         "checkpoint_size": evidence.checkpoint.size,
         "checkpoints": evidence.checkpoints,
         "keys_from_outside": evidence.trusted,
+        "signed_by": f"{evidence.signer.name}+{evidence.signer.key_id.hex()}",
+        "statements_about_keys": evidence.followed,
+        "second_signature": evidence.second.value,
         "cosigned_by": [signature.key.name for signature in evidence.opened.cosignatures],
         "whole": manifest.whole,
         "recoveries": [str(recovery) for recovery in evidence.recoveries],
@@ -127,47 +164,3 @@ def document_of(verified: Verified) -> dict[str, Any]:
         "rules_evaluated_anew": bool(verified.again) and can_evaluate(),
         "proves_not": manifest.document()["proves_not"],
     }
-
-
-def main(arguments: Sequence[str], default: Path | None = None) -> int:
-    """Check the export that the arguments name and return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="verify.py",
-        allow_abbrev=False,
-        description="Checks an export of an Arbiter's audit log: 0 verified, 1 refused, 2 not readable.",
-    )
-    parser.add_argument(
-        "export",
-        nargs="?" if default else None,
-        default=default,
-        type=Path,
-        help="The archive, or the folder it was unpacked into.",
-    )
-    parser.add_argument(
-        "--key",
-        action="append",
-        default=[],
-        help="The log's verifier keys, from somewhere you trust: one, or one a line.",
-    )
-    parser.add_argument("--json", action="store_true", help="Say it for programs.")
-    given = parser.parse_args(arguments)
-    try:
-        verified = verify(given.export, tuple(key for keys in given.key for key in parse_keys(keys)))
-    except ExportRefusedError as error:
-        return _refused(error.findings, as_json=given.json)
-    except (ArbiterError, OSError) as error:
-        print(f"cannot be checked: {error}", file=sys.stderr)
-        return UNREADABLE
-    if given.json:
-        print(json.dumps(document_of(verified), indent=1, ensure_ascii=False))
-    else:
-        print("\n".join(words_of(verified)))
-    return VERIFIED
-
-
-def _refused(findings: Sequence[str], *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps({"verified": False, "findings": list(findings)}, indent=1, ensure_ascii=False))
-    else:
-        print("\n".join(["REFUSED:", *(f"- {finding}" for finding in findings)]))
-    return REFUSED

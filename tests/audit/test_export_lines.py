@@ -2,28 +2,36 @@
 
 import pytest
 
-from arbiter.audit.canonical import canonical_bytes
+from arbiter.audit.canonical import Json, canonical_bytes
 from arbiter.audit.export.layout import (
     ExportedEntry,
     parse_note_line,
     parse_number,
     parse_proof_line,
-    parse_statements,
-    statements_document,
 )
+from arbiter.audit.export.statements import StatedInLog
 from arbiter.errors import VerificationError
 
 ENTRY = ExportedEntry.of(7, b"an entry")
-OPENED = {"salt": "AAAA", "content": "AAAA"}
-NOT_STATEMENTS = {
+STATED = StatedInLog(7, b"an entry", (bytes(32),), b"s" * 32, b"a statement")
+FIELDS: dict[str, Json] = {
+    "content": "a statement",
+    "entry": "an entry",
+    "hashes": ["A" * 43 + "="],
+    "index": 7,
+    "salt": "c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=",
+}
+NOT_STATEMENTS: dict[str, Json] = {
     "a list": [],
     "text": "",
-    "a number too long to be one": {"1" * 5000: OPENED},
-    "a number with a zero before it": {"01": OPENED},
-    "digits of another script": {"\u0661": OPENED},
-    "a salt that is no text": {"1": {"salt": 1, "content": "AAAA"}},
-    "no salt": {"1": {"content": "AAAA"}},
-    "a field more": {"1": {**OPENED, "seq": 1}},
+    "true for an index": FIELDS | {"index": True},
+    "an index below 0": FIELDS | {"index": -1},
+    "a salt that is no text": FIELDS | {"salt": 1},
+    "a salt that is no base64": FIELDS | {"salt": "?"},
+    "no content": {name: value for name, value in FIELDS.items() if name != "content"},
+    "a field more": FIELDS | {"seq": 1},
+    "hashes that are no list": FIELDS | {"hashes": "A" * 43 + "="},
+    "more hashes than a tree is high": FIELDS | {"hashes": ["A" * 43 + "="] * 64},
 }
 NOT_ENTRIES = {
     "true for an index": {"entry": "an entry", "hash": ENTRY.hash.hex(), "index": True},
@@ -34,16 +42,15 @@ NOT_ENTRIES = {
 }
 
 
-def test_statements_are_read_as_they_were_written() -> None:
-    statements = {0: (b"salt", b"content"), 12: (b"other", b"")}
-    assert parse_statements(statements_document(statements)) == statements
-    assert parse_statements(b"{}") == {}
+def test_a_statement_is_read_as_it_was_written() -> None:
+    assert STATED.line() == canonical_bytes(FIELDS) + b"\n"
+    assert StatedInLog.parse(STATED.line().removesuffix(b"\n")) == STATED
 
 
 @pytest.mark.parametrize("value", NOT_STATEMENTS.values(), ids=NOT_STATEMENTS)
-def test_other_statements_are_refused(value: object) -> None:
+def test_another_line_is_no_statement(value: Json) -> None:
     with pytest.raises(VerificationError):
-        parse_statements(canonical_bytes(value))
+        StatedInLog.parse(canonical_bytes(value))
 
 
 def test_an_entrys_line_is_read_as_it_was_written() -> None:

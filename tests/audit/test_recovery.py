@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import PrefixProof
 from arbiter.audit.merkle import leaf_hash, root_of
+from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey, sign_note
 from arbiter.audit.recovery import (
     Loss,
@@ -63,6 +64,29 @@ def test_a_database_that_lost_everything_begins_with_the_recovery() -> None:
     said = replace(SAID, stored=None, lost=(0, LOST))
     report = recovered(said, left=(), notes=()).verify()
     assert (report.recoveries[0].index, report.entries) == (0, 4)
+
+
+def test_a_statement_vouches_for_the_keys_that_it_names() -> None:
+    key = VerifierKey.parse(NEW.verifier_key)
+    said = replace(SAID, keys=(key, VerifierKey.parse(MlDsa44Key(NEW.name, b"2" * 32).verifier_key)))
+    (recovery,) = recovered(said).verify().recoveries
+    assert recovery.statement == said
+    assert recovered().verify().recoveries[0].statement.keys == ()
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (Ed25519NoteSigner(NEW.name, b"n" * 32).verifier_key,),
+        (THIRD.verifier_key,),
+        (NEW.verifier_key, THIRD.verifier_key),
+        (MlDsa44Key(NEW.name, b"2" * 32).verifier_key,),
+    ],
+    ids=["a namesake's", "another origin's", "another's beside", "none of Ed25519"],
+)
+def test_a_statement_that_names_keys_which_did_not_sign_it_is_refused(keys: tuple[str, ...]) -> None:
+    said = replace(SAID, keys=tuple(map(VerifierKey.parse, keys)))
+    assert "first key that it names" in recovered(said).refusal()
 
 
 # --- the entry and where it stands -----------------------------------------------------------------------------------

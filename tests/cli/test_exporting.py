@@ -69,10 +69,13 @@ async def test_an_auditor_exports_and_anybody_verifies(installed: Installation, 
     verified = installed.run("audit", "verify-export", str(file), "--key", key)
     assert verified.returncode == 0, verified.stdout
     assert "keys: those that were given" in verified.stdout
-    assert (
-        json.loads(installed.run("audit", "verify-export", str(file), "--json").stdout)["keys_from_outside"]
-        is False
-    )
+    published = tmp_path / "hospital-log.keys"
+    published.write_text(installed.run("keys", "export-public").stdout)
+    followed = installed.run("audit", "verify-export", str(file), "--keys", str(published))
+    assert followed.returncode == 0, followed.stdout
+    assert followed.stdout.splitlines()[-1].startswith("VERIFIED: ")
+    alone = installed.run("audit", "verify-export", str(file), "--json")
+    assert (alone.returncode, json.loads(alone.stdout)["verified"]) == (Status.UNPROVEN, False)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)

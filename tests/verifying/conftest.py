@@ -13,6 +13,7 @@ from arbiter.identity.roles import Role
 from arbiter.store.database import Database
 from tests.exports import Exported, an_auditor, exported, furnish
 from tests.houses import a_house
+from tests.verifying.bare import Bare, copy_packages
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,18 @@ class Exports:
 @pytest.fixture(scope="session")
 def exports(exports_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return asyncio.run(_export(exports_database, tmp_path_factory.mktemp("exports") / "data"))
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packages")
+    copy_packages(folder)
+    return folder
+
+
+@pytest.fixture
+def bare(packages: Path, tmp_path: Path) -> Bare:
+    return Bare(packages, tmp_path)
 
 
 async def _export(database: Database, folder: Path) -> Exports:

@@ -3,74 +3,20 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import sysconfig
-from dataclasses import dataclass
-from pathlib import Path
-from zipfile import ZipFile
+from collections.abc import Callable
 
 import pytest
 
-from arbiter.audit.export.layout import SCRIPT, SOURCE_FOLDER
+from arbiter.audit.export.layout import KEYS, README, SCRIPT, SOURCE_FOLDER
 from arbiter.audit.mldsa import MlDsa44Key
+from arbiter.cli.failing import Status
 from arbiter.workflow.exports.source import source_members
 from tests.exports import Exported, signed_again
 from tests.patience import PATIENCE_SECONDS
+from tests.verifying.bare import Bare
 from tests.verifying.conftest import Exports
-
-# What the package `cryptography` is made of, and nothing else of this environment.
-CARRIED = ("cryptography", "cffi", "_cffi_backend*", "pycparser")
-
-# `-S -I` leaves the standard library alone on the path: no site packages, no folder of the caller's, no environment.
-START = "import sys, runpy; sys.path.append(sys.argv.pop(1)); sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
-
-
-@dataclass(frozen=True)
-class Bare:
-    """A Python that has `cryptography` and nothing else, in a folder that holds nothing else."""
-
-    packages: Path
-    folder: Path
-
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-S", "-I", *arguments],
-            cwd=self.folder,
-            env={},
-            text=True,
-            capture_output=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
-
-    def verify(self, script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-c", START, str(self.packages), str(script), *arguments)
-
-    def unpacked(self, made: Exported, content: bytes | None = None) -> Path:
-        archive = self.folder / "export.zip"
-        archive.write_bytes(made.content if content is None else content)
-        folder = self.folder / "unpacked"
-        shutil.rmtree(folder, ignore_errors=True)
-        with ZipFile(archive) as opened:
-            opened.extractall(folder)
-        shutil.copy(folder / SCRIPT, self.folder / "verifier.py")
-        return folder
-
-
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("packages")
-    for pattern in CARRIED:
-        for found in Path(sysconfig.get_path("purelib")).glob(pattern):
-            (shutil.copytree if found.is_dir() else shutil.copy)(found, folder / found.name)
-    return folder
-
-
-@pytest.fixture
-def bare(packages: Path, tmp_path: Path) -> Bare:
-    return Bare(packages, tmp_path)
 
 
 def test_nothing_of_arbiter_nor_its_libraries_is_there(bare: Bare) -> None:
@@ -101,14 +47,28 @@ def test_archive_and_folder_verify_there(exports: Exports, bare: Bare, which: st
 
 
 def test_keys_are_given_as_the_log_publishes_them(exports: Exports, bare: Bare) -> None:
-    """Two lines in one argument: the second is ML-DSA-44's, with which no export is signed."""
+    """Two lines in one argument, or in a file: Ed25519's and ML-DSA-44's."""
     bare.unpacked(exports.case)
     archive = str(bare.folder / "export.zip")
+    both = exports.case.members()[KEYS].decode()
+    assert both.count("\n") == 2
+    (bare.folder / "log.keys").write_text(both)
+    for given in (("--key", both), ("--keys", "log.keys"), *(("--key", key) for key in both.split()[:1])):
+        ran = bare.verify(bare.folder / "verifier.py", archive, *given)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert "keys: those that were given" in ran.stdout
+        assert "second signature (ML-DSA-44) on the newest checkpoint: good" in ran.stdout
+        assert ran.stdout.splitlines()[-1].startswith("VERIFIED: ")
+
+
+def test_another_second_key_is_refused(exports: Exports, bare: Bare) -> None:
+    bare.unpacked(exports.case)
     second = MlDsa44Key(exports.case.signer.name, b"2" * 32).verifier_key
     both = f"{exports.case.signer.verifier_key}\n{second}\n"
-    ran = bare.verify(bare.folder / "verifier.py", archive, "--key", both)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "keys: those that were given" in ran.stdout
+    ran = bare.verify(bare.folder / "verifier.py", "export.zip", "--key", both)
+    assert ran.returncode == 1
+    assert "lacks the ML-DSA-44 signature" in ran.stdout
+    assert ran.stdout.splitlines()[-1] == "REFUSED: believe nothing of this export"
 
 
 @pytest.mark.parametrize("key", ["", " ", "log.hospital.example/arbiter", "no key at all"])
@@ -121,16 +81,75 @@ def test_what_is_no_key_is_refused_and_never_taken_for_none(exports: Exports, ba
 
 def test_it_says_in_words_what_is_shown_and_what_is_not(exports: Exports, bare: Bare) -> None:
     folder = bare.unpacked(exports.case)
-    ran = bare.verify(folder / SCRIPT)
+    ran = bare.verify(folder / SCRIPT, f"--key={exports.case.signer.verifier_key}")
     assert ran.returncode == 0
-    assert "agrees with itself" in ran.stdout
     assert "nothing can be said beyond" in ran.stdout
     assert "recomputed to the same bytes" in ran.stdout
     assert "taken as recorded" in ran.stdout
-    assert (
-        "keys: those that were given"
-        in bare.verify(folder / SCRIPT, f"--key={exports.case.signer.verifier_key}").stdout
-    )
+    assert "keys: those that were given" in ran.stdout
+
+
+@pytest.mark.parametrize("which", ["archive", "folder"])
+def test_without_a_key_nothing_is_proven_and_no_script_can_take_it_for_proof(
+    exports: Exports, bare: Bare, which: str
+) -> None:
+    folder = bare.unpacked(exports.case)
+    place = str(folder) if which == "folder" else "export.zip"
+    ran = bare.verify(bare.folder / "verifier.py", place)
+    assert ran.returncode == int(Status.UNPROVEN) == 6
+    assert ran.stdout.splitlines()[-1].startswith("NOT PROVEN: no key was given")
+    assert "verified" not in ran.stdout.lower()
+    ran = bare.verify(bare.folder / "verifier.py", place, "--json")
+    assert ran.returncode == 6
+    said = json.loads(ran.stdout)
+    assert (said["verified"], said["verdict"], said["keys_from_outside"]) == (False, "not proven", False)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda key: key[:-2], "is not whole"),
+        (lambda key: key.replace("log.", "lug.", 1), "is not that of its key"),
+        (lambda key: key[:-6] + "A" * 6, "is not that of its key"),
+        (lambda key: key.partition("+")[0], "expected verifier keys"),
+        (lambda key: "export.zip", "a file of them goes after --keys"),
+    ],
+    ids=["cut off", "another name", "a character lost", "the name alone", "a file's name"],
+)
+def test_a_key_that_was_copied_badly_is_told_of(
+    exports: Exports, bare: Bare, spoil: Callable[[str], str], told: str
+) -> None:
+    bare.unpacked(exports.case)
+    key = spoil(exports.case.signer.verifier_key)
+    ran = bare.verify(bare.folder / "verifier.py", "export.zip", "--key", key)
+    assert ran.returncode == 1
+    assert told in ran.stdout
+
+
+def test_without_cryptography_it_says_what_to_install(exports: Exports, bare: Bare) -> None:
+    bare.unpacked(exports.case)
+    ran = bare.python("verifier.py", "export.zip")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "pip install cryptography" in ran.stderr
+
+
+@pytest.mark.parametrize("told", ["the archive's README", "--help"])
+def test_every_exit_status_is_documented(exports: Exports, bare: Bare, told: str) -> None:
+    bare.unpacked(exports.case)
+    text = exports.case.members()[README].decode()
+    if told == "--help":
+        ran = bare.verify(bare.folder / "verifier.py", "--help")
+        assert ran.returncode == 0
+        text = ran.stdout
+    for line in ("0 VERIFIED", "1 REFUSED", "2 NOT CHECKED", "6 NOT PROVEN"):
+        assert line in " ".join(text.split())
+
+
+def test_the_readme_names_every_member_that_there_is(exports: Exports) -> None:
+    text = exports.whole.members()[README].decode()
+    for name in exports.whole.members():
+        place = name.partition("/")[0] + "/" if "/" in name else name
+        assert name == README or place in text or name == "manifest.note", name
 
 
 def test_each_module_it_runs_comes_from_the_export(exports: Exports, bare: Bare) -> None:

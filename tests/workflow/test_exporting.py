@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import hashlib
 import json
@@ -20,28 +21,36 @@ from arbiter.audit.entry import FIRST_PREV, Entry, Link
 from arbiter.audit.export.layout import PROOFS, ExportedEntry
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.merkle import leaf_hash
+from arbiter.cli import exporting
 from arbiter.documents.canonical import decode, encode
-from arbiter.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError
+from arbiter.errors import ConflictError, ErasedError, ForbiddenError, NotFoundError, RefusedError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
+from arbiter.lifecycle.events import Read
 from arbiter.model import ActorId, CaseId
 from arbiter.store.database import Database
+from arbiter.store.erasures import erased_among
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents
 from arbiter.store.log.chains import load_entries
+from arbiter.store.log.checkpoints import StoredCheckpoint
+from arbiter.store.transaction import Transaction
 from arbiter.verifying.report import verify, words_of
+from arbiter.workflow.acting import act
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.dossier import Document
 from arbiter.workflow.erasure.erasing import erase_again
+from arbiter.workflow.exports.disclosing import Discloser
 from arbiter.workflow.exports.making import make_export
 from arbiter.workflow.exports.paper import FONTS, CasePaper, face, paper_of
 from arbiter.workflow.exports.selecting import selection_of
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.cosigned import shown_newest
 from tests.audit.logs import example_entry
 from tests.exports import Exported, Furnished, an_auditor, exported, furnish
-from tests.houses import SITE, a_client, a_house
+from tests.houses import PASSWORD, SITE, a_client, a_house, a_reviewer
 
 
 @dataclass(frozen=True)
@@ -250,6 +259,85 @@ async def test_an_erased_case_is_named_and_its_entries_still_verify(
     assert cases.signed not in found.evidence.disclosed
     assert cases.decided in found.evidence.disclosed
     assert f"case {cases.signed}: its documents were asked for and did not open" in words_of(found)
+
+
+def erasing(monkeypatch: pytest.MonkeyPatch, house: House, case: CaseId, when: str) -> None:
+    """Have the case erased, for real and by another transaction, at one moment of the making of an export."""
+    disclose = Discloser.disclose
+
+    async def disclosed(self: Discloser, of: CaseId) -> int:
+        count = await disclose(self, of)
+        if of == case:
+            await erase_again(house, case)
+        return count
+
+    async def looked(house: House, transaction: Transaction) -> StoredCheckpoint | None:
+        await erase_again(house, case)
+        return await shown_newest(house, transaction)
+
+    if when == "once its documents are written":
+        monkeypatch.setattr(Discloser, "disclose", disclosed)
+    else:
+        monkeypatch.setattr("arbiter.workflow.exports.making.shown_newest", looked)
+
+
+async def test_a_case_erased_once_its_documents_are_written_ends_the_export_and_is_named(
+    furnished: Furniture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, cases = furnished.house, furnished.cases
+    auditor, _ = await an_auditor(house, Role.DISCLOSURE)
+    erasing(monkeypatch, house, cases.signed, "once its documents are written")
+    with pytest.raises(ErasedError, match=f"^{cases.signed}: erased while .* ask for it again"):
+        await make_export(house, auditor, Selection(payloads=True), BytesIO())
+    # Nobody has it, so no entry says that somebody does.
+    assert "log.exported" not in {entry.type for entry in await chain(house, HOUSE_CHAIN)}
+    monkeypatch.undo()
+    made = await exported(house, auditor, Selection(payloads=True), cases)
+    assert made.manifest().unopened == (cases.signed,)
+
+
+async def test_a_case_erased_before_the_export_looks_at_the_database_is_left_out_of_it(
+    furnished: Furniture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    house, cases = furnished.house, furnished.cases
+    auditor, _ = await an_auditor(house, Role.DISCLOSURE)
+    erasing(monkeypatch, house, cases.signed, "before it looks")
+    made = await exported(house, auditor, Selection(payloads=True), cases)
+    assert made.manifest().unopened == (cases.signed,)
+    assert not [name for name in made.members() if cases.signed in name and name.startswith("payloads/")]
+    path = tmp_path / "export.zip"
+    path.write_bytes(made.content)
+    assert cases.signed not in verify(path, made.keys).evidence.disclosed
+
+
+async def test_the_command_leaves_no_file_of_an_export_that_an_erasure_ended(
+    furnished: Furniture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    house, cases = furnished.house, furnished.cases
+    dora = ("dora", "Dora", PASSWORD, frozenset({Role.AUDITOR, Role.DISCLOSURE}), frozenset({SITE}))
+    await create_account(house.identities, house.clock, house.chance, *dora)
+    erasing(monkeypatch, house, cases.signed, "once its documents are written")
+    file = tmp_path / "case.zip"
+    with pytest.raises(ErasedError, match=cases.signed):
+        await exporting._export(
+            house, "dora", [PASSWORD], Selection(cases=(cases.signed,), payloads=True), file
+        )
+    assert list(tmp_path.glob("case.zip*")) == []
+
+
+async def test_an_erasure_waits_for_the_end_of_an_export_and_comes_after_it(furnished: Furniture) -> None:
+    house, case = furnished.house, furnished.cases.signed
+    async with house.store.begin() as transaction:
+        assert await erased_among(transaction, [case, furnished.cases.decided]) == ()
+        erasure = asyncio.create_task(erase_again(house, case))
+        done, _ = await asyncio.wait([erasure], timeout=1)
+        assert not done
+        # What only moves a case waits for nobody.
+        await act(house, await a_reviewer(house, "ida"), case, lambda _dossier, _now: (Read(), {}))
+        assert await erased_among(transaction, [case]) == ()
+    await erasure
+    async with house.store.begin() as transaction:
+        assert await erased_among(transaction, [case, furnished.cases.decided]) == (case,)
 
 
 # --- papers --------------------------------------------------------------------------------------------------------

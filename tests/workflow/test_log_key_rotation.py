@@ -10,7 +10,7 @@ import pytest
 
 from arbiter.audit.checkpoint import open_checkpoint
 from arbiter.audit.note import VerifierKey, parse_note
-from arbiter.audit.rotation import Act, current_keys, follow_rotations, next_rotation
+from arbiter.audit.rotation import STATEMENT, Act, current_keys, follow_rotations, next_rotation
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError, ConflictError, LogUnfitError, VerificationError
 from arbiter.model import ActorId
@@ -23,7 +23,6 @@ from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.log import rotating_log_key
 from arbiter.workflow.log.chronicle import note_in_house
-from arbiter.workflow.log.keys import STATEMENT
 from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint, verifier_keys
 from tests.houses import a_house, another_host

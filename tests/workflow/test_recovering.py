@@ -25,6 +25,7 @@ from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.verifying.report import verify, words_of
+from arbiter.verifying.script import check_archive
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
@@ -205,9 +206,13 @@ async def test_an_export_of_a_recovered_log_verifies_and_says_what_was_lost(lost
         auditor, _ = await an_auditor(house)
         await export_to(house, auditor, Selection(), path)
         verifiers = house.verifiers
-    words = " ".join(words_of(verify(path, verifiers)))
-    assert f"{ORIGIN}.2" in words
-    assert str(lost.size - 1) in words
+    # Whoever has held nothing but the old origin's key from the first day follows to the new one.
+    for trusted in (verifiers, (lost.old_key,)):
+        words = " ".join(words_of(verify(path, trusted)))
+        assert f"{ORIGIN}.2" in words
+        assert str(lost.size - 1) in words
+    archive = check_archive(path, [lost.old_key.encode()])
+    assert "arbiter/errors.py" in archive
     # The key of the new origin alone cannot speak for what the old one signed.
     with pytest.raises(ExportRefusedError, match="known key"):
         verify(path, verifiers[:1])

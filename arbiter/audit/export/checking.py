@@ -1,8 +1,9 @@
 """Checks an export from its members and verifier keys alone, and names everything that is wrong.
 
-In order: the keys, the manifest and its signature, each member's size and hash, the checkpoints, then in one pass over
-the entries their form, hash, proof, place in their case's chain and in the other members that are made of them; then
-the tiles, and the decrypted documents against the commitments. What the first steps refuse is not read further.
+In order: the keys and the statements that lead to them, the manifest and its signature, each member's size and hash, the
+checkpoints, then in one pass over the entries their form, hash, proof, place in their case's chain and in the other
+members that are made of them; then the tiles, and the decrypted documents against the commitments. What the first steps
+refuse is not read further.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Protocol
 
 from arbiter.audit.canonical import parse_canonical
-from arbiter.audit.checkpoint import Checkpoint, OpenedCheckpoint, open_checkpoint
+from arbiter.audit.checkpoint import Checkpoint, LogKey, OpenedCheckpoint
 from arbiter.audit.entry import Entry
 from arbiter.audit.export import layout
+from arbiter.audit.export.believing import Trust, believed_keys
 from arbiter.audit.export.chains import Chains, ChainShown
 from arbiter.audit.export.events import event_line
 from arbiter.audit.export.layout import ExportedEntry
-from arbiter.audit.export.manifest import MAX_MANIFEST_BYTES, Manifest, check_manifest
+from arbiter.audit.export.manifest import Manifest, check_manifest
+from arbiter.audit.export.newest import Newest, Second, open_newest
+from arbiter.audit.export.reading import Members, keys_of, lines_of, read_whole, statements_of
+from arbiter.audit.export.statements import StatedInLog, makes_statement, recoveries_of
 from arbiter.audit.fields import field_of
 from arbiter.audit.merkle import prove_inclusion, verify_inclusion
-from arbiter.audit.note import VerifierKey, decode_base64
+from arbiter.audit.note import MAX_NOTE_BYTES, VerifierKey, can_check, decode_base64
 from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.recovery import Recovery
@@ -32,22 +36,9 @@ from arbiter.audit.verify import LogRefusedError, LogVerifier, Row
 from arbiter.errors import VerificationError
 
 MOST_FINDINGS = 50
-MAX_NOTE_BYTES = 1_000_000
 _ROWS = 2_000
 
-__all__ = ["Evidence", "ExportRefusedError", "Members", "check_export"]
-
-
-class Members(Protocol):
-    """An export's members, wherever they lie. Each raises `VerificationError` for a member that cannot be read."""
-
-    def names(self) -> Sequence[str]:
-        """Return every member's name, as often as there is one."""
-        ...
-
-    def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield a member's bytes."""
-        ...
+__all__ = ["Evidence", "ExportRefusedError", "check_export", "keys_for"]
 
 
 class ExportRefusedError(VerificationError):
@@ -63,14 +54,17 @@ class ExportRefusedError(VerificationError):
 class Evidence:
     """What an export shows once everything checks out.
 
-    `trusted` says whether keys came from elsewhere than the export. Of a whole log `recoveries` say where it lost
-    entries. `chains` are the cases' chains by name; `disclosed` the decrypted documents by case, with the case's entries
+    `trusted` says whether keys came from elsewhere than the export, `signer` which key signed it, and `followed` how many
+    statements about the log's keys it carries. Of a whole log `recoveries` say where it lost entries. `chains` are the cases' chains by name; `disclosed` the decrypted documents by case, with the case's entries
     shown.
     """
 
     manifest: Manifest
     opened: OpenedCheckpoint
+    second: Second
     trusted: bool
+    signer: VerifierKey
+    followed: int
     checkpoints: int
     recoveries: tuple[Recovery, ...]
     chains: tuple[ChainShown, ...]
@@ -82,70 +76,57 @@ class Evidence:
         return self.opened.checkpoint
 
 
-def check_export(members: Members, trusted: Sequence[VerifierKey] = ()) -> Evidence:
-    """Check an export and return what it shows; `trusted` are keys from elsewhere, and then the only ones believed.
+def check_export(
+    members: Members, trusted: Sequence[VerifierKey] = (), trust: Trust | None = None
+) -> Evidence:
+    """Check an export and return what it shows.
+
+    `trusted` are keys from elsewhere, `trust` is the same with more to follow; what is given is all that is believed.
 
     Raises:
         ExportRefusedError: with what is wrong, up to `MOST_FINDINGS`.
     """
     try:
-        return _Check(members, tuple(trusted)).run()
+        return _Check(members, Trust(tuple(trusted)) if trust is None else trust).run()
     except ExportRefusedError:
         raise
     except VerificationError as error:
         raise ExportRefusedError([str(error)]) from error
 
 
-def read_whole(members: Members, name: str, limit: int = MAX_MANIFEST_BYTES) -> bytes:
-    """Return a member's bytes; raises `VerificationError` for one that is not there or longer than `limit`."""
-    found = bytearray()
-    for chunk in members.chunks(name):
-        found += chunk
-        if len(found) > limit:
-            raise VerificationError(f"{name}: expected at most {limit} bytes")
-    return bytes(found)
+def keys_for(members: Members, trust: Trust) -> tuple[VerifierKey, ...]:
+    """Return the keys by which an export is checked; without any from elsewhere, those that it carries itself.
 
-
-def lines_of(members: Members, name: str) -> Iterator[bytes]:
-    """Yield a member's lines without their ends; raises `VerificationError` for one that no line end closes."""
-    rest = b""
-    for chunk in members.chunks(name):
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-        if len(rest) > MAX_MANIFEST_BYTES:
-            raise VerificationError(f"{name}: a line without end")
-    if rest:
-        raise VerificationError(f"{name}: its last line has no end")
-
-
-def keys_of(members: Members) -> tuple[VerifierKey, ...]:
-    """Return the keys that an export carries; raises `VerificationError` for none, or a line that is none."""
-    keys = tuple(
-        VerifierKey.parse(line.decode("utf-8", "replace")) for line in lines_of(members, layout.KEYS)
-    )
-    if not keys:
-        raise VerificationError(f"{layout.KEYS}: expected at least one verifier key")
-    return keys
+    Raises:
+        VerificationError: for statements about keys that do not follow, or contradict what was brought along.
+    """
+    carried = keys_of(members)
+    return believed_keys(trust if trust.given else Trust(carried), carried, statements_of(members))
 
 
 @dataclass(slots=True)
 class _Check:
     members: Members
-    trusted: tuple[VerifierKey, ...]
+    trust: Trust
     findings: list[str] = field(default_factory=list)
     names: frozenset[str] = frozenset()
     used: set[str] = field(default_factory=set)
+    statements: tuple[StatedInLog, ...] = ()
 
     def run(self) -> Evidence:
-        verifiers = self.trusted or keys_of(self.members)
-        manifest = self._manifest(verifiers)
+        verifiers = keys_for(self.members, self.trust)
+        manifest, signer = self._manifest(verifiers)
         self._refuse_if_wrong()
-        note = read_whole(self.members, layout.CHECKPOINT, MAX_NOTE_BYTES)
-        opened = open_checkpoint(note, verifiers)
-        if opened.checkpoint != manifest.checkpoint:
+        newest = open_newest(read_whole(self.members, layout.CHECKPOINT, MAX_NOTE_BYTES), verifiers)
+        checkpoint = newest.opened.checkpoint
+        if checkpoint != manifest.checkpoint:
             raise VerificationError("the newest checkpoint is not the one that the manifest names")
+        self.statements = statements_of(self.members)
+        for stated in self.statements:
+            stated.verify(checkpoint)
+        verifiers = tuple(key for key in verifiers if can_check(key.type))
         verifier = self._log_verifier(manifest, verifiers)
-        entries = _Entries(self, manifest, note, opened.checkpoint, verifier)
+        entries = _Entries(self, manifest, newest, verifier)
         entries.run()
         checkpoints = 1
         recoveries: tuple[Recovery, ...] = ()
@@ -162,8 +143,11 @@ class _Check:
         self._refuse_if_wrong()
         return Evidence(
             manifest=manifest,
-            opened=opened,
-            trusted=bool(self.trusted),
+            opened=newest.opened,
+            second=newest.second,
+            trusted=self.trust.given,
+            signer=signer,
+            followed=len(self.statements),
             checkpoints=checkpoints,
             recoveries=recoveries,
             chains=tuple(entries.chains.shown()),
@@ -179,17 +163,28 @@ class _Check:
         if self.findings:
             raise ExportRefusedError(self.findings)
 
-    def _manifest(self, verifiers: Sequence[VerifierKey]) -> Manifest:
+    def _manifest(self, verifiers: Sequence[VerifierKey]) -> tuple[Manifest, VerifierKey]:
         content = read_whole(self.members, layout.MANIFEST)
         note = read_whole(self.members, layout.MANIFEST_NOTE, MAX_NOTE_BYTES)
-        origin = check_manifest(note, sha256(content).hexdigest(), len(content), verifiers)
+        signer = check_manifest(note, sha256(content).hexdigest(), len(content), verifiers)
         manifest = Manifest.parse(content)
-        if manifest.checkpoint.origin != origin:
+        origin, size = manifest.checkpoint.origin, manifest.checkpoint.size
+        if origin != signer.name:
+            raise VerificationError(f"the manifest is of {origin} and was signed by {signer.name}")
+        if not isinstance(signer, LogKey):
             raise VerificationError(
-                f"the manifest is of {manifest.checkpoint.origin} and was signed by {origin}"
+                f"{layout.STATEMENTS}: the statements about the keys of {origin} do not name {signer.key_id.hex()}, which "
+                "signed the export"
+            )
+        if not signer.may_sign(size):
+            last = "on" if signer.last_size is None else f"to {signer.last_size}"
+            raise VerificationError(
+                f"the export was signed by key {origin}+{signer.key_id.hex()}, which may sign sizes from "
+                f"{signer.first_size} {last}, and its checkpoint has size {size}: somebody signs with a key that is not "
+                "the log's any more, or not yet"
             )
         self._members(manifest)
-        return manifest
+        return manifest, signer
 
     def _members(self, manifest: Manifest) -> None:
         there = Counter(self.members.names())
@@ -215,8 +210,7 @@ class _Check:
         if not manifest.whole:
             return None
         notes = (layout.parse_note_line(line) for line in lines_of(self.members, layout.ALL_CHECKPOINTS))
-        statements = layout.parse_statements(read_whole(self.members, layout.RECOVERIES))
-        return LogVerifier(notes, verifiers, statements=statements)
+        return LogVerifier(notes, verifiers, statements=recoveries_of(self.statements))
 
     def _counts(self, manifest: Manifest, entries: _Entries) -> None:
         if entries.count != manifest.entries:
@@ -265,13 +259,13 @@ class _Check:
         for member in manifest.members:
             name = member.name
             evidence = name.startswith(
-                ("tile/", layout.PROOFS_FOLDER, layout.PAYLOADS_FOLDER, "checkpoints/")
+                ("tile/", "keys/", layout.PROOFS_FOLDER, layout.PAYLOADS_FOLDER, "checkpoints/")
             )
             if evidence and name not in self.used and name not in _READ_ABOVE:
                 self.found(f"{name}: belongs to no entry shown")
 
 
-_READ_ABOVE = {layout.CHECKPOINT, layout.ALL_CHECKPOINTS, layout.RECOVERIES, layout.PROOFS}
+_READ_ABOVE = {layout.CHECKPOINT, layout.ALL_CHECKPOINTS, layout.STATEMENTS, layout.PROOFS}
 
 
 class _Entries:
@@ -281,15 +275,16 @@ class _Entries:
         self,
         check: _Check,
         manifest: Manifest,
-        note: bytes,
-        checkpoint: Checkpoint,
+        newest: Newest,
         verifier: LogVerifier | None,
     ) -> None:
         self._check = check
         self._manifest = manifest
-        self._note = note
-        self._checkpoint = checkpoint
+        # Proofs by the thousand carry the Ed25519 signature alone: the other one is seventeen times as long.
+        self._note = newest.short if layout.PROOFS in check.names else newest.note
+        self._checkpoint = checkpoint = newest.opened.checkpoint
         self._verifier = verifier
+        self._stated = {stated.index: stated.body for stated in check.statements}
         self._nodes = TileNodes(checkpoint.size, self._tile)
         self._bundle: list[bytes] = []
         self._rows: list[Row] = []
@@ -331,6 +326,8 @@ class _Entries:
                 self._check.found(f"{name}: has more than one line an entry")
         self._close_bundle()
         self._feed()
+        if self._manifest.whole and self._stated:
+            self._check.found(f"{layout.STATEMENTS}: states what no entry of the log does")
 
     def _entry(self, exported: ExportedEntry, entry: Entry, proof: TlogProof | None) -> None:
         place = f"entry {exported.index}"
@@ -349,6 +346,10 @@ class _Entries:
             or prove_inclusion(exported.index, self._checkpoint.size, self._nodes) != proof.hashes
         ):
             raise VerificationError(f"{place}: the tiles do not make its proof")
+        if makes_statement(entry) and self._stated.pop(exported.index, None) != exported.body:
+            raise VerificationError(
+                f"{place}: an entry {entry.type}, and {layout.STATEMENTS} does not hold what it states"
+            )
         self.chains.add(entry, exported)
         if entry.case in self.opened:
             self.opened[entry.case].append(entry)

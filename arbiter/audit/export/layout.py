@@ -8,14 +8,12 @@ here, so that a reader can make them again and compare.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arbiter.audit.canonical import canonical_bytes, parse_canonical, plain_bytes
 from arbiter.audit.entry import Entry, spell_instant
 from arbiter.audit.fields import exact_fields, field_of
 from arbiter.audit.merkle import leaf_hash
-from arbiter.audit.note import decode_base64, encode_base64
 from arbiter.audit.proof import TlogProof
 from arbiter.errors import VerificationError
 
@@ -24,10 +22,11 @@ TABLE = "entries.csv"
 EVENTS = "events.ndjson"
 CHECKPOINT = "checkpoints/newest"
 ALL_CHECKPOINTS = "checkpoints/all.jsonl"
-RECOVERIES = "checkpoints/recoveries.json"
+STATEMENTS = "keys/statements.jsonl"
 PROOFS_FOLDER = "proofs/"
 PROOFS = "proofs/all.jsonl"
 KEYS = "keys.txt"
+README = "README.txt"
 MANIFEST = "manifest.json"
 MANIFEST_NOTE = "manifest.note"
 PAYLOADS_FOLDER = "payloads/"
@@ -151,31 +150,6 @@ def parse_proof_line(line: bytes) -> TlogProof:
     if proof.index != index:
         raise VerificationError(f"expected the proof of entry {index}, came that of {proof.index}")
     return proof
-
-
-def statements_document(statements: Mapping[int, tuple[bytes, bytes]]) -> bytes:
-    """Return `checkpoints/recoveries.json`: salt and content of what each recovery's entry commits to, by its number."""
-    return canonical_bytes(
-        {
-            str(seq): {"salt": encode_base64(salt), "content": encode_base64(content)}
-            for seq, (salt, content) in statements.items()
-        }
-    )
-
-
-def parse_statements(data: bytes) -> dict[int, tuple[bytes, bytes]]:
-    """Return what `statements_document` wrote; whether an entry commits to it is not checked here."""
-    value = parse_canonical(data)
-    if not isinstance(value, dict):
-        raise VerificationError("expected an object of recoveries' statements")
-    found: dict[int, tuple[bytes, bytes]] = {}
-    for seq, opened in value.items():
-        fields = exact_fields(opened, {"salt", "content"}, "statement of a recovery")
-        salt, content = (
-            field_of(fields, name, str, "statement of a recovery") for name in ("salt", "content")
-        )
-        found[parse_number(seq)] = (decode_base64(salt), decode_base64(content))
-    return found
 
 
 def parse_number(text: str) -> int:

@@ -19,10 +19,19 @@ from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.entry import Entry, spell_instant
 from arbiter.audit.export.layout import MANIFEST, MANIFEST_NOTE, is_member_name
 from arbiter.audit.fields import exact_fields, field_of, texts_of
-from arbiter.audit.note import Signer, VerifierKey, decode_base64, encode_base64, open_note, sign_note
+from arbiter.audit.note import (
+    SignatureType,
+    Signer,
+    VerifierKey,
+    decode_base64,
+    encode_base64,
+    open_note,
+    parse_note,
+    sign_note,
+)
 from arbiter.errors import VerificationError
 
-FORMAT = "arbiter/export/v1"
+FORMAT = "arbiter/export/v2"
 CONTAINER_PURPOSE = "arbiter/export-container/v1"
 MANIFEST_PURPOSE = "arbiter/export-manifest/v1"
 MAX_MANIFEST_BYTES = 256 * 1024 * 1024
@@ -37,6 +46,7 @@ PROVES_NOT = (
     "Nothing is said of entries after the last one shown of a case, nor of entries that were not selected.",
     "A checkpoint shows what was signed; that it was never signed otherwise, copies in other hands show.",
     "Without a verifier key from elsewhere, all this shows is that the file agrees with itself.",
+    "Whether a key that you gave was retired since, and is in other hands now, no export can show.",
     "That a fact was true, an opinion right, or a clock correct, no log can show.",
     "Papers in PDF are for reading; the entries and documents beside them are what counts.",
 )
@@ -163,7 +173,9 @@ class Manifest:
         """Return the manifest that `data` spells. Raises `VerificationError` for any other bytes."""
         fields = exact_fields(parse_canonical(data), _MANIFEST_FIELDS, "manifest")
         if fields["format"] != FORMAT:
-            raise VerificationError(f"expected an export of format {FORMAT}, came another")
+            raise VerificationError(
+                f"expected an export of format {FORMAT}, came another: check it with the verify.py that it carries"
+            )
         counts = exact_fields(fields["counts"], {"entries", "chains", "payloads"}, "counts")
         manifest = cls(
             made_at=field_of(fields, "made_at", str, "manifest"),
@@ -194,16 +206,19 @@ def sign_manifest(origin: str, sha256: str, size: int, signer: Signer) -> bytes:
     return sign_note(_text(MANIFEST_PURPOSE, origin, sha256, size), [signer])
 
 
-def check_container(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
-    """Check the note of an archive against the digest of its bytes and return the log's origin.
+def check_container(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> VerifierKey:
+    """Check the note of an archive against the digest of its bytes and return the log's key that signed it.
 
     Raises `VerificationError`.
     """
     return _check(note, CONTAINER_PURPOSE, sha256, size, verifiers)
 
 
-def check_manifest(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
-    """Check `manifest.note` against the manifest's digest and return the log's origin. Raises `VerificationError`."""
+def check_manifest(note: bytes, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> VerifierKey:
+    """Check `manifest.note` against the manifest's digest and return the key that signed it.
+
+    Raises `VerificationError`.
+    """
     return _check(note, MANIFEST_PURPOSE, sha256, size, verifiers)
 
 
@@ -211,19 +226,41 @@ def _text(purpose: str, origin: str, sha256: str, size: int) -> str:
     return f"{purpose}\n{origin}\nsha256 {sha256}\nsize {size}\n"
 
 
-def _check(note: bytes, purpose: str, sha256: str, size: int, verifiers: Iterable[VerifierKey]) -> str:
-    opened = open_note(note, verifiers)
-    if opened.unknown or len(opened.verified) != 1:
-        # A line that is ignored is a line that can be changed.
-        raise VerificationError(f"{purpose}: expected one signature, by a known key")
+def _check(
+    note: bytes, purpose: str, sha256: str, size: int, verifiers: Iterable[VerifierKey]
+) -> VerifierKey:
+    known = tuple(verifiers)
+    _check_signer(note, purpose, known)
+    opened = open_note(note, known)
     match = _SIGNED.fullmatch(opened.text)
     if match is None or match[1] != purpose:
         raise VerificationError(f"expected a note whose purpose is {purpose}, came another")
-    if opened.verified[0].key.name != match[2]:
-        raise VerificationError(f"{purpose}: signed by {opened.verified[0].key.name} for {match[2]}")
+    if opened.unknown or len(opened.verified) != 1:
+        # A line that is ignored is a line that can be changed.
+        raise VerificationError(f"{purpose}: expected one signature, by a known key")
+    key = opened.verified[0].key
+    if key.name != match[2]:
+        raise VerificationError(f"{purpose}: signed by {key.name} for {match[2]}")
     if (match[3], int(match[4])) != (sha256, size):
         raise VerificationError(f"{purpose}: the bytes are not those that were signed")
-    return match[2]
+    return key
+
+
+def _check_signer(note: bytes, purpose: str, known: Sequence[VerifierKey]) -> None:
+    """Refuse a note that nobody known signed, in words for whoever gave the keys."""
+    ids = {(key.name, key.key_id) for key in known}
+    lines = parse_note(note).signatures
+    if any((line.name, line.key_id) in ids for line in lines):
+        return
+    came = ", ".join(f"{line.name}+{line.key_id.hex()}" for line in lines)
+    expected = ", ".join(
+        f"{key.name}+{key.key_id.hex()}" for key in known if key.type is SignatureType.ED25519
+    )
+    raise VerificationError(
+        f"{purpose}: no known key signed it: expected {expected or 'an Ed25519 key'}, came {came}, to which no statement "
+        "in the export leads from there. If that is the same log's key, ask its house for the output of "
+        "`arbiter keys export-public` and give that file with --keys"
+    )
 
 
 _MANIFEST_FIELDS = {

@@ -120,7 +120,8 @@ def _create(path: Path) -> int:
 @app.command(
     "verify-export",
     epilog=examples(
-        "arbiter audit verify-export case.zip --key log.hospital.example/arbiter+f41aaf94+AXzM3tnp"
+        "arbiter audit verify-export case.zip --keys hospital-log.keys",
+        "arbiter audit verify-export case.zip --key log.hospital.example/arbiter+f41aaf94+AXzM3tnp",
     ),
 )
 def audit_verify_export(
@@ -129,13 +130,20 @@ def audit_verify_export(
         list[str] | None,
         typer.Option("--key", help="The log's verifier keys, from somewhere you trust: one, or one a line."),
     ] = None,
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option("--keys", help="A file of them, or the one that `keys export-public` wrote."),
+    ] = None,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Verify an export offline, archive or unpacked folder, with this installation's code instead of the archive's."""
-    from arbiter.verifying.report import main
+    """Verify an export offline, archive or unpacked folder, with this installation's code instead of the archive's.
 
-    keys = [argument for value in key or () for argument in ("--key", value)]
-    status = main([str(file), *keys, *(["--json"] if as_json else [])])
+    Status 0: verified under a key that you gave. 1: refused. 2: not readable. 6: not proven, because no key was given.
+    """
+    from arbiter.verifying.command import main
+
+    given = [f"--key={value}" for value in key or ()] + [f"--keys={path}" for path in keys or ()]
+    status = main([*given, *(["--json"] if as_json else []), "--", str(file)])
     if status:
         raise typer.Exit(status)

@@ -156,6 +156,12 @@ class KeyFolder:
             return None
         return read_pair(self.path / NEXT, 1, self.read(NEXT)).first
 
+    def next_verifiers(self) -> tuple[VerifierKey, ...]:
+        """Return the public keys of the origin that is being begun, none when none is."""
+        if not (self.path / NEXT).exists():
+            return ()
+        return read_pair(self.path / NEXT, 1, self.read(NEXT)).verifiers
+
     def log_files(self) -> tuple[str, ...]:
         """Return the names of the log's key files that are in use."""
         return tuple(pair_file for pair_file in self.names() if _LOG_FILE.fullmatch(pair_file))

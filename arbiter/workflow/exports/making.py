@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import TypeAlias
@@ -19,6 +19,7 @@ from arbiter.audit.export import layout
 from arbiter.audit.export.archive import ExportWriter, Sink
 from arbiter.audit.export.events import EXPORTED, event_line
 from arbiter.audit.export.manifest import Manifest, Member, Selection
+from arbiter.audit.export.statements import StatedInLog
 from arbiter.audit.merkle import prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.tiles import (
@@ -38,17 +39,19 @@ from arbiter.errors import ConflictError, ErasedError, NotFoundError, RefusedErr
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.events import Read
 from arbiter.model import CaseId
+from arbiter.store.erasures import erased_among
 from arbiter.store.log.checkpoints import load_newest_checkpoint, stream_checkpoints
 from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.acting import act
 from arbiter.workflow.exports.disclosing import Discloser
+from arbiter.workflow.exports.readme import README
 from arbiter.workflow.exports.selecting import MOST_CASES, Shown, narrowed, selected
 from arbiter.workflow.exports.source import source_members
+from arbiter.workflow.exports.stating import check_signs, statements_under
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.cosigned import shown_newest
-from arbiter.workflow.log.recoveries import load_statements
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Hears how many entries were done, and of how many."""
@@ -106,12 +109,16 @@ async def make_export(
         if newest is None:
             raise ConflictError("nothing has been sealed yet, so there is nothing that could be proved")
         checkpoint = Checkpoint(house.signer.name, newest.size, newest.root)
-        note = newest.note.encode("utf-8")
+        note = house.countersigner.countersigned(newest).note.encode("utf-8")
+        short = newest.note.encode("utf-8")
+        statements = await statements_under(transaction, checkpoint)
+        check_signs(house, checkpoint, statements)
         with ExportWriter(tallied, now) as writer:
-            making = _Making(house, transaction, selection, checkpoint, note, writer, progress)
-            await making.write([case for case in cases if case not in unopened])
-            manifest = await asyncio.to_thread(making.finish, principal, now, unopened)
-    seq = await _tell(house, principal, manifest, tallied)
+            making = _Making(house, transaction, selection, checkpoint, note, short, writer, progress)
+            making.unopened.update(unopened)
+            await making.write(cases, statements)
+            manifest = await asyncio.to_thread(making.finish, principal, now)
+    seq = await _tell(house, principal, manifest, tallied, making.opened)
     return Made(manifest, tallied.size, tallied.digest.hexdigest(), seq)
 
 
@@ -142,7 +149,14 @@ async def _read_all(house: House, principal: Principal, cases: Iterable[CaseId])
     return tuple(unopened)
 
 
-async def _tell(house: House, principal: Principal, manifest: Manifest, tallied: _Tallied) -> int:
+async def _tell(
+    house: House, principal: Principal, manifest: Manifest, tallied: _Tallied, opened: Iterable[CaseId]
+) -> int:
+    """Write that the export was taken; raise ErasedError where a case in it was erased before that.
+
+    INVARIANT: an erasure and this exclude each other. One that commits first ends the export; one that comes later
+    finds in the log that its case was taken before.
+    """
     told = {
         "selection": manifest.selection.document(),
         "checkpoint_size": manifest.checkpoint.size,
@@ -152,7 +166,13 @@ async def _tell(house: House, principal: Principal, manifest: Manifest, tallied:
         "bytes": tallied.size,
         "sha256": tallied.digest.hexdigest(),
     }
-    return await note_in_house(house, house.store, EXPORTED, principal.id, {"export": encode(told)})
+    async with house.store.begin() as transaction:
+        if gone := await erased_among(transaction, opened):
+            raise ErasedError(
+                f"{', '.join(gone)}: erased while the documents were being exported, so nothing of this export may be kept; "
+                "ask for it again"
+            )
+        return await note_in_house(house, transaction, EXPORTED, principal.id, {"export": encode(told)})
 
 
 @dataclass(slots=True)
@@ -162,6 +182,7 @@ class _Making:
     selection: Selection
     checkpoint: Checkpoint
     note: bytes
+    short: bytes
     writer: ExportWriter
     progress: Progress
     entries: int = 0
@@ -170,13 +191,17 @@ class _Making:
     shelf: dict[Tile, bytes] = field(default_factory=dict)
     tiles: set[Tile] = field(default_factory=set)
     passes: int = 0
+    unopened: set[str] = field(default_factory=set)
+    opened: list[CaseId] = field(default_factory=list)
 
-    async def write(self, cases: list[CaseId]) -> None:
+    async def write(self, cases: Iterable[CaseId], statements: Iterable[StatedInLog]) -> None:
         """Write every member but the manifest."""
         await asyncio.to_thread(self._add, source_members())
+        self.writer.add(layout.README, README.encode("utf-8"))
         keys = "".join(f"{key.encode()}\n" for key in self.house.verifiers)
         self.writer.add(layout.KEYS, keys.encode("utf-8"))
         self.writer.add(layout.CHECKPOINT, self.note)
+        await self._statements(statements)
         await self._entries()
         await self._table()
         await self._proofs()
@@ -185,11 +210,32 @@ class _Making:
         if self.selection.is_everything:
             await self._whole()
         if self.selection.payloads or self.selection.paper:
-            discloser = Discloser(self.house, self.transaction, self.writer, self.selection, self.checkpoint)
-            for case in cases:
-                self.payloads += await discloser.disclose(case)
+            await self._disclose(case for case in cases if case not in self.unopened)
 
-    def finish(self, principal: Principal, now: datetime, unopened: tuple[str, ...]) -> Manifest:
+    async def _disclose(self, cases: Iterable[CaseId]) -> None:
+        discloser = Discloser(self.house, self.transaction, self.writer, self.selection, self.checkpoint)
+        for case in cases:
+            try:
+                self.payloads += await discloser.disclose(case)
+            except ErasedError:
+                # Between the entry of the read and the state of the database that is exported; nothing is written yet.
+                self.unopened.add(case)
+            else:
+                if self.selection.payloads:
+                    self.opened.append(case)
+
+    async def _statements(self, statements: Iterable[StatedInLog]) -> None:
+        size = self.checkpoint.size
+        nodes = TileNodes(size, lambda tile: self.shelf[tile])
+        with self.writer.member(layout.STATEMENTS) as sink:
+            for stated in statements:
+                needed = set(tiles_for_proof(stated.index, size))
+                # Their proofs stand beside them: no tile is carried for them.
+                self.shelf = {tile: await self._tile(tile) for tile in needed}
+                sink.write(replace(stated, hashes=prove_inclusion(stated.index, size, nodes)).line())
+        self.shelf.clear()
+
+    def finish(self, principal: Principal, now: datetime) -> Manifest:
         """Write the manifest and the notes."""
 
         def describe(members: tuple[Member, ...]) -> Manifest:
@@ -203,7 +249,7 @@ class _Making:
                 entries=self.entries,
                 chains=self.chains,
                 payloads=self.payloads,
-                unopened=unopened,
+                unopened=tuple(sorted(self.unopened)),
                 members=members,
             )
 
@@ -259,7 +305,11 @@ class _Making:
                 await _write(sink, lines)
 
     async def _proved(self) -> AsyncIterator[list[tuple[Shown, TlogProof]]]:
-        """Yield the selected entries with their proofs, made from tiles read ahead of each batch."""
+        """Yield the selected entries with their proofs, made from tiles read ahead of each batch.
+
+        A proof in a file of its own carries both signatures of the log. Where there are too many for that, each carries
+        Ed25519's, and the newest checkpoint alone the other, which is seventeen times as long.
+        """
         size = self.checkpoint.size
         nodes = TileNodes(size, lambda tile: self.shelf[tile])
         async for shown in self._selected():
@@ -269,7 +319,8 @@ class _Making:
     def _prove(self, shown: list[Shown], nodes: TileNodes) -> list[tuple[Shown, TlogProof]]:
         size = self.checkpoint.size
         indices = [one.exported.index for one in shown]
-        proofs = [TlogProof(i, prove_inclusion(i, size, nodes), self.note) for i in indices]
+        note = self.note if self.entries <= layout.MOST_PROOF_FILES else self.short
+        proofs = [TlogProof(i, prove_inclusion(i, size, nodes), note) for i in indices]
         return list(zip(shown, proofs, strict=True))
 
     async def _fetch(self, needed: set[Tile]) -> None:
@@ -298,8 +349,6 @@ class _Making:
             pages = stream_checkpoints(self.transaction, CHECKPOINTS_AT_ONCE, self.checkpoint.size)
             async for page in pages:
                 await _write(sink, (layout.note_line(stored.note.encode("utf-8")) for stored in page))
-        statements = await load_statements(self.transaction)
-        self.writer.add(layout.RECOVERIES, layout.statements_document(statements))
         waiting: list[bytes] = []
         index = 0
         async for _, shown in selected(self.transaction, self.selection, self.checkpoint.size):

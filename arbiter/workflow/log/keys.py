@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from arbiter.audit.checkpoint import LogKey
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import SignatureType, VerifierKey
-from arbiter.audit.rotation import current_keys, follow_rotations, of_origin
+from arbiter.audit.rotation import STATEMENT, current_keys, follow_rotations, of_origin
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Signer
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
@@ -21,9 +21,6 @@ from arbiter.store.keys import HardwareSigner, Keyring, log_file
 from arbiter.store.transaction import Where
 
 log = logging.getLogger(__name__)
-
-STATEMENT = "key-rotation"
-"""What a rotation's entry commits to: the statement, a note signed by both keys."""
 
 
 @dataclass(frozen=True, slots=True)

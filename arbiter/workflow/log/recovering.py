@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -100,6 +100,8 @@ async def recover(
     statement = await _statement(house, by, reason, newest, new_origin)
     data = house.settings.data
     signer = prepare_next(house.key_folder, statement.new, house.chance)
+    # Signed by the old key, it leads whoever holds that one to the new ones.
+    statement = replace(statement, keys=house.key_folder.next_verifiers())
     keep_former(data, [key for key in house.verifiers if key.name == statement.old])
     sealed = await _write(house, by[0], statement, signer, newest)
     return await _finish(house, signer, sealed, resumed=False)

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 
 from arbiter.audit.note import SignatureType, VerifierKey, parse_note
-from arbiter.audit.rotation import Act, current_keys, next_rotation
+from arbiter.audit.rotation import RETIRED, ROTATED, STATEMENT, Act, current_keys, next_rotation
 from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.ports import Signer
@@ -31,11 +31,8 @@ from arbiter.store.transaction import DirectConnection, Where
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.kept import KeptCheckpoint
-from arbiter.workflow.log.keys import STATEMENT, recorded_rotations
+from arbiter.workflow.log.keys import recorded_rotations
 from arbiter.workflow.log.sealing import Sealer
-
-ROTATED = "keys.rotated"
-RETIRED = "keys.retired"
 
 
 @dataclass(frozen=True, slots=True)
