@@ -100,7 +100,7 @@ async def recover(
     statement = await _statement(house, by, reason, newest, new_origin)
     data = house.settings.data
     signer = prepare_next(house.key_folder, statement.new, house.chance)
-    keep_former(data, [key for key in house.verifiers if key.name == statement.old])
+    keep_former(data, house.keyring.first, house.keyring.statements)
     sealed = await _write(house, by[0], statement, signer, newest)
     return await _finish(house, signer, sealed, resumed=False)
 
