@@ -9,7 +9,7 @@ import typer
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
-from arbiter.cli.keys import Pkcs11
+from arbiter.cli.keys import InFile, Pkcs11
 from arbiter.cli.output import count_bar, out
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 
@@ -47,36 +47,41 @@ def rotate_log(
         bool, typer.Option("--finish", help="End the old key, once every process signs with both.")
     ] = False,
     pkcs11: Pkcs11 = None,
+    in_file: InFile = False,
     password_stdin: PasswordsStdin = False,
 ) -> None:
     """Begin to sign checkpoints with a new key beside the old one, or end the old one.
 
     Begin; copy the folder keys to every host; restart every process; when something was sealed, finish. Then copy again,
-    and restart once more, so that no process keeps the old key.
+    and restart once more, so that no process keeps the old key. The new key lies where the old one does, in a token or in
+    a file, unless you say otherwise.
     """
-    if finish and pkcs11 is not None:
-        raise UsageError("--finish and --pkcs11 exclude each other")
+    if finish + in_file + (pkcs11 is not None) > 1:
+        raise UsageError("--finish, --pkcs11 and --in-file exclude each other")
     passwords = ask_passwords([login], from_stdin=password_stdin)
 
     async def rotate(house: House) -> Rotated:
+        from arbiter.store.keys import Wish
         from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 
         principal = await administrator(house, login, passwords)
         if finish:
             return await finish_rotation(house, principal.id)
-        return await begin_rotation(house, principal.id, pkcs11)
+        return await begin_rotation(house, principal.id, Wish(pkcs11, in_file))
 
     done = in_house(rotate)
     if finish:
         out.print(
-            f"key {done.old.key_id.hex()} signs no checkpoint beyond {done.size} entries, and its private part is removed "
-            f"from this host; {done.new.key_id.hex()} signs alone. Copy the folder keys to every other host and restart",
+            f"key {done.old.key_id.hex()} signs no checkpoint beyond {done.size} entries, and its file is removed from this "
+            f"host (a key in a token stays there until you remove it); {done.new.key_id.hex()} signs alone. Copy the folder "
+            "keys to every other host and restart",
             markup=False,
         )
         return
     out.print(
-        f"from {done.size} entries on, {done.old.key_id.hex()} and {done.new.key_id.hex()} may sign. Copy the folder keys to "
-        "every host and to its safe place, restart every process, then run `arbiter keys rotate log --finish`",
+        f"from {done.size} entries on, {done.old.key_id.hex()} and {done.new.key_id.hex()} may sign; the new one lies "
+        f"{done.where}. Copy the folder keys to every host and to its safe place, restart every process, then run "
+        "`arbiter keys rotate log --finish`",
         markup=False,
     )
     out.print(done.new.encode(), markup=False)

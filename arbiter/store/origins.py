@@ -20,9 +20,10 @@ from arbiter.audit.note import VerifierKey
 from arbiter.audit.public_keys import FORMAT, read_public_keys, write_public_keys
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Chance, Signer
-from arbiter.store.keys import KeyFolder, check_origin, new_pair_text
+from arbiter.store.keys import KeyFolder, check_origin, lies_at, new_log_keys
 from arbiter.store.keys.files import replace_file, sync_folder
 from arbiter.store.keys.folder import FORMER, NEXT
+from arbiter.store.keys.hardware import Place
 
 _FOLDER = "keys"
 _TEXTS = re.compile(rb"(?m)^(?=" + re.escape(FORMAT).encode() + rb"$)")
@@ -85,15 +86,22 @@ def former_verifiers(data: Path) -> tuple[VerifierKey, ...]:
     return former_origins(data).verifiers
 
 
-def prepare_next(folder: KeyFolder, origin: str, chance: Chance) -> Signer:
-    """Make the keys of the next origin, on disk when this returns; those that are there for it already are taken."""
+def prepare_next(folder: KeyFolder, origin: str, chance: Chance, place: Place | None = None) -> Signer:
+    """Make the keys of the next origin, on disk when this returns; those that are there for it already are taken.
+
+    The Ed25519 key is made in the token that `place` names, else in a file.
+
+    Raises:
+        ConfigurationError: when the token cannot make one, and nothing is written.
+    """
     check_origin(origin)
     begun = folder.next_signer()
-    if begun is not None and begun.name == origin:
+    if begun is not None and begun.name == origin and lies_at(begun, place):
         return begun
-    # One of another name was never used: what it signed would have been committed, and finished instead.
+    text = new_log_keys(origin, place, chance)
+    # One of another name or place was never used: what it signed would have been committed, and finished instead.
     folder.remove(NEXT)
-    folder.add(NEXT, new_pair_text(origin, chance))
+    folder.add(NEXT, text)
     signer = folder.next_signer()
     assert signer is not None
     return signer

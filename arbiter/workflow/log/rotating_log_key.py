@@ -15,16 +15,17 @@ from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.ports import Signer
 from arbiter.store.keys import (
+    AS_BEFORE,
     KeyFolder,
     Keyring,
     LogKeyPair,
+    Wish,
     generation_of,
+    lies_at,
     log_file,
-    make_hardware_key,
-    new_pair_text,
-    new_second,
+    new_log_keys,
+    where_is,
 )
-from arbiter.store.keys.hardware import LOG_OBJECT
 from arbiter.store.log.checkpoints import StoredCheckpoint
 from arbiter.store.log.sealing import hold_log
 from arbiter.store.transaction import DirectConnection, Where
@@ -40,37 +41,48 @@ RETIRED = "keys.retired"
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What an act of the rotation did: the keys it concerns, and the size of the checkpoint it counts from."""
+    """What an act of the rotation did: the keys it concerns, and the size of the checkpoint it counts from.
+
+    `where` says in words where the new private key lies.
+    """
 
     old: VerifierKey
     new: VerifierKey
     size: int
+    where: str
 
 
-async def begin_rotation(house: House, actor: ActorId, pkcs11: str | None = None) -> Rotated:
-    """Make new keys for the log and enter that old and new may sign from now on; `pkcs11` is where in hardware.
+async def begin_rotation(house: House, actor: ActorId, wish: Wish = AS_BEFORE) -> Rotated:
+    """Make new keys for the log and enter that old and new may sign from now on.
 
-    This process goes on with the old key alone, as does every other until it is started again with the new files.
+    The new one lies where the old one does, in a token or in a file, unless `wish` says otherwise. This process goes on
+    with the old key alone, as does every other until it is started again with the new files.
 
     Raises:
-        ConflictError: while an earlier rotation is not finished.
+        ConflictError: while an earlier rotation is not finished, or where an interrupted one made a key elsewhere.
     """
     folder = house.key_folder
     keyring = folder.keyring()
     old = _only(keyring)
+    place = wish.place(old.first)
     await asyncio.to_thread(folder.put_public, keyring.first, keyring.statements)
     if keyring.pending is None:
         number = 1 + generation_of(keyring, VerifierKey.parse(old.first.verifier_key))
-        text = await asyncio.to_thread(_new_keys, house, number, pkcs11)
+        text = await asyncio.to_thread(new_log_keys, keyring.origin, place, house.chance)
         await asyncio.to_thread(lambda: folder.add(log_file(number), text, pending=True))
         keyring = folder.keyring()
     pending = keyring.pending
     assert pending is not None
+    if not lies_at(pending.first, place):
+        raise ConflictError(
+            f"a rotation that was interrupted made its key {where_is(pending.first)}: say that it is to lie there, or remove "
+            f"{folder.path / log_file(pending.number)}.pending"
+        )
     size, statement = await _enter_overlap(house, actor, keyring, old, pending)
     await asyncio.to_thread(folder.promote, log_file(pending.number))
     await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, statement))
     await house.sealer.round()
-    return Rotated(old.verifiers[0], pending.verifiers[0], size)
+    return Rotated(old.verifiers[0], pending.verifiers[0], size, where_is(pending.first))
 
 
 async def finish_rotation(house: House, actor: ActorId) -> Rotated:
@@ -104,16 +116,7 @@ async def finish_rotation(house: House, actor: ActorId) -> Rotated:
     ((size, signed),) = entered
     await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, signed))
     await asyncio.to_thread(_remove_retired, folder, folder.keyring())
-    return Rotated(old.verifiers[0], new.verifiers[0], size)
-
-
-def _new_keys(house: House, number: int, pkcs11: str | None) -> str:
-    origin = house.keyring.origin
-    if pkcs11 is None:
-        return new_pair_text(origin, house.chance)
-    return (
-        f"{make_hardware_key(origin, pkcs11, f'{LOG_OBJECT}-{number}')}\n{new_second(origin, house.chance)}"
-    )
+    return Rotated(old.verifiers[0], new.verifiers[0], size, where_is(new.first))
 
 
 async def _enter_overlap(
