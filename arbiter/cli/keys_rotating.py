@@ -52,8 +52,8 @@ def rotate_log(
 ) -> None:
     """Begin to sign checkpoints with a new key beside the old one, or end the old one.
 
-    Begin; copy the folder keys to every host; restart every process; when something was sealed, finish. Then copy again,
-    and restart once more, so that no process keeps the old key. The new key lies where the old one does, in a token or in
+    Begin; copy the folder keys to every host; restart every process; finish. Then copy again, and restart once more, so that
+    no process keeps the old key. The new key lies where the old one does, in a token or in
     a file, unless you say otherwise.
     """
     if finish + in_file + (pkcs11 is not None) > 1:
