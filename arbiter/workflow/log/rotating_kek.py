@@ -1,6 +1,7 @@
 """The key-encryption key is rotated: everything is wrapped anew under a new key, in batches, while the service runs.
 
-Only wrapping changes, no content; the table of cases' keys is rewritten at the end, or the old wrapping would stay in its pages. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
+Only wrapping changes, no content; the table of cases' keys is rewritten at the end, part by part, or the old wrapping would stay in
+its pages. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
 Running processes read the new key's file when they first meet what it wraps, and wrap new cases under it from then on.
 """
 
