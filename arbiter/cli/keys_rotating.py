@@ -92,6 +92,7 @@ def rotate_log(
     epilog=examples(
         "arbiter keys rotate kek --as carla",
         "arbiter keys rotate kek --key-only --as carla",
+        'arbiter keys rotate kek --hardware "pkcs11:token=hsm?module-path=/usr/lib/hsm.so&pin-source=/etc/arbiter/pin" --as carla',
         "arbiter keys rotate kek --retire kek-1 --as carla",
     ),
 )
@@ -108,11 +109,29 @@ def rotate_kek(
             "--retire", help="Remove this older key, once nothing is wrapped under it.", show_default=False
         ),
     ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            "--hardware",
+            help="Make the key in this token: pkcs11:token=LABEL?module-path=FILE&pin-source=FILE. Who loses the token "
+            "loses every case's content.",
+            show_default=False,
+        ),
+    ] = None,
+    in_file: Annotated[
+        bool,
+        typer.Option("--in-file", help="Make the key in a file, although the present one lies in a token."),
+    ] = False,
     password_stdin: PasswordsStdin = False,
 ) -> None:
-    """Wrap every case's key and every webhook's secret anew under a new key; run again, it goes on where it stopped."""
+    """Wrap every case's key and every webhook's secret anew under a new key; run again, it goes on where it stopped.
+
+    The key lies where the present one does, in a token or in a file, unless you say otherwise.
+    """
     if key_only and retire is not None:
         raise UsageError("--key-only and --retire exclude each other")
+    if in_file + (hardware is not None) + (retire is not None) > 1:
+        raise UsageError("--hardware, --in-file and --retire exclude each other")
     passwords = ask_passwords([login], from_stdin=password_stdin)
     if retire is not None:
         left = in_house(lambda house: _retire(house, login, passwords, retire))
@@ -123,15 +142,18 @@ def rotate_kek(
         )
         _tell_left(left)
         return
-    done = in_house(lambda house: _rotate_kek(house, login, passwords, key_only=key_only))
+    done = in_house(
+        lambda house: _rotate_kek(house, login, passwords, key_only=key_only, where=(hardware, in_file))
+    )
     if key_only:
         out.print(
-            f"{done.kek_id} is made; copy its file to every host, then run this without --key-only",
+            f"{done.kek_id} is made {done.where}; copy its file to every host, then run this without --key-only",
             markup=False,
         )
     else:
         out.print(
-            f"{done.moved} wrapped anew under {done.kek_id}; nothing is left under an older key", markup=False
+            f"{done.moved} wrapped anew under {done.kek_id}, which lies {done.where}; nothing is left under an older key",
+            markup=False,
         )
         _tell_left(done.left)
 
@@ -145,7 +167,10 @@ def _tell_left(fault: str | None) -> None:
         )
 
 
-async def _rotate_kek(house: House, login: str, passwords: list[str], *, key_only: bool) -> Rewrapped:
+async def _rotate_kek(
+    house: House, login: str, passwords: list[str], *, key_only: bool, where: tuple[str | None, bool]
+) -> Rewrapped:
+    from arbiter.store.keys import Wish
     from arbiter.workflow.log.rotating_kek import rotate_kek as rotate
 
     principal = await administrator(house, login, passwords)
@@ -154,7 +179,7 @@ async def _rotate_kek(house: House, login: str, passwords: list[str], *, key_onl
         def advance(kind: Kind, done: int, total: int) -> None:
             tell(kind.words, done, total)
 
-        return await rotate(house, principal.id, advance, key_only=key_only)
+        return await rotate(house, principal.id, advance, key_only=key_only, wish=Wish(*where))
 
 
 async def _retire(house: House, login: str, passwords: list[str], kek_id: str) -> str | None:

@@ -63,7 +63,7 @@ async def test_a_log_moves_into_hardware_by_a_rotation(
 
 def test_the_private_key_cannot_be_read_from_the_token(token: Place) -> None:
     make_hardware_key(ORIGIN, at(token, "closed"))
-    with hardware._session(token) as (_, session):
+    with hardware.token_session(token) as (_, session):
         key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label="closed")
         assert key[pkcs11.Attribute.EXTRACTABLE] is False
         with pytest.raises(pkcs11.exceptions.AttributeSensitive):

@@ -86,7 +86,7 @@ class HardwareSigner:
 
     def sign(self, message: bytes) -> bytes:
         """Return the token's 64-byte signature, verified."""
-        with _session(self.place) as (pkcs11, session):
+        with token_session(self.place) as (pkcs11, session):
             private = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=self.place.object)
             signature = bytes(private.sign(message, mechanism=pkcs11.Mechanism.EDDSA))
         try:
@@ -114,8 +114,8 @@ def make_hardware_key(origin: str, place: Place) -> str:
         ConfigurationError: when the token has a key of that label already, or cannot make one.
     """
     try:
-        with _session(place) as (pkcs11, session):
-            place = _free(pkcs11, session, place)
+        with token_session(place) as (pkcs11, session):
+            place = free_label(pkcs11, session, place, LOG_OBJECT)
             parameters = session.create_domain_parameters(
                 pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: _ED25519_OID}, local=True
             )
@@ -138,13 +138,18 @@ def make_hardware_key(origin: str, place: Place) -> str:
     return f"{HARDWARE}{key.encode()} {place.uri()}"
 
 
-def _free(pkcs11: Any, session: Any, place: Place) -> Place:
-    numbered = (f"{LOG_OBJECT}-{number}" for number in range(2, MOST_OBJECTS))
-    for label in (place.object,) if place.object else (LOG_OBJECT, *numbered):
+def free_label(pkcs11: Any, session: Any, place: Place, wanted: str) -> Place:
+    """Return the place with a label that the token does not have: its own, or the wanted one, or that with a number behind.
+
+    Raises:
+        ConfigurationError: when its own is taken.
+    """
+    numbered = (f"{wanted}-{number}" for number in range(2, MOST_OBJECTS))
+    for label in (place.object,) if place.object else (wanted, *numbered):
         if not any(True for _ in session.get_objects({pkcs11.Attribute.LABEL: label})):
             return replace(place, object=label)
     raise ConfigurationError(
-        f"the token {place.token} has an object {place.object or LOG_OBJECT} already, and keys are never overwritten"
+        f"the token {place.token} has an object {place.object or wanted} already, and keys are never overwritten"
     )
 
 
@@ -166,7 +171,7 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def _session(place: Place) -> Iterator[tuple[Any, Any]]:
+def token_session(place: Place) -> Iterator[tuple[Any, Any]]:
     """Yield the package and a session of the token, logged in; one a token, used by one thread at a time."""
     try:
         pkcs11 = importlib.import_module("pkcs11")
