@@ -39,8 +39,10 @@ from arbiter.store.database import (
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
+from arbiter.store.keys.hardware import Place
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
+from tests.tokens import a_token
 
 # How fast a machine is while others work on it is no property of ours: by default an example has 200 ms.
 settings.register_profile("arbiter", deadline=None)
@@ -243,3 +245,9 @@ def identities(engine: AsyncEngine) -> Identities:
 def go_checker(tmp_path_factory: pytest.TempPathFactory) -> GoChecker:
     """Return Go's checker, built once; skips the test where Go is not installed."""
     return GoChecker.build(tmp_path_factory.mktemp("go"))
+
+
+@pytest.fixture(scope="session")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A PKCS#11 token without any key of ours in it that a test asks for by name."""
+    return a_token(tmp_path_factory.mktemp("softhsm"))

@@ -22,10 +22,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from arbiter.audit.canonical import Json, canonical_bytes, parse_canonical
-from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.checkpoint import Checkpoint, LogKey, open_checkpoint
 from arbiter.audit.contradiction import PrefixProof, instant, verify_contradiction
 from arbiter.audit.fields import exact_fields, field_of, texts_of
-from arbiter.audit.note import SignatureType, Signer, VerifierKey, open_note, sign_note
+from arbiter.audit.note import OpenedNote, SignatureType, Signer, VerifierKey, open_note, sign_note
 from arbiter.errors import VerificationError
 
 RECOVERY_FORMAT = "arbiter/recovery/v1"
@@ -157,9 +157,6 @@ def verify_recovery(note: bytes, verifiers: Iterable[VerifierKey]) -> Recovery:
     opened = open_note(note, keys)
     said = Statement.parse(opened.text)
     signing = {s.key for s in opened.verified if s.key.type is SignatureType.ED25519}
-    signed = {key.name for key in signing}
-    if said.new not in signed:
-        raise VerificationError(f"recovery: no known key of the new origin {said.new} signed it")
     if said.new == said.old:
         raise VerificationError(f"recovery: old and new origin are both {said.old}")
     if said.keys and (said.keys[0] not in signing or any(key.name != said.new for key in said.keys)):
@@ -170,9 +167,22 @@ def verify_recovery(note: bytes, verifiers: Iterable[VerifierKey]) -> Recovery:
         raise VerificationError("recovery: expected two different persons")
     kept = _quoted(said.kept, said, keys, "kept")
     stored = None if said.stored is None else _quoted(said.stored, said, keys, "stored")
-    recovery = Recovery(said, kept, stored, said.old in signed)
+    # A retired key signs nothing more: not that its log was lost either.
+    recovery = Recovery(said, kept, stored, _signed(opened, said.old, kept.size))
+    if not _signed(opened, said.new, recovery.index + 1):
+        raise VerificationError(f"recovery: no known key of the new origin {said.new} signed it")
     _check_loss(recovery, keys)
     return recovery
+
+
+def _signed(opened: OpenedNote, origin: str, size: int) -> bool:
+    """Tell whether a key signed that may sign checkpoints of that origin and size."""
+    return any(
+        s.key.name == origin
+        and s.key.type is SignatureType.ED25519
+        and not (isinstance(s.key, LogKey) and not s.key.may_sign(size))
+        for s in opened.verified
+    )
 
 
 def _quoted(note: bytes, said: Statement, keys: tuple[VerifierKey, ...], which: str) -> Checkpoint:

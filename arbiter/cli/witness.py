@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -54,9 +55,17 @@ def witness_trust(
         str | None,
         typer.Option("--origin", help="The log's origin. Else the key's name.", show_default=False),
     ] = None,
+    *,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Although it was distrusted before: its thief is no threat any more."),
+    ] = False,
     folder: Folder = FOLDER,
 ) -> None:
-    """Cosign for a log from now on. A log that changes keys is given its new one beside the old."""
+    """Cosign for a log from now on. A log that changes keys is given its new one beside the old.
+
+    It goes on from the size that was cosigned last. When the log signs with the new key alone, distrust the old one.
+    """
     from arbiter.audit.note import SignatureType, parse_keys
     from arbiter.errors import ConfigurationError
     from arbiter.witness.witness import Witness
@@ -70,10 +79,46 @@ def witness_trust(
         )
     if origin is not None and "\n" in origin:
         raise ConfigurationError("an origin is one line")
+    store = Witness.open(folder).store
+    left = []
     for verifier in own:
-        named = origin or verifier.name
-        Witness.open(folder).store.trust(named, verifier)
-        out.print(f"checkpoints of {named} are cosigned when {verifier.name} has signed them", markup=False)
+        named, told = origin or verifier.name, f"{verifier.name}+{verifier.key_id.hex()}"
+        if store.trust(named, verifier, again=again):
+            out.print(f"checkpoints of {named} are cosigned when {told} has signed them", markup=False)
+        else:
+            left.append(told)
+    if left:
+        err.print(
+            f"distrusted before, and so they stay: {', '.join(left)}; --again trusts them again", markup=False
+        )
+    if len(left) == len(own):
+        raise ConfigurationError("no key is trusted that was not")
+
+
+@app.command(
+    "distrust",
+    epilog=examples(
+        "arbiter witness distrust log.hospital.example/arbiter --key f41aaf94",
+        "arbiter witness distrust log.hospital.example/arbiter",
+    ),
+)
+def witness_distrust(
+    origin: Annotated[str, typer.Argument(help="A log's origin.", show_default=False)],
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            help="The id of one of its keys, in hex, as `show` tells it. Else all.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Folder = FOLDER,
+) -> None:
+    """Cosign nothing more that only these keys have signed, at once and for good. What was cosigned stays remembered."""
+    from arbiter.witness.witness import Witness, posix_seconds
+
+    for ended in Witness.open(folder).store.distrust(origin, key, posix_seconds()):
+        out.print(f"{ended.name}+{ended.key_id.hex()} is not trusted for {origin} any more", markup=False)
 
 
 @app.command("serve", epilog=examples("arbiter witness serve --host 0.0.0.0 --port 8410"))
@@ -95,19 +140,18 @@ def witness_serve(
 
 @app.command("show", epilog=examples("arbiter witness show", "arbiter witness show --json"))
 def witness_show(*, folder: Folder = FOLDER, as_json: AsJson = False) -> None:
-    """Show the witness's key, and each log with the size cosigned last, when, and contradictions it has signed."""
-    from datetime import UTC, datetime
-
+    """Show the witness's key, and each log: keys trusted and not any more, size cosigned last, contradictions it signed."""
     from arbiter.witness.witness import Witness
 
     witness = Witness.open(folder)
-    columns = ("origin", "keys", "size", "cosigned_at", "contradictions")
+    columns = ("origin", "keys", "distrusted", "size", "cosigned_at", "contradictions")
     rows = [
         (
             known.origin,
             [f"{key.name}+{key.key_id.hex()}" for key in known.keys],
+            [f"{key.name}+{key.key_id.hex()} at {_instant(at)}" for key, at in known.distrusted],
             known.head.size,
-            datetime.fromtimestamp(known.head.cosigned_at, UTC) if known.note is not None else None,
+            _instant(known.head.cosigned_at) if known.note is not None else None,
             known.contradictions,
         )
         for known in witness.store.logs()
@@ -135,3 +179,7 @@ def witness_evidence(
         (into / f"{number:04}-{kind.value}.request").write_bytes(body)
         (into / f"{number:04}-{kind.value}.cosigned").write_bytes(against)
     out.print(f"{len(kept)} kept against {origin}, written to {into}", markup=False)
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

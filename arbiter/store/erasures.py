@@ -1,8 +1,8 @@
 """Destroying case keys: the row, what else leads to content, and the bytes that PostgreSQL leaves in its files.
 
 A deleted row stays in its page until the page is used again, and plain VACUUM frees the room without overwriting it. So the
-table of keys is rewritten (VACUUM FULL): the new file holds the rows that live, and the old one is cut to nothing at
-commit. A row that an older snapshot could still see would be copied along; then the rewriting says so and counts for
+table of keys is rewritten (VACUUM FULL), a part after the other: the new file holds the rows that live, and the old one is
+cut to nothing at commit. A row that an older snapshot could still see would be copied along; then the rewriting says so and counts for
 nothing. What the journal (WAL) holds goes when its segments are written over.
 """
 
@@ -15,14 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
+from psycopg.sql import SQL, Identifier
 
 from arbiter.errors import NotFoundError
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.transaction import Transaction, Where, run
 
-REWRITE_LOCK_SECONDS = 2
-"""How long the rewriting waits for the table: whoever takes a case in queues behind it."""
+REWRITE_LOCK_MS = 500
+"""How long the rewriting waits for a part at a time: whoever takes in or opens a case queues behind it."""
+
+REWRITE_TRIES = 4
+_REWRITE_PAUSE_SECONDS = 0.25
 
 _BLANK = bytes(32)
 _JOURNAL_ROUNDS = 200
@@ -58,6 +62,16 @@ _CLEARED = """
 UPDATE erasure SET cleared_at = %(now)s WHERE cleared_at IS NULL AND case_id = ANY(%(cases)s::text[]) RETURNING case_id
 """
 _COMPLETED = "UPDATE erasure SET completed_at = %(now)s WHERE case_id = %(case)s RETURNING case_id"
+_PARTS = """
+WITH part AS (
+    SELECT c.relname, (regexp_match(pg_get_expr(c.relpartbound, c.oid), 'modulus (\\d+), remainder (\\d+)', 'i'))::int[] AS at
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'case_key'::regclass
+)
+SELECT relname FROM part WHERE %(cases)s::text[] IS NULL OR EXISTS (
+    SELECT FROM unnest(%(cases)s::text[]) AS d(case_id)
+    WHERE satisfies_hash_partition('case_key'::regclass, at[1], at[2], d.case_id)
+) ORDER BY at[2]
+"""
 _LIST = "SELECT lines, head FROM erasure_list WHERE id = %(id)s"
 _KEEP_LIST = """
 INSERT INTO erasure_list AS l (id, lines, head) VALUES (%(id)s, %(lines)s, %(head)s)
@@ -142,33 +156,55 @@ async def keep_least_list(where: Where, list_id: str, lines: int, head: bytes) -
     await run(where, _KEEP_LIST, {"id": list_id, "lines": lines, "head": head})
 
 
-def rewrite_keys(database: Database) -> str | None:
-    """Rewrite the table of keys so that its files hold the living rows alone; return why that failed, or None.
+def rewrite_keys(database: Database, cases: Sequence[CaseId] | None = None) -> str | None:
+    """Rewrite the parts of the table of keys that hold these cases', or all, so that their files hold living rows alone.
 
-    Blocks, at most for some seconds; run it in a thread. Taking cases in waits as long as the rewriting takes.
+    Returns why that failed, or None. Blocks, at most for some seconds; run it in a thread. Each part is a transaction of
+    its own: whoever takes in or opens a case waits for one part at most, and what was rewritten stays so.
     """
     told: list[str] = []
     url = database.owner_url or database.app_url
     try:
         with psycopg.connect(conninfo(url), autocommit=True) as connection:
             connection.add_notice_handler(lambda notice: told.append(notice.message_detail or ""))
-            connection.execute(f"SET lock_timeout = '{REWRITE_LOCK_SECONDS}s'".encode())
+            connection.execute(f"SET lock_timeout = {REWRITE_LOCK_MS}".encode())
             connection.execute("SET statement_timeout = 0")
-            before = _file_of(connection)
-            connection.execute("VACUUM (FULL, VERBOSE) case_key")
-            if _file_of(connection) == before:
-                return "this role may not rewrite the table of keys: set ARBITER_DATABASE_OWNER_URL"
+            for part in _parts(connection, cases):
+                before = _file_of(connection, part)
+                _rewrite(connection, part)
+                if _file_of(connection, part) == before:
+                    return "this role may not rewrite the table of keys: set ARBITER_DATABASE_OWNER_URL"
     except psycopg.Error as error:
         return f"the table of keys is in use or away: {type(error).__name__}"
     # Its detail begins with the number of dead rows that were copied along, in whatever language the server speaks.
     counts = [re.search(r"\d+", detail.splitlines()[0]) for detail in told if detail]
-    if not counts or any(count is None or int(count[0]) for count in counts):
+    if (cases is None or cases) and not counts:
+        return "the database does not say what it rewrote"
+    if any(count is None or int(count[0]) for count in counts):
         return "an older transaction could still see a destroyed key; try again when it has ended"
     return None
 
 
-def _file_of(connection: psycopg.Connection) -> int:
-    row = connection.execute("SELECT pg_relation_filenode('case_key')").fetchone()
+def _rewrite(connection: psycopg.Connection, part: str) -> None:
+    for left in reversed(range(REWRITE_TRIES)):
+        try:
+            connection.execute(SQL("VACUUM (FULL, VERBOSE) {}").format(Identifier(part)))
+        except psycopg.errors.LockNotAvailable:
+            if not left:
+                raise
+            time.sleep(_REWRITE_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _parts(connection: psycopg.Connection, cases: Sequence[CaseId] | None) -> tuple[str, ...]:
+    """Return the names of the parts that these cases' keys lie or lay in, or of all."""
+    rows = connection.execute(_PARTS, {"cases": None if cases is None else list(cases)}).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def _file_of(connection: psycopg.Connection, part: str) -> int:
+    row = connection.execute("SELECT pg_relation_filenode(%s::regclass)", (part,)).fetchone()
     return 0 if row is None else int(row[0])
 
 

@@ -29,6 +29,8 @@ _LOCK = 0x4152_4249_5445_5200
 
 _LOCK_WAIT_SECONDS = 120
 _ANOTHERS = "procrastinate_"
+_PARTS = "case_key_"
+"""A table's parts are as the table is."""
 
 
 def head() -> str:
@@ -97,7 +99,7 @@ def _connected(url: str) -> Iterator[Connection]:
 def _is_ours(
     _item: SchemaItem, name: str | None, kind: str, _reflected: bool, _compared: SchemaItem | None
 ) -> bool:
-    return not (kind == "table" and name is not None and name.startswith(_ANOTHERS))
+    return not (kind == "table" and name is not None and name.startswith((_ANOTHERS, _PARTS)))
 
 
 def _check_constraints(connection: Connection) -> list[str]:

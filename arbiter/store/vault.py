@@ -6,7 +6,8 @@ authenticated with it. Destroying a case's wrapped key erases the case's content
 Case keys are wrapped with AES-256-GCM too, rather than RFC 3394 key wrap, because GCM authenticates the case and
 the wrapping key's id along with the key, so that a wrapped key moved to another case's row does not open.
 Nonces are random, 96 bits (NIST SP 800-38D 8.2.2): safe for 2^32 seals under one key, far more than a case has
-documents; a key-encryption key is to be rotated before it has wrapped that many.
+documents; a key-encryption key is to be rotated before it has wrapped that many. One that lies in a token does the same
+there: each case that is taken in or opened then waits for the token, and raises UnavailableError when it is away.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.model import CaseId
 from arbiter.ports import Chance
-from arbiter.store.keys import KEY_BYTES, Keyring, kek_number
+from arbiter.store.keys import KEY_BYTES, HardwareKek, Kek, Keyring, kek_number
 
 SALT_BYTES = 32
 _NONCE_BYTES = 12
@@ -48,7 +49,7 @@ class Vault:
         self._keyring = keyring
         self._chance = chance
         self._current_kek = keyring.current_kek
-        self._keks = {kek_id: AESGCM(key) for kek_id, key in keyring.keks.items()}
+        self._keks = {kek_id: _cipher(key) for kek_id, key in keyring.keks.items()}
         self._index_key = keyring.index_key
 
     def new_key(self, case_id: CaseId) -> CaseKey:
@@ -126,11 +127,11 @@ class Vault:
         if self._find(kek_id) is None:
             raise ConfigurationError(f"{kek_id} is not among the keys")
 
-    def _find(self, kek_id: str) -> AESGCM | None:
+    def _find(self, kek_id: str) -> AESGCM | HardwareKek | None:
         """Return a key-encryption key; one that came into the folder since the start is taken up, a newer one for new keys."""
         kek = self._keks.get(kek_id)
         if kek is None and (key := self._keyring.find_kek(kek_id)) is not None:
-            kek = self._keks[kek_id] = AESGCM(key)
+            kek = self._keks[kek_id] = _cipher(key)
             if kek_number(kek_id) > kek_number(self._current_kek):
                 self._current_kek = kek_id
         return kek
@@ -141,6 +142,10 @@ class Vault:
         Purposes never collide: a subject's fingerprint says nothing about an encounter's of the same text.
         """
         return hmac.digest(self._index_key, _joined(_MAC, purpose.encode(), *parts), "sha256")
+
+
+def _cipher(key: Kek) -> AESGCM | HardwareKek:
+    return AESGCM(key) if isinstance(key, bytes) else key
 
 
 def _document_place(case_id: CaseId, seq: int, name: str) -> bytes:

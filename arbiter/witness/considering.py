@@ -61,19 +61,26 @@ class Refuse:
     evidence: Evidence | None = None
 
 
+UNKNOWN = Refuse(404, "this witness does not know the log of that origin\n")
+UNTRUSTED = Refuse(403, "no key that this witness trusts for the origin has validly signed the checkpoint\n")
+
+
 def check_signed(request: Request, trusted: Iterable[VerifierKey]) -> Refuse | tuple[NoteSignature, ...]:
     """Return the lines of the note that are by keys this witness trusts for the origin, all of them verified."""
     keys = tuple(trusted)
     if not keys:
-        return Refuse(404, "this witness does not know the log of that origin\n")
+        return UNTRUSTED
     try:
         opened = open_note(request.note, keys)
     except VerificationError:
-        return Refuse(
-            403, "no key that this witness trusts for the origin has validly signed the checkpoint\n"
-        )
-    known = {(signature.key.name, signature.key.key_id) for signature in opened.verified}
-    return tuple(line for line in request.parsed.signatures if (line.name, line.key_id) in known)
+        return UNTRUSTED
+    return lines_of(request.parsed.signatures, (signature.key for signature in opened.verified))
+
+
+def lines_of(lines: Iterable[NoteSignature], keys: Iterable[VerifierKey]) -> tuple[NoteSignature, ...]:
+    """Return the lines that name one of the keys; none of them is verified here."""
+    known = {(key.name, key.key_id) for key in keys}
+    return tuple(line for line in lines if (line.name, line.key_id) in known)
 
 
 def consider(known: Head, request: Request, now_seconds: int) -> Cosign | Refuse:

@@ -12,7 +12,18 @@ from pathlib import Path
 
 from arbiter.audit.note import NoteSignature, parse_note, sign_note
 from arbiter.errors import VerificationError
-from arbiter.witness.considering import TEXT_TYPE, Cosign, Evidence, Head, Refuse, check_signed, consider
+from arbiter.witness.considering import (
+    TEXT_TYPE,
+    UNKNOWN,
+    UNTRUSTED,
+    Cosign,
+    Evidence,
+    Head,
+    Refuse,
+    check_signed,
+    consider,
+    lines_of,
+)
 from arbiter.witness.keys import WitnessKey, read_key
 from arbiter.witness.request import Request, parse_request
 from arbiter.witness.store import WitnessStore
@@ -63,14 +74,16 @@ class Witness:
             return Answer(503, b"this witness cannot remember anything at present\n")
 
     def _answer(self, request: Request, body: bytes) -> Answer:
-        lines = check_signed(request, self.store.trusted(request.origin))
+        trusted = self.store.trusted(request.origin)
+        lines = UNKNOWN if trusted is None else check_signed(request, trusted)
         if isinstance(lines, Refuse):
             return _refusal(lines)
+        # Verified before the file is locked, so that strangers hold nobody up; trust is asked again where it counts.
         decision = self.store.decide(
             request,
             body,
-            lambda head: consider(head, request, self._now()),
-            lambda head: self._cosigned(request.parsed.text, head, lines),
+            lambda head, keys: consider(head, request, self._now()) if lines_of(lines, keys) else UNTRUSTED,
+            lambda head, keys: self._cosigned(request.parsed.text, head, lines_of(lines, keys)),
             self._now(),
         )
         match decision:

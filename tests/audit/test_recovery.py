@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
+from arbiter.audit.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import PrefixProof
 from arbiter.audit.merkle import leaf_hash, root_of
 from arbiter.audit.mldsa import MlDsa44Key
@@ -87,6 +88,30 @@ def test_a_statement_vouches_for_the_keys_that_it_names() -> None:
 def test_a_statement_that_names_keys_which_did_not_sign_it_is_refused(keys: tuple[str, ...]) -> None:
     said = replace(SAID, keys=tuple(map(VerifierKey.parse, keys)))
     assert "first key that it names" in recovered(said).refusal()
+
+
+@pytest.mark.parametrize(("last", "counts"), [(LOST, True), (LOST - 1, False), (LEFT, False)])
+def test_a_retired_key_does_not_speak_for_the_old_origin(last: int, *, counts: bool) -> None:
+    """The kept checkpoint is of a size that is another key's to sign: only that one can say that it was lost."""
+    keys = [replace_range(key, last) if key.name == ORIGIN else key for key in ALL_KEYS]
+    present = Ed25519NoteSigner(ORIGIN, sha256(b"the key that followed").digest())
+    said = replace(SAID, kept=sign_checkpoint(open_checkpoint(SAID.kept, ALL_KEYS).checkpoint, [present]))
+    note = said.sign([SIGNER, NEW])
+    recovery = verify_recovery(note, (*keys, VerifierKey.parse(present.verifier_key)))
+    assert recovery.signed_by_old is counts
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, LEFT), (LEFT + 2, None)])
+def test_a_key_that_may_not_sign_the_first_checkpoint_cannot_begin_an_origin(
+    first: int, last: int | None
+) -> None:
+    keys = [replace_range(key, last, first) if key.name == NEW.name else key for key in ALL_KEYS]
+    with pytest.raises(VerificationError, match=f"no known key of the new origin {NEW.name} signed it"):
+        verify_recovery(SAID.sign([SIGNER, NEW]), keys)
+
+
+def replace_range(key: VerifierKey, last: int | None, first: int = 0) -> LogKey:
+    return LogKey(key.name, key.type, key.public_key, first, last)
 
 
 # --- the entry and where it stands -----------------------------------------------------------------------------------

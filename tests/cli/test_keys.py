@@ -184,6 +184,24 @@ def test_the_commands_rotate_what_they_say(say: Say, house: Path, tmp_path: Path
             read_public_keys(broken)
 
 
+def test_an_idle_house_finishes_without_anything_else_to_seal(say: Say, house: Path) -> None:
+    assert as_carla(say, "keys", "rotate", "log").status == 0
+    finished = as_carla(say, "keys", "rotate", "log", "--finish")
+    assert finished.status == 0, finished.err
+    assert len(say("keys", "show").out.splitlines()) == 2
+    assert say("audit", "verify").status == 0
+
+
+@pytest.mark.parametrize(
+    "both", [("--finish", "--in-file"), ("--finish", "--pkcs11", "x"), ("--in-file", "--pkcs11", "x")]
+)
+def test_options_that_exclude_each_other_change_nothing(say: Say, house: Path, both: tuple[str, ...]) -> None:
+    before = {path.name: path.read_bytes() for path in (house / "keys").iterdir()}
+    done = as_carla(say, "keys", "rotate", "log", *both)
+    assert (done.status, "exclude each other" in done.err) == (2, True)
+    assert {path.name: path.read_bytes() for path in (house / "keys").iterdir()} == before
+
+
 def test_only_an_administrator_with_the_password_rotates(say: Say, house: Path) -> None:
     before = {path.name: path.read_bytes() for path in (house / "keys").iterdir()}
     everybody = (("carla", "not the password"), ("anna", PASSWORD), ("nobody", PASSWORD))

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import Evidence
+from arbiter.audit.public_keys import read_public_keys
 from arbiter.cli.failing import Status
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
@@ -123,11 +124,38 @@ async def test_without_a_reason_nothing_is_done(behind: Behind) -> None:
     assert behind.run("audit", "recover", "anna", "ben").returncode == Status.USAGE
 
 
+async def test_a_key_cannot_be_asked_for_in_two_places(behind: Behind) -> None:
+    where = ("--pkcs11", "pkcs11:token=a?module-path=/m&pin-source=/p")
+    done = behind.run("audit", "recover", "anna", "ben", "--reason", REASON, *where, "--in-file", said=BOTH)
+    assert (done.returncode, "exclude each other" in done.stderr) == (Status.USAGE, True)
+
+
+async def test_a_token_that_is_not_there_changes_nothing(behind: Behind) -> None:
+    where = "pkcs11:token=a?module-path=/nowhere/module.so&pin-source=/nowhere/pin"
+    keys = sorted(path.name for path in (behind.data / "keys").iterdir())
+    done = behind.run(
+        "audit",
+        "recover",
+        "anna",
+        "ben",
+        "--reason",
+        REASON,
+        "--passwords-stdin",
+        "--pkcs11",
+        where,
+        said=BOTH,
+    )
+    assert done.returncode == Status.FAILED
+    assert "/nowhere/" in done.stderr
+    assert sorted(path.name for path in (behind.data / "keys").iterdir()) == keys
+
+
 async def test_two_administrators_recover_it_and_are_told_what_to_do_next(behind: Behind) -> None:
     done = behind.recover("anna", "ben")
     assert done.returncode == Status.DONE, done.stderr
     assert f"entries 3 to 6 of {ORIGIN} were lost; {ORIGIN}.2 begins at entry 3" in done.stdout
     assert f"the new verifier key: {ORIGIN}.2+" in done.stdout
+    assert "its private part lies in a file of the folder keys" in done.stdout
     assert "2. Ask every requesting system" in done.stdout
     assert f"set ARBITER_ORIGIN to {ORIGIN}.2" in done.stdout
     assert PASSWORD not in done.stdout + done.stderr
@@ -143,6 +171,19 @@ async def test_a_second_time_there_is_nothing_to_recover(behind: Behind) -> None
     done = behind.recover("anna", "ben")
     assert done.returncode == Status.FAILED
     assert "the log is fit" in done.stderr
+
+
+async def test_the_public_keys_of_each_origin_are_exported_by_its_name(behind: Behind) -> None:
+    texts = [
+        behind.run("keys", "export-public", *option).stdout
+        for option in ((), ("--origin", f"{ORIGIN}.2"), ("--origin", ORIGIN))
+    ]
+    assert texts[0] == texts[1]
+    assert {key.name for key in read_public_keys(texts[0].encode())} == {f"{ORIGIN}.2"}
+    assert {key.name for key in read_public_keys(texts[2].encode())} == {ORIGIN}
+    done = behind.run("keys", "export-public", "--origin", f"{ORIGIN}.3")
+    assert (done.returncode, done.stdout) == (Status.USAGE, "")
+    assert f"was never {ORIGIN}.3, as far as this host knows; it was {ORIGIN}, {ORIGIN}.2" in done.stderr
 
 
 # --- evidence ----------------------------------------------------------------------------------------------------------

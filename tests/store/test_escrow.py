@@ -161,7 +161,7 @@ def test_a_folder_comes_back_whole(tmp_path: Path) -> None:
 def test_the_public_keys_of_former_origins_come_back_too(tmp_path: Path) -> None:
     """Without them a recovered log, restored from escrow, could not verify what it holds from before."""
     made = init_keys(tmp_path / "one", "log.hospital.example/arbiter", SystemChance())
-    origins.keep_former(tmp_path / "one", made.first)
+    origins.keep_former(tmp_path / "one", made.first, made.statements)
     texts = KeyFolder.open(tmp_path / "one").texts()
     sealed = seal_escrow(made.origin, texts, AGENT.public_key(), AT)
     restore_keys(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pkcs11
@@ -13,68 +12,31 @@ import pytest
 
 from arbiter.audit.checkpoint import open_checkpoint
 from arbiter.clock import SystemChance
-from arbiter.errors import ConfigurationError, UnavailableError
+from arbiter.errors import ConfigurationError, ConflictError, UnavailableError
 from arbiter.model import ActorId
 from arbiter.store.database import Database
-from arbiter.store.keys import HardwareSigner, hardware, init_keys, make_hardware_key, new_second, read_keys
-from arbiter.store.keys.hardware import Place
+from arbiter.store.keys import HardwareSigner, Wish, hardware, init_keys, new_log_keys, read_keys
+from arbiter.store.keys.hardware import HARDWARE, LOG_OBJECT, Place, make_hardware_key
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.log.rotating_log_key import begin_rotation, finish_rotation
 from arbiter.workflow.publishing import checkpoint
-from tests.audit.go_checker import REQUIRE_CHECKERS
 from tests.houses import a_house
 
 ORIGIN = "log.hospital.example/arbiter"
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
-MODULE = next((path for path in MODULES if Path(path).exists()), None)
 WHO = ActorId("operator:carla")
 
 
-@pytest.fixture(scope="module")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A token of its own with a PIN in a private file; skips where there is no SoftHSM, fails where there must be."""
-    if MODULE is None or shutil.which("softhsm2-util") is None:
-        if os.environ.get(REQUIRE_CHECKERS):
-            pytest.fail("SoftHSM is required here and is not installed")
-        pytest.skip("SoftHSM is not installed")
-    folder = tmp_path_factory.mktemp("softhsm")
-    (folder / "tokens").mkdir()
-    settings = folder / "softhsm2.conf"
-    settings.write_text(f"directories.tokendir = {folder / 'tokens'}\nlog.level = ERROR\n")
-    os.environ["SOFTHSM2_CONF"] = str(settings)
-    subprocess.run(
-        [
-            "softhsm2-util",
-            "--init-token",
-            "--free",
-            "--label",
-            "arbiter",
-            "--so-pin",
-            "87654321",
-            "--pin",
-            "123456",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    pin = folder / "pin"
-    pin.write_text("123456\n")
-    pin.chmod(0o600)
-    return Place("arbiter", "unused", MODULE, pin)
+def at(token: Place, label: str) -> Place:
+    return replace(token, object=label)
 
 
-def uri(token: Place, label: str) -> str:
-    return Place(token.token, label, token.module, token.pin).uri()
-
-
-def with_hardware(folder: Path, place: str) -> None:
-    text = f"{make_hardware_key(ORIGIN, place)}\n{new_second(ORIGIN, SystemChance())}"
-    init_keys(folder, ORIGIN, SystemChance(), log_text=text)
+def with_hardware(folder: Path, place: Place) -> None:
+    init_keys(folder, ORIGIN, SystemChance(), log_text=new_log_keys(ORIGIN, place, SystemChance()))
 
 
 async def test_a_log_is_sealed_by_the_token(tmp_path: Path, database: Database, token: Place) -> None:
-    with_hardware(tmp_path, uri(token, "sealing"))
+    with_hardware(tmp_path, at(token, "sealing"))
     assert "PRIVATE+KEY+" not in (tmp_path / "keys" / "log.key").read_text().splitlines()[1]
     async with a_house(tmp_path, database, running=False) as house:
         assert isinstance(house.signer, HardwareSigner)
@@ -89,7 +51,7 @@ async def test_a_log_moves_into_hardware_by_a_rotation(
     tmp_path: Path, database: Database, token: Place
 ) -> None:
     async with a_house(tmp_path, database, running=False) as house:
-        await begin_rotation(house, WHO, uri(token, "moved-2"))
+        await begin_rotation(house, WHO, Wish(at(token, "moved-2").uri()))
     async with a_house(tmp_path, database, running=False) as house:
         await note_in_house(house, house.store, "house.tried", WHO, {})
         await house.sealer.round()
@@ -100,8 +62,8 @@ async def test_a_log_moves_into_hardware_by_a_rotation(
 
 
 def test_the_private_key_cannot_be_read_from_the_token(token: Place) -> None:
-    make_hardware_key(ORIGIN, uri(token, "closed"))
-    with hardware._session(token) as (_, session):
+    make_hardware_key(ORIGIN, at(token, "closed"))
+    with hardware.token_session(token) as (_, session):
         key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label="closed")
         assert key[pkcs11.Attribute.EXTRACTABLE] is False
         with pytest.raises(pkcs11.exceptions.AttributeSensitive):
@@ -109,14 +71,64 @@ def test_the_private_key_cannot_be_read_from_the_token(token: Place) -> None:
 
 
 def test_a_key_in_the_token_is_never_overwritten(token: Place) -> None:
-    make_hardware_key(ORIGIN, uri(token, "once"))
+    make_hardware_key(ORIGIN, at(token, "once"))
     with pytest.raises(ConfigurationError, match="never overwritten"):
-        make_hardware_key(ORIGIN, uri(token, "once"))
+        make_hardware_key(ORIGIN, at(token, "once"))
+
+
+def test_a_place_without_an_object_gets_a_label_that_the_token_has_not(token: Place) -> None:
+    lines = [make_hardware_key(ORIGIN, token) for _ in range(3)]
+    places = [Place.parse(line.removeprefix(HARDWARE).partition(" ")[2]) for line in lines]
+    labels = [place.object for place in places]
+    assert len(set(labels)) == 3
+    assert all(label.startswith(LOG_OBJECT) for label in labels)
+    for line in lines:
+        hardware.open_hardware_key(line, Path("log.key")).probe()
+
+
+async def test_a_key_in_the_token_is_followed_by_one_in_the_token(
+    tmp_path: Path, database: Database, token: Place
+) -> None:
+    """Nobody says where: a key in a file would be a weaker one, and nobody would know."""
+    with_hardware(tmp_path, token)
+    async with a_house(tmp_path, database, running=False) as house:
+        first = house.signer
+        assert isinstance(first, HardwareSigner)
+        done = await begin_rotation(house, WHO)
+        assert done.where.startswith(f"in the token {token.token}, as {LOG_OBJECT}")
+    async with a_house(tmp_path, database, running=False) as house:
+        assert isinstance(house.signer, HardwareSigner)
+        assert house.signer.place.object != first.place.object
+        assert house.signer.place.token == token.token
+
+
+async def test_a_key_in_the_token_is_followed_by_a_file_only_where_somebody_says_so(
+    tmp_path: Path, database: Database, token: Place
+) -> None:
+    with_hardware(tmp_path, token)
+    async with a_house(tmp_path, database, running=False) as house:
+        with pytest.raises(ConfigurationError, match="not in both"):
+            await begin_rotation(house, WHO, Wish(token.uri(), in_file=True))
+        assert (await begin_rotation(house, WHO, Wish(in_file=True))).where == "in a file of the folder keys"
+    async with a_house(tmp_path, database, running=False) as house:
+        assert not isinstance(house.signer, HardwareSigner)
+
+
+async def test_a_key_that_an_interrupted_rotation_made_elsewhere_is_not_taken_unseen(
+    tmp_path: Path, database: Database, token: Place
+) -> None:
+    with_hardware(tmp_path, token)
+    async with a_house(tmp_path, database, running=False) as house:
+        text = new_log_keys(ORIGIN, None, SystemChance())
+        house.key_folder.add("log-2.key", text, pending=True)
+        with pytest.raises(ConflictError, match=r"made its key in a file .* or remove .*log-2\.key\.pending"):
+            await begin_rotation(house, WHO)
+        await begin_rotation(house, WHO, Wish(in_file=True))
 
 
 def test_a_token_that_signs_with_another_key_is_not_believed(tmp_path: Path, token: Place) -> None:
-    with_hardware(tmp_path, uri(token, "right"))
-    make_hardware_key(ORIGIN, uri(token, "wrong"))
+    with_hardware(tmp_path, at(token, "right"))
+    make_hardware_key(ORIGIN, at(token, "wrong"))
     path = tmp_path / "keys" / "log.key"
     path.write_text(path.read_text().replace("object=right", "object=wrong"))
     signer = read_keys(tmp_path).signer
@@ -132,7 +144,7 @@ def test_a_key_that_is_not_there_is_told_at_the_start(token: Place, change: str)
         "/nowhere/module.so" if change == "no such module" else token.module,
         token.pin,
     )
-    line = make_hardware_key(ORIGIN, uri(token, change.replace(" ", "-")))
+    line = make_hardware_key(ORIGIN, at(token, change.replace(" ", "-")))
     signer = hardware.open_hardware_key(line.partition(" ")[0] + " " + place.uri(), Path("log.key"))
     with pytest.raises(ConfigurationError, match="does not do what was asked"):
         signer.probe()
@@ -140,7 +152,7 @@ def test_a_key_that_is_not_there_is_told_at_the_start(token: Place, change: str)
 
 def test_a_wrong_pin_is_told_at_the_start(tmp_path: Path, token: Place) -> None:
     """In a process of its own: this one is logged in already."""
-    line = make_hardware_key(ORIGIN, uri(token, "pinned"))
+    line = make_hardware_key(ORIGIN, at(token, "pinned"))
     wrong = tmp_path / "pin"
     wrong.write_text("000000\n")
     wrong.chmod(0o600)
@@ -161,7 +173,7 @@ def test_a_pin_file_open_to_others_is_refused(tmp_path: Path, token: Place) -> N
     pin.chmod(0o644)
     hardware._open.clear()
     with pytest.raises(ConfigurationError, match="has mode"):
-        make_hardware_key(ORIGIN, Place(token.token, "open-pin", token.module, pin).uri())
+        make_hardware_key(ORIGIN, Place(token.token, "open-pin", token.module, pin))
 
 
 @pytest.mark.parametrize(

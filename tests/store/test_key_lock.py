@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError
-from arbiter.store.keys import KeyFolder, init_keys, passphrase_from, read_keys
+from arbiter.store.keys import KeyFolder, init_keys, new_secret, passphrase_from, read_keys
 from arbiter.store.keys.asking import ask_new_passphrase
-from arbiter.store.keys.folder import new_secret
 from arbiter.store.keys.lock import COST, Cost
 from tests.conftest import SeededChance
 from tests.store.test_keys import seen
@@ -50,6 +49,7 @@ def test_no_file_holds_a_secret_in_the_clear(data: Path) -> None:
     keyring = read_keys(data, given())
     folder = b"".join(path.read_bytes() for path in (data / "keys").iterdir())
     for key in (keyring.index_key, *keyring.keks.values()):
+        assert isinstance(key, bytes)
         assert key not in folder
         assert base64.b64encode(key) not in folder
     assert b"PRIVATE" not in folder

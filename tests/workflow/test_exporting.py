@@ -21,7 +21,7 @@ from arbiter.audit.entry import FIRST_PREV, Entry, Link
 from arbiter.audit.export.layout import PROOFS, ExportedEntry
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.merkle import leaf_hash
-from arbiter.cli import exporting
+from arbiter.cli.audit import exporting
 from arbiter.documents.canonical import decode, encode
 from arbiter.errors import ConflictError, ErasedError, ForbiddenError, NotFoundError, RefusedError
 from arbiter.identity.accounts import create_account

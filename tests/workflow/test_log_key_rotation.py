@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from arbiter.audit.checkpoint import open_checkpoint
+from arbiter.audit.entry import Entry
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.audit.rotation import STATEMENT, Act, current_keys, follow_rotations, next_rotation
 from arbiter.clock import SystemChance
@@ -156,18 +157,101 @@ async def test_there_is_nothing_to_finish_where_nothing_began(tmp_path: Path, da
             await finish_rotation(house, WHO)
 
 
-async def test_it_is_not_finished_before_a_checkpoint_carries_both(
+async def test_it_is_not_finished_while_a_process_that_runs_has_the_old_key_alone(
     tmp_path: Path, database: Database
 ) -> None:
+    async with a_house(tmp_path, database) as stale:
+        async with a_house(tmp_path, database, running=False) as house:
+            await begin_rotation(house, WHO)
+            with pytest.raises(ConflictError, match="restart every process"):
+                await finish_rotation(house, WHO)
+            assert len(await statements(house)) == 1
+        await write_something(stale)
+        assert signers_of(await newest_note(stale)) == 1
+        await verify_log(stale, (tmp_path / "checkpoint").read_bytes())
+    # It is restarted, and there is nothing in the way any more.
+    async with (
+        a_house(tmp_path, database) as restarted,
+        a_house(tmp_path, database, running=False) as house,
+    ):
+        await finish_rotation(house, WHO)
+        assert len(await statements(restarted)) == 2
     async with a_house(tmp_path, database, running=False) as house:
         await write_something(house)
+        await verify_log(house, (tmp_path / "checkpoint").read_bytes())
+
+
+async def test_a_process_that_was_restarted_seals_what_the_end_needs(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an idle house nothing was sealed since; whoever finishes need not, as long as the other does."""
+    async with a_house(tmp_path, database, running=False) as house:
         await begin_rotation(house, WHO)
-        await write_something(house)
-        with pytest.raises(ConflictError, match="restart every process"):
-            await finish_rotation(house, WHO)
-        assert len(await statements(house)) == 1
+    monkeypatch.setattr(rotating_log_key, "OTHERS_SECONDS", 60.0)
+    async with (
+        a_house(tmp_path, database) as restarted,
+        a_house(tmp_path, database, running=False) as house,
+    ):
+        assert signers_of(await newest_note(restarted)) == 1
+        done = await finish_rotation(house, WHO)
+        async with restarted.store.read() as transaction:
+            notes = {stored.size: stored.note for stored in await load_checkpoints(transaction)}
+        assert signers_of(notes[done.size].encode()) == 2
+
+
+async def test_a_house_that_rests_seals_what_the_end_needs_itself(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotating_log_key, "OTHERS_SECONDS", 0.2)
+    async with a_house(tmp_path, database, running=False) as house:
+        await begin_rotation(house, WHO)
+    async with a_house(tmp_path, database, running=False) as house:
+        assert signers_of(await newest_note(house)) == 1
+        done = await finish_rotation(house, WHO)
+        async with house.store.read() as transaction:
+            checkpoints = await load_checkpoints(transaction)
+            rows = await load_entries(transaction, HOUSE_CHAIN)
+    signed = [(stored.size, signers_of(stored.note.encode())) for stored in checkpoints]
+    assert signed[-3:] == [(done.size - 1, 1), (done.size, 2), (done.size + 1, 1)]
+    assert [Entry.from_bytes(body).type for _, body, _ in rows][-3:] == [
+        "keys.rotated",
+        "keys.overlap",
+        "keys.retired",
+    ]
+    async with a_house(tmp_path, database, running=False) as house:
         await write_something(house)
         await verify_log(house, (tmp_path / "checkpoint").read_bytes())
+
+
+async def test_what_was_signed_by_both_already_is_not_sealed_again(
+    tmp_path: Path, database: Database
+) -> None:
+    await begin(tmp_path, database)
+    async with a_house(tmp_path, database, running=False) as house:
+        await write_something(house)
+        before = await newest_note(house)
+        done = await finish_rotation(house, WHO)
+        assert open_checkpoint(before, house.verifiers).checkpoint.size == done.size
+
+
+async def test_a_rotation_that_another_host_ended_makes_no_entry_here(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotating_log_key, "OTHERS_SECONDS", 0.2)
+    async with a_house(tmp_path, database, running=False) as house:
+        await begin_rotation(house, WHO)
+    other = another_host(tmp_path)
+    async with (
+        a_house(other, database, running=False) as late,
+        a_house(tmp_path, database, running=False) as house,
+    ):
+        await finish_rotation(house, WHO)
+        async with house.store.read() as transaction:
+            before = len(await load_entries(transaction, HOUSE_CHAIN))
+        with pytest.raises(ConflictError, match="another host has rotated"):
+            await finish_rotation(late, WHO)
+        async with house.store.read() as transaction:
+            assert len(await load_entries(transaction, HOUSE_CHAIN)) == before
 
 
 async def test_a_process_left_with_the_retired_key_seals_nothing(tmp_path: Path, database: Database) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from arbiter.audit.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from arbiter.audit.entry import Entry
 from arbiter.audit.export.checking import ExportRefusedError
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.audit.recovery import RECOVERED, RECOVERY_CHAIN
+from arbiter.audit.verify import LogRefusedError
 from arbiter.errors import (
     ConfigurationError,
     VerificationError,
@@ -174,6 +176,41 @@ async def test_a_rotation_of_the_key_may_be_among_what_was_lost(
             (recovery,) = report.recoveries
             assert recovery.statement.lost[0] == left
             assert recovery.signed_by_old
+
+
+async def test_retired_keys_of_the_former_origin_sign_what_was_theirs_and_nothing_more(
+    database: Database, copies: Copies, tmp_path: Path
+) -> None:
+    """The old key's file was stolen before it was retired: a recovery must not bring it back into force."""
+    folder = tmp_path / "data"
+    async with a_house(folder, database, running=False) as house:
+        await an_administrator(house, "anna")
+        await an_administrator(house, "ben")
+        await grow(house, 3)
+        stolen = house.signer
+        await begin_rotation(house, ActorId("operator:carla"))
+    async with a_house(folder, database, running=False) as house:
+        end = await grow(house, 1)
+        await finish_rotation(house, ActorId("operator:carla"))
+    behind = copies.take()
+    async with a_house(folder, database, running=False) as house:
+        ranges = {key: key.last_size for key in house.keyring.verifiers}
+        await grow(house, 2)
+    with copies.another(behind) as rest:
+        async with unchecked(folder, rest) as house:
+            await recover(house, await two_persons(house, BOTH), REASON)
+        async with a_house(folder, rest, running=False) as house:
+            await grow(house, 2)
+            former = [key for key in house.verifiers if key.name == ORIGIN]
+            assert {key: key.last_size for key in former if isinstance(key, LogKey)} == ranges
+            assert list(ranges.values()) == [end, end, None, None]
+            await verify_log(house, (folder / "checkpoint").read_bytes())
+            for size in (end + 1, end + 100):
+                forged = sign_checkpoint(Checkpoint(ORIGIN, size, b"f" * 32), [stolen])
+                with pytest.raises(VerificationError, match=f"may sign sizes from 0 to {end}"):
+                    open_checkpoint(forged, house.verifiers)
+                with pytest.raises(LogRefusedError, match=f"may sign sizes from 0 to {end}"):
+                    await verify_log(house, forged)
 
 
 async def test_a_fork_is_recovered_with_its_contradiction(

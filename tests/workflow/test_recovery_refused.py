@@ -150,8 +150,8 @@ async def test_a_database_on_which_somebody_else_works_is_refused(
     """Between the look and the entry the database is exchanged for the one that has everything."""
     copies = Copies(server, lost.database)
 
-    def exchange(data: Path, keys: Any) -> None:
-        origins.keep_former(data, keys)
+    def exchange(*arguments: Any) -> None:
+        origins.keep_former(*arguments)
         copies.put_in_place(Copies(server, whole).name)
 
     monkeypatch.setattr(recovering, "keep_former", exchange)

@@ -8,7 +8,9 @@ import typer
 
 from arbiter.cli.audit.group import app
 from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
+from arbiter.cli.keys.making import InFile, Pkcs11
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_rows
 from arbiter.cli.persons import ask_passwords
@@ -40,6 +42,8 @@ def audit_recover(
             "--new-origin", help="The log's new name. Not given: the old one with a number behind it."
         ),
     ] = None,
+    pkcs11: Pkcs11 = None,
+    in_file: InFile = False,
     passwords_stdin: Annotated[
         bool,
         typer.Option(
@@ -49,21 +53,26 @@ def audit_recover(
 ) -> None:
     """Begin a new origin of a log that lost entries for good, or whose key signed two histories. Two persons do it.
 
-    Only when no newer copy of the database is to be had. Stop every Arbiter first.
+    Only when no newer copy of the database is to be had. Stop every Arbiter first. The new key lies where the old one does,
+    in a token or in a file, unless you say otherwise.
     """
+    if in_file and pkcs11 is not None:
+        raise UsageError("--pkcs11 and --in-file exclude each other")
     logins = [first, second]
     credentials = list(zip(logins, ask_passwords(logins, from_stdin=passwords_stdin), strict=True))
 
     async def recover(house: House) -> Recovered:
+        from arbiter.store.keys import Wish
         from arbiter.workflow.log import recovering
 
         by = await recovering.two_persons(house, credentials)
-        return await recovering.recover(house, by, reason, new_origin)
+        return await recovering.recover(house, by, reason, new_origin, Wish(pkcs11, in_file))
 
     done = in_house(recover, check_log=False)
     said = done.recovery.statement
     out.print(f"{'finished what was begun: ' if done.resumed else ''}{done.recovery}", markup=False)
-    out.print(f"\nthe new verifier key: {done.verifier_key}\n", markup=False)
+    out.print(f"\nthe new verifier key: {done.verifier_key}", markup=False)
+    out.print(f"its private part lies {done.where}\n", markup=False)
     out.print(said.words, markup=False)
     out.print(
         f"\nBefore the next start: set ARBITER_ORIGIN to {said.new} if it is set, copy the folder `keys` to a safe place, "

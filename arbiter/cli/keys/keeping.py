@@ -27,16 +27,44 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("export-public", epilog=examples("arbiter keys export-public > hospital-log.keys"))
-def keys_export_public() -> None:
-    """Print the log's public keys, retired ones too, with the statements that name them: for auditors to keep."""
+@app.command(
+    "export-public",
+    epilog=examples(
+        "arbiter keys export-public > hospital-log.keys",
+        "arbiter keys export-public --origin log.hospital.example/arbiter > before-the-fire.keys",
+    ),
+)
+def keys_export_public(
+    *,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--origin",
+            help="One that this log had before `audit recover`. Not given: the present one.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print the log's public keys, retired ones too, with the statements that name them: for auditors to keep.
+
+    A recovered log has a text for each of its origins.
+    """
     from arbiter.audit.public_keys import write_public_keys
     from arbiter.settings import read_settings
     from arbiter.store.keys import passphrase_from, read_keys
+    from arbiter.store.origins import former_origins
 
     settings = read_settings()
     keyring = read_keys(settings.data, passphrase_from(settings.keys_passphrase_file))
-    sys.stdout.buffer.write(write_public_keys(keyring.first, keyring.statements))
+    if origin in {None, keyring.origin}:
+        text = write_public_keys(keyring.first, keyring.statements)
+    else:
+        texts = former_origins(settings.data).texts
+        if origin not in texts:
+            known = ", ".join([*texts, keyring.origin])
+            raise UsageError(f"this log was never {origin}, as far as this host knows; it was {known}")
+        text = texts[origin]
+    sys.stdout.buffer.write(text)
 
 
 @app.command("escrow", epilog=examples("arbiter keys escrow agent.pub.pem keys.escrow --as carla"))

@@ -41,6 +41,12 @@ Pkcs11 = Annotated[
         show_default=False,
     ),
 ]
+InFile = Annotated[
+    bool,
+    typer.Option(
+        "--in-file", help="Make the log's Ed25519 key in a file, although the present one lies in a token."
+    ),
+]
 
 
 @app.command(
@@ -64,10 +70,10 @@ def keys_init(
         ask_new_passphrase,
         check_origin,
         init_keys,
-        make_hardware_key,
-        new_second,
+        new_log_keys,
     )
     from arbiter.store.keys.folder import FOLDER
+    from arbiter.store.keys.hardware import Place
 
     settings = read_settings()
     check_origin(origin)
@@ -80,7 +86,7 @@ def keys_init(
         raise UsageError("--no-passphrase and --passphrase-file exclude each other")
     log_text = None
     if pkcs11 is not None:
-        log_text = f"{make_hardware_key(origin, pkcs11)}\n{new_second(origin, SystemChance())}"
+        log_text = new_log_keys(origin, Place.parse(pkcs11), SystemChance())
     keyring = init_keys(settings.data, origin, SystemChance(), passphrase, log_text=log_text)
     out.print(
         f"made {settings.data / 'keys'} for the log {keyring.origin}; copy the folder to a safe place now",

@@ -31,7 +31,8 @@ from arbiter.store.keys.files import (
     sync_folder,
     write_new,
 )
-from arbiter.store.keys.keyring import Keyring, newest_kek
+from arbiter.store.keys.hardware_kek import HARDWARE_KEK, open_hardware_kek
+from arbiter.store.keys.keyring import Kek, Keyring, newest_kek
 from arbiter.store.keys.lock import COST, Cost, Lock, Passphrase, check_passphrase, is_sealed
 from arbiter.store.keys.log_keys import (
     KEY_BYTES,
@@ -41,6 +42,7 @@ from arbiter.store.keys.log_keys import (
     new_pair_text,
     read_pair,
 )
+from arbiter.store.keys.making import new_secret
 
 FOLDER = "keys"
 LOCK = "lock"
@@ -184,12 +186,12 @@ class KeyFolder:
         self.remove(ROTATIONS)
         self.put_public(keyring.first, keyring.statements)
 
-    def find_kek(self, kek_id: str) -> bytes | None:
+    def find_kek(self, kek_id: str) -> Kek | None:
         """Return a key-encryption key by id, or None when the folder has none of it."""
         name = f"{kek_id}.key"
         if not _KEK_FILE.fullmatch(name) or not (self.path / name).exists():
             return None
-        return _decode(self.path / name, self.read(name))
+        return _read_kek(self.path / name, self.read(name))
 
     def keyring(self) -> Keyring:
         """Read every key; raise ConfigurationError for one missing, malformed, of another user or open to others."""
@@ -202,7 +204,7 @@ class KeyFolder:
         pairs = tuple(pair for pair in pairs if pair.first.name == first[0].name)
         pending = tuple(pair for pair in pending if pair.first.name == first[0].name)
         keks = {
-            path.stem: _decode(path, self.read(path.name))
+            path.stem: _read_kek(path, self.read(path.name))
             for path in sorted(self.path.iterdir())
             if _KEK_FILE.fullmatch(path.name)
         }
@@ -395,11 +397,6 @@ def read_keys(data: Path, passphrase: Passphrase | None = None) -> Keyring:
     return KeyFolder.open(data, passphrase).keyring()
 
 
-def new_secret(chance: Chance) -> str:
-    """Return the text of a new key of 32 random bytes."""
-    return base64.b64encode(chance.token(KEY_BYTES)).decode()
-
-
 def log_file(number: int) -> str:
     """Return the name of the file with the log's keys of that generation; 1 is the first."""
     return "log.key" if number == 1 else f"log-{number}.key"
@@ -412,6 +409,10 @@ def _plain(name: str) -> str:
 def _is_key(name: str) -> bool:
     plain = _plain(name)
     return plain == INDEX or bool(_LOG_FILE.fullmatch(plain) or _KEK_FILE.fullmatch(plain))
+
+
+def _read_kek(path: Path, text: str) -> Kek:
+    return open_hardware_kek(text, path) if text.startswith(HARDWARE_KEK) else _decode(path, text)
 
 
 def _decode(path: Path, text: str) -> bytes:

@@ -22,6 +22,7 @@ from arbiter.errors import ConfigurationError, UnavailableError, VerificationErr
 from arbiter.store.keys.files import read_private
 
 LOG_OBJECT = "arbiter-log"
+MOST_OBJECTS = 1000
 HARDWARE = "PKCS11+"
 _ED25519_OID = bytes.fromhex("06032b6570")
 _PIN_ADVICE = "the URI's pin-source names a file of mode 0600 with the PIN on one line"
@@ -29,7 +30,10 @@ _PIN_ADVICE = "the URI's pin-source names a file of mode 0600 with the PIN on on
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a key is: the token's and the object's label, the PKCS#11 module, and the file with the PIN."""
+    """Where a key is: the token's and the object's label, the PKCS#11 module, and the file with the PIN.
+
+    Without an object it is a place for a new key, which gets a label that the token has not yet.
+    """
 
     token: str
     object: str
@@ -41,7 +45,8 @@ class Place:
         token, label, module, pin = (
             quote(part, safe="/.-_") for part in (self.token, self.object, self.module, str(self.pin))
         )
-        return f"pkcs11:token={token};object={label}?module-path={module}&pin-source={pin}"
+        named = f";object={label}" if label else ""
+        return f"pkcs11:token={token}{named}?module-path={module}&pin-source={pin}"
 
     @classmethod
     def parse(cls, uri: str) -> Place:
@@ -59,7 +64,7 @@ class Place:
         if missing or not all(named.values()):
             raise ConfigurationError(f"the PKCS#11 URI lacks {', '.join(missing) or 'a value'}")
         pin = Path(urlsplit(named["pin-source"]).path)
-        return cls(named["token"], named.get("object", LOG_OBJECT), named["module-path"], pin)
+        return cls(named["token"], named.get("object", ""), named["module-path"], pin)
 
 
 class HardwareSigner:
@@ -81,7 +86,7 @@ class HardwareSigner:
 
     def sign(self, message: bytes) -> bytes:
         """Return the token's 64-byte signature, verified."""
-        with _session(self.place) as (pkcs11, session):
+        with token_session(self.place) as (pkcs11, session):
             private = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=self.place.object)
             signature = bytes(private.sign(message, mechanism=pkcs11.Mechanism.EDDSA))
         try:
@@ -100,22 +105,17 @@ class HardwareSigner:
             raise ConfigurationError(f"{error}: is the token there, and the PIN right?") from error
 
 
-def make_hardware_key(origin: str, uri: str, label: str = LOG_OBJECT) -> str:
-    """Make the log's key in the token that `uri` names, and return its line for the log key's file.
+def make_hardware_key(origin: str, place: Place) -> str:
+    """Make the log's key in a token, and return its line for the log key's file.
+
+    A place without an object gets the first label that the token does not have: `arbiter-log`, `arbiter-log-2` and so on.
 
     Raises:
         ConfigurationError: when the token has a key of that label already, or cannot make one.
     """
-    place = Place.parse(uri)
-    if ";object=" not in uri and ":object=" not in uri:
-        place = replace(place, object=label)
     try:
-        with _session(place) as (pkcs11, session):
-            wanted = {pkcs11.Attribute.LABEL: place.object}
-            if any(True for _ in session.get_objects(wanted)):
-                raise ConfigurationError(
-                    f"the token {place.token} has an object {place.object} already, and keys are never overwritten"
-                )
+        with token_session(place) as (pkcs11, session):
+            place = free_label(pkcs11, session, place, LOG_OBJECT)
             parameters = session.create_domain_parameters(
                 pkcs11.KeyType.EC_EDWARDS, {pkcs11.Attribute.EC_PARAMS: _ED25519_OID}, local=True
             )
@@ -138,6 +138,21 @@ def make_hardware_key(origin: str, uri: str, label: str = LOG_OBJECT) -> str:
     return f"{HARDWARE}{key.encode()} {place.uri()}"
 
 
+def free_label(pkcs11: Any, session: Any, place: Place, wanted: str) -> Place:
+    """Return the place with a label that the token does not have: its own, or the wanted one, or that with a number behind.
+
+    Raises:
+        ConfigurationError: when its own is taken.
+    """
+    numbered = (f"{wanted}-{number}" for number in range(2, MOST_OBJECTS))
+    for label in (place.object,) if place.object else (wanted, *numbered):
+        if not any(True for _ in session.get_objects({pkcs11.Attribute.LABEL: label})):
+            return replace(place, object=label)
+    raise ConfigurationError(
+        f"the token {place.token} has an object {place.object or wanted} already, and keys are never overwritten"
+    )
+
+
 def open_hardware_key(line: str, path: Path) -> HardwareSigner:
     """Return the signer of a line in a log key file; the token is not asked before something is to be signed."""
     key, _, uri = line.removeprefix(HARDWARE).partition(" ")
@@ -147,7 +162,8 @@ def open_hardware_key(line: str, path: Path) -> HardwareSigner:
         raise ConfigurationError(f"{path} is damaged: {error}") from error
     if public.type is not SignatureType.ED25519:
         raise ConfigurationError(f"{path} is malformed: expected an Ed25519 key in hardware")
-    return HardwareSigner(public, Place.parse(uri))
+    place = Place.parse(uri)
+    return HardwareSigner(public, place if place.object else replace(place, object=LOG_OBJECT))
 
 
 _open: dict[tuple[str, str], Any] = {}
@@ -155,7 +171,7 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def _session(place: Place) -> Iterator[tuple[Any, Any]]:
+def token_session(place: Place) -> Iterator[tuple[Any, Any]]:
     """Yield the package and a session of the token, logged in; one a token, used by one thread at a time."""
     try:
         pkcs11 = importlib.import_module("pkcs11")

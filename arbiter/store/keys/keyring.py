@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from arbiter.audit.checkpoint import LogKey
 from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.audit.rotation import current_keys, follow_rotations
 from arbiter.errors import ConfigurationError
 from arbiter.ports import Signer
+from arbiter.store.keys.hardware_kek import HardwareKek
 from arbiter.store.keys.log_keys import LogKeyPair
 
 if TYPE_CHECKING:
     from arbiter.store.keys.folder import KeyFolder
 
+Kek: TypeAlias = bytes | HardwareKek
+"""A key-encryption key: its 32 bytes, or where in hardware it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """What a key folder holds. `keks` are the key-encryption keys by id (`kek-1`, ...), 32 bytes each.
+    """What a key folder holds. `keks` are the key-encryption keys by id (`kek-1`, ...), 32 bytes each or in a token.
 
     `origin` names the log; `pairs` are the log's private keys at hand, oldest first, `pending` one that was made and that
     no statement names yet as far as this folder knows; `first` are the public keys the log began with and `statements`
@@ -28,7 +32,7 @@ class Keyring:
 
     origin: str
     pairs: tuple[LogKeyPair, ...]
-    keks: Mapping[str, bytes] = field(repr=False)
+    keks: Mapping[str, Kek] = field(repr=False)
     current_kek: str
     index_key: bytes = field(repr=False)
     first: tuple[VerifierKey, ...] = ()
@@ -52,7 +56,7 @@ class Keyring:
         """The newest Ed25519 key that signs."""
         return self.signing[-1].first
 
-    def find_kek(self, kek_id: str) -> bytes | None:
+    def find_kek(self, kek_id: str) -> Kek | None:
         """Return a key-encryption key that may have come into the folder after it was read, or None."""
         known = self.keks.get(kek_id)
         if known is None and self.folder is not None:
@@ -60,7 +64,7 @@ class Keyring:
         return known
 
 
-def newest_kek(kek_ids: Mapping[str, bytes]) -> str:
+def newest_kek(kek_ids: Iterable[str]) -> str:
     """Return the id with the highest number."""
     return max(kek_ids, key=kek_number)
 

@@ -79,12 +79,14 @@ case_file = Table(
     ),
 )
 
+# In parts, `case_key_0` and so on: a destroyed key leaves the files when its part is rewritten, which holds its part alone.
 case_key = Table(
     "case_key",
     metadata,
     Column("case_id", Text, ForeignKey("case_file.id"), primary_key=True),
     Column("kek_id", Text, nullable=False),
     Column("wrapped", LargeBinary, nullable=False),
+    postgresql_partition_by="HASH (case_id)",
 )
 
 sealed_document = Table(

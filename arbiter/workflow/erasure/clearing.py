@@ -90,7 +90,7 @@ async def clear_keys(house: House) -> str | None:
     cases = await uncleared(house.store)
     if not cases:
         return None
-    fault = await asyncio.to_thread(rewrite_keys, house.database)
+    fault = await asyncio.to_thread(rewrite_keys, house.database, cases)
     if fault is not None:
         log.warning("destroyed keys still stand in the database's files")
         return fault

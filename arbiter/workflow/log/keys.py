@@ -17,7 +17,7 @@ from arbiter.audit.rotation import STATEMENT, current_keys, follow_rotations, of
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Signer
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
-from arbiter.store.keys import HardwareSigner, Keyring, log_file
+from arbiter.store.keys import HardwareKek, HardwareSigner, Keyring, log_file
 from arbiter.store.transaction import Where
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,9 @@ async def settle_log_keys(where: Where, keyring: Keyring, *, behind: bool = Fals
     for pair in settled.signing:
         if isinstance(pair.first, HardwareSigner):
             await asyncio.to_thread(pair.first.probe)
+    for kek in settled.keks.values():
+        if isinstance(kek, HardwareKek):
+            await asyncio.to_thread(kek.probe)
     return settled
 
 

@@ -30,7 +30,7 @@ from arbiter.identity.accounts import authenticate
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.ports import Signer
-from arbiter.store.keys import check_origin
+from arbiter.store.keys import AS_BEFORE, Wish, check_origin, where_is
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.log.sealing import add_checkpoint, number_one
 from arbiter.store.origins import keep_former, prepare_next, switch_to_next
@@ -53,11 +53,15 @@ _NUMBERED = re.compile(r"(.+)\.([1-9][0-9]{0,5})")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was done: the evidence, the new origin's verifier key, and whether an earlier run had committed it."""
+    """What was done: the evidence, the new origin's verifier key, whether an earlier run had committed it.
+
+    `where` says in words where the new origin's private key lies.
+    """
 
     recovery: Recovery
     verifier_key: str
     resumed: bool
+    where: str
 
 
 async def two_persons(house: House, credentials: Sequence[tuple[str, str]]) -> tuple[Principal, Principal]:
@@ -81,11 +85,18 @@ async def two_persons(house: House, credentials: Sequence[tuple[str, str]]) -> t
 
 
 async def recover(
-    house: House, by: tuple[Principal, Principal], reason: str, new_origin: str | None = None
+    house: House,
+    by: tuple[Principal, Principal],
+    reason: str,
+    new_origin: str | None = None,
+    wish: Wish = AS_BEFORE,
 ) -> Recovered:
     """Begin a new origin on a log that is behind its kept checkpoint or contradicts it; or finish what was begun.
 
+    Its key is made where the present one lies, in a token or in a file, unless `wish` says otherwise.
+
     Raises:
+        ConfigurationError: when the token cannot make a key; nothing is changed.
         RefusedError: when the log is fit, or unfit in a way that a new origin would only hide; nothing is changed.
         LogRefusedError: when what is left does not verify.
     """
@@ -99,10 +110,10 @@ async def recover(
         return await _finish(house, begun, newest, resumed=True)
     statement = await _statement(house, by, reason, newest, new_origin)
     data = house.settings.data
-    signer = prepare_next(house.key_folder, statement.new, house.chance)
+    signer = prepare_next(house.key_folder, statement.new, house.chance, wish.place(house.signer))
     # Signed by the old key, it leads whoever holds that one to the new ones.
     statement = replace(statement, keys=house.key_folder.next_verifiers())
-    keep_former(data, [key for key in house.verifiers if key.name == statement.old])
+    keep_former(data, house.keyring.first, house.keyring.statements)
     sealed = await _write(house, by[0], statement, signer, newest)
     return await _finish(house, signer, sealed, resumed=False)
 
@@ -197,7 +208,7 @@ async def _finish(house: House, signer: Signer, sealed: StoredCheckpoint, *, res
             )
         kept.sync()
     switch_to_next(house.key_folder, VerifierKey.parse(house.signer.verifier_key))
-    return Recovered(recovery, signer.verifier_key, resumed)
+    return Recovered(recovery, signer.verifier_key, resumed, where_is(signer))
 
 
 def _is_of(newest: StoredCheckpoint, signer: Signer) -> bool:

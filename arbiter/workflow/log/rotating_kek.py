@@ -1,6 +1,7 @@
 """The key-encryption key is rotated: everything is wrapped anew under a new key, in batches, while the service runs.
 
-Only wrapping changes, no content; the table of cases' keys is rewritten at the end, or the old wrapping would stay in its pages. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
+Only wrapping changes, no content; the table of cases' keys is rewritten at the end, part by part, or the old wrapping would stay in
+its pages. A batch that was stored stays stored, so a killed rotation goes on where it stopped.
 Running processes read the new key's file when they first meet what it wraps, and wrap new cases under it from then on.
 """
 
@@ -16,7 +17,16 @@ from arbiter.model import ActorId, CaseId
 from arbiter.store import wrapping
 from arbiter.store.erasures import rewrite_keys
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
-from arbiter.store.keys import Keyring, kek_number, new_secret
+from arbiter.store.keys import (
+    AS_BEFORE,
+    HardwareKek,
+    Keyring,
+    Wish,
+    kek_number,
+    lies_at,
+    new_kek,
+    where_is,
+)
 from arbiter.store.wrapping import Kind, Wrapped, count_all_wrapped, count_wrapped, move_wrapped, next_wrapped
 from arbiter.workflow.exports.jobs import owner_of
 from arbiter.workflow.house import House
@@ -37,34 +47,54 @@ Progress = Callable[[Kind, int, int], None]
 class Rewrapped:
     """What a rotation did: the present key-encryption key's id, whether it is new, and how many were wrapped anew.
 
-    `left` says why the old wrapping still stands in the database's files, where it does.
+    `where` says in words where the key lies, and `left` why the old wrapping still stands in the database's files, where it does.
     """
 
     kek_id: str
     made: bool
     moved: int
+    where: str
     left: str | None = None
 
 
 async def rotate_kek(
-    house: House, actor: ActorId, progress: Progress, *, key_only: bool = False, batch: int = BATCH
+    house: House,
+    actor: ActorId,
+    progress: Progress,
+    *,
+    key_only: bool = False,
+    batch: int = BATCH,
+    wish: Wish = AS_BEFORE,
 ) -> Rewrapped:
     """Make a key-encryption key and wrap everything anew under it; go on with an unfinished rotation where there is one.
 
-    With `key_only` the key's file is made and nothing else, so that it can be copied to the other hosts first.
+    With `key_only` the key's file is made and nothing else, so that it can be copied to the other hosts first. The key is
+    made where the present one lies, in a token or in a file, unless `wish` says otherwise.
+
+    Raises:
+        ConflictError: when an unfinished rotation has its key elsewhere than somebody wishes.
+        ConfigurationError: when the token cannot make a key; nothing is changed.
     """
     folder = house.key_folder
     keyring = folder.keyring()
     entered = await _entered(house, keyring)
     wrapped = await count_all_wrapped(house.store)
     unfinished = not entered or any(kek_id != keyring.current_kek for kek_id in wrapped)
+    present = keyring.keks[keyring.current_kek]
     if not unfinished:
         name = f"kek-{kek_number(keyring.current_kek) + 1}"
-        await asyncio.to_thread(folder.add, f"{name}.key", new_secret(house.chance))
+        text = await asyncio.to_thread(new_kek, name, wish.place(present), house.chance)
+        await asyncio.to_thread(folder.add, f"{name}.key", text)
         keyring = folder.keyring()
+    elif not lies_at(present, wish.place(present)):
+        raise ConflictError(
+            f"a rotation to {keyring.current_kek} is not finished, and that key lies {where_is(present)}: finish it first, "
+            "without saying where"
+        )
     current = keyring.current_kek
+    where = where_is(keyring.keks[current])
     if key_only:
-        return Rewrapped(current, not unfinished, 0)
+        return Rewrapped(current, not unfinished, 0, where)
     house.vault.take_up(current)
     if not await _entered(house, keyring):
         await note_in_house(house, house.store, ROTATED, actor, {DOCUMENT: _statement(keyring).encode()})
@@ -73,7 +103,7 @@ async def rotate_kek(
         moved += await _rewrap(house, kind, current, progress, batch)
     left = await asyncio.to_thread(rewrite_keys, house.database)
     await house.sealer.round()
-    return Rewrapped(current, not unfinished, moved, left)
+    return Rewrapped(current, not unfinished, moved, where, left)
 
 
 async def retire_kek(house: House, actor: ActorId, kek_id: str) -> str | None:
@@ -179,7 +209,10 @@ async def _entered(house: House, keyring: Keyring) -> bool:
 
 
 def _line(keyring: Keyring, kek_id: str) -> str:
-    told = hmac.digest(keyring.keks[kek_id], b"arbiter/kek-fingerprint/v1", "sha256").hex()[:32]
+    key = keyring.keks[kek_id]
+    if isinstance(key, HardwareKek):
+        return f"key {kek_id} {key.key_id}"
+    told = hmac.digest(key, b"arbiter/kek-fingerprint/v1", "sha256").hex()[:32]
     return f"key {kek_id} {told}"
 
 

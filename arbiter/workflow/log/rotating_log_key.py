@@ -15,17 +15,18 @@ from arbiter.errors import ConflictError
 from arbiter.model import ActorId
 from arbiter.ports import Signer
 from arbiter.store.keys import (
+    AS_BEFORE,
     KeyFolder,
     Keyring,
     LogKeyPair,
+    Wish,
     generation_of,
+    lies_at,
     log_file,
-    make_hardware_key,
-    new_pair_text,
-    new_second,
+    new_log_keys,
+    where_is,
 )
-from arbiter.store.keys.hardware import LOG_OBJECT
-from arbiter.store.log.checkpoints import StoredCheckpoint
+from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.log.sealing import hold_log
 from arbiter.store.transaction import DirectConnection, Where
 from arbiter.workflow.house import House
@@ -34,47 +35,69 @@ from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.keys import recorded_rotations
 from arbiter.workflow.log.sealing import Sealer
 
+OVERLAPS = "keys.overlap"
+"""The house's entry that is made so that a checkpoint by both keys has something to cover; it commits to nothing."""
+
+OTHERS_SECONDS = 3.0
+"""How long a process that runs is given to seal an entry: many times what its rounds are apart."""
+
+_LOOK_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What an act of the rotation did: the keys it concerns, and the size of the checkpoint it counts from."""
+    """What an act of the rotation did: the keys it concerns, and the size of the checkpoint it counts from.
+
+    `where` says in words where the new private key lies.
+    """
 
     old: VerifierKey
     new: VerifierKey
     size: int
+    where: str
 
 
-async def begin_rotation(house: House, actor: ActorId, pkcs11: str | None = None) -> Rotated:
-    """Make new keys for the log and enter that old and new may sign from now on; `pkcs11` is where in hardware.
+async def begin_rotation(house: House, actor: ActorId, wish: Wish = AS_BEFORE) -> Rotated:
+    """Make new keys for the log and enter that old and new may sign from now on.
 
-    This process goes on with the old key alone, as does every other until it is started again with the new files.
+    The new one lies where the old one does, in a token or in a file, unless `wish` says otherwise. This process goes on
+    with the old key alone, as does every other until it is started again with the new files.
 
     Raises:
-        ConflictError: while an earlier rotation is not finished.
+        ConflictError: while an earlier rotation is not finished, or where an interrupted one made a key elsewhere.
     """
     folder = house.key_folder
     keyring = folder.keyring()
     old = _only(keyring)
+    place = wish.place(old.first)
     await asyncio.to_thread(folder.put_public, keyring.first, keyring.statements)
     if keyring.pending is None:
         number = 1 + generation_of(keyring, VerifierKey.parse(old.first.verifier_key))
-        text = await asyncio.to_thread(_new_keys, house, number, pkcs11)
+        text = await asyncio.to_thread(new_log_keys, keyring.origin, place, house.chance)
         await asyncio.to_thread(lambda: folder.add(log_file(number), text, pending=True))
         keyring = folder.keyring()
     pending = keyring.pending
     assert pending is not None
+    if not lies_at(pending.first, place):
+        raise ConflictError(
+            f"a rotation that was interrupted made its key {where_is(pending.first)}: say that it is to lie there, or remove "
+            f"{folder.path / log_file(pending.number)}.pending"
+        )
     size, statement = await _enter_overlap(house, actor, keyring, old, pending)
     await asyncio.to_thread(folder.promote, log_file(pending.number))
     await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, statement))
     await house.sealer.round()
-    return Rotated(old.verifiers[0], pending.verifiers[0], size)
+    return Rotated(old.verifiers[0], pending.verifiers[0], size, where_is(pending.first))
 
 
 async def finish_rotation(house: House, actor: ActorId) -> Rotated:
     """Enter that the old key signs nothing more, and seal that entry under the new key alone, in one transaction.
 
+    Where the newest checkpoint is not signed by both keys yet, an entry more is given to whoever seals; where nobody does,
+    it is sealed here.
+
     Raises:
-        ConflictError: when there is no rotation to finish, or the newest checkpoint is not signed by both keys yet.
+        ConflictError: when there is no rotation to finish, or a process that runs still seals with the old key alone.
     """
     folder = house.key_folder
     keyring = folder.keyring()
@@ -83,6 +106,8 @@ async def finish_rotation(house: House, actor: ActorId) -> Rotated:
         _remove_retired(folder, keyring)
         raise ConflictError("no rotation of the log's key is under way on this host")
     old, new = signing
+    await _check_recorded(house.store, keyring)
+    await _have_both_sign(house, actor, old.first, new.first)
     entered: list[tuple[int, bytes]] = []
 
     async def enter(connection: DirectConnection, newest: StoredCheckpoint | None) -> None:
@@ -95,22 +120,36 @@ async def finish_rotation(house: House, actor: ActorId) -> Rotated:
         await note_in_house(house, connection, RETIRED, actor, {STATEMENT: signed})
         entered[:] = [(size, signed)]
 
-    kept = KeptCheckpoint(house.settings.data)
-    sealer = Sealer(house.store, (new.first,), house.clock, kept, house.guard)
-    await sealer.round(enter)
+    await _sealer(house, new.first).round(enter)
     ((size, signed),) = entered
     await asyncio.to_thread(folder.put_public, keyring.first, (*keyring.statements, signed))
     await asyncio.to_thread(_remove_retired, folder, folder.keyring())
-    return Rotated(old.verifiers[0], new.verifiers[0], size)
+    return Rotated(old.verifiers[0], new.verifiers[0], size, where_is(new.first))
 
 
-def _new_keys(house: House, number: int, pkcs11: str | None) -> str:
-    origin = house.keyring.origin
-    if pkcs11 is None:
-        return new_pair_text(origin, house.chance)
-    return (
-        f"{make_hardware_key(origin, pkcs11, f'{LOG_OBJECT}-{number}')}\n{new_second(origin, house.chance)}"
-    )
+async def _have_both_sign(house: House, actor: ActorId, *signers: Signer) -> None:
+    """See to it that the newest checkpoint carries both signatures, on a house where nothing was sealed since a restart.
+
+    A process that runs seals within a moment what is pending: its signature tells whether it was restarted.
+    """
+    before = await _newest(house)
+    if _unsigned_by(before, *signers) is None:
+        return
+    await note_in_house(house, house.store, OVERLAPS, actor, {})
+    for _ in range(int(OTHERS_SECONDS / _LOOK_SECONDS)):
+        if await _newest(house) != before:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    await _sealer(house, *signers).round()
+
+
+def _sealer(house: House, *signers: Signer) -> Sealer:
+    return Sealer(house.store, signers, house.clock, KeptCheckpoint(house.settings.data), house.guard)
+
+
+async def _newest(house: House) -> StoredCheckpoint | None:
+    async with house.store.read() as transaction:
+        return await load_newest_checkpoint(transaction)
 
 
 async def _enter_overlap(
@@ -151,16 +190,19 @@ def _old_keys(keyring: Keyring, new: LogKeyPair) -> tuple[VerifierKey, ...]:
 
 def _size_under_both(newest: StoredCheckpoint | None, *signers: Signer) -> int:
     size = 0 if newest is None else newest.size
-    signed = (
-        set() if newest is None else {line.key_id for line in parse_note(newest.note.encode()).signatures}
-    )
-    for signer in signers:
-        if VerifierKey.parse(signer.verifier_key).key_id not in signed:
-            raise ConflictError(
-                f"the newest checkpoint, of {size} entries, is not signed by both keys: restart every process with the "
-                "new keys, let something be sealed, and finish then"
-            )
+    if _unsigned_by(newest, *signers) is not None:
+        raise ConflictError(
+            f"the newest checkpoint, of {size} entries, is not signed by both keys: a process that runs seals with one of "
+            "them alone. Copy the folder keys to every host, restart every process, and finish then"
+        )
     return size
+
+
+def _unsigned_by(newest: StoredCheckpoint | None, *signers: Signer) -> Signer | None:
+    """Return the first of these signers that did not sign the checkpoint."""
+    lines = () if newest is None else parse_note(newest.note.encode()).signatures
+    signed = {line.key_id for line in lines}
+    return next((s for s in signers if VerifierKey.parse(s.verifier_key).key_id not in signed), None)
 
 
 def _remove_retired(folder: KeyFolder, keyring: Keyring) -> None:
