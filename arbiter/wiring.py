@@ -55,6 +55,7 @@ from arbiter.workflow.log.witnessing import Rounds
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import bundles
 from arbiter.workflow.queue import SafetyNet
+from arbiter.workflow.register import note_lock
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
@@ -159,6 +160,7 @@ async def open_house_on(
         if check_log:
             await settle_erasures(house)
         house.sealer.then(lambda: _after_seal(house))
+        house.identities.when_locked(lambda *locked: note_lock(house, *locked))
         yield house
     finally:
         await close_servers(servers)

@@ -125,6 +125,20 @@ async def unlock_account(identities: Identities, account_id: str) -> None:
     await identities.unlock_account(account_id)
 
 
+async def change_account(
+    identities: Identities, account: AccountRow, roles: Iterable[Role], sites: Iterable[str]
+) -> None:
+    """Replace an account's roles and sites, from its next request on.
+
+    Raises:
+        RefusedError: for an unfit role, duties that must be apart or an unknown site; NotFoundError: when it is not active.
+    """
+    role_set, site_set = frozenset(roles), frozenset(sites)
+    check_roles(role_set, ACCOUNT_ROLES)
+    await check_sites(identities, site_set)
+    await identities.change_account(account.id, sorted(role_set), sorted(site_set))
+
+
 async def set_password(identities: Identities, chance: Chance, account: AccountRow, password: str) -> None:
     """Replace an account's password: its lock and all its sessions end.
 
