@@ -25,6 +25,7 @@ from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, passphrase_from, read_keys
+from arbiter.store.modes import close_to_others
 from arbiter.store.origins import former_verifiers
 from arbiter.store.protocols import keep_bundle
 from arbiter.store.transaction import Store
@@ -91,6 +92,8 @@ async def open_house(
     """
     if not restoring:
         check_not_restoring(settings.data)
+    if settings.data.is_dir():
+        await asyncio.to_thread(close_to_others, settings.data)
     keyring = await asyncio.to_thread(
         read_keys, settings.data, passphrase_from(settings.keys_passphrase_file)
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arbiter.cli.checking_database import database
 from arbiter.cli.checking_duty import duty
-from arbiter.cli.checking_machine import clock, disk, endpoints, keys, protocols
+from arbiter.cli.checking_machine import clock, disk, endpoints, keys, modes, protocols
 from arbiter.cli.checking_witnesses import witnesses
 from arbiter.cli.findings import Finding
 from arbiter.errors import ArbiterError
@@ -25,6 +25,7 @@ async def examine() -> tuple[Finding, ...]:
         *duty(settings),
         *witnesses(settings),
         *keys(settings),
+        *modes(settings),
         *disk(settings),
         *clock(),
     ]
