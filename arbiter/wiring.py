@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.cosigning.circle import NOBODY, check_apart
 from arbiter.cosigning.loader import read_circle
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
-from arbiter.ports import Chance, Clock, Signer
+from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
@@ -48,7 +46,7 @@ from arbiter.workflow.log.circle_in_force import check_circle, note_circle
 from arbiter.workflow.log.countersigning import Countersigner
 from arbiter.workflow.log.evidence import watch_log
 from arbiter.workflow.log.evidence_folder import EvidenceFolder
-from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.guard import LogGuard, empty_log
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.keys import log_keys_of, settle_log_keys
 from arbiter.workflow.log.sealing import Sealer
@@ -157,7 +155,7 @@ async def open_house_on(
         check_calling(house)
         check_apart(house.circle, house.verifiers)
         if check_log:
-            await guard.open(_empty_log(log_keys.signers))
+            await guard.open(empty_log(log_keys.signers))
             await check_circle(house.circle, store)
         await _keep_protocols(house)
         if check_log:
@@ -242,10 +240,6 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _empty_log(signers: Sequence[Signer]) -> bytes:
-    return sign_checkpoint(Checkpoint(signers[-1].name, 0, EMPTY_ROOT), signers)
 
 
 async def _keep_protocols(house: House) -> None:

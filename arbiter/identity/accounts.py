@@ -77,7 +77,10 @@ async def check_account(
     """Raise what `create_account` would about anything but the password, so that nobody types one in vain."""
     login = login.strip().lower()
     if not _LOGIN.fullmatch(login):
-        raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
+        raise RefusedError(
+            "a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen, the first a letter or digit; came "
+            f"{login[:64]!r}"
+        )
     check_name(display_name, "person")
     check_roles(frozenset(roles), ACCOUNT_ROLES)
     await check_sites(identities, sites)

@@ -45,7 +45,9 @@ async def register_client(
     permissions = check_roles(role_set, CLIENT_ROLES)
     scope_set = frozenset(scopes or ())
     if excess := sorted(scope_set - permissions):
-        raise RefusedError(f"scopes beyond the client's roles: {', '.join(excess)}")
+        raise RefusedError(
+            f"expected scopes that the client's roles allow ({', '.join(sorted(permissions))}); came {', '.join(excess)}"
+        )
     site_set = await check_sites(identities, sites)
     client_id = "c" + base64.b32encode(chance.token(10)).decode().lower()
     secret = _new_secret(chance)

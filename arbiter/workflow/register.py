@@ -28,6 +28,7 @@ from arbiter.store.transaction import DATABASE_ERRORS, Transaction
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.guard import empty_log
 
 ACCOUNT_MADE = "account.made"
 ACCOUNT_CHANGED = "account.changed"
@@ -242,6 +243,8 @@ async def _note(house: House, transaction: Transaction, what: str, by: By, told:
 async def _seal(house: House) -> None:
     """Seal what was entered; on a refused log it stays pending, and is part of what putting that right deals with."""
     try:
+        # A command for people opens no guard; on a new installation it keeps the empty log's checkpoint first.
+        await house.guard.open(empty_log(house.log_keys.signers))
         await house.sealer.round()
     except (LogUnfitError, VerificationError, UnavailableError, *DATABASE_ERRORS, OSError):
         # The change and its entry are committed: the running service, or its next start, seals them or says why not.

@@ -345,6 +345,7 @@ def test_the_first_account_of_an_installation_is_among_its_logs_first_entries(
         done(here, "sites", "add", "north", "North Hospital")
         done(here, "users", "create", "first", "First", *REVIEWER, "--password-stdin", said=f"{PASSWORD}\n")
         entries = register_of(here)
+        assert [each["index"] for each in entries] == [0, 1], "sealed, though nothing ever served"
         assert [(each["seq"], each["type"], each["actor"]) for each in entries] == [
             (0, "site.added", "operator"),
             (1, "account.made", "operator"),
