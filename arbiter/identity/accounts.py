@@ -1,7 +1,8 @@
 """People: an account each, proven by a password kept as argon2id.
 
 Every failed log-in costs one hashing, whether the login exists, is locked or disabled, and says the same: neither
-the time nor the answer tells which logins exist. Ten failures lock an account for fifteen minutes.
+the time nor the answer tells which logins exist. Ten failures lock an account for fifteen minutes; the one that locks takes
+the milliseconds of the log's entry more.
 """
 
 from __future__ import annotations
