@@ -28,10 +28,7 @@ from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.documents.scalars import decimal_text
 from arbiter.errors import ConfigurationError
-from arbiter.identity.accounts import create_account
-from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
-from arbiter.identity.sites import add_site
 from arbiter.protocols.bundle import LabelledCase
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
@@ -40,6 +37,7 @@ from arbiter.store.keys import init_keys
 from arbiter.telemetry import log_to_file
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.house import House
+from arbiter.workflow.register import BY_ITSELF, add_site, make_account, register_client
 
 ORIGIN = "demonstration.arbiter.invalid/log"
 SITE = "demonstration"
@@ -115,12 +113,11 @@ async def run(out: Console) -> None:
 
 async def _make_people(house: House, notes: Notes) -> dict[str, str]:
     """Make site, client and reviewers where missing; return the new passwords by login."""
-    clock, chance = SystemClock(), SystemChance()
     if SITE not in {site for site, _ in await house.identities.sites()}:
-        await add_site(house.identities, SITE, "Demonstration Hospital")
+        await add_site(house, BY_ITSELF, SITE, "Demonstration Hospital")
     if not notes.token:
         _, notes.token = await register_client(
-            house.identities, clock, chance, "demonstration", [Role.INTEGRATION_CLIENT], [SITE]
+            house, BY_ITSELF, "demonstration", [Role.INTEGRATION_CLIENT], [SITE]
         )
         notes.write()
     known = {account.login for account in await house.identities.accounts()}
@@ -128,15 +125,8 @@ async def _make_people(house: House, notes: Notes) -> dict[str, str]:
     for login, display_name in REVIEWERS:
         if login not in known:
             passwords[login] = secrets.token_urlsafe(12)
-            await create_account(
-                house.identities,
-                clock,
-                chance,
-                login,
-                display_name,
-                passwords[login],
-                [Role.REVIEWER],
-                [SITE],
+            await make_account(
+                house, BY_ITSELF, login, display_name, passwords[login], [Role.REVIEWER], [SITE]
             )
     return passwords
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.cosigning.circle import NOBODY, check_apart
 from arbiter.cosigning.loader import read_circle
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
-from arbiter.ports import Chance, Clock, Signer
+from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, passphrase_from, read_keys
+from arbiter.store.modes import close_to_others
 from arbiter.store.origins import former_verifiers
 from arbiter.store.protocols import keep_bundle
 from arbiter.store.transaction import Store
@@ -47,7 +46,7 @@ from arbiter.workflow.log.circle_in_force import check_circle, note_circle
 from arbiter.workflow.log.countersigning import Countersigner
 from arbiter.workflow.log.evidence import watch_log
 from arbiter.workflow.log.evidence_folder import EvidenceFolder
-from arbiter.workflow.log.guard import LogGuard
+from arbiter.workflow.log.guard import LogGuard, empty_log
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.log.keys import log_keys_of, settle_log_keys
 from arbiter.workflow.log.sealing import Sealer
@@ -55,6 +54,7 @@ from arbiter.workflow.log.witnessing import Rounds
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.protocol_checking import bundles
 from arbiter.workflow.queue import SafetyNet
+from arbiter.workflow.register import note_lock
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
@@ -90,6 +90,8 @@ async def open_house(
     """
     if not restoring:
         check_not_restoring(settings.data)
+    if settings.data.is_dir():
+        await asyncio.to_thread(close_to_others, settings.data)
     keyring = await asyncio.to_thread(
         read_keys, settings.data, passphrase_from(settings.keys_passphrase_file)
     )
@@ -153,12 +155,13 @@ async def open_house_on(
         check_calling(house)
         check_apart(house.circle, house.verifiers)
         if check_log:
-            await guard.open(_empty_log(log_keys.signers))
+            await guard.open(empty_log(log_keys.signers))
             await check_circle(house.circle, store)
         await _keep_protocols(house)
         if check_log:
             await settle_erasures(house)
         house.sealer.then(lambda: _after_seal(house))
+        house.identities.when_locked(lambda *locked: note_lock(house, *locked))
         yield house
     finally:
         await close_servers(servers)
@@ -237,10 +240,6 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _empty_log(signers: Sequence[Signer]) -> bytes:
-    return sign_checkpoint(Checkpoint(signers[-1].name, 0, EMPTY_ROOT), signers)
 
 
 async def _keep_protocols(house: House) -> None:

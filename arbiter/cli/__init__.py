@@ -5,6 +5,7 @@ A command imports what it needs when it runs: whoever checks a receipt offline d
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -65,7 +66,11 @@ app.add_typer(users.app, name="accounts", hidden=True)
 
 
 def main() -> None:
-    """Run a command. What can be expected to fail is told in words, without a traceback; see `Status`."""
+    """Run a command. What can be expected to fail is told in words, without a traceback; see `Status`.
+
+    What it writes, its owner alone can open.
+    """
+    os.umask(0o077)
     try:
         app()
     except KeyboardInterrupt:

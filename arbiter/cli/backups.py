@@ -73,7 +73,18 @@ def backup(
         _make_key(new_key)
         return
     if file is None or (passphrase_file is None) == (recipient is None):
-        raise UsageError("expected a file and one of --passphrase-file and --recipient")
+        given = [
+            name
+            for name, value in (
+                ("a file", file),
+                ("--passphrase-file", passphrase_file),
+                ("--recipient", recipient),
+            )
+            if value is not None
+        ]
+        raise UsageError(
+            f"expected a file and one of --passphrase-file and --recipient; {' and '.join(given) or 'nothing'} came"
+        )
     sealed_for = _recipient(passphrase_file, recipient)
     taken = in_house(lambda house: _take(house, file, sealed_for))
     if as_json:
@@ -117,7 +128,8 @@ def restore(
     from arbiter.settings import read_settings
 
     if (passphrase_file is None) == (key_file is None):
-        raise UsageError("expected one of --passphrase-file and --key-file")
+        came = "neither" if key_file is None else "both"
+        raise UsageError(f"expected one of --passphrase-file and --key-file; {came} came")
     identity = _identity(passphrase_file, key_file)
     settings = read_settings()
     with byte_bar(file.stat().st_size) as progress:
@@ -254,6 +266,6 @@ def _secret_text(path: Path) -> str:
 
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        raise UsageError(f"{path} has mode {mode:04o}, expected 0600: it holds a secret")
+        raise UsageError(f"{path} has mode {mode:04o}, expected 0600: it holds a secret; `chmod 0600 {path}`")
     with path.open(encoding="utf-8") as file:
         return file.read(_LONGEST_FILE)

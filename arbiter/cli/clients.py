@@ -11,7 +11,8 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_json, show_record, show_rows
-from arbiter.identity.roles import CLIENT_ROLES, Role
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, who_changes
+from arbiter.identity.roles import CLIENT_ROLES, Permission, Role
 
 if TYPE_CHECKING:
     from arbiter.store.identities import ClientRow
@@ -23,6 +24,7 @@ app = typer.Typer(
     epilog=examples(
         'arbiter clients register "ward system" --role integration-client --site north',
         "arbiter clients list",
+        "arbiter clients rotate cabcdefghijklmnop",
     ),
 )
 
@@ -52,27 +54,23 @@ def clients_register(
     site: Sites,
     *,
     expires_in_days: ExpiresInDays = None,
+    login: AsAdministrator = None,
+    password_stdin: PasswordsStdin = False,
     as_json: AsJson = False,
 ) -> None:
-    """Register a system and print its token, which is shown this once."""
-    from arbiter.clock import SystemChance, SystemClock
-    from arbiter.identity.clients import register_client
-
-    clock = SystemClock()
-    expires_at = None if expires_in_days is None else clock.now() + timedelta(days=expires_in_days)
+    """Register a system and print its token, which is shown this once. The log says who registered it."""
+    passwords = _passwords(login, from_stdin=password_stdin)
 
     async def register(house: House) -> tuple[str, str]:
-        principal, token = await register_client(
-            house.identities, clock, SystemChance(), name, role, site, expires_at=expires_at
-        )
+        from arbiter.workflow.register import register_client
+
+        by = await who_changes(house, login, passwords, Permission.ADMIN_CLIENTS)
+        lasts = None if expires_in_days is None else timedelta(days=expires_in_days)
+        principal, token = await register_client(house, by, name, role, site, expires_after=lasts)
         return principal.id, token
 
     client, token = in_house(register)
-    if as_json:
-        show_json({"id": client, "token": token})
-        return
-    out.print(f"registered {client}; its token, shown this once:")
-    out.print(token, markup=False)
+    _show_token(client, token, "registered", as_json=as_json)
 
 
 @app.command("list", epilog=examples("arbiter clients list", "arbiter clients list --json"))
@@ -98,12 +96,51 @@ def clients_show(client: str, *, as_json: AsJson = False) -> None:
 
 
 @app.command("disable", epilog=examples("arbiter clients disable cabcdefghijklmnop"))
-def clients_disable(client: str) -> None:
-    """Refuse a system's token from now on; CLIENT is the id that `clients list` shows."""
-    from arbiter.clock import SystemClock
-    from arbiter.identity.clients import disable_client
+def clients_disable(
+    client: str, *, login: AsAdministrator = None, password_stdin: PasswordsStdin = False
+) -> None:
+    """Refuse a system's token from now on; CLIENT is the id that `clients list` shows. The log says who did it."""
+    passwords = _passwords(login, from_stdin=password_stdin)
 
-    in_house(lambda house: disable_client(house.identities, SystemClock(), client))
+    async def disable(house: House) -> None:
+        from arbiter.workflow.register import disable_client
+
+        by = await who_changes(house, login, passwords, Permission.ADMIN_CLIENTS)
+        await disable_client(house, by, client)
+
+    in_house(disable)
+
+
+@app.command("rotate", epilog=examples("arbiter clients rotate cabcdefghijklmnop"))
+def clients_rotate(
+    client: str,
+    *,
+    login: AsAdministrator = None,
+    password_stdin: PasswordsStdin = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a system another token, which is shown this once, and refuse the old one. The log says who did it."""
+    passwords = _passwords(login, from_stdin=password_stdin)
+
+    async def rotate(house: House) -> str:
+        from arbiter.workflow.register import rotate_client
+
+        by = await who_changes(house, login, passwords, Permission.ADMIN_CLIENTS)
+        return await rotate_client(house, by, client)
+
+    _show_token(client, in_house(rotate), "rotated", as_json=as_json)
+
+
+def _passwords(login: str | None, *, from_stdin: bool) -> list[str]:
+    return ask_passwords([] if login is None else [login], from_stdin=from_stdin)
+
+
+def _show_token(client: str, token: str, done: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"id": client, "token": token})
+        return
+    out.print(f"{done} {client}; its token, shown this once:")
+    out.print(token, markup=False)
 
 
 def _record(row: ClientRow) -> list[tuple[str, Any]]:

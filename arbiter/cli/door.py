@@ -67,7 +67,9 @@ def find_server(url: str | None, token_file: Path | None) -> Server:
     settings = read_client_settings()
     path = token_file or settings.token_file
     if path is None:
-        raise UsageError("no token: --token-file or ARBITER_TOKEN_FILE names the file that holds it")
+        raise UsageError(
+            "expected --token-file or ARBITER_TOKEN_FILE to name the file that holds the client's token; neither is set"
+        )
     return Server(check_url(url or settings.url), read_token(path))
 
 
@@ -78,9 +80,12 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise UsageError(expected) from None
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise UsageError(expected)
+        raise UsageError(f"{expected}; what came is no URL") from None
+    # Never the address itself: it may hold a password, or a token as its query.
+    if parts.scheme not in {"http", "https"} or not host:
+        raise UsageError(f"{expected}; one came with scheme {parts.scheme or 'none'}, host {host or 'none'}")
+    if parts.query or parts.fragment:
+        raise UsageError(f"{expected}; one to {host} came with more behind its path")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{expected}; one with a user came, and only the token says who calls")
     if parts.scheme == "http" and not _is_this_machine(host):
@@ -106,7 +111,9 @@ def read_token(path: Path) -> str:
         try:
             content = str(json.loads(content)["token"]).encode()
         except (ValueError, KeyError, TypeError):
-            raise ConfigurationError(f"{path}: expected JSON with the member token") from None
+            raise ConfigurationError(
+                f"{path}: expected a token alone, or JSON with the member token; what came begins as JSON and is not that"
+            ) from None
     token = content.decode("ascii", errors="replace")
     if _TOKEN.fullmatch(token) is None:
         raise ConfigurationError(

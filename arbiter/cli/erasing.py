@@ -151,7 +151,8 @@ def _show_status(case: str | None, *, as_json: bool) -> None:
 def _reason(text: str) -> str:
     words = text.strip()
     if not words or len(words) > _LONGEST_REASON or not words.isprintable():
-        raise UsageError(f"a reason is 1 to {_LONGEST_REASON} printable characters")
+        came = f"{len(words)} characters" if words.isprintable() else "some that do not print"
+        raise UsageError(f"expected a reason of 1 to {_LONGEST_REASON} printable characters; {came} came")
     return words
 
 

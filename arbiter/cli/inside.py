@@ -34,5 +34,5 @@ def in_house(work: Callable[[House], Coroutine[Any, Any, _T]], *, check_log: boo
 
 
 def for_people(work: Callable[[House], Coroutine[Any, Any, _T]]) -> _T:
-    """As `in_house`, on a refused log too: accounts are no part of it, and it takes two people's to put it right."""
+    """As `in_house`, on a refused log too: it takes two people's accounts to put it right. What is entered waits for that."""
     return in_house(work, check_log=False)

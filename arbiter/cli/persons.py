@@ -12,7 +12,9 @@ from arbiter.errors import counted
 
 if TYPE_CHECKING:
     from arbiter.identity.principals import Principal
+    from arbiter.identity.roles import Permission
     from arbiter.workflow.house import House
+    from arbiter.workflow.register import By
 
 _LONGEST_INPUT = 4096
 
@@ -21,6 +23,16 @@ PasswordsStdin = Annotated[
     typer.Option(
         "--password-stdin",
         help="Read passwords from standard input, a line each in the order of the persons, for scripts.",
+    ),
+]
+
+AsAdministrator = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        help="Your login, for the log's entry; you need the role administrator. Else it says `operator`: whoever is at this "
+        "machine.",
+        show_default=False,
     ),
 ]
 
@@ -50,3 +62,13 @@ async def prove(house: House, logins: list[str], passwords: list[str]) -> list[P
         await authenticate(house.identities, house.clock, login, password)
         for login, password in zip(logins, passwords, strict=True)
     ]
+
+
+async def who_changes(house: House, login: str | None, passwords: list[str], permission: Permission) -> By:
+    """Return who changes the register: the administrator whom login and password prove, or the operator at the machine."""
+    from arbiter.workflow.register import administrator, operator
+
+    if login is None:
+        return operator()
+    (principal,) = await prove(house, [login], passwords)
+    return administrator(principal, permission)

@@ -94,7 +94,7 @@ def _read(protocol: str) -> Bundle:
     if Path(protocol).is_dir():
         return read_bundle(Path(protocol))
     raise UsageError(
-        f"expected one of the shipped protocols {', '.join(shipped())} or a bundle's folder; neither came"
+        f"expected one of the shipped protocols {', '.join(shipped())} or a bundle's folder; {protocol[:80]} is neither"
     )
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from arbiter.cli.examples import examples
 from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import show_rows
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, who_changes
+
+if TYPE_CHECKING:
+    from arbiter.workflow.house import House
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,8 +29,17 @@ def sites_list(*, as_json: AsJson = False) -> None:
 
 
 @app.command("add", epilog=examples('arbiter sites add north "North Hospital"'))
-def sites_add(site: str, name: str) -> None:
-    """Add a site; its id is 1 to 64 of a-z, 0-9 and inner hyphens."""
-    from arbiter.identity.sites import add_site
+def sites_add(
+    site: str, name: str, *, login: AsAdministrator = None, password_stdin: PasswordsStdin = False
+) -> None:
+    """Add a site; its id is 1 to 64 of a-z, 0-9 and inner hyphens. The log says who added it."""
+    passwords = ask_passwords([] if login is None else [login], from_stdin=password_stdin)
 
-    for_people(lambda house: add_site(house.identities, site, name))
+    async def add(house: House) -> None:
+        from arbiter.identity.roles import Permission
+        from arbiter.workflow.register import add_site
+
+        by = await who_changes(house, login, passwords, Permission.ADMIN_ACCOUNTS)
+        await add_site(house, by, site, name)
+
+    for_people(add)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.examples import examples
+from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_record, show_rows
-from arbiter.cli.persons import read_passwords
-from arbiter.identity.roles import ACCOUNT_ROLES, Role
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, read_passwords, who_changes
+from arbiter.identity.roles import ACCOUNT_ROLES, Permission, Role
 
 if TYPE_CHECKING:
     from arbiter.store.identities import AccountStanding
     from arbiter.workflow.house import House
+    from arbiter.workflow.register import By
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -36,7 +38,18 @@ User = Annotated[
 ]
 PasswordStdin = Annotated[
     bool,
-    typer.Option("--password-stdin", help="Read the password from standard input: one line, for scripts."),
+    typer.Option(
+        "--password-stdin",
+        help="Read the password from standard input: one line, for scripts; with --as your own in a line before it.",
+    ),
+]
+OtherRoles = Annotated[
+    list[Role] | None,
+    typer.Option("--role", help="The roles from now on, all of them; may be given more than once."),
+]
+OtherSites = Annotated[
+    list[str] | None,
+    typer.Option("--site", help="The sites from now on, all of them; may be given more than once."),
 ]
 
 
@@ -48,21 +61,26 @@ PasswordStdin = Annotated[
     ),
 )
 def users_create(
-    login: str, display_name: str, role: Roles, site: Sites, *, password_stdin: PasswordStdin = False
+    login: str,
+    display_name: str,
+    role: Roles,
+    site: Sites,
+    *,
+    by_login: AsAdministrator = None,
+    password_stdin: PasswordStdin = False,
 ) -> None:
-    """Create a person's account; the password is asked for once everything else is known to fit."""
-    from arbiter.clock import SystemChance, SystemClock
-    from arbiter.identity.accounts import check_account, create_account
+    """Create a person's account; the password is asked for once everything else is known to fit. The log says who made it."""
+    from arbiter.identity.accounts import check_account
 
     if not password_stdin:
         for_people(lambda house: check_account(house.identities, login, display_name, role, site))
-    password = _password(from_stdin=password_stdin)
+    own, password = _passwords(by_login, from_stdin=password_stdin)
 
     async def create(house: House) -> str:
-        principal = await create_account(
-            house.identities, SystemClock(), SystemChance(), login, display_name, password, role, site
-        )
-        return principal.id
+        from arbiter.workflow.register import make_account
+
+        by = await _by(house, by_login, own)
+        return (await make_account(house, by, login, display_name, password, role, site)).id
 
     out.print(f"created {for_people(create)}")
 
@@ -100,27 +118,64 @@ def users_show(user: User, *, as_json: AsJson = False) -> None:
     show_record(record, as_json=as_json)
 
 
+@app.command(
+    "change",
+    epilog=examples(
+        "arbiter users change anna --role auditor",
+        "arbiter users change anna --site north --site south --as carla",
+    ),
+)
+def users_change(
+    user: User,
+    role: OtherRoles = None,
+    site: OtherSites = None,
+    *,
+    by_login: AsAdministrator = None,
+    password_stdin: PasswordsStdin = False,
+) -> None:
+    """Give a person other roles or other sites; what is not named stays. The log says who did it, and both, before and after."""
+    if not role and not site:
+        raise UsageError("expected --role or --site: what the account is to have from now on")
+    own = _own_password(by_login, from_stdin=password_stdin)
+
+    async def change(house: House) -> None:
+        from arbiter.workflow.register import change_account
+
+        found = (await _find(house, user)).account
+        by = await _by(house, by_login, own)
+        await change_account(house, by, found.id, role or None, site or None)
+
+    for_people(change)
+
+
 @app.command("disable", epilog=examples("arbiter users disable anna"))
-def users_disable(user: User) -> None:
-    """End a person's access for good, open sessions included."""
-    from arbiter.clock import SystemClock
-    from arbiter.identity.accounts import disable_account
+def users_disable(
+    user: User, *, by_login: AsAdministrator = None, password_stdin: PasswordsStdin = False
+) -> None:
+    """End a person's access for good, open sessions included. The log says who did it."""
+    own = _own_password(by_login, from_stdin=password_stdin)
 
     async def disable(house: House) -> None:
-        standing = await _find(house, user)
-        await disable_account(house.identities, SystemClock(), standing.account.id)
+        from arbiter.workflow.register import disable_account
+
+        found = (await _find(house, user)).account
+        await disable_account(house, await _by(house, by_login, own), found.id)
 
     for_people(disable)
 
 
 @app.command("unlock", epilog=examples("arbiter users unlock anna"))
-def users_unlock(user: User) -> None:
-    """Let a person log in again whose account ten wrong passwords have locked."""
-    from arbiter.identity.accounts import unlock_account
+def users_unlock(
+    user: User, *, by_login: AsAdministrator = None, password_stdin: PasswordsStdin = False
+) -> None:
+    """Let a person log in again whose account ten wrong passwords have locked. The log says who did it."""
+    own = _own_password(by_login, from_stdin=password_stdin)
 
     async def unlock(house: House) -> None:
-        standing = await _find(house, user)
-        await unlock_account(house.identities, standing.account.id)
+        from arbiter.workflow.register import unlock_account
+
+        found = (await _find(house, user)).account
+        await unlock_account(house, await _by(house, by_login, own), found.id)
 
     for_people(unlock)
 
@@ -131,14 +186,19 @@ def users_unlock(user: User) -> None:
         "arbiter users set-password anna", "arbiter users set-password anna --password-stdin < password"
     ),
 )
-def users_set_password(user: User, *, password_stdin: PasswordStdin = False) -> None:
-    """Replace a person's password; open sessions and a lock end with the old one."""
-    from arbiter.clock import SystemChance
-    from arbiter.identity.accounts import set_password
-
+def users_set_password(
+    user: User, *, by_login: AsAdministrator = None, password_stdin: PasswordStdin = False
+) -> None:
+    """Replace a person's password; open sessions and a lock end with the old one. The log says that, never the password."""
     found = for_people(lambda house: _find(house, user)).account
-    password = _password(from_stdin=password_stdin)
-    for_people(lambda house: set_password(house.identities, SystemChance(), found, password))
+    own, password = _passwords(by_login, from_stdin=password_stdin)
+
+    async def replace(house: House) -> None:
+        from arbiter.workflow.register import set_password
+
+        await set_password(house, await _by(house, by_login, own), found, password)
+
+    for_people(replace)
 
 
 async def _find(house: House, user: str) -> AccountStanding:
@@ -147,10 +207,19 @@ async def _find(house: House, user: str) -> AccountStanding:
     return await find_account(house.identities, user)
 
 
-def _password(*, from_stdin: bool) -> str:
+async def _by(house: House, login: str | None, own: list[str]) -> By:
+    return await who_changes(house, login, own, Permission.ADMIN_ACCOUNTS)
+
+
+def _own_password(by_login: str | None, *, from_stdin: bool) -> list[str]:
+    return ask_passwords([] if by_login is None else [by_login], from_stdin=from_stdin)
+
+
+def _passwords(by_login: str | None, *, from_stdin: bool) -> tuple[list[str], str]:
+    """Return the password of whoever does it, where a login is given, and the new one."""
     if from_stdin:
-        return read_passwords(1)[0]
-    password: str = typer.prompt(
-        "password (12 characters or more)", hide_input=True, confirmation_prompt=True
-    )
-    return password
+        *own, password = read_passwords(1 if by_login is None else 2)
+        return own, password
+    own = _own_password(by_login, from_stdin=False)
+    new: str = typer.prompt("password (12 characters or more)", hide_input=True, confirmation_prompt=True)
+    return own, new

@@ -29,5 +29,5 @@ def instant(option: str, text: str | None, now: datetime, zone: tzinfo | None) -
         return at.astimezone() if at.tzinfo is None and zone is None else at.replace(tzinfo=at.tzinfo or zone)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{option}: expected a time such as 2026-03-01, 2026-03-01T14:30 or 90m, 12h, 7d ago"
+            f"{option}: expected a time such as 2026-03-01, 2026-03-01T14:30 or 90m, 12h, 7d ago; came {text[:40]!r}"
         ) from None

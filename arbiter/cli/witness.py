@@ -78,7 +78,8 @@ def witness_trust(
             f"expected a log's own Ed25519 key (type 0x01), came {len(came)} of other types"
         )
     if origin is not None and "\n" in origin:
-        raise ConfigurationError("an origin is one line")
+        lines = origin.count("\n") + 1
+        raise ConfigurationError(f"expected the log's origin on one line, {lines} lines came")
     store = Witness.open(folder).store
     left = []
     for verifier in own:

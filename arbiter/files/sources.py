@@ -15,5 +15,5 @@ def read_source(path: Path, what: str, limit: int) -> bytes:
     except OSError as error:
         raise ConfigurationError(f"{what} {path} cannot be read: {error.strerror}") from error
     if len(source) > limit:
-        raise ConfigurationError(f"{what} {path} has more than {limit} bytes")
+        raise ConfigurationError(f"{what} {path}: expected at most {limit} bytes, more came")
     return source

@@ -18,6 +18,7 @@ _DURATION = re.compile(
     r"P(?:(?P<days>[0-9]{1,4})D)?(?:T(?:(?P<hours>[0-9]{1,4})H)?(?:(?P<minutes>[0-9]{1,5})M)?(?:(?P<seconds>[0-9]{1,6})S)?)?"
 )
 LONGEST: Final = timedelta(days=366)
+_SHOWN: Final = 40
 
 ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
 FACT_PATTERN: Final = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
@@ -50,9 +51,17 @@ def _duration(value: object) -> timedelta:
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value)) and any(match.groups()):
         seconds = timedelta(**{unit: int(count) for unit, count in match.groupdict().items() if count})
     else:
-        raise PydanticCustomError("duration", "expected a duration such as PT30S or a number of seconds")
+        raise PydanticCustomError(
+            "duration",
+            "expected a duration such as PT30S or a whole number of seconds, {came} came",
+            {"came": repr(value[:_SHOWN]) if isinstance(value, str) else kind_of(value)},
+        )
     if not timedelta(0) < seconds <= LONGEST:
-        raise PydanticCustomError("duration", "expected a duration above zero and up to 366 days")
+        raise PydanticCustomError(
+            "duration",
+            "expected a duration above zero and up to 366 days, {came} came",
+            {"came": str(value)[:_SHOWN]},
+        )
     return seconds
 
 

@@ -1,7 +1,8 @@
 """People: an account each, proven by a password kept as argon2id.
 
 Every failed log-in costs one hashing, whether the login exists, is locked or disabled, and says the same: neither
-the time nor the answer tells which logins exist. Ten failures lock an account for fifteen minutes.
+the time nor the answer tells which logins exist. Ten failures lock an account for fifteen minutes; the one that locks takes
+the milliseconds of the log's entry more.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ async def check_account(
     """Raise what `create_account` would about anything but the password, so that nobody types one in vain."""
     login = login.strip().lower()
     if not _LOGIN.fullmatch(login):
-        raise RefusedError("a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen")
+        raise RefusedError(
+            "a login is 1 to 64 characters of a-z, 0-9, dot, underscore, at and hyphen, the first a letter or digit; came "
+            f"{login[:64]!r}"
+        )
     check_name(display_name, "person")
     check_roles(frozenset(roles), ACCOUNT_ROLES)
     await check_sites(identities, sites)
@@ -123,6 +127,20 @@ async def find_account(identities: Identities, id_or_login: str) -> AccountStand
 async def unlock_account(identities: Identities, account_id: str) -> None:
     """End the lock that wrong passwords brought; raise NotFoundError when there is no such active account."""
     await identities.unlock_account(account_id)
+
+
+async def change_account(
+    identities: Identities, account: AccountRow, roles: Iterable[Role], sites: Iterable[str]
+) -> None:
+    """Replace an account's roles and sites, from its next request on.
+
+    Raises:
+        RefusedError: for an unfit role, duties that must be apart or an unknown site; NotFoundError: when it is not active.
+    """
+    role_set, site_set = frozenset(roles), frozenset(sites)
+    check_roles(role_set, ACCOUNT_ROLES)
+    await check_sites(identities, site_set)
+    await identities.change_account(account.id, sorted(role_set), sorted(site_set))
 
 
 async def set_password(identities: Identities, chance: Chance, account: AccountRow, password: str) -> None:

@@ -45,10 +45,12 @@ async def register_client(
     permissions = check_roles(role_set, CLIENT_ROLES)
     scope_set = frozenset(scopes or ())
     if excess := sorted(scope_set - permissions):
-        raise RefusedError(f"scopes beyond the client's roles: {', '.join(excess)}")
+        raise RefusedError(
+            f"expected scopes that the client's roles allow ({', '.join(sorted(permissions))}); came {', '.join(excess)}"
+        )
     site_set = await check_sites(identities, sites)
     client_id = "c" + base64.b32encode(chance.token(10)).decode().lower()
-    secret = base64.urlsafe_b64encode(chance.token(_SECRET_BYTES)).decode().rstrip("=")
+    secret = _new_secret(chance)
     row = ClientRow(
         id=client_id,
         name=check_name(name, "client"),
@@ -113,6 +115,21 @@ async def find_client(identities: Identities, client_id: str) -> ClientRow:
 async def disable_client(identities: Identities, clock: Clock, client_id: str) -> None:
     """Refuse the client's token from now on; raise NotFoundError when there is no such active client."""
     await identities.disable_client(client_id, clock.now())
+
+
+async def rotate_client(identities: Identities, chance: Chance, client_id: str) -> str:
+    """Give a client another token and return it, shown this once; the old one is refused from now on.
+
+    Raises:
+        NotFoundError: when there is no such active client.
+    """
+    secret = _new_secret(chance)
+    await identities.set_secret(client_id, _hash(secret))
+    return f"arb_{client_id}_{secret}"
+
+
+def _new_secret(chance: Chance) -> str:
+    return base64.urlsafe_b64encode(chance.token(_SECRET_BYTES)).decode().rstrip("=")
 
 
 def _hash(secret: str) -> bytes:

@@ -154,7 +154,7 @@ def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
 def check_roles(roles: frozenset[Role], allowed: frozenset[Role]) -> frozenset[Permission]:
     """Return what the roles allow; raise RefusedError for none, one not `allowed` here, or duties that must be apart."""
     if not roles:
-        raise RefusedError("at least one role is needed")
+        raise RefusedError(f"expected at least one role of {', '.join(sorted(allowed))}, none came")
     if misplaced := sorted(roles - allowed):
         raise RefusedError(f"expected roles among {', '.join(sorted(allowed))}; came {', '.join(misplaced)}")
     permissions = permissions_of(roles)

@@ -8,7 +8,8 @@ survive `kill -9` of itself and of the server, reused process ids, and several p
   process, however it ends, so who is last is always known and no list of processes can go stale;
 - a new database folder is made aside and renamed, so a half-made one is never used.
 
-Started by root, it runs as the system user `pgserver` (`postgres_programs`). It listens on a socket
+Started by root, it runs as the system user `pgserver` (`postgres_programs`), whose group alone may pass through the data
+folder to reach it. It listens on a socket
 in a folder that only its own user (and root) can enter, on no network address; that folder is its access control.
 """
 
@@ -72,12 +73,9 @@ class EmbeddedPostgres:
         self.folder = self._data / "postgres"
         self._overrides = dict(overrides or {})
         self._programs = Programs()
-        mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
         # Every server process shows this name in its title: the way to find those that outlived their postmaster.
-        self._cluster_name = f"arbiter-{mark}"
-        self.socket_folder = self.folder
-        if len(os.fsencode(self.folder / f".s.PGSQL.{_PORT}")) > _LONGEST_SOCKET_PATH:
-            self.socket_folder = Path(tempfile.gettempdir()) / self._cluster_name
+        self._cluster_name = _cluster_name(self.folder)
+        self.socket_folder = socket_folder_of(self._data)
         self._use: int | None = None
 
     def url(self, user: str, database: str) -> str:
@@ -218,8 +216,14 @@ class EmbeddedPostgres:
             "# Written anew by Arbiter at each start; put settings of your own into postgresql.auto.conf."
         ]
         lines += [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in settings.items()]
-        path = self.folder / "arbiter.conf"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self._write_private(self.folder / "arbiter.conf", "\n".join(lines) + "\n")
+
+    def _write_private(self, path: Path, text: str) -> None:
+        """Write a file of the server's own user that nobody else can read, whatever stood there before."""
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
         self._programs.give(path)
 
     def _make_socket_folder(self) -> None:
@@ -233,7 +237,9 @@ class EmbeddedPostgres:
         private = status.st_uid == self._programs.user_id and not status.st_mode & 0o077
         if not stat.S_ISDIR(status.st_mode) or not private:
             raise ConfigurationError(
-                f"{self.socket_folder} is not a private folder of the database's own user"
+                f"{self.socket_folder} is not a private folder of the database's own user: expected a folder of user "
+                f"{self._programs.user_id} with mode 0700, found user {status.st_uid}, mode {stat.filemode(status.st_mode)}; "
+                "remove it, and see who made it"
             )
 
     def _launch(self) -> None:
@@ -259,8 +265,7 @@ class EmbeddedPostgres:
             for path in stale:
                 path.unlink(missing_ok=True)
             log = self.folder / "start.log"
-            log.write_bytes(b"")
-            self._programs.give(log)
+            self._write_private(log, "")
             options = ("-w", "-t", str(_START_SECONDS), "-l", str(log))
             self._programs.run("pg_ctl", "start", "-D", str(self.folder), *options)
         return self.answers()
@@ -295,6 +300,18 @@ class EmbeddedPostgres:
             with contextlib.suppress(FileNotFoundError):
                 texts.append(path.read_text(encoding="utf-8", errors="replace")[-2000:].strip())
         return "\n".join(text for text in texts if text) or "it left no log"
+
+
+def socket_folder_of(data: Path) -> Path:
+    """Return the folder of the socket of a data folder's server: the database's own, or one apart where that path is too long."""
+    folder = data.expanduser().resolve() / "postgres"
+    if len(os.fsencode(folder / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET_PATH:
+        return folder
+    return Path(tempfile.gettempdir()) / _cluster_name(folder)
+
+
+def _cluster_name(folder: Path) -> str:
+    return f"arbiter-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
 
 
 def kill_postmaster(server: EmbeddedPostgres) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from arbiter.errors import StaleStateError
 from arbiter.store.log.chains import ChainEnd, chain_end_from
@@ -36,6 +37,10 @@ _NAMED = """
 SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s AND name = %(name)s ORDER BY seq
 """
 _CONTENTS = "SELECT content FROM house_document WHERE chain = %(chain)s AND name = %(name)s ORDER BY seq"
+
+_OF_ENTRY = """
+SELECT seq, name, salt, content FROM house_document WHERE chain = %(chain)s AND seq = %(seq)s ORDER BY name
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +82,12 @@ async def append_house_entry(
 
 async def load_house_documents(where: Where, chain: str) -> tuple[HouseDocument, ...]:
     """Return everything a chain's entries commit to, in order."""
-    return tuple(
-        HouseDocument(seq, name, bytes(salt), bytes(content))
-        for seq, name, salt, content in await run(where, _DOCUMENTS, {"chain": chain})
-    )
+    return _documents(await run(where, _DOCUMENTS, {"chain": chain}))
+
+
+async def load_documents_of_entry(where: Where, chain: str, seq: int) -> tuple[HouseDocument, ...]:
+    """Return what one entry of a chain commits to, by name."""
+    return _documents(await run(where, _OF_ENTRY, {"chain": chain, "seq": seq}))
 
 
 async def load_house_documents_named(where: Where, chain: str, name: str) -> tuple[HouseDocument, ...]:
@@ -95,3 +102,7 @@ async def load_house_contents(where: Where, chain: str, name: str) -> tuple[byte
     """Return what a chain's entries commit to under one name, oldest first."""
     rows = await run(where, _CONTENTS, {"chain": chain, "name": name})
     return tuple(bytes(row[0]) for row in rows)
+
+
+def _documents(rows: Sequence[Sequence[Any]]) -> tuple[HouseDocument, ...]:
+    return tuple(HouseDocument(seq, name, bytes(salt), bytes(content)) for seq, name, salt, content in rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from sqlalchemy import Insert, Row, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -12,11 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.errors import ConflictError, NotFoundError
 from arbiter.store.tables import account, client, session, site
+from arbiter.store.transaction import Transaction
 
 CLIENT_MEMORY = timedelta(seconds=2)
 """How long a client's row is believed without asking again: a disabled client is refused everywhere after this."""
 
 _MOST_REMEMBERED = 1024
+
+LockListener: TypeAlias = Callable[[Transaction, str, datetime | None], Awaitable[None]]
+"""Hears in the transaction that an account is locked until then, or, for None, that its right password unlocked it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +89,26 @@ _SESSION_WITH_ACCOUNT = (
 
 
 class Identities:
-    """Reads and writes who may speak; every method is one transaction."""
+    """Reads and writes who may speak; every method is one transaction, or what it writes a part of one (`within`)."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, transaction: Transaction | None = None) -> None:
         self._engine = engine
+        self._transaction = transaction
+        self._hears_locks: LockListener | None = None
         # Single reads need no transaction around them, which would cost two round trips more at every request.
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._remembered: dict[str, tuple[ClientRow, datetime]] = {}
+
+    def within(self, transaction: Transaction) -> Identities:
+        """Return the same identities, whose changes are a part of that transaction; what they read beside it is not.
+
+        They forget nothing that others remember: within `CLIENT_MEMORY` a changed client is refused everywhere.
+        """
+        return Identities(self._engine, transaction)
+
+    def when_locked(self, listener: LockListener) -> None:
+        """Have `listener` write down, in the same transaction, that wrong passwords lock an account or a right one ends that."""
+        self._hears_locks = listener
 
     async def add_site(self, site_id: str, name: str) -> None:
         """Add a site; raise ConflictError when the id is taken."""
@@ -145,12 +164,20 @@ class Identities:
 
     async def disable_client(self, client_id: str, now: datetime) -> None:
         """Refuse the client from now on; raise NotFoundError when there is none or it is disabled already."""
-        statement = update(client).where(client.c.id == client_id, client.c.disabled_at.is_(None))
-        async with self._engine.begin() as connection:
-            changed = await connection.execute(statement.values(disabled_at=now))
-        self._remembered.pop(client_id, None)
-        if changed.rowcount != 1:
+        await self._change_client(client_id, {"disabled_at": now})
+
+    async def set_secret(self, client_id: str, secret_hash: bytes) -> None:
+        """Replace the hash of the client's secret; raise NotFoundError when there is no such active client."""
+        await self._change_client(client_id, {"secret_hash": secret_hash})
+
+    async def hold_client(self, client_id: str) -> ClientRow:
+        """Return an active client, kept as it is until the transaction ends; raise NotFoundError when there is none."""
+        statement = select(client).where(client.c.id == client_id, client.c.disabled_at.is_(None))
+        async with self._begin() as connection:
+            found = (await connection.execute(statement.with_for_update())).one_or_none()
+        if found is None:
             raise NotFoundError(f"no active client {client_id}")
+        return _client_row(found)
 
     async def add_account(self, row: AccountRow) -> None:
         """Add an account; raise ConflictError when the login is taken."""
@@ -182,10 +209,12 @@ class Identities:
                 failed_logins=case((fills, 0), else_=account.c.failed_logins + 1),
                 locked_until=case((fills, now + lock_for), else_=None),
             )
-            .returning(*_ACCOUNT_COLUMNS)
+            .returning(*_ACCOUNT_COLUMNS, account.c.locked_until)
         )
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             found = (await connection.execute(statement)).one_or_none()
+            if found is not None and found.locked_until is not None and self._hears_locks is not None:
+                await self._hears_locks(connection, found.id, found.locked_until)
         return None if found is None else _account_row(found)
 
     async def end_login(self, account_id: str, proven_hash: str, new_hash: str | None) -> bool:
@@ -201,8 +230,13 @@ class Identities:
             account.c.password_hash == proven_hash,
             account.c.disabled_at.is_(None),
         )
-        async with self._engine.begin() as connection:
-            return (await connection.execute(statement.values(values))).rowcount == 1
+        locked = select(account.c.locked_until).where(account.c.id == account_id).with_for_update()
+        async with self._begin() as connection:
+            was_locked = (await connection.execute(locked)).scalar_one_or_none() is not None
+            cleared = (await connection.execute(statement.values(values))).rowcount == 1
+            if cleared and was_locked and self._hears_locks is not None:
+                await self._hears_locks(connection, account_id, None)
+        return cleared
 
     async def account_standing(self, id_or_login: str) -> AccountStanding:
         """Return an account by its id or login; raise NotFoundError when there is none."""
@@ -224,6 +258,21 @@ class Identities:
         if found is None:
             raise NotFoundError(f"no account {id_or_login}")
         return AccountStanding(_account_row(found), found.failed_logins, found.locked_until, found.sessions)
+
+    async def hold_account(self, account_id: str) -> AccountRow:
+        """Return an active account, kept as it is until the transaction ends; raise NotFoundError when there is none."""
+        statement = select(*_ACCOUNT_COLUMNS).where(
+            account.c.id == account_id, account.c.disabled_at.is_(None)
+        )
+        async with self._begin() as connection:
+            found = (await connection.execute(statement.with_for_update())).one_or_none()
+        if found is None:
+            raise NotFoundError(f"no active account {account_id}")
+        return _account_row(found)
+
+    async def change_account(self, account_id: str, roles: Iterable[str], sites: Iterable[str]) -> None:
+        """Replace the account's roles and sites; raise NotFoundError when there is no such active one."""
+        await self._change_active(account_id, {"roles": list(roles), "sites": list(sites)})
 
     async def unlock_account(self, account_id: str) -> None:
         """Forget the account's wrong passwords and end its lock; raise NotFoundError when there is no such active one."""
@@ -299,16 +348,32 @@ class Identities:
         self, account_id: str, values: dict[str, object], *, end_sessions: bool = False
     ) -> None:
         statement = update(account).where(account.c.id == account_id, account.c.disabled_at.is_(None))
-        async with self._engine.begin() as connection:
+        async with self._begin() as connection:
             changed = await connection.execute(statement.values(values))
             if end_sessions:
                 await connection.execute(delete(session).where(session.c.account_id == account_id))
         if changed.rowcount != 1:
             raise NotFoundError(f"no active account {account_id}")
 
+    async def _change_client(self, client_id: str, values: dict[str, object]) -> None:
+        statement = update(client).where(client.c.id == client_id, client.c.disabled_at.is_(None))
+        async with self._begin() as connection:
+            changed = await connection.execute(statement.values(values))
+        self._remembered.pop(client_id, None)
+        if changed.rowcount != 1:
+            raise NotFoundError(f"no active client {client_id}")
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[Transaction]:
+        if self._transaction is not None:
+            yield self._transaction
+            return
+        async with self._engine.begin() as connection:
+            yield connection
+
     async def _insert(self, statement: Insert, taken: str) -> None:
         try:
-            async with self._engine.begin() as connection:
+            async with self._begin() as connection:
                 await connection.execute(statement)
         except IntegrityError:
             raise ConflictError(taken) from None

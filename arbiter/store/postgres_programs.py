@@ -7,6 +7,7 @@ PostgreSQL refuses to run as root. Started by root, as in most containers, its p
 from __future__ import annotations
 
 import contextlib
+import grp
 import importlib.util
 import logging
 import os
@@ -82,16 +83,51 @@ class Programs:
             os.chown(path, self._runs_as.pw_uid, self._runs_as.pw_gid, follow_symlinks=False)
 
     def open_way_to(self, folder: Path) -> None:
-        """Let the database's user pass through the folders above its files and programs, without listing or reading them."""
+        """Let the database's user, and where possible nobody else, pass through the folders above its files and programs.
+
+        It may pass, not list or read: by its own group where a folder's group has no rights that this would take away, else
+        as everybody. The data folder itself is closed to everybody else again where an older version let all pass.
+        """
         if self._runs_as is None:
             return
+        own_group = passing_group()
         for step in (folder, *folder.parents, *self._folder.parents):
-            mode = stat.S_IMODE(step.stat().st_mode)
-            if not mode & stat.S_IXOTH:
-                _log.warning(
-                    "other users may now pass through %s, so that the database reaches its files", step
-                )
-                step.chmod(mode | stat.S_IXOTH)
+            _let_through(step, self._runs_as.pw_gid, by_group=own_group is not None, close=step == folder)
+
+
+def passing_group() -> int | None:
+    """Return the group by which the database's user passes where root runs it: its own, with nobody else in it; else None."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        user, group = pwd.getpwnam(_SYSTEM_USER), grp.getgrnam(_SYSTEM_USER)
+    except KeyError:
+        return None
+    alone = group.gr_gid == user.pw_gid and set(group.gr_mem) <= {_SYSTEM_USER}
+    return group.gr_gid if alone else None
+
+
+def _let_through(step: Path, group: int, *, by_group: bool, close: bool) -> None:
+    status = step.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_gid == group:
+        # Then the others' right is not the database's user's.
+        wanted, taken = mode | stat.S_IXGRP, False
+    elif by_group and not mode & stat.S_IRWXG and (close or not mode & stat.S_IXOTH):
+        wanted, taken = mode | stat.S_IXGRP, True
+    else:
+        wanted, taken = mode | stat.S_IXOTH, False
+    if close and wanted & stat.S_IXGRP and (taken or status.st_gid == group):
+        wanted &= ~stat.S_IRWXO
+    if wanted & ~mode & stat.S_IXOTH:
+        _log.warning("other users may now pass through %s, so that the database reaches its files", step)
+    if taken:
+        # The right comes first: a server that runs passes by either at every moment.
+        step.chmod(mode | stat.S_IXGRP)
+        os.chown(step, -1, group)
+        _log.info("the group %s may pass through %s, so that the database reaches its files", group, step)
+    if wanted != mode:
+        step.chmod(wanted)
 
 
 def _environment() -> dict[str, str]:
@@ -120,7 +156,7 @@ def _system_user() -> pwd.struct_passwd:
     if program is not None:
         # Another process may make the user at the same moment; what counts is that it is there.
         subprocess.run(  # noqa: S603 -- fixed arguments, no shell
-            [program, "--system", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],
+            [program, "--system", "--user-group", "--shell", "/usr/sbin/nologin", _SYSTEM_USER],
             capture_output=True,
             check=False,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -191,7 +192,13 @@ def log_to_stderr(level: str = "info") -> None:
 
 
 def log_to_file(path: Path, level: str = "info") -> None:
-    """Send this process's log to a file as JSON lines, for when the terminal shows something else."""
+    """Send this process's log to a file as JSON lines, for when the terminal shows something else; its owner alone reads it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        # One that was there before may have been made for everybody.
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
     _send_to(logging.FileHandler(path, encoding="utf-8"), level)
 
 

@@ -47,7 +47,7 @@ def make_key(folder: Path, name: str, seed: bytes) -> WitnessKey:
     """Write a new key; raises `ConfigurationError` when there is one, or the name fits no note."""
     if not is_key_name(name) or len(name) > 255:
         raise ConfigurationError(
-            "a witness's name is 1 to 255 characters without space, plus or control characters"
+            f"a witness's name is 1 to 255 characters without space, plus or control characters, came {name[:80]!r}"
         )
     key = WitnessKey(name, seed)
     text = f"PRIVATE+KEY+{name}+{key.public.key_id.hex()}+{encode_base64(_TYPE + seed)}\n"
@@ -75,7 +75,10 @@ def read_key(folder: Path) -> WitnessKey:
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
-            raise ConfigurationError(f"{path} is not this user's own file of mode 0600")
+            raise ConfigurationError(
+                f"{path}: expected a file of user {os.geteuid()} with mode 0600, found user {status.st_uid}, "
+                f"mode {stat.filemode(status.st_mode)}"
+            )
         content = file.read(_LONGEST)
     return _parse(path, content)
 

@@ -60,14 +60,16 @@ def _tree_head(text: str) -> tuple[str, int, bytes]:
         raise VerificationError("expected a checkpoint: a line each of origin, size and root hash")
     size, root = _size(match[2]), _hash(match[3])
     if size == 0 and root != EMPTY_ROOT:
-        raise VerificationError("the empty tree has another root")
+        raise VerificationError(
+            f"expected the empty tree's root, SHA-256 of nothing, for size 0; came {root.hex()}"
+        )
     return match[1], size, root
 
 
 def _size(digits: str) -> int:
     size = int(digits)
     if size > MAX_SIZE:
-        raise VerificationError("expected a size below 2^63")
+        raise VerificationError(f"expected a size below 2^63, came {digits[:40]}")
     return size
 
 

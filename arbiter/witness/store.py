@@ -80,13 +80,16 @@ class WitnessStore:
             version = _version(connection)
             if version != _VERSION:
                 raise ConfigurationError(
-                    f"{self.path} is of version {version}, this release reads {_VERSION}"
+                    f"{self.path} is of version {version}, this release reads {_VERSION}: run the release that made it"
                 )
             if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise ConfigurationError(f"{self.path} is damaged: retire this witness and make a new one")
             owner = connection.execute("SELECT verifier_key FROM witness").fetchall()
         if owner != [(verifier_key.encode(),)]:
-            raise ConfigurationError(f"{self.path} is that of another witness's key")
+            raise ConfigurationError(
+                f"{self.path} is that of another witness's key: expected {verifier_key.encode()}; put the key and the memory "
+                "that belong together into one folder"
+            )
 
     def trust(self, origin: str, key: VerifierKey, *, again: bool = False) -> bool:
         """Cosign for the log `origin` from now on when `key` has signed; a log may have several keys.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -41,10 +42,13 @@ def arbiter(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["arbiter", *arguments])
         status = 0
+        umask = os.umask(0o022)
         try:
             main()
         except SystemExit as ended:
             status = int(ended.code or 0)
+        finally:
+            os.umask(umask)
         said = capfd.readouterr()
         assert "Traceback" not in said.err
         return Ended(status, said.out, said.err)

@@ -13,18 +13,26 @@ from typing import Any
 
 import pytest
 
-from arbiter.audit import recovery
+from arbiter.audit import recovery, rotation
 from arbiter.audit.entry import Entry
+from arbiter.audit.export.events import EXPORTED
 from arbiter.audit.note import Ed25519NoteSigner
 from arbiter.cli.audit import figures
 from arbiter.cli.audit.words import said
 from arbiter.cli.failing import Status
 from arbiter.cli.output import out
 from arbiter.lifecycle.entries import EntryType
-from arbiter.workflow import subjects
+from arbiter.workflow import register, subjects
 from arbiter.workflow.backups import backing_up, restoring
 from arbiter.workflow.erasure import erasing
-from arbiter.workflow.log import evidence
+from arbiter.workflow.log import (
+    circle_in_force,
+    escrowing,
+    evidence,
+    rotating_kek,
+    rotating_log_key,
+    witnessing,
+)
 from tests.cli.conftest import Arbiter, Ended
 from tests.cli.logged import CASES, Command, Logged, a_logged_service, command_on
 from tests.system.service import COMMAND, ROOT, environment
@@ -140,7 +148,11 @@ def test_every_kind_that_is_ever_written_has_words() -> None:
     others = {
         *(subjects.SEARCHED, subjects.MERGED, subjects.SEPARATED),
         *(evidence.NOTED, recovery.RECOVERED),
-        *(erasing.ORDERED, backing_up.BEGUN, restoring.RESTORED),
+        *(erasing.ORDERED, backing_up.BEGUN, restoring.RESTORED, EXPORTED),
+        *(rotation.ROTATED, rotation.RETIRED, rotating_log_key.OVERLAPS),
+        *(rotating_kek.ROTATED, rotating_kek.RETIRED),
+        *(escrowing.ESCROWED, circle_in_force.NAMED, witnessing.CONTRADICTED),
+        *register.KINDS,
     }
     kinds = {*EntryType, *others}
     assert [kind for kind in kinds if said(kind) == kind] == []

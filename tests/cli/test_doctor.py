@@ -33,7 +33,7 @@ from tests.houses import a_client, a_house, settle, submission
 from tests.system.service import Service, case_body, run_arbiter
 
 HEALTHY = {
-    "settings", "protocol deterioration", "keys", "kept checkpoint", "disk space", "fsync", "clock", "database",
+    "settings", "protocol deterioration", "keys", "kept checkpoint", "file modes", "disk space", "fsync", "clock", "database",
     "durability", "database clock", "schema", "log rights", "log", "pending entries",
 }  # fmt: skip
 
@@ -93,6 +93,28 @@ def test_with_the_service_stopped_it_looks_and_leaves_the_database_as_it_was() -
     finally:
         database.stop()
         shutil.rmtree(folder)
+
+
+def test_what_others_may_open_is_named_with_its_mode_and_the_right_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    init_keys(data, "log.hospital.example/arbiter", SystemChance())
+    (data / "arbiter.log").write_text("careless")
+    (data / "arbiter.log").chmod(0o644)
+    settings = Settings(data=data)
+    (found,) = machine_checks.modes(settings)
+    assert (found.state, found.found) == ("warn", f"{data / 'arbiter.log'} has mode 0644, expected 0600")
+    assert found.advice == f"`chmod 0600 {data / 'arbiter.log'}`, and so on"
+    data.chmod(0o705)
+    (found,) = machine_checks.modes(settings)
+    assert found.state == "fail"
+    assert f"{data} has mode 0705, expected 0700" in found.found
+    assert "they may have read" in found.advice
+    data.chmod(0o700)
+    (data / "arbiter.log").chmod(0o600)
+    (found,) = machine_checks.modes(settings)
+    assert found.state == "ok"
+    (found,) = machine_checks.modes(Settings(data=tmp_path / "nowhere"))
+    assert found.state == "fail"
 
 
 def test_a_person_gets_a_table_with_what_to_do(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_file_that_is_there_is_not_written_over(arbiter: Arbiter, tmp_path: Pa
     file.write_text("mine")
     ended = arbiter("audit", "export", str(file), "--as", "ben")
     assert ended.status == Status.USAGE
-    assert "is there already" in ended.err
+    assert "is: name another" in ended.err
     assert file.read_text() == "mine"
 
 

@@ -241,7 +241,7 @@ def test_what_was_escrowed_is_recovered_on_a_bare_machine(
     assert file.stat().st_mode & 0o777 == 0o600
     kept = KeyFolder.open(house, lambda: PASSPHRASE).texts()
     again = as_carla(say, "keys", "escrow", str(public), str(file))
-    assert (again.status, "exists already" in again.err) == (2, True)
+    assert (again.status, "is: name another" in again.err) == (2, True)
     recover = ("keys", "recover-escrow", str(file), "--private-key", str(secret))
     refused = say(*recover)
     assert (refused.status, "never overwritten" in refused.err) == (1, True)

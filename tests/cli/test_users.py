@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
+import sys
+import tempfile
 import termios
 import time
 from collections.abc import Callable
@@ -17,10 +21,12 @@ from typing import Any
 import pytest
 
 from arbiter.cli.failing import Status
+from arbiter.clock import SystemChance
 from arbiter.errors import UnauthenticatedError
 from arbiter.identity.accounts import MOST_FAILURES, authenticate
 from arbiter.identity.sessions import open_session, resume
-from tests.cli.conftest import run_process
+from arbiter.store.keys import init_keys
+from tests.cli.conftest import Arbiter, Ended, run_process
 from tests.system.service import COMMAND, ROOT, Service, environment
 
 PASSWORD = "correct horse battery"
@@ -224,3 +230,126 @@ def test_sites_are_added_once(run: Run) -> None:
     assert run("sites", "add", "south", "South Hospital").returncode == Status.FAILED
     assert run("sites", "add", "South!", "South Hospital").returncode == Status.FAILED
     assert {"id": "south", "name": "South Hospital"} in json.loads(run("sites", "list", "--json").stdout)
+
+
+# --- what the log says of it -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(service: Service, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Run a command in this process, on the installation, with `said` on its standard input."""
+    for name, value in environment(service.data).items():
+        monkeypatch.setenv(name, value)
+
+    def call(*arguments: str, said: str = "") -> Ended:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        return arbiter(*arguments)
+
+    return call
+
+
+Here = Callable[..., Ended]
+
+
+def register_of(here: Here) -> list[dict[str, Any]]:
+    done = here("audit", "log", "--case", "house", "--from-start", "--limit", "1000", "--json")
+    assert done.status == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def done(here: Here, *arguments: str, said: str = "") -> str:
+    ended = here(*arguments, said=said)
+    assert ended.status == 0, (arguments, ended.err)
+    return ended.out
+
+
+def test_each_command_that_changes_who_may_do_what_leaves_its_entry(here: Here) -> None:
+    done(here, "users", "create", "hugo", "Hugo", *REVIEWER, "--password-stdin", said=f"{PASSWORD}\n")
+    hugo = json.loads(done(here, "users", "show", "hugo", "--json"))["id"]
+    lab = ("clients", "register", "lab", "--role", "integration-client", "--site", "north", "--json")
+    client = json.loads(done(here, *lab))["id"]
+    commands = [
+        (("users", "change", "hugo", "--role", "auditor"), "", "account.changed"),
+        (("users", "set-password", "hugo", "--password-stdin"), f"{OTHER}\n", "account.password-set"),
+        (("users", "unlock", "hugo"), "", "account.unlocked"),
+        (("users", "disable", "hugo"), "", "account.disabled"),
+        (("clients", "rotate", client), "", "client.rotated"),
+        (("clients", "disable", client), "", "client.disabled"),
+        (("sites", "add", "west", "West Hospital"), "", "site.added"),
+    ]
+    before = register_of(here)
+    assert [each["type"] for each in before[-2:]] == ["account.made", "client.registered"]
+    for arguments, said, _ in commands:
+        done(here, *arguments, said=said)
+    new = register_of(here)[len(before) :]
+    assert [(each["type"], each["actor"]) for each in new] == [(kind, "operator") for *_, kind in commands]
+    assert new[0]["about"]["roles"] == {"before": ["reviewer"], "after": ["auditor"]}
+    assert {each["about"].get("account", hugo) for each in new} == {hugo}
+    assert {each["about"].get("client", client) for each in new} == {client}
+    assert all(each["about"]["machine_user"] == os.getuid() for each in new)
+    assert all(isinstance(each["index"], int) for each in new), "sealed when the command has ended"
+    words = done(here, "audit", "log", "--type", "account", "--limit", "4").splitlines()
+    assert words[-1].split("\t")[-1] == (
+        f"account {hugo}, roles reviewer -> auditor, sites north, by the machine's user {os.getuid()}"
+    )
+
+
+def test_an_administrator_who_gives_a_login_is_who_did_it(here: Here) -> None:
+    own = "an administrator of old"
+    administrator = ("--role", "administrator", "--site", "north", "--password-stdin")
+    done(here, "users", "create", "ada", "Ada", *administrator, said=f"{own}\n")
+    asked = ("--as", "ada", "--password-stdin")
+    done(here, "users", "create", "ivo", "Ivo", *REVIEWER, *asked, said=f"{own}\n{PASSWORD}\n")
+    done(here, "users", "change", "ivo", "--role", "auditor", *asked, said=f"{own}\n")
+    done(here, "sites", "add", "east", "East Hospital", *asked, said=f"{own}\n")
+    ada = json.loads(done(here, "users", "show", "ada", "--json"))["id"]
+    found = register_of(here)[-3:]
+    assert [(each["type"], each["actor"]) for each in found] == [
+        ("account.made", ada),
+        ("account.changed", ada),
+        ("site.added", ada),
+    ]
+    assert not any("machine_user" in each["about"] for each in found)
+
+
+def test_who_is_no_administrator_changes_nothing_by_their_login(here: Here) -> None:
+    done(here, "users", "create", "kim", "Kim", *REVIEWER, "--password-stdin", said=f"{PASSWORD}\n")
+    before = register_of(here)
+    attempts = [
+        ("kim", PASSWORD, ("users", "disable", "kim")),
+        ("kim", PASSWORD, ("users", "change", "kim", "--role", "administrator")),
+        ("kim", PASSWORD, ("clients", "register", "x", "--role", "auditor", "--site", "north")),
+        ("kim", OTHER, ("sites", "add", "far", "Far")),
+        ("nobody", PASSWORD, ("sites", "add", "far", "Far")),
+    ]
+    for login, password, arguments in attempts:
+        ended = here(*arguments, "--as", login, "--password-stdin", said=f"{password}\n")
+        assert ended.status == Status.FAILED, ended.err
+    assert register_of(here) == before
+
+
+def test_a_change_that_names_nothing_new_is_refused(here: Here) -> None:
+    ended = here("users", "change", "nobody-at-all")
+    assert ended.status == Status.USAGE
+    assert "--role or --site" in ended.err
+
+
+def test_the_first_account_of_an_installation_is_among_its_logs_first_entries(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Short enough for a socket's path, and one that the database's own user may pass through.
+    data = Path(tempfile.mkdtemp(prefix="arb-"))
+    monkeypatch.setenv("ARBITER_DATA", str(data))
+    try:
+        init_keys(data, "fresh.example/log", SystemChance())
+        done(here, "sites", "add", "north", "North Hospital")
+        done(here, "users", "create", "first", "First", *REVIEWER, "--password-stdin", said=f"{PASSWORD}\n")
+        entries = register_of(here)
+        assert [each["index"] for each in entries] == [0, 1], "sealed, though nothing ever served"
+        assert [(each["seq"], each["type"], each["actor"]) for each in entries] == [
+            (0, "site.added", "operator"),
+            (1, "account.made", "operator"),
+        ]
+        assert entries[1]["about"]["login"] == "first"
+    finally:
+        shutil.rmtree(data)

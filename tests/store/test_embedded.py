@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import grp
 import os
 import pwd
 import shutil
@@ -284,6 +285,7 @@ assert server.postmaster_pid() is None
 @pytest.mark.skipif(os.geteuid() != 0, reason="elsewhere every test here runs as an ordinary user")
 def test_an_ordinary_user_runs_a_server_of_its_own(short_folder: Path) -> None:
     user = pwd.getpwnam("nobody").pw_uid
+    short_folder.chmod(0o711)
     data = short_folder / "ordinary"
     data.mkdir(mode=0o700)
     os.chown(data, user, user)
@@ -297,16 +299,101 @@ def test_an_ordinary_user_runs_a_server_of_its_own(short_folder: Path) -> None:
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a way for another user")
-def test_the_way_to_the_files_can_be_walked_and_not_looked_into(made: Path, short_folder: Path) -> None:
-    closed = short_folder / "closed"
-    closed.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", str(made), str(closed / "data")], check=True)
-    server = EmbeddedPostgres(closed / "data", SMALL)
+ROOT_ALONE = pytest.mark.skipif(os.geteuid() != 0, reason="only root opens a way for another user")
+
+
+def started_under(made: Path, above: Path, mode: int) -> Path:
+    """Start and stop a server on a data folder of that mode under `above`; return the data folder."""
+    data = above / "data"
+    subprocess.run(["cp", "-a", str(made), str(data)], check=True)
+    os.chown(data, 0, 0)
+    data.chmod(mode)
+    server = EmbeddedPostgres(data, SMALL)
     server.start()
-    server.stop()
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o701
-    assert stat.S_IMODE((closed / "data").stat().st_mode) == 0o701
+    try:
+        assert kept(server) == []
+    finally:
+        server.stop()
+    return data
+
+
+def standing(folder: Path) -> tuple[str, str]:
+    status = folder.stat()
+    return oct(stat.S_IMODE(status.st_mode)), grp.getgrgid(status.st_gid).gr_name
+
+
+@ROOT_ALONE
+@pytest.mark.parametrize("before", [0o700, 0o701, 0o711, 0o705], ids=oct)
+def test_the_databases_user_and_nobody_else_may_pass_through_the_data_folder(
+    made: Path, short_folder: Path, before: int
+) -> None:
+    above = short_folder / f"closed-{before:o}"
+    above.mkdir(mode=0o700)
+    data = started_under(made, above, before)
+    if before == 0o711:
+        # Its group has a right that would be taken from it: left alone, and told by `arbiter doctor`.
+        assert standing(data) == ("0o711", "root")
+    else:
+        assert standing(data) == ("0o710", "pgserver")
+        # Nothing is changed by another start.
+        server = EmbeddedPostgres(data, SMALL)
+        server.start()
+        server.stop()
+        assert standing(data) == ("0o710", "pgserver")
+    assert standing(above) == ("0o710", "pgserver")
+
+
+@ROOT_ALONE
+def test_a_stranger_gets_to_nothing_in_the_data_folder(made: Path, short_folder: Path) -> None:
+    above = short_folder / "way"
+    above.mkdir(mode=0o755)
+    data = started_under(made, above, 0o701)
+    (data / "arbiter.log").write_text("careless")
+    (data / "arbiter.log").chmod(0o644)
+    short_folder.chmod(0o711)
+    for path in (data, data / "arbiter.log", data / "postgres", data / "postgres" / "arbiter.conf"):
+        read = subprocess.run(
+            ["cat" if path.suffix else "ls", str(path)],
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert read.returncode != 0, path
+        assert "Permission denied" in read.stderr
+    assert standing(above) == ("0o755", "root"), "what everybody may pass already stays as it is"
+
+
+@ROOT_ALONE
+def test_a_folder_whose_group_has_rights_keeps_them(made: Path, short_folder: Path) -> None:
+    shared = short_folder / "shared"
+    shared.mkdir(mode=0o750)
+    os.chown(shared, 0, grp.getgrnam("daemon").gr_gid)
+    started_under(made, shared, 0o700)
+    assert standing(shared) == ("0o751", "daemon")
+
+
+@ROOT_ALONE
+def test_a_folder_of_the_databases_own_group_is_opened_to_that(made: Path, short_folder: Path) -> None:
+    odd = short_folder / "odd"
+    odd.mkdir(mode=0o700)
+    # With others' right and without its group's, its own group's user could not pass.
+    os.chown(odd, 0, grp.getgrnam("pgserver").gr_gid)
+    odd.chmod(0o701)
+    started_under(made, odd, 0o700)
+    assert standing(odd) == ("0o711", "pgserver")
+
+
+def test_no_file_of_the_server_is_open_to_others(server: EmbeddedPostgres) -> None:
+    opened = {
+        str(path): oct(stat.S_IMODE(path.lstat().st_mode))
+        for path in (server.folder, *server.folder.rglob("*"))
+        # The server's own marks in the folder of its socket: what may be connected to is the folder's to say.
+        if not path.name.startswith(".s.PGSQL") and stat.S_IMODE(path.lstat().st_mode) & 0o077
+    }
+    assert opened == {}
 
 
 def test_a_data_folder_too_deep_for_a_socket_works(made: Path, short_folder: Path) -> None:

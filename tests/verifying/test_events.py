@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from arbiter.audit.entry import Entry
-from arbiter.audit.export.events import CASES, EXPORTED, KINDS, TYPES, audit_event
+from arbiter.audit.export.events import CASES, EXPORTED, KINDS, REGISTER_ACTIONS, TYPES, audit_event
 from arbiter.audit.export.layout import EVENTS, ExportedEntry
 from arbiter.audit.merkle import leaf_hash
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.proof import TlogProof, verify_proof
 from arbiter.errors import VerificationError
 from arbiter.lifecycle.entries import EntryType
+from arbiter.workflow.register import KINDS as KINDS_OF_REGISTER
 from tests.audit.logs import KEYS, ORIGIN, example_entry, example_log
 from tests.fhir_schema import check, validator
 from tests.verifying.conftest import Exports
@@ -54,7 +55,14 @@ def test_every_event_of_a_house_is_r4_and_carries_its_proof(exports: Exports) ->
 
 
 @pytest.mark.parametrize(
-    "kind", [*[kind.value for kind in EntryType], EXPORTED, "subject.searched", "house.tried"]
+    "kind",
+    [
+        *[kind.value for kind in EntryType],
+        EXPORTED,
+        "subject.searched",
+        "house.tried",
+        *sorted(KINDS_OF_REGISTER),
+    ],
 )
 def test_an_event_of_any_entry_is_r4(kind: str) -> None:
     log = example_log(3)
@@ -65,7 +73,15 @@ def test_an_event_of_any_entry_is_r4(kind: str) -> None:
     check(event)
     assert event["action"] in {"C", "R", "U", "D", "E"}
     own = event["type"]["system"] == KINDS
-    assert own == (kind not in {"content.read", EXPORTED})
+    assert own == (kind not in {"content.read", EXPORTED, *REGISTER_ACTIONS})
+    coded = [coding["code"] for coding in event["subtype"]]
+    # DICOM PS3.16, CID 400 and 401: a security alert, that a user's security attributes changed.
+    assert coded == ([kind, "110137"] if kind in REGISTER_ACTIONS else [kind])
+    assert (event["type"]["code"] == "110113") == (kind in REGISTER_ACTIONS)
+
+
+def test_every_change_of_who_may_do_what_is_told_as_one() -> None:
+    assert set(REGISTER_ACTIONS) == KINDS_OF_REGISTER - {"site.added"}
 
 
 @pytest.mark.parametrize(

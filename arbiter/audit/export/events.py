@@ -5,7 +5,8 @@ stand as the opaque identifiers that the log knows them by: no patient is named.
 its C2SP tlog-proof are details of the second entity, where any R4 reader finds them without knowing an extension.
 
 No IHE BALP profile is claimed: those for reading ask for a client and a server with their addresses and for the
-patient, which the log does not hold. Only an export has a DICOM type that fits, 110106.
+patient, which the log does not hold. DICOM has a type that fits for an export, 110106, and for a change of who may do
+what, the alert 110113 with its subtype 110137; every other entry has a type of ours.
 """
 
 from __future__ import annotations
@@ -31,11 +32,31 @@ _DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem/"
 
+_ALERT = {"system": _DCM, "code": "110113", "display": "Security Alert"}
+# The standard's own spelling (PS3.16, CID 401).
+_ATTRIBUTES_CHANGED = {"system": _DCM, "code": "110137", "display": "User security Attributes Changed"}
+
+REGISTER_ACTIONS = {
+    "account.made": "C",
+    "account.changed": "U",
+    "account.disabled": "U",
+    "account.locked": "U",
+    "account.unlocked": "U",
+    "account.password-set": "U",
+    "client.registered": "C",
+    "client.disabled": "U",
+    "client.rotated": "U",
+}
+"""AuditEvent.action of what changes who may do what."""
+
 _KNOWN_TYPES = {
+    **dict.fromkeys(REGISTER_ACTIONS, _ALERT),
     EXPORTED: {"system": _DCM, "code": "110106", "display": "Export"},
     "content.read": {"system": _LIFECYCLE, "code": "access", "display": "Access/View Record Lifecycle Event"},
 }
 _ACTIONS = {
+    **REGISTER_ACTIONS,
+    "site.added": "C",
     "case.received": "C",
     "content.read": "R",
     EXPORTED: "R",
@@ -59,7 +80,10 @@ def audit_event(exported: ExportedEntry, entry: Entry, proof: TlogProof, origin:
         "resourceType": "AuditEvent",
         "id": f"entry-{exported.index}",
         "type": _KNOWN_TYPES.get(entry.type, {"system": KINDS, "code": kind}),
-        "subtype": [{"system": TYPES, "code": entry.type}],
+        "subtype": [
+            {"system": TYPES, "code": entry.type},
+            *([_ATTRIBUTES_CHANGED] if entry.type in REGISTER_ACTIONS else []),
+        ],
         "action": _ACTIONS.get(entry.type, "E"),
         "recorded": at,
         "outcome": "0",

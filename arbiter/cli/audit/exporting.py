@@ -53,7 +53,7 @@ def audit_export(
     from arbiter.workflow.exports.selecting import selection_of
 
     if file.exists():
-        raise UsageError(f"{file} is there already")
+        raise UsageError(f"expected a file that is not there yet, {file} is: name another")
     zone, now = read_settings().zone, datetime.now(UTC)
     selection = selection_of(
         cases=case or (),

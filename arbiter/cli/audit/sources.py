@@ -92,7 +92,9 @@ class WebLog:
         if reply.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UnavailableError(f"{place} answers {reply.status_code}")
         if reply.status_code != HTTPStatus.OK:
-            raise VerificationError(f"{place} answers {reply.status_code}: a log would have it")
+            raise VerificationError(
+                f"{place}: expected an answer of 200, came {reply.status_code}: a log would have it"
+            )
         if len(reply.content) > _LONGEST:
             raise VerificationError(f"{place}: expected at most {_LONGEST} bytes, came {len(reply.content)}")
         return reply.content
@@ -120,7 +122,11 @@ def open_source(where: str, token_file: Path | None) -> Iterator[LogSource]:
 
     parts = urlsplit(where)
     if not parts.hostname or parts.query or parts.fragment or parts.username is not None:
-        raise UsageError("expected a log's address as https://host/v1/audit")
+        # Never the address itself: it may hold a password.
+        raise UsageError(
+            f"expected a log's address as https://host/v1/audit; one came with host {parts.hostname or 'none'}, a user, a query "
+            "or a fragment"
+        )
     url = where if token_file is None else check_url(where)
     headers = {} if token_file is None else {"Authorization": f"Bearer {read_token(token_file)}"}
     with httpx.Client(

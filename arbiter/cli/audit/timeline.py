@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arbiter.cli.audit.group import app
-from arbiter.cli.audit.words import clock, said, style
+from arbiter.cli.audit.words import changed, clock, said, style
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
@@ -71,6 +71,7 @@ def audit_log(
 ) -> None:
     """Show the log's entries in words: who did what to which case when, never what a case holds.
 
+    An entry about who may do what also names the account, client or site, and its roles and sites before and after.
     Times are shown in the hospital's zone (ARBITER_TIME_ZONE), and read in it. `--json` prints one object a line.
     """
     if follow and (from_start or place is not None or until is not None):
@@ -107,7 +108,7 @@ async def _show_page(
 
     read = read_backwards if newest_first else read_forwards
     page = await read(house, sought, limit, place)
-    _print(page.entries, house.settings.zone, as_json=as_json)
+    await _print(house, page.entries, as_json=as_json)
     _tell_rest(page, limit)
 
 
@@ -121,7 +122,7 @@ async def _show_chain(
     if not found and not await read_chain(house, case, Sought()):
         raise NotFoundError(f"the log has no entry of a case {case}")
     shown = found[::-1][:limit] if newest_first else found[:limit]
-    _print(shown, house.settings.zone, as_json=as_json)
+    await _print(house, shown, as_json=as_json)
     if len(found) > limit:
         err.print(f"{len(found) - limit} more of this case: --limit", style="dim")
 
@@ -131,10 +132,10 @@ async def _follow(house: House, sought: Sought, limit: int, *, as_json: bool) ->
 
     place = await log_size(house)
     newest = await read_backwards(house, sought, limit, place)
-    _print(newest.entries[::-1], house.settings.zone, as_json=as_json)
+    await _print(house, newest.entries[::-1], as_json=as_json)
     while True:
         page = await read_forwards(house, sought, _FOLLOW_PAGE, place)
-        _print(page.entries, house.settings.zone, as_json=as_json)
+        await _print(house, page.entries, as_json=as_json)
         place = page.next_place
         if not page.more:
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -152,14 +153,30 @@ def _tell_rest(page: TimelinePage, limit: int) -> None:
         )
 
 
-def _print(entries: Iterable[TimelineEntry], zone: tzinfo | None, *, as_json: bool) -> None:
+async def _print(house: House, entries: Iterable[TimelineEntry], *, as_json: bool) -> None:
+    zone = house.settings.zone
     for each in entries:
+        about = await _about(house, each)
         if as_json:
-            typer.echo(json.dumps(_record(each)))
+            typer.echo(json.dumps(_record(each) | about))
         elif out.is_terminal:
-            _print_line(each, zone)
+            _print_line(each, about, zone)
         else:
-            typer.echo("\t".join(_cells(each, zone)))
+            typer.echo("\t".join(_cells(each, about, zone)))
+
+
+async def _about(house: House, each: TimelineEntry) -> dict[str, Any]:
+    """Return what an entry about the register says of whom, {} for any other; it holds nothing of a patient's."""
+    from arbiter.errors import ArbiterError
+    from arbiter.workflow.register import entered
+
+    if each.entry is None:
+        return {}
+    try:
+        about = await entered(house, each.entry)
+    except ArbiterError as error:
+        return {"fault": str(error)}
+    return {} if about is None else {"about": about}
 
 
 def _record(each: TimelineEntry) -> dict[str, Any]:
@@ -178,18 +195,19 @@ def _record(each: TimelineEntry) -> dict[str, Any]:
     }
 
 
-def _cells(each: TimelineEntry, zone: tzinfo | None) -> tuple[str, ...]:
+def _cells(each: TimelineEntry, about: dict[str, Any], zone: tzinfo | None) -> tuple[str, ...]:
     index = "unsealed" if each.index is None else str(each.index)
     entry = each.entry
     if entry is None:
         return (index, "", "", each.fault or "", "", "")
-    return (index, clock(entry.at, zone), entry.actor, said(entry.type), entry.case, str(entry.seq))
+    cells = (index, clock(entry.at, zone), entry.actor, said(entry.type), entry.case, str(entry.seq))
+    return (*cells, changed(about)) if about else cells
 
 
-def _print_line(each: TimelineEntry, zone: tzinfo | None) -> None:
+def _print_line(each: TimelineEntry, about: dict[str, Any], zone: tzinfo | None) -> None:
     from rich.text import Text
 
-    index, at, actor, says, case, seq = _cells(each, zone)
+    index, at, actor, says, case, seq, *more = _cells(each, about, zone)
     kind = "" if each.entry is None else each.entry.type
     out.print(
         Text.assemble(
@@ -198,5 +216,6 @@ def _print_line(each: TimelineEntry, zone: tzinfo | None) -> None:
             (f"{actor:<24}  ", "cyan"),
             (f"{says:<52}  ", style(kind) if each.entry is not None else "bold red"),
             (f"{case} {seq}".strip(), "dim"),
+            *(f"  {words}" for words in more),
         )
     )

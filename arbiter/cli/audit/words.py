@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from typing import Any
 
 from arbiter.cli.cases.words import STEPS
 from arbiter.lifecycle.entries import EntryType
@@ -17,6 +18,25 @@ OTHERS: Mapping[str, str] = {
     "backup.restored": "a backup was restored",
     "log.contradicted": "two signed checkpoints contradicted each other; both are kept",
     "log.recovered": "entries were lost, and the log goes on under another name",
+    "log.exported": "an export of the log was taken",
+    "account.made": "a person's account was made",
+    "account.changed": "an account's roles or sites were changed",
+    "account.disabled": "an account was disabled",
+    "account.locked": "wrong passwords locked an account",
+    "account.unlocked": "an account's lock was ended",
+    "account.password-set": "an account was given another password",
+    "client.registered": "a system was registered",
+    "client.disabled": "a system was disabled",
+    "client.rotated": "a system was given another token",
+    "site.added": "a site was added",
+    "witnesses.named": "other witnesses, or another number of them, were asked for",
+    "witness.contradicted": "a witness contradicted this log; its answer is kept",
+    "keys.rotated": "a new key of the log began to sign beside the old one",
+    "keys.overlap": "an entry was made for both keys of the log to sign",
+    "keys.retired": "an older key of the log was ended",
+    "keys.escrowed": "the secret keys were given into escrow",
+    "kek.rotated": "a new key keeps case content secret",
+    "kek.retired": "an older key that kept case content secret was ended",
 }
 """Kinds that belong to no case."""
 
@@ -24,6 +44,8 @@ _ALARMING = "bold red"
 _STYLES: Mapping[str, str] = {
     "log.contradicted": _ALARMING,
     "log.recovered": _ALARMING,
+    "witness.contradicted": _ALARMING,
+    "account.locked": "yellow",
     EntryType.ESCALATED: "yellow",
     EntryType.OVERDUE: _ALARMING,
     EntryType.UNATTENDED: _ALARMING,
@@ -46,6 +68,26 @@ def said(kind: str) -> str:
 def style(kind: str) -> str:
     """Return how an entry of that kind is printed on a terminal."""
     return _STYLES.get(kind, "")
+
+
+def changed(about: Mapping[str, Any]) -> str:
+    """Return whom an entry about the register names and what changed, given as `audit log --json` gives it."""
+    if "fault" in about:
+        return str(about["fault"])
+    told = about["about"]
+    words = [
+        *(f"{word} {told[word]}" for word in ("account", "client", "site") if word in told),
+        *(f"{word} {told[word]!r}" for word in ("login", "name") if word in told),
+        *(f"{word} {_both(told[word])}" for word in ("roles", "sites") if word in told),
+        *(f"{word} {told[word]}" for word in ("expires", "until") if word in told),
+        *(f"by the machine's user {told[word]}" for word in ("machine_user",) if word in told),
+    ]
+    return ", ".join(words)
+
+
+def _both(sets: Mapping[str, list[str]]) -> str:
+    before, after = (" ".join(sets[key]) or "none" for key in ("before", "after"))
+    return after if before == after else f"{before} -> {after}"
 
 
 def clock(at: datetime, zone: tzinfo | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from arbiter.cli.doctor.database_checks import database
 from arbiter.cli.doctor.duty_checks import duty
 from arbiter.cli.doctor.findings import Finding
-from arbiter.cli.doctor.machine_checks import clock, disk, endpoints, keys, protocols
+from arbiter.cli.doctor.machine_checks import clock, disk, endpoints, keys, modes, protocols
 from arbiter.cli.doctor.witness_checks import witnesses
 from arbiter.errors import ArbiterError
 from arbiter.settings import read_settings
@@ -25,6 +25,7 @@ async def examine() -> tuple[Finding, ...]:
         *duty(settings),
         *witnesses(settings),
         *keys(settings),
+        *modes(settings),
         *disk(settings),
         *clock(),
     ]

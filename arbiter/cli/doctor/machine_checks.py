@@ -1,4 +1,4 @@
-"""What `arbiter doctor` can say without the database: keys, disk, clock, protocols, and what the settings name elsewhere."""
+"""What `arbiter doctor` can say without the database: keys, file modes, disk, clock, protocols, and what the settings name elsewhere."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from arbiter.cli.doctor.findings import Finding, attempted
 from arbiter.cli.doctor.key_checks import open_keys, state_of_keys
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
+from arbiter.store.embedded import socket_folder_of
+from arbiter.store.modes import too_open
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.protocol_checking import check_read_bundle
 
@@ -25,6 +27,7 @@ LEAST_FREE_BYTES = 256 * 1024**2
 LITTLE_FREE_BYTES = 2 * 1024**3
 SLOW_FSYNC_MS = 20.0
 _FSYNCS = 25
+_TOLD_MODES = 5
 _BLOCK = b"\0" * 4096
 _TIME_ERROR = 5
 """adjtimex(2): the kernel does not consider its clock synchronised."""
@@ -70,6 +73,33 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         yield Finding("kept checkpoint", "warn", f"{kept.path} is not there", advice)
     else:
         yield Finding("kept checkpoint", "ok", f"signed by this log, of {checkpoint.size} entries")
+
+
+def modes(settings: Settings) -> Iterator[Finding]:
+    """Look for files and folders of the installation that others on the machine have rights to."""
+    advice = "make the data folder, for the service's user alone, or set ARBITER_DATA"
+    yield from attempted("file modes", advice, lambda: _modes(settings.data))
+
+
+def _modes(folder: Path) -> Iterator[Finding]:
+    found = too_open(folder, socket_folder_of(folder))
+    if not found:
+        yield Finding("file modes", "ok", f"{folder} and what is in it are their owner's alone")
+        return
+    told = [str(each) for each in found[:_TOLD_MODES]]
+    more = [f"{len(found) - len(told)} more"] if len(found) > len(told) else []
+    first = found[0]
+    advice = f"`chmod {first.expected:04o} {first.path}`, and so on"
+    if any(each.reached for each in found):
+        yield Finding(
+            "file modes",
+            "fail",
+            "; ".join([*told, *more]),
+            f"{advice}; what others could read, they may have read",
+        )
+    else:
+        # The data folder lets nobody through: nobody got there, and nobody would while it stays so.
+        yield Finding("file modes", "warn", "; ".join([*told, *more]), advice)
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -83,7 +83,7 @@ def keys_escrow(
 
     key = read_recipient(recipient.read_bytes())
     if file.exists():
-        raise UsageError(f"{file} exists already")
+        raise UsageError(f"expected a file that is not there yet, {file} is: name another")
     passwords = ask_passwords([login], from_stdin=password_stdin)
 
     async def give(house: House) -> bytes:
@@ -160,5 +160,7 @@ def _private_key(path: Path) -> X25519PrivateKey:
     if b"ENCRYPTED" not in pem:
         return read_private_key(pem, None)
     if not sys.stdin.isatty():
-        raise ConfigurationError(f"{path} is encrypted and nobody can be asked for its password")
+        raise ConfigurationError(
+            f"{path} is encrypted and nobody can be asked for its password: run this at a terminal, or give the key unencrypted"
+        )
     return read_private_key(pem, getpass.getpass(f"password of {path}: "))

@@ -23,7 +23,7 @@ def check_folder(folder: Path) -> None:
     except FileNotFoundError:
         raise ConfigurationError(f"{folder} is missing: {MAKE}") from None
     if not stat.S_ISDIR(status.st_mode):
-        raise ConfigurationError(f"{folder} is not a folder")
+        raise ConfigurationError(f"expected the folder {folder}, a file or a link of that name came")
     _check_private(folder, status, allowed=0o700)
 
 
@@ -43,7 +43,7 @@ def read_private(path: Path, missing: str, longest: int = LONGEST_FILE) -> str:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ConfigurationError(f"{path} is not a regular file")
+            raise ConfigurationError(f"expected a regular file, {path} is {stat.filemode(status.st_mode)}")
         _check_private(path, status, allowed=0o600)
         content = os.read(descriptor, longest + 1)
     finally:

@@ -43,7 +43,9 @@ def check_origin(origin: str) -> str:
     """Return `origin` if it can name a log (C2SP signed-note key name: no spaces, no plus); else raise."""
     fits = origin and len(origin.encode()) <= 255 and origin.isprintable()
     if not fits or "+" in origin or " " in origin:
-        raise ConfigurationError("a log's origin is 1 to 255 printable characters without space or plus")
+        raise ConfigurationError(
+            f"a log's origin is 1 to 255 printable characters without space or plus, came {origin[:80]!r}"
+        )
     return origin
 
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
+from arbiter.audit.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from arbiter.audit.contradiction import Evidence, PrefixProof
-from arbiter.audit.merkle import consistency_parts, prove_consistency
+from arbiter.audit.merkle import EMPTY_ROOT, consistency_parts, prove_consistency
 from arbiter.audit.note import VerifierKey
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
+from arbiter.ports import Signer
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
 from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import DATABASE_ERRORS, Store, Transaction
@@ -304,3 +305,8 @@ class LogGuard:
             self._evidence.keep(evidence)
         except OSError:
             log.exception("the contradictory checkpoints could not be kept as evidence")
+
+
+def empty_log(signers: Sequence[Signer]) -> bytes:
+    """Return the signed checkpoint of a log of no entries, which a new installation keeps first."""
+    return sign_checkpoint(Checkpoint(signers[-1].name, 0, EMPTY_ROOT), signers)
