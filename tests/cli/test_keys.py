@@ -192,12 +192,29 @@ def test_an_idle_house_finishes_without_anything_else_to_seal(say: Say, house: P
     assert say("audit", "verify").status == 0
 
 
+@pytest.mark.parametrize("uri", ["x", "pkcs11:token=a?module-path=/nowhere/m.so&pin-source=/nowhere/pin"])
+def test_a_token_that_is_not_there_leaves_the_wrapping_key_as_it_is(say: Say, house: Path, uri: str) -> None:
+    before = {path.name: path.read_bytes() for path in (house / "keys").iterdir()}
+    done = as_carla(say, "keys", "rotate", "kek", "--hardware", uri)
+    assert done.status == 1, done.out
+    assert "expected a URI pkcs11:" in done.err or "/nowhere/pin is missing" in done.err
+    assert {path.name: path.read_bytes() for path in (house / "keys").iterdir()} == before
+
+
 @pytest.mark.parametrize(
-    "both", [("--finish", "--in-file"), ("--finish", "--pkcs11", "x"), ("--in-file", "--pkcs11", "x")]
+    "both",
+    [
+        ("log", "--finish", "--in-file"),
+        ("log", "--finish", "--pkcs11", "x"),
+        ("log", "--in-file", "--pkcs11", "x"),
+        ("kek", "--in-file", "--hardware", "x"),
+        ("kek", "--retire", "kek-1", "--hardware", "x"),
+        ("kek", "--retire", "kek-1", "--in-file"),
+    ],
 )
 def test_options_that_exclude_each_other_change_nothing(say: Say, house: Path, both: tuple[str, ...]) -> None:
     before = {path.name: path.read_bytes() for path in (house / "keys").iterdir()}
-    done = as_carla(say, "keys", "rotate", "log", *both)
+    done = as_carla(say, "keys", "rotate", *both)
     assert (done.status, "exclude each other" in done.err) == (2, True)
     assert {path.name: path.read_bytes() for path in (house / "keys").iterdir()} == before
 
