@@ -68,7 +68,7 @@ WITH asked AS MATERIALIZED (
     SET phase = a.phase, state = a.state, version = c.version + 1, seq = a.seq, prev = decode(a.prev, 'hex'),
         wake_at = a.wake_at, decided_seq = coalesce(a.decided_seq, c.decided_seq), job_id = a.job_id,
         reviewer_id = a.reviewer_id, changed_at = a.at
-    FROM asked AS a WHERE c.id = a.id AND c.version = a.version
+    FROM asked AS a WHERE c.id = ANY(%(cases)s::text[]) AND c.id = a.id AND c.version = a.version
     RETURNING c.id, a.dropped_job, a.at
 ), documents AS (
     INSERT INTO sealed_document (case_id, seq, name, ciphertext)
@@ -112,6 +112,7 @@ async def save_steps(
     parameters = {
         "durable": durable,
         "patience": None if patience_ms is None else f"{patience_ms}ms",
+        "cases": Texts([step.case for step in steps]),
         "heads": json.dumps([_head(step) for step in steps]),
         **columns_of(steps),
     }
