@@ -158,7 +158,7 @@ async def test_a_case_that_somebody_holds_keeps_the_others_waiting_only_shortly(
         await transaction.exec_driver_sql(
             "SELECT FROM case_file WHERE id = %(id)s FOR UPDATE", {"id": cases[3]}
         )
-        saving = [asyncio.create_task(house.steps.save(step)) for step in made]
+        saving = [asyncio.ensure_future(house.steps.save(step)) for step in made]
         done, waiting = await asyncio.wait(saving, timeout=LOCK_TIMEOUT_SECONDS - 1)
         while len(done) < CASES - 1:
             done, waiting = await asyncio.wait(saving, timeout=1)
@@ -171,7 +171,7 @@ async def test_a_step_whose_caller_gave_up_before_it_was_sent_is_not_written(
 ) -> None:
     before = await lengths(house, cases[:2])
     first, second = [await a_step(house, case) for case in cases[:2]]
-    saving = [asyncio.create_task(house.steps.save(step)) for step in (first, second)]
+    saving = [asyncio.ensure_future(house.steps.save(step)) for step in (first, second)]
     await asyncio.sleep(0)
     saving[0].cancel()
     assert await saving[1]
@@ -184,7 +184,7 @@ async def test_a_caller_that_gives_up_in_between_leaves_the_others_their_answers
     house: House, cases: list[CaseId], statements: Statements
 ) -> None:
     made = [await a_step(house, case) for case in cases]
-    saving = [asyncio.create_task(house.steps.save(step)) for step in made]
+    saving = [asyncio.ensure_future(house.steps.save(step)) for step in made]
     await statements.begun.wait()
     saving[0].cancel()
     assert await asyncio.gather(*saving[1:]) == [True] * (CASES - 1)
