@@ -20,6 +20,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
+from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, passphrase_from, read_keys
@@ -131,6 +132,7 @@ async def open_house_on(
         house = House(
             settings=settings,
             store=store,
+            steps=StepWriter(store),
             clock=ports.clock,
             chance=ports.chance,
             vault=vault,

@@ -132,6 +132,10 @@ def _tell_unavailable(context: ExceptionContext) -> None:
 def open_pool(address: str, pool_size: int) -> AsyncConnectionPool[DirectConnection]:
     """Return a pool, not opened yet, of at most `pool_size` psycopg connections in which a statement is a transaction.
 
+    What runs there are a few constant statements that look rows up by their keys: prepared when first met, and planned
+    with indexes even while their tables are so small that reading them whole would cost less. Such a plan is kept, with
+    those of the foreign keys' checks, and the tables grow.
+
     Who finds none free waits 10 seconds, then fails. Timeouts are the engine's. While the database is away, attempts to
     reach it lie 4 seconds apart at most, however long it has been away.
     """
@@ -142,7 +146,11 @@ def open_pool(address: str, pool_size: int) -> AsyncConnectionPool[DirectConnect
         timeout=POOL_WAIT_SECONDS,
         # The pool doubles its pauses for that long; whoever asks next begins anew.
         reconnect_timeout=POOL_WAIT_SECONDS,
-        kwargs={"autocommit": True},
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": 0,
+            "options": f"{_OPTIONS} -c enable_seqscan=off",
+        },
         open=False,
     )
 

@@ -21,8 +21,9 @@ from arbiter.lifecycle.reducer import Step, step
 from arbiter.lifecycle.states import CaseState
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.heads import CaseRow
+from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.cases.steps import NewMessage, StepWrite, save_steps
-from arbiter.store.transaction import Where
+from arbiter.store.transaction import Transaction
 from arbiter.store.vault import CaseKey
 from arbiter.workflow.house import House
 
@@ -57,10 +58,11 @@ class Docket:
             raise StaleStateError(f"case {self.case} has no state yet")
         return self.state
 
-    def write(self) -> StepWrite:
+    def write(self, now: datetime) -> StepWrite:
         """Return what the store must write."""
         return StepWrite(
             case=self.case,
+            at=now,
             from_version=self.version,
             state=self.standing,
             seq=self.seq,
@@ -204,12 +206,17 @@ def _seal(house: House, key: CaseKey | None, seq: int, name: str, content: bytes
     return commit(name, salt, content), house.vault.seal(key, seq, name, salt, content)
 
 
-async def write_step(where: Where, docket: Docket, now: datetime) -> Docket:
-    """Write one docket's step.
+async def write_step(where: StepWriter | Transaction, docket: Docket, now: datetime) -> Docket:
+    """Write one docket's step: durably, beside those of others, or in a transaction with what belongs to it.
 
     Raises:
         StaleStateError: when somebody else moved the case first; a transaction it was part of must not be committed.
     """
-    if docket.case not in await save_steps(where, [docket.write()], now):
+    step = docket.write(now)
+    if isinstance(where, StepWriter):
+        moved = await where.save(step)
+    else:
+        moved = docket.case in await save_steps(where, [step])
+    if not moved:
         raise StaleStateError(f"case {docket.case} was moved by somebody else")
     return docket.written()

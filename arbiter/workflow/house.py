@@ -11,6 +11,7 @@ from arbiter.duty.roster import Duty
 from arbiter.errors import ConflictError
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
+from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.database import Database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import KeyFolder, Keyring
@@ -36,6 +37,7 @@ class House:
 
     settings: Settings
     store: Store
+    steps: StepWriter
     clock: Clock
     chance: Chance
     vault: Vault

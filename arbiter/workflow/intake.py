@@ -145,7 +145,7 @@ async def _take_in(
         taken_in, superseded = await _write(house, principal, submission, new, now)
     except UNIQUENESS_ERRORS:
         # The first request committed between our look and our insert: now it is there to be found.
-        taken_in, superseded = await insert_case(house.store, new, now), None
+        taken_in, superseded = await insert_case(house.store, new), None
     match taken_in:
         case None:
             raise StillRunningError("the first request with this idempotency key has not finished")
@@ -251,7 +251,7 @@ def _new_case(
     asked = docket.standing.phase is Phase.DELIBERATING
     job = house.safety_net.job(submission.risk_class, now) if asked else None
     return NewCase(
-        step=docket.write(),
+        step=docket.write(now),
         site=submission.site,
         client=principal.id,
         subject=subject_id(house, submission.subject),
@@ -290,9 +290,9 @@ async def _write(
 ) -> tuple[TakenIn | Duplicate | Repeat | None, Docket | None]:
     """Write the new case; with it, in one transaction, the end of the case that it replaces if it names one."""
     if submission.supersedes is None:
-        return await insert_case(house.store, new, now), None
+        return await insert_case(house.store, new), None
     async with house.store.begin() as transaction:
-        taken_in = await insert_case(transaction, new, now)
+        taken_in = await insert_case(transaction, new)
         if not isinstance(taken_in, TakenIn):
             return taken_in, None
         return taken_in, await supersede(house, transaction, principal, submission.supersedes, new, now)

@@ -71,7 +71,7 @@ async def _move(house: House, moves: Sequence[tuple[CaseRow, Event]]) -> tuple[C
         shelved = await house.shelf.fetch(house.store, row.protocol_hash)
         docket = docket_of(row, shelved.protocol.policy_hash)
         dockets.append(advance(house, docket, event, actor=ARBITER, now=now))
-    moved = await save_steps(house.store, [docket.write() for docket in dockets], now, durable=False)
+    moved = await save_steps(house.store, [docket.write(now) for docket in dockets], durable=False)
     for docket in dockets:
         if docket.case in moved:
             perform(house, docket.case, docket.effects)

@@ -32,7 +32,7 @@ async def save(house: House, docket: Docket, now: datetime) -> Docket:
     Raises:
         StaleStateError: when somebody else moved the case first; nothing was written.
     """
-    saved = await write_step(house.store, without_safety_net(docket), now)
+    saved = await write_step(house.steps, without_safety_net(docket), now)
     if any(isinstance(effect, SealAndRelease) for effect in docket.effects):
         # A round of the sealer is a step too, and one that has begun keeps the next one waiting. Nothing else may wait
         # here: who is to be told is told, and who acts on a case is answered.

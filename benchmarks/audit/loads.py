@@ -12,7 +12,7 @@ from itertools import chain as chained
 from arbiter.audit.merkle import inclusion_parts, leaf_hash, prove_inclusion
 from arbiter.model import CaseId
 from arbiter.store.cases.heads import CaseRow, load_case
-from arbiter.store.cases.steps import StepWrite, save_steps
+from arbiter.store.cases.steps import StepWrite
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.nodes import load_nodes
 from arbiter.workflow.house import House
@@ -62,6 +62,7 @@ class Heads:
         last = entries[-1]
         step = StepWrite(
             case=case,
+            at=self._house.clock.now(),
             from_version=self._versions[case],
             state=self._rows[case].state,
             seq=last.seq,
@@ -72,8 +73,7 @@ class Heads:
             job=None,
             dropped_job=None,
         )
-        moved = await save_steps(self._house.store, [step], self._house.clock.now())
-        if moved != {case}:
+        if not await self._house.steps.save(step):
             raise RuntimeError(f"case {case} was moved by somebody else")
         self._versions[case] += 1
 

@@ -156,6 +156,20 @@ def test_new_jobs_notify_nobody(database: Database) -> None:
         assert list(connection.notifies(timeout=0.2)) == []
 
 
+def test_a_job_that_is_dropped_untouched_writes_no_history_and_one_that_begins_does(
+    database: Database,
+) -> None:
+    execute(
+        database.app_url,
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, scheduled_at) VALUES ('cases', 'take-up', now())",
+    )
+    assert value(database.app_url, "SELECT count(*) FROM procrastinate_events") == 0
+    execute(database.app_url, "UPDATE procrastinate_jobs SET status = 'doing'")
+    assert (
+        value(database.app_url, "SELECT string_agg(type::text, ' ') FROM procrastinate_events") == "started"
+    )
+
+
 def test_the_application_can_use_the_job_queue_and_not_its_schema(database: Database) -> None:
     execute(
         database.app_url,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.state import state_document
-from arbiter.store.cases.steps import StepWrite, message_columns
+from arbiter.store.cases.steps import StepWrite, columns_of
 from arbiter.store.transaction import Where, run
 from arbiter.telemetry.catalogue import Statement
 from arbiter.telemetry.spans import as_statement
@@ -141,7 +141,7 @@ RETURNING case_id
 
 
 @as_statement(Statement.INTAKE)
-async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Duplicate | Repeat | None:
+async def insert_case(where: Where, new: NewCase) -> TakenIn | Duplicate | Repeat | None:
     """Write a case that did not exist: head, key, subject, idempotency record, documents, entries, safety net.
 
     Returns what was taken in; or the case that is like it and was there first; or the earlier request that used the
@@ -169,20 +169,15 @@ async def insert_case(where: Where, new: NewCase, now: datetime) -> TakenIn | Du
         "priority": 0 if job is None else job.priority,
         "not_before": None if job is None else job.not_before,
         "trace": "" if job is None else job.traceparent,
-        "now": now,
+        "now": step.at,
         "likeness": new.likeness_mac,
         "like_since": new.like_since,
         "kek_id": new.kek_id,
         "wrapped": new.wrapped_key,
         "key_mac": new.idempotency_mac,
         "body_mac": new.body_mac,
-        "doc_seqs": [seq for seq, _, _ in step.documents],
-        "doc_names": [name for _, name, _ in step.documents],
-        "doc_bytes": [ciphertext for _, _, ciphertext in step.documents],
-        "entry_seqs": [seq for seq, _ in step.entries],
-        "entry_bodies": [body for _, body in step.entries],
         "training": step.state.training,
-        **message_columns(step.messages),
+        **columns_of([step]),
     }
     ((free, earlier, body_mac, left, opened),) = await run(where, _NEW_CASE, parameters)
     if earlier is not None:
