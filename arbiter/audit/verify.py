@@ -13,7 +13,6 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 
 from __future__ import annotations
 
-from binascii import hexlify
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,14 +23,13 @@ from arbiter.audit.entry import FIRST_PREV, Entry, Link, check_link
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.origins import Opened, OriginTrail
 from arbiter.audit.recovery import RECOVERED, Recovery
-from arbiter.audit.scan import Scanned, Scanner
+from arbiter.audit.scan import Scanned, Scanner, link_text
 from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
 
-_RECOVERY = f'"type":"{RECOVERED}"'.encode("ascii")
 _BATCH = 2_000
-_FIRST_LINK = (0, FIRST_PREV.encode("ascii"))
+_FIRST_LINK = (0, FIRST_PREV)
 
 Row = tuple[int, bytes | None, bytes]
 
@@ -121,8 +119,8 @@ class LogVerifier:
         self._expected = 0
         self._scanner = Scanner()
         # Of each case the seq and prev (in hex) that its next entry must have.
-        self._next_links: dict[bytes, tuple[int, bytes]] = {}
-        self._closed: set[bytes] = set()
+        self._next_links: dict[str, tuple[int, str]] = {}
+        self._closed: set[str] = set()
         self._trail = OriginTrail(verifiers, statements)
         self._forks = self._trail.quoted_forks()
         self._opened = 0
@@ -149,18 +147,15 @@ class LogVerifier:
     def feed(self, rows: Iterable[Row]) -> None:
         """Check the rows that follow; what is wrong with them is told by `finish`."""
         left = list(rows)
-        at = 0
         with suppress(_StoppedError):
-            while at < len(left) and len(self._findings) < MAX_FINDINGS:
-                until_checkpoint = _BATCH if self._awaited is None else self._awaited - self._tree.size
-                # Where an origin begins stands one entry that must say why.
-                begins = self._tree.size == self._trail.due_at
-                batch = left[at : at + (1 if begins else min(_BATCH, until_checkpoint))]
-                at += len(batch)
-                for index, entry, stored in batch[0 if begins else self._pass(batch) :]:
+            for start in range(0, len(left), _BATCH):
+                if len(self._findings) >= MAX_FINDINGS:
+                    return
+                batch = left[start : start + _BATCH]
+                for index, entry, stored in batch[self._pass(batch) :]:
                     self._row(index, entry, stored)
-                if self._tree.size == self._awaited:
-                    self._awaited = self._compare_roots()
+                    if self._tree.size == self._awaited:
+                        self._awaited = self._compare_roots()
 
     def finish(self) -> LogReport:
         """Check that nothing is missing behind the last row and return the evidence, or raise."""
@@ -186,30 +181,45 @@ class LogVerifier:
         if indices != tuple(range(self._expected, self._expected + len(rows))) or None in entries:
             return 0
         leaves = [sha256(b"\x00" + data).digest() for data in entries]
-        scanned = self._scanner.scan(entries, self._next_links) if leaves == list(stored) else None
-        # A recovery is looked at by itself, with whatever stands beside it in the batch.
-        if scanned is None or _RECOVERY in b"\n".join(entries):
-            return 0
-        passed = self._follow(scanned, leaves)
-        self._tree.extend(leaves[:passed])
-        self._expected += passed
+        scanned = self._scanner.scan(entries) if leaves == list(stored) else None
+        passed = 0 if scanned is None else self._follow(scanned, leaves)
+        self._grow(entries[:passed], leaves[:passed])
         return passed
 
     def _follow(self, scanned: Scanned, leaves: Sequence[bytes]) -> int:
         """Put entries at the ends of their chains, up to the first that does not fit; return how many."""
         following = self._next_links
-        hexes = hexlify(b"".join(leaves))
         passed = 0
-        for case, count, prev, seq in zip(
-            scanned.cases, scanned.counts, scanned.prevs, map(int, scanned.seqs), strict=True
-        ):
-            if (seq, prev) != following.get(case, _FIRST_LINK) or (count and int(count) != seq + 1):
-                return passed
-            if count:
+        for case, link, leaf in zip(scanned.cases, scanned.links, map(bytes.hex, leaves), strict=True):
+            seq, prev = following.get(case, _FIRST_LINK)
+            if link != f'"prev":"{prev}","seq":{seq}':
+                if link != link_text(seq, prev, closes=True):
+                    return passed
                 self._closed.add(case)
-            following[case] = (seq + 1, hexes[64 * passed : 64 * passed + 64])
+            following[case] = (seq + 1, leaf)
             passed += 1
         return passed
+
+    def _grow(self, entries: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Take in entries that have nothing wrong with them, by way of each checkpoint that waits among them."""
+        at = 0
+        while at < len(leaves):
+            if self._tree.size == self._trail.due_at:
+                self._explain(entries[at])
+            wanted = len(leaves) if self._awaited is None else self._awaited - self._tree.size
+            part = leaves[at : at + wanted]
+            self._tree.extend(part)
+            self._expected += len(part)
+            at += len(part)
+            if self._tree.size == self._awaited:
+                self._awaited = self._compare_roots()
+
+    def _explain(self, data: bytes) -> None:
+        """Hear why an origin begins, of an entry that has nothing else wrong with it."""
+        try:
+            self._trail.pass_entry(self._tree.size, Entry.from_bytes(data))
+        except VerificationError as error:
+            self._found(self._expected, f"entry {self._expected}: {error}")
 
     def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
         expected, self._expected = self._expected, index + 1
@@ -235,9 +245,8 @@ class LogVerifier:
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
             return
-        case = entry.case.encode("ascii")
-        following = self._next_links.get(case)
-        before = None if following is None else Link(following[0] - 1, following[1].decode("ascii"))
+        following = self._next_links.get(entry.case)
+        before = None if following is None else Link(following[0] - 1, following[1])
         try:
             check_link(entry, before)
             if entry.type == RECOVERED or self._tree.size == self._trail.due_at:
@@ -245,8 +254,8 @@ class LogVerifier:
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
         if entry.count is not None:
-            self._closed.add(case)
-        self._next_links[case] = (entry.seq + 1, hexlify(leaf))
+            self._closed.add(entry.case)
+        self._next_links[entry.case] = (entry.seq + 1, leaf.hex())
 
     def _compare_roots(self) -> int | None:
         """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
