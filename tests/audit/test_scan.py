@@ -132,6 +132,9 @@ def test_whole_entries_are_scanned() -> None:
         (b'","opinion":"', b'","facts":"'),
         (b'","opinion":"', b'"","opinion":"'),
         (b'"opinion":"', b'"opinion":"0'),
+        (b'"facts":"', b'"facts";"'),
+        (b'{"facts":"', b'{a"facts":"'),
+        (b'"},"prev":"', b'"a},"prev":"'),
     ],
 )
 @pytest.mark.parametrize("warm", [False, True])
