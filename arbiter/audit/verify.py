@@ -13,7 +13,7 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +21,7 @@ from operator import add
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.entry import FIRST_PREV, Entry, Link, check_link
+from arbiter.audit.merkle import Part
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.origins import Opened, OriginTrail
 from arbiter.audit.recovery import RECOVERED, Recovery
@@ -100,7 +101,8 @@ class LogVerifier:
 
     Rows are (index, entry bytes or None where the entry is gone, stored leaf hash), from index 0 on. `checkpoints` are
     the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database;
-    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`).
+    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`). Of the levels in `node_levels` the
+    tree's nodes are kept, for whoever stores them too.
     `finish` raises `LogRefusedError` naming the first place that fails: a flipped, missing, inserted, swapped or
     repeated row, a missing tail, a broken or repeated link of a case's chain, a bad signature, or a checkpoint that
     contradicts the rows (a fork). Findings gather in reading order. The origin may change only where a recovery says so.
@@ -113,10 +115,11 @@ class LogVerifier:
         *,
         kept: bytes | None = None,
         statements: Mapping[int, Opened] | None = None,
+        node_levels: Collection[int] = (),
     ) -> None:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
-        self._tree = _Tree()
+        self._tree = _Tree(node_levels)
         self._expected = 0
         self._scanner = Scanner()
         # Of each case the seq and prev (in hex) that its next entry must have.
@@ -144,6 +147,11 @@ class LogVerifier:
     def entries(self) -> int:
         """The number of rows read."""
         return self._tree.size
+
+    @property
+    def nodes(self) -> Mapping[Part, bytes]:
+        """The hashes of the perfect subtrees of the kept levels, by (level, index)."""
+        return self._tree.kept
 
     def feed(self, rows: Iterable[Row]) -> None:
         """Check the rows that follow; what is wrong with them is told by `finish`."""
@@ -232,13 +240,13 @@ class LogVerifier:
             )
         if data is None:
             self._found(index, f"entry {index} is gone: its leaf stands alone")
-            self._tree.push(stored)
+            self._tree.extend([stored])
             return
         leaf = sha256(b"\x00" + data).digest()
         if leaf != stored:
             self._found(index, f"entry {index}: its bytes do not hash to the stored leaf hash")
         self._chain(index, data, leaf)
-        self._tree.push(leaf)
+        self._tree.extend([leaf])
 
     def _chain(self, index: int, data: bytes, leaf: bytes) -> None:
         try:
@@ -360,21 +368,17 @@ class LogVerifier:
 class _Tree:
     """RFC 6962's tree as a stack of perfect subtrees, the largest first: one for each bit set in `size`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_levels: Collection[int]) -> None:
         self.size = 0
+        self.kept: dict[Part, bytes] = {}
         self._stack: list[bytes] = []
-
-    def push(self, leaf: bytes) -> None:
-        node, carry = leaf, self.size
-        while carry & 1:
-            node = sha256(b"\x01" + self._stack.pop() + node).digest()
-            carry >>= 1
-        self._stack.append(node)
-        self.size += 1
+        self._kept_levels = kept_levels
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         row, level, odd = list(leaves), 0, []
         while row:
+            if level in self._kept_levels:
+                self.kept |= {(level, index): node for index, node in enumerate(row, self.size >> level)}
             if self.size >> level & 1:
                 row.insert(0, self._stack.pop())
             if len(row) & 1:

@@ -16,7 +16,7 @@ from arbiter.audit.note import Ed25519NoteSigner, VerifierKey
 from arbiter.audit.scan import Scanner, link_text
 from arbiter.audit.verify import Finding, LogRefusedError, LogVerifier, Row
 from arbiter.errors import VerificationError
-from tests.audit.logs import KEYS, SIGNER, example_entries, example_entry, note_at
+from tests.audit.logs import KEYS, SIGNER, example_entries, example_entry, nodes_of, note_at
 
 ENTRIES = example_entries(12)
 OTHER = Ed25519NoteSigner("log.after.example/arbiter", b"o" * 32)
@@ -216,3 +216,17 @@ def test_faults_beside_checkpoints_are_told_in_one_order(data: st.DataObject) ->
     fast, slow = (way(notes, keys, kept=kept) for way in (LogVerifier, OneByOne))
     assert said(fast, rows) == said(slow, rows)
     assert fast.entries == slow.entries
+
+
+@pytest.mark.parametrize("way", [LogVerifier, OneByOne])
+@given(st.integers(1, 12))
+def test_the_nodes_that_are_kept_are_the_trees(way: type[LogVerifier], batch: int) -> None:
+    rows = sealed(list(ENTRIES))
+    leaves = [row[2] for row in rows]
+    verifier = way([note_at(leaves, 5), note_at(leaves, 12)], KEYS, node_levels=(1, 2, 3))
+    for start in range(0, 12, batch):
+        verifier.feed(rows[start : start + batch])
+    node = nodes_of(leaves)
+    places = [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (2, 0), (2, 1), (2, 2), (3, 0)]
+    assert verifier.finish().entries == 12
+    assert verifier.nodes == {place: node(*place) for place in places}
