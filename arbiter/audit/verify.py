@@ -2,7 +2,7 @@
 
 Shares no state and no tree code with the sealer: leaf hashes are computed anew from the entries' bytes, and the roots
 by a stack of its own. What is stored is believed only where it equals what was computed. Reads its input once, in
-order; memory grows with the number of cases (about 300 bytes each), not of entries.
+order; memory grows with the number of cases (about 400 bytes each), not of entries.
 
 Rows are checked a batch at a time, all of everything, as long as nothing is wrong; a batch in which something is wrong
 is gone through row by row, which finds the words.
