@@ -30,8 +30,8 @@ COMMITMENT_DOMAIN = b"arbiter/commitment/v1\x00"
 
 Pairs = tuple[tuple[str, str], ...]
 
-_WORD = r"[A-Za-z0-9][A-Za-z0-9._:/@+=~-]{0,199}"
-_NUMBER = r"(?:0|[1-9][0-9]{0,15})"
+WORD = r"[A-Za-z0-9][A-Za-z0-9._:/@+=~-]{0,199}"
+NUMBER = r"(?:0|[1-9][0-9]{0,15})"
 _HEX_HASH = r"[0-9a-f]{64}"
 _INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
 
@@ -42,17 +42,17 @@ def _object_of(pair: str) -> str:
 
 # Every field's JSON spelling, one capturing group each, in canonical order.
 FIELDS = {
-    "actor": rf'"({_WORD})"',
+    "actor": rf'"({WORD})"',
     "at": rf'"({_INSTANT})"',
-    "case": rf'"({_WORD})"',
-    "commits": _object_of(rf'"{_WORD}":"{_HEX_HASH}"'),
-    "count": rf"({_NUMBER})",
+    "case": rf'"({WORD})"',
+    "commits": _object_of(rf'"{WORD}":"{_HEX_HASH}"'),
+    "count": rf"({NUMBER})",
     "prev": rf'"({_HEX_HASH})"',
-    "seq": rf"({_NUMBER})",
+    "seq": rf"({NUMBER})",
     "trace": r'"((?:[0-9a-f]{32})?)"',
-    "type": rf'"({_WORD})"',
+    "type": rf'"({WORD})"',
     "v": rf"({ENTRY_VERSION})",
-    "versions": _object_of(rf'"{_WORD}":"{_WORD}"'),
+    "versions": _object_of(rf'"{WORD}":"{WORD}"'),
 }
 _OPTIONAL = {"count"}
 
@@ -64,7 +64,7 @@ _GRAMMAR = re.compile(
     ).removesuffix(",")
     + r"\}"
 )
-_NAME = re.compile(_WORD)
+_NAME = re.compile(WORD)
 # Ten names, and six values that are strings.
 _QUOTES = 2 * (10 + 6)
 

@@ -2,7 +2,7 @@
 
 Shares no state and no tree code with the sealer: leaf hashes are computed anew from the entries' bytes, and the roots
 by a stack of its own. What is stored is believed only where it equals what was computed. Reads its input once, in
-order; memory grows with the number of cases (about 300 bytes each), not of entries.
+order; memory grows with the number of cases (about 400 bytes each), not of entries.
 
 Rows are checked a batch at a time, all of everything, as long as nothing is wrong; a batch in which something is wrong
 is gone through row by row, which finds the words.
@@ -13,25 +13,25 @@ numbering and signing commit together, so rows beyond the newest checkpoint are 
 
 from __future__ import annotations
 
-from binascii import hexlify
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import add
 
 from arbiter.audit.checkpoint import Checkpoint, open_checkpoint
 from arbiter.audit.entry import FIRST_PREV, Entry, Link, check_link
+from arbiter.audit.merkle import Part
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.origins import Opened, OriginTrail
 from arbiter.audit.recovery import RECOVERED, Recovery
-from arbiter.audit.scan import Scanned, Scanner
+from arbiter.audit.scan import Scanned, Scanner, link_text
 from arbiter.errors import VerificationError
 
 MAX_FINDINGS = 50
 
-_RECOVERY = f'"type":"{RECOVERED}"'.encode("ascii")
-_BATCH = 2_000
-_FIRST_LINK = (0, FIRST_PREV.encode("ascii"))
+_BATCH = 500
+_FIRST_LINK = (0, FIRST_PREV)
 
 Row = tuple[int, bytes | None, bytes]
 
@@ -101,7 +101,8 @@ class LogVerifier:
 
     Rows are (index, entry bytes or None where the entry is gone, stored leaf hash), from index 0 on. `checkpoints` are
     the stored notes, sizes ascending, read as the rows reach them; `kept` is the note kept outside the database;
-    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`).
+    `statements` are what the entries of recoveries commit to (`arbiter.audit.origins`). Of the levels in `node_levels` the
+    tree's nodes are kept, for whoever stores them too.
     `finish` raises `LogRefusedError` naming the first place that fails: a flipped, missing, inserted, swapped or
     repeated row, a missing tail, a broken or repeated link of a case's chain, a bad signature, or a checkpoint that
     contradicts the rows (a fork). Findings gather in reading order. The origin may change only where a recovery says so.
@@ -114,15 +115,16 @@ class LogVerifier:
         *,
         kept: bytes | None = None,
         statements: Mapping[int, Opened] | None = None,
+        node_levels: Collection[int] = (),
     ) -> None:
         self._verifiers = verifiers
         self._findings: list[Finding] = []
-        self._tree = _Tree()
+        self._tree = _Tree(node_levels)
         self._expected = 0
         self._scanner = Scanner()
         # Of each case the seq and prev (in hex) that its next entry must have.
-        self._next_links: dict[bytes, tuple[int, bytes]] = {}
-        self._closed: set[bytes] = set()
+        self._next_links: dict[str, tuple[int, str]] = {}
+        self._closed: set[str] = set()
         self._trail = OriginTrail(verifiers, statements)
         self._forks = self._trail.quoted_forks()
         self._opened = 0
@@ -146,21 +148,23 @@ class LogVerifier:
         """The number of rows read."""
         return self._tree.size
 
+    @property
+    def nodes(self) -> Mapping[Part, bytes]:
+        """The hashes of the perfect subtrees of the kept levels, by (level, index)."""
+        return self._tree.kept
+
     def feed(self, rows: Iterable[Row]) -> None:
         """Check the rows that follow; what is wrong with them is told by `finish`."""
         left = list(rows)
-        at = 0
         with suppress(_StoppedError):
-            while at < len(left) and len(self._findings) < MAX_FINDINGS:
-                until_checkpoint = _BATCH if self._awaited is None else self._awaited - self._tree.size
-                # Where an origin begins stands one entry that must say why.
-                begins = self._tree.size == self._trail.due_at
-                batch = left[at : at + (1 if begins else min(_BATCH, until_checkpoint))]
-                at += len(batch)
-                for index, entry, stored in batch[0 if begins else self._pass(batch) :]:
+            for start in range(0, len(left), _BATCH):
+                if len(self._findings) >= MAX_FINDINGS:
+                    return
+                batch = left[start : start + _BATCH]
+                for index, entry, stored in batch[self._pass(batch) :]:
                     self._row(index, entry, stored)
-                if self._tree.size == self._awaited:
-                    self._awaited = self._compare_roots()
+                    if self._tree.size == self._awaited:
+                        self._awaited = self._compare_roots()
 
     def finish(self) -> LogReport:
         """Check that nothing is missing behind the last row and return the evidence, or raise."""
@@ -185,31 +189,46 @@ class LogVerifier:
         indices, entries, stored = zip(*rows, strict=True)
         if indices != tuple(range(self._expected, self._expected + len(rows))) or None in entries:
             return 0
-        leaves = [sha256(b"\x00" + data).digest() for data in entries]
-        scanned = self._scanner.scan(entries, self._next_links) if leaves == list(stored) else None
-        # A recovery is looked at by itself, with whatever stands beside it in the batch.
-        if scanned is None or _RECOVERY in b"\n".join(entries):
-            return 0
-        passed = self._follow(scanned, leaves)
-        self._tree.extend(leaves[:passed])
-        self._expected += passed
+        leaves = _hash_each(b"\x00", entries)
+        scanned = self._scanner.scan(entries) if leaves == list(stored) else None
+        passed = 0 if scanned is None else self._follow(scanned, leaves)
+        self._grow(entries[:passed], leaves[:passed])
         return passed
 
     def _follow(self, scanned: Scanned, leaves: Sequence[bytes]) -> int:
         """Put entries at the ends of their chains, up to the first that does not fit; return how many."""
         following = self._next_links
-        hexes = hexlify(b"".join(leaves))
         passed = 0
-        for case, count, prev, seq in zip(
-            scanned.cases, scanned.counts, scanned.prevs, map(int, scanned.seqs), strict=True
-        ):
-            if (seq, prev) != following.get(case, _FIRST_LINK) or (count and int(count) != seq + 1):
-                return passed
-            if count:
+        for case, link, leaf in zip(scanned.cases, scanned.links, map(bytes.hex, leaves), strict=True):
+            seq, prev = following.get(case, _FIRST_LINK)
+            if link != f'"prev":"{prev}","seq":{seq}':
+                if link != link_text(seq, prev, closes=True):
+                    return passed
                 self._closed.add(case)
-            following[case] = (seq + 1, hexes[64 * passed : 64 * passed + 64])
+            following[case] = (seq + 1, leaf)
             passed += 1
         return passed
+
+    def _grow(self, entries: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Take in entries that have nothing wrong with them, by way of each checkpoint that waits among them."""
+        at = 0
+        while at < len(leaves):
+            if self._tree.size == self._trail.due_at:
+                self._explain(entries[at])
+            wanted = len(leaves) if self._awaited is None else self._awaited - self._tree.size
+            part = leaves[at : at + wanted]
+            self._tree.extend(part)
+            self._expected += len(part)
+            at += len(part)
+            if self._tree.size == self._awaited:
+                self._awaited = self._compare_roots()
+
+    def _explain(self, data: bytes) -> None:
+        """Hear why an origin begins, of an entry that has nothing else wrong with it."""
+        try:
+            self._trail.pass_entry(self._tree.size, Entry.from_bytes(data))
+        except VerificationError as error:
+            self._found(self._expected, f"entry {self._expected}: {error}")
 
     def _row(self, index: int, data: bytes | None, stored: bytes) -> None:
         expected, self._expected = self._expected, index + 1
@@ -221,13 +240,13 @@ class LogVerifier:
             )
         if data is None:
             self._found(index, f"entry {index} is gone: its leaf stands alone")
-            self._tree.push(stored)
+            self._tree.extend([stored])
             return
         leaf = sha256(b"\x00" + data).digest()
         if leaf != stored:
             self._found(index, f"entry {index}: its bytes do not hash to the stored leaf hash")
         self._chain(index, data, leaf)
-        self._tree.push(leaf)
+        self._tree.extend([leaf])
 
     def _chain(self, index: int, data: bytes, leaf: bytes) -> None:
         try:
@@ -235,9 +254,8 @@ class LogVerifier:
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
             return
-        case = entry.case.encode("ascii")
-        following = self._next_links.get(case)
-        before = None if following is None else Link(following[0] - 1, following[1].decode("ascii"))
+        following = self._next_links.get(entry.case)
+        before = None if following is None else Link(following[0] - 1, following[1])
         try:
             check_link(entry, before)
             if entry.type == RECOVERED or self._tree.size == self._trail.due_at:
@@ -245,8 +263,8 @@ class LogVerifier:
         except VerificationError as error:
             self._found(index, f"entry {index}: {error}")
         if entry.count is not None:
-            self._closed.add(case)
-        self._next_links[case] = (entry.seq + 1, hexlify(leaf))
+            self._closed.add(entry.case)
+        self._next_links[entry.case] = (entry.seq + 1, leaf.hex())
 
     def _compare_roots(self) -> int | None:
         """Compare the checkpoints of the present size; return the next size at which one waits, if any does."""
@@ -350,27 +368,22 @@ class LogVerifier:
 class _Tree:
     """RFC 6962's tree as a stack of perfect subtrees, the largest first: one for each bit set in `size`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_levels: Collection[int]) -> None:
         self.size = 0
+        self.kept: dict[Part, bytes] = {}
         self._stack: list[bytes] = []
-
-    def push(self, leaf: bytes) -> None:
-        node, carry = leaf, self.size
-        while carry & 1:
-            node = sha256(b"\x01" + self._stack.pop() + node).digest()
-            carry >>= 1
-        self._stack.append(node)
-        self.size += 1
+        self._kept_levels = kept_levels
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         row, level, odd = list(leaves), 0, []
         while row:
+            if level in self._kept_levels:
+                self.kept |= {(level, index): node for index, node in enumerate(row, self.size >> level)}
             if self.size >> level & 1:
                 row.insert(0, self._stack.pop())
             if len(row) & 1:
                 odd.append(row.pop())
-            pairs = iter(row)
-            row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            row = _hash_each(b"\x01", map(add, row[::2], row[1::2]))
             level += 1
         self._stack.extend(reversed(odd))
         self.size += len(leaves)
@@ -382,6 +395,17 @@ class _Tree:
         for left in self._stack[-2::-1]:
             root = sha256(b"\x01" + left + root).digest()
         return root
+
+
+def _hash_each(prefix: bytes, texts: Iterable[bytes]) -> list[bytes]:
+    """Return SHA-256(prefix || text) of each; to copy a hash that was begun takes less time than to begin another."""
+    begin = sha256(prefix).copy
+    hashes = []
+    for text in texts:
+        begun = begin()
+        begun.update(text)
+        hashes.append(begun.digest())
+    return hashes
 
 
 def _span(start: int, end: int) -> str:

@@ -14,13 +14,15 @@ from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import load_checkpoints
 from arbiter.store.log.leaves import stream_leaves
-from arbiter.store.log.nodes import load_stored_nodes
+from arbiter.store.log.nodes import STORED_LEVELS, load_stored_nodes
 from arbiter.workflow.dossier import Document, Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.log.recoveries import load_statements
-from arbiter.workflow.log.stored_tree import StoredTree, misfiled
+from arbiter.workflow.log.stored_tree import misfiled, unfit_nodes
 
 BATCH = 5_000
+# Leaf hashes, level 0, are compared with their entries one by one.
+NODE_LEVELS = tuple(level for level in STORED_LEVELS if level)
 
 
 async def verify_log(
@@ -43,16 +45,15 @@ async def verify_log(
             house.verifiers,
             kept=kept,
             statements=await load_statements(transaction),
+            node_levels=NODE_LEVELS,
         )
-        tree = StoredTree()
         async for batch in stream_leaves(transaction, BATCH):
             verifier.feed(batch)
-            tree.feed(batch)
             if progress is not None:
                 progress(verifier.entries, total)
         nodes = await load_stored_nodes(transaction)
     report = verifier.finish()
-    beside = (*misfiled(checkpoints), *tree.compare(nodes))
+    beside = (*misfiled(checkpoints), *unfit_nodes(verifier.nodes, nodes))
     if beside:
         raise LogRefusedError(beside[:MAX_FINDINGS])
     return report

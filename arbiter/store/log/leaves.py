@@ -5,9 +5,9 @@ A run that says more or other than its entries do is handed on as it stands, an 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from itertools import chain, islice, zip_longest
+from itertools import chain, islice, pairwise
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,7 +20,12 @@ SELECT start, ARRAY(SELECT lower(s) FROM unnest(ids) AS s), ARRAY(SELECT upper(s
 FROM sealed_run, (SELECT min(start) AS first FROM sealed_run WHERE start >= %(from)s) AS next
 WHERE start >= first AND start < first + %(batch)s ORDER BY start
 """
-_ENTRIES = "SELECT id, body FROM entry WHERE id = ANY(%(ids)s)"
+# Spans and not ids, because the driver takes as long to write an id as to read an entry.
+_ENTRIES = """
+SELECT id, body FROM entry WHERE id = ANY(ARRAY(
+    SELECT generate_series(first, last) FROM unnest(%(firsts)s::bigint[], %(lasts)s::bigint[]) AS span(first, last)
+))
+"""
 # The id first and by itself: joined, a plan could read the entries whole.
 _LEAF_BODY = """
 SELECT body FROM entry WHERE id = (
@@ -46,14 +51,15 @@ async def stream_leaves(
         runs = await run(connection, _RUNS, {"from": following, "batch": batch})
         if not runs:
             return
-        places = [
-            (index, entry_id, stored)
-            for first, lowers, uppers, hashes in runs
-            for index, entry_id, stored in _places(first, lowers, uppers, hashes)
-            if index >= start
-        ]
-        for begin in range(0, len(places), batch):
-            yield await _with_bodies(connection, places[begin : begin + batch])
+        places = _Places()
+        for first, lowers, uppers, hashes in runs:
+            places.add(first, lowers, uppers, hashes, start)
+        for begin in range(0, len(places.indices), batch):
+            part = slice(begin, begin + batch)
+            ids = places.ids[part]
+            bodies = await _load_bodies(connection, ids)
+            # Put together column by column, without a step of Python's for each entry.
+            yield tuple(zip(places.indices[part], map(bodies.get, ids), places.hashes[part], strict=True))
         following = runs[-1][0] + 1
 
 
@@ -79,24 +85,43 @@ async def load_leaf_body(connection: AsyncConnection, index: int) -> bytes | Non
     return bytes(rows[0][0]) if rows else None
 
 
-async def _with_bodies(
-    connection: AsyncConnection, places: Sequence[tuple[int, int | None, bytes]]
-) -> tuple[tuple[int, bytes | None, bytes], ...]:
+class _Places:
+    """Leaves in order, a column each: index, id of the entry or None, stored hash."""
+
+    def __init__(self) -> None:
+        self.indices: list[int] = []
+        self.ids: list[int | None] = []
+        self.hashes: list[bytes] = []
+
+    def add(
+        self,
+        first: int,
+        lowers: Sequence[int | None],
+        uppers: Sequence[int | None],
+        hashes: bytes,
+        start: int,
+    ) -> None:
+        """Take in a run's leaves from index `start` on, and at most one id that has no hash."""
+        every = chain.from_iterable(
+            range(lower, upper)
+            for lower, upper in zip(lowers, uppers, strict=True)
+            if lower is not None and upper is not None
+        )
+        split = split_hashes(hashes)
+        ids: list[int | None] = list(islice(every, len(split) + 1))
+        length = max(len(ids), len(split))
+        ids += [None] * (length - len(ids))
+        split += [b""] * (length - len(split))
+        before = max(0, start - first)
+        self.indices += range(first, first + length)[before:]
+        self.ids += ids[before:]
+        self.hashes += split[before:]
+
+
+async def _load_bodies(connection: AsyncConnection, ids: Sequence[int | None]) -> dict[int | None, bytes]:
     raw: DirectConnection = await driver_connection(connection)
-    found = await raw.execute(_ENTRIES, {"ids": [entry_id for _, entry_id, _ in places]}, binary=True)
-    bodies: dict[int | None, bytes] = dict(await found.fetchall())
-    return tuple((index, bodies.get(entry_id), stored) for index, entry_id, stored in places)
-
-
-def _places(
-    start: int, lowers: Sequence[int | None], uppers: Sequence[int | None], hashes: bytes
-) -> Iterator[tuple[int, int | None, bytes]]:
-    """Yield a run's leaves as (index, id of the entry or None, hash), and at most one id that has no hash."""
-    ids = chain.from_iterable(
-        range(lower, upper)
-        for lower, upper in zip(lowers, uppers, strict=True)
-        if lower is not None and upper is not None
-    )
-    split = split_hashes(hashes)
-    for index, (entry_id, stored) in enumerate(zip_longest(islice(ids, len(split) + 1), split), start):
-        yield index, entry_id, stored or b""
+    named = [entry_id for entry_id in ids if entry_id is not None]
+    firsts = named[:1] + [after for before, after in pairwise(named) if after != before + 1]
+    lasts = [before for before, after in pairwise(named) if after != before + 1] + named[-1:]
+    found = await raw.execute(_ENTRIES, {"firsts": firsts, "lasts": lasts}, binary=True)
+    return dict(await found.fetchall())

@@ -2,7 +2,7 @@
 
 Proofs and tiles are read from stored nodes, and the next seal stands on them; checkpoints are found by their row's size and
 root. None of that is in a signed note, so a log can verify entry by entry while a single flipped bit there makes every
-proof fail. This believes the stored leaf hashes: that those are the entries', `LogVerifier` says.
+proof fail.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from arbiter.audit.checkpoint import Checkpoint
 from arbiter.audit.merkle import Frontier, frontier_parts
 from arbiter.audit.note import parse_note
-from arbiter.audit.verify import Finding, Row
+from arbiter.audit.verify import Finding
 from arbiter.errors import VerificationError
 from arbiter.store.log.checkpoints import StoredCheckpoint
-from arbiter.store.log.nodes import STORED_LEVELS, load_nodes
+from arbiter.store.log.nodes import load_nodes
 from arbiter.store.transaction import Where
 
 
@@ -43,29 +43,19 @@ async def frontier_under(where: Where, newest: StoredCheckpoint | None) -> Front
     return frontier
 
 
-class StoredTree:
-    """Grows the tree from leaf hashes, a batch of rows at a time, and compares the nodes it should have."""
+def unfit_nodes(
+    made: Mapping[tuple[int, int], bytes], stored: Mapping[tuple[int, int], bytes]
+) -> Iterator[Finding]:
+    """Yield what is wrong with stored nodes, (level, index) -> hash: lost, changed, or of leaves that are not there.
 
-    def __init__(self) -> None:
-        self._frontier = Frontier()
-        self._nodes: dict[tuple[int, int], bytes] = {}
-
-    def feed(self, rows: Iterable[Row]) -> None:
-        """Take in the rows that follow."""
-        extension = self._frontier.extend([stored for _, _, stored in rows])
-        self._frontier = extension.frontier
-        self._nodes.update(
-            {(node.level, node.index): node.hash for node in extension.nodes if node.level in STORED_LEVELS}
-        )
-
-    def compare(self, stored: Mapping[tuple[int, int], bytes]) -> Iterator[Finding]:
-        """Yield what is wrong with stored nodes, (level, index) -> hash: lost, changed, or of leaves that are not there."""
-        for level, index in sorted(self._nodes.keys() | stored.keys()):
-            found, expected = stored.get((level, index)), self._nodes.get((level, index))
-            if found != expected:
-                fault = "is missing" if found is None else "is not what its leaves make"
-                place = f"stored node {index} of level {level}, over entries {index << level} to {((index + 1) << level) - 1},"
-                yield Finding(index << level, f"{place} {fault if expected is not None else 'has no leaves'}")
+    `made` are the nodes that the verifier made of the entries.
+    """
+    for level, index in sorted(made.keys() | stored.keys()):
+        found, expected = stored.get((level, index)), made.get((level, index))
+        if found != expected:
+            fault = "is missing" if found is None else "is not what its leaves make"
+            place = f"stored node {index} of level {level}, over entries {index << level} to {((index + 1) << level) - 1},"
+            yield Finding(index << level, f"{place} {fault if expected is not None else 'has no leaves'}")
 
 
 def misfiled(checkpoints: Iterable[StoredCheckpoint]) -> Iterator[Finding]:
