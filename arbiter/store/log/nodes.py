@@ -6,8 +6,7 @@ node that it quotes: what it costs grows with the log's height alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from itertools import chain
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,11 +31,11 @@ _READ_ALONG = 16
 """Leaf hashes that nobody wants are read where there are no more of them between two that somebody does."""
 
 _EDGES = 16
-_edges: dict[tuple[int, bytes], dict[Part, bytes]] = {}
-"""The right edges of the trees last proved from, by size and root: every proof quotes it, and it is half of its cost.
+remembered_edges: dict[tuple[int, bytes], Mapping[Part, bytes]] = {}
+"""The right edges of the trees last proved from, by size and root: every proof quotes one, and it is half of its cost.
 
-INVARIANT: an edge here makes the root that it stands under, so it is what that root commits to whatever became of the
-database since. Nothing else of the tree is remembered.
+INVARIANT: an edge here makes the root that it stands under. It is what that root commits to, whatever has become of the
+database since; where that holds another checkpoint, it is not found. Nothing else of a tree is remembered.
 """
 
 # Hashes from index `a` to before `b` of leaves, as runs hold them; of stored nodes a set a level, where none is missing.
@@ -90,20 +89,31 @@ async def load_nodes(where: Where, wanted: Iterable[Part]) -> NodeLookup:
 
 
 async def load_inclusion_proof(where: Where, index: int, under: StoredCheckpoint) -> tuple[bytes, ...]:
-    """Return the audit path of leaf `index` under a checkpoint, leaf's sibling first; one statement.
+    """Return the audit path of a leaf under a checkpoint, the leaf's sibling first; as `load_inclusion_proofs`."""
+    return (await load_inclusion_proofs(where, (index,), under))[0]
+
+
+async def load_inclusion_proofs(
+    where: Where, indices: Sequence[int], under: StoredCheckpoint
+) -> tuple[tuple[bytes, ...], ...]:
+    """Return the audit path of each leaf under a checkpoint, the leaf's sibling first; one statement.
 
     Raises:
         KeyError: when the log does not hold a node of it; ValueError: when there is no such leaf.
     """
-    parts = inclusion_parts(index, under.size)
-    edge = _edges.get((under.size, under.root))
+    proofs = [inclusion_parts(index, under.size) for index in indices]
+    wanted = {part: None for proof in proofs for sibling in proof for part in sibling}
+    edge = remembered_edges.get((under.size, under.root))
     if edge is None:
-        frontier = frontier_parts(under.size)
-        nodes = await load_nodes(where, (*chain.from_iterable(parts), *frontier))
-        _remember_edge(under, {part: nodes(*part) for part in frontier})
-        return fold_parts(parts, nodes)
-    loaded = await load_nodes(where, [part for sibling in parts for part in sibling if part not in edge])
-    return fold_parts(parts, lambda level, at: edge.get((level, at)) or loaded(level, at))
+        nodes = await load_nodes(where, wanted | dict.fromkeys(frontier_parts(under.size)))
+        _remember(under, nodes)
+        return tuple(fold_parts(proof, nodes) for proof in proofs)
+    others = await load_nodes(where, [part for part in wanted if part not in edge])
+
+    def node(level: int, index: int) -> bytes:
+        return edge.get((level, index)) or others(level, index)
+
+    return tuple(fold_parts(proof, node) for proof in proofs)
 
 
 async def load_stored_nodes(connection: AsyncConnection) -> dict[tuple[int, int], bytes]:
@@ -134,13 +144,17 @@ async def _load(
     return stored
 
 
-def _remember_edge(under: StoredCheckpoint, edge: dict[Part, bytes]) -> None:
-    """Keep a tree's right edge unless it is another's than the checkpoint signed."""
+def _remember(under: StoredCheckpoint, nodes: NodeLookup) -> None:
+    """Remember a tree's right edge, unless it has holes or does not make the root that the checkpoint signed."""
+    try:
+        edge = {part: nodes(*part) for part in frontier_parts(under.size)}
+    except KeyError:
+        return
     if Frontier(under.size, tuple(edge.values())).root() != under.root:
         return
-    while len(_edges) >= _EDGES:
-        del _edges[next(iter(_edges))]
-    _edges[under.size, under.root] = edge
+    while len(remembered_edges) >= _EDGES:
+        del remembered_edges[next(iter(remembered_edges))]
+    remembered_edges[under.size, under.root] = edge
 
 
 def _array(members: Iterable[int | str]) -> str:
