@@ -35,7 +35,7 @@ SELECT 4, index, {_root(1, 16)} FROM (
     ) AS leaf
     GROUP BY place / 16 HAVING count(*) = 16
 ) AS sixteen
-"""  # noqa: S608 - the expression is made of numbers
+"""
 
 NODES_ABOVE_LEVEL_8 = """
 WITH RECURSIVE nodes(level, index, hash) AS (
