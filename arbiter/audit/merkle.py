@@ -7,7 +7,7 @@ nothing but their arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TypeAlias
@@ -64,7 +64,7 @@ class Frontier:
         return _fold(self.stack) if self.stack else EMPTY_ROOT
 
     def extend(self, leaves: Sequence[bytes]) -> Extension:
-        """Return the tree grown by `leaves` (leaf hashes, in order), with the nodes of levels 8, 12, 16… it completed.
+        """Return the tree grown by `leaves` (leaf hashes, in order), with the nodes of levels 4, 8, 9, 10… it completed.
 
         Works a level at a time, so the cost is little more than one SHA-256 a leaf.
         """
@@ -74,7 +74,7 @@ class Frontier:
         row = list(leaves)
         level = 0
         while row:
-            if level >= 8 and level % 4 == 0:
+            if level == 4 or level >= 8:
                 first = self.size >> level
                 kept.extend(Node(level, first + i, hash_) for i, hash_ in enumerate(row))
             if level in pending:
@@ -90,7 +90,7 @@ class Frontier:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A grown tree and the nodes of levels 8, 12, 16… that the growth completed, lower levels first."""
+    """A grown tree and the nodes of levels 4, 8, 9, 10… that the growth completed, lower levels first."""
 
     frontier: Frontier
     nodes: tuple[Node, ...]
@@ -99,6 +99,15 @@ class Extension:
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the root hash over leaf hashes in order (RFC 9162 2.1.1)."""
     return Frontier().extend(leaves).frontier.root()
+
+
+def perfect_root(nodes: Sequence[bytes]) -> bytes:
+    """Return the hash of a perfect subtree from all its nodes of some level below: a power of two of them, in order."""
+    row = nodes
+    while len(row) > 1:
+        pairs = iter(row)
+        row = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+    return row[0]
 
 
 def split_hashes(hashes: bytes) -> list[bytes]:
@@ -142,7 +151,7 @@ def prove_inclusion(index: int, size: int, node: NodeLookup) -> tuple[bytes, ...
 
     Raises `ValueError` as `inclusion_parts`.
     """
-    return tuple(_fold([node(*part) for part in parts]) for parts in inclusion_parts(index, size))
+    return fold_parts(inclusion_parts(index, size), node)
 
 
 def prove_consistency(old_size: int, new_size: int, node: NodeLookup) -> tuple[bytes, ...]:
@@ -150,7 +159,14 @@ def prove_consistency(old_size: int, new_size: int, node: NodeLookup) -> tuple[b
 
     Raises `ValueError` as `consistency_parts`.
     """
-    return tuple(_fold([node(*part) for part in parts]) for parts in consistency_parts(old_size, new_size))
+    return fold_parts(consistency_parts(old_size, new_size), node)
+
+
+def fold_parts(proof: Iterable[Sequence[Part]], node: NodeLookup) -> tuple[bytes, ...]:
+    """Return a proof's hashes from the perfect subtrees that each is folded from, as `inclusion_parts` says them."""
+    return tuple(
+        [node(*parts[0]) if len(parts) == 1 else _fold([node(*part) for part in parts]) for parts in proof]
+    )
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:

@@ -8,10 +8,8 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime
-from itertools import chain
 
 from arbiter.audit.entry import Entry
-from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.receipt import Opening, Receipt
 from arbiter.documents.canonical import decode
@@ -24,9 +22,9 @@ from arbiter.store.cases.heads import CaseRow, Wanted
 from arbiter.store.cases.heads import list_cases as list_rows
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import StoredCheckpoint
-from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.nodes import load_inclusion_proof
 from arbiter.store.outbox import note_recipient
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Where
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
 from arbiter.workflow.dossier import Document, Dossier, check_not_erased, load_seen_case
@@ -121,17 +119,15 @@ async def receipt(house: House, principal: Principal, case: CaseId) -> bytes:
     """Return the receipt of the newest certificate's entry: the entry, its proof, and the certificate opened."""
     principal.require(Permission.CASES_READ)
     document, body, index = await _sealed_certificate(house, principal, case)
-    async with house.store.read() as transaction:
-        covering = await shown_covering(house, transaction, index)
-        assert covering is not None
-        proof = await prove_entry(transaction, index, house.countersigner.countersigned(covering))
+    covering = await shown_covering(house, house.store, index)
+    assert covering is not None
+    proof = await prove_entry(house.store, index, house.countersigner.countersigned(covering))
     return Receipt(body, proof, (Opening(document.name, document.salt, document.content),)).encode()
 
 
-async def prove_entry(transaction: Transaction, index: int, newest: StoredCheckpoint) -> TlogProof:
+async def prove_entry(where: Where, index: int, newest: StoredCheckpoint) -> TlogProof:
     """Return the proof that a leaf stands under a checkpoint."""
-    nodes = await load_nodes(transaction, chain.from_iterable(inclusion_parts(index, newest.size)))
-    return TlogProof(index, prove_inclusion(index, newest.size, nodes), newest.note.encode("utf-8"))
+    return TlogProof(index, await load_inclusion_proof(where, index, newest), newest.note.encode("utf-8"))
 
 
 async def wait_until_settled(house: House, principal: Principal, case: CaseId, seconds: float) -> CaseView:

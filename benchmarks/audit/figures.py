@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.audit.loads import Receipts
-from benchmarks.audit.measures import Room, Verification
+from benchmarks.audit.measures import Proofs, Room, Verification
 from benchmarks.cases import Spread
 
 BULK_AIM = 100_000
@@ -27,7 +27,7 @@ class AtSize:
     bulk: float
     at_once: float
     receipts: Receipts
-    proof: Spread
+    proof: Proofs
     verification: Verification
     room: Room
 
@@ -69,7 +69,7 @@ def print_figures(figures: Figures) -> None:
         verification = at.verification
         print(
             f"{at.size:9,} {at.bulk:8,.0f} {at.at_once:9,.0f} {at.receipts.sealed.p50:8.1f} ms {at.receipts.sealed.p99:5.1f} ms"
-            f" {at.proof.p50:6.2f} ms {at.proof.p99:4.2f} ms {of_a_million(verification.in_memory, verification):7.1f} s"
+            f" {at.proof.again.p50:6.2f} ms {at.proof.again.p99:4.2f} ms {of_a_million(verification.in_memory, verification):7.1f} s"
             f" {of_a_million(verification.from_database, verification):6.1f} s {at.room.overhead:12.1f}"
         )
     print("\nwith each flush of the write-ahead log longer (commit_delay), at the largest size:")
@@ -96,7 +96,11 @@ def _print_aims(figures: Figures) -> None:
             f"{receipts.sealed.p99:.1f} ms ({receipts.proved.p99:.1f} ms with its proof)",
             f"{RECEIPT_AIM_MS + 3 * figures.fsync.p99:.1f} ms: 10 ms + 3 fsync",
         ),
-        ("inclusion proof, p50", f"{last.proof.p50:.2f} ms", f"{PROOF_AIM_MS} ms"),
+        (
+            "inclusion proof, p50",
+            f"{last.proof.again.p50:.2f} ms ({last.proof.first.p50:.2f} ms for the first under a checkpoint)",
+            f"{PROOF_AIM_MS} ms",
+        ),
         (
             "verification of a million, one core",
             "{:.1f} s ({:.1f} s of processor time), {:.1f} s from the database".format(
@@ -147,7 +151,7 @@ _DRAWN: tuple[tuple[str, str, float, Callable[[AtSize], float]], ...] = (
     ("bulk", "entries a second, in bulk", BULK_AIM, lambda at: at.bulk),
     ("at-once", "entries a second, 32 transactions at once", AT_ONCE_AIM, lambda at: at.at_once),
     ("receipt", "ms to a signed receipt, p99", RECEIPT_AIM_MS, lambda at: at.receipts.sealed.p99),
-    ("proof", "ms to prove an entry, p50", PROOF_AIM_MS, lambda at: at.proof.p50),
+    ("proof", "ms to prove an entry, p50", PROOF_AIM_MS, lambda at: at.proof.again.p50),
     (
         "verification",
         "seconds to verify a million",

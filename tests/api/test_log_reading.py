@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -26,15 +27,22 @@ IMMUTABLE = "max-age=31536000, immutable"
 
 @contextmanager
 def statements_of(house: House) -> Iterator[list[str]]:
-    """Everything that is sent to the database through the engine."""
+    """Everything that is sent to the database, on either road."""
     sent: list[str] = []
+    execute = psycopg.AsyncConnection.execute
+
+    async def noted(connection: psycopg.AsyncConnection[Any], query: bytes, *rest: Any, **named: Any) -> Any:
+        sent.append(query.decode())
+        return await execute(connection, query, *rest, **named)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         sent.append(statement)
 
     engine = house.store.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
-    yield sent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.AsyncConnection, "execute", noted)
+        yield sent
     event.remove(engine, "before_cursor_execute", note)
 
 

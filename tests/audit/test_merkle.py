@@ -75,7 +75,11 @@ def test_growing_in_any_steps_gives_the_same_tree(steps: list[int]) -> None:
         kept.update({(node.level, node.index): node.hash for node in extension.nodes})
     assert frontier == Frontier().extend(LEAVES[:size]).frontier
     assert frontier.root() == root_of(LEAVES[:size])
-    assert kept == {(8, i): naive.mth(LEAVES[i * 256 : (i + 1) * 256]) for i in range(size // 256)}
+    assert kept == {
+        (level, i): naive.mth(LEAVES[i << level : (i + 1) << level])
+        for level in (4, 8, 9, 10)
+        for i in range(size >> level)
+    }
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 255, 256, 257, 1000])
@@ -84,13 +88,12 @@ def test_a_frontier_is_found_again_from_stored_nodes(size: int) -> None:
     assert len(frontier_parts(size)) == size.bit_count()
 
 
-def test_nodes_of_levels_8_12_and_16_are_kept_in_place() -> None:
+def test_nodes_of_level_4_and_of_each_from_8_on_are_kept_in_place() -> None:
     leaves = [leaf_hash(b"%d" % i) for i in range(2**16 + 3)]
-    nodes = Frontier().extend(leaves[:70]).frontier.extend(leaves[70:]).nodes
+    first = Frontier().extend(leaves[:70])
+    nodes = first.nodes + first.frontier.extend(leaves[70:]).nodes
     assert [(node.level, node.index) for node in nodes] == [
-        *((8, i) for i in range(256)),
-        *((12, i) for i in range(16)),
-        (16, 0),
+        (level, i) for level in (4, *range(8, 17)) for i in range(2**16 >> level)
     ]
     assert nodes[-1].hash == root_of(leaves[: 2**16])
 

@@ -32,19 +32,35 @@ async def found_after(ward: Ward, statement: str) -> str:
     return str(refused.value)
 
 
-async def test_a_flipped_bit_of_a_stored_node_is_named_and_nothing_sealed_on_it(ward: Ward) -> None:
+@pytest.mark.parametrize(
+    ("level", "index", "entries"), [(4, 1, "16 to 31"), (8, 1, "256 to 511"), (9, 0, "0 to 511")]
+)
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (f"UPDATE tree_node SET hash = {FLIP.format('hash')}", "is not what its leaves make"),
+        ("DELETE FROM tree_node", "is missing"),
+    ],
+)
+async def test_a_stored_node_changed_or_lost_is_named(
+    ward: Ward, level: int, index: int, entries: str, change: str, fault: str
+) -> None:
     await two_tiles(ward)
-    said = await found_after(ward, f"UPDATE tree_node SET hash = {FLIP.format('hash')} WHERE index = 1")
-    assert said == "stored node 1 of level 8, over entries 256 to 511, is not what its leaves make"
+    said = await found_after(ward, f"{change} WHERE level = {level} AND index = {index}")
+    assert said == f"stored node {index} of level {level}, over entries {entries}, {fault}"
+
+
+async def test_nothing_is_sealed_on_a_tree_whose_edge_has_a_flipped_bit(ward: Ward) -> None:
+    await two_tiles(ward)
+    await found_after(ward, f"UPDATE tree_node SET hash = {FLIP.format('hash')} WHERE level = 9")
     await ward.write()
-    with pytest.raises(LogUnfitError):
+    with pytest.raises(LogUnfitError, match="does not have the root"):
         await a_fresh_sealer(ward.house, ward.folder).round()
 
 
-async def test_a_lost_stored_node_is_named_and_nothing_sealed_on_it(ward: Ward) -> None:
+async def test_nothing_is_sealed_on_a_tree_whose_edge_is_lost(ward: Ward) -> None:
     await two_tiles(ward)
-    said = await found_after(ward, "DELETE FROM tree_node WHERE index = 0")
-    assert said == "stored node 0 of level 8, over entries 0 to 255, is missing"
+    await found_after(ward, "DELETE FROM tree_node WHERE level = 9")
     await ward.write()
     with pytest.raises(LogUnfitError, match="has holes"):
         await a_fresh_sealer(ward.house, ward.folder).round()
@@ -53,7 +69,7 @@ async def test_a_lost_stored_node_is_named_and_nothing_sealed_on_it(ward: Ward) 
 async def test_a_stored_node_of_leaves_that_are_not_there_is_named(ward: Ward) -> None:
     await two_tiles(ward)
     said = await found_after(
-        ward, "INSERT INTO tree_node (level, index, hash) SELECT 8, 9, hash FROM tree_node WHERE index = 0"
+        ward, "INSERT INTO tree_node (level, index, hash) SELECT 8, 9, hash FROM tree_node WHERE level = 9"
     )
     assert said == f"stored node 9 of level 8, over entries {9 * A_TILE} to {10 * A_TILE - 1}, has no leaves"
 

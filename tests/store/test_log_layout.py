@@ -21,7 +21,7 @@ from arbiter.store.database import Database, conninfo, open_engine
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import load_checkpoints
 from arbiter.store.log.leaves import stream_leaves
-from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.nodes import load_nodes, load_stored_nodes
 from tests.audit.logs import KEYS, ExampleLog, example_log
 
 BEFORE = "0004"
@@ -169,7 +169,7 @@ async def test_what_was_tampered_with_before_the_upgrade_is_named_after_it(
     await engine.dispose()
 
 
-def test_the_upgrade_stores_the_nodes_of_level_12_that_are_complete(empty_database: Database) -> None:
+def test_the_upgrade_stores_the_nodes_above_level_8_that_are_complete(empty_database: Database) -> None:
     nodes = [sha256(b"%d" % number).digest() for number in range(50)]
     up_to(owner(empty_database), BEFORE)
     with psycopg.connect(conninfo(owner(empty_database))) as connection:
@@ -179,7 +179,32 @@ def test_the_upgrade_stores_the_nodes_of_level_12_that_are_complete(empty_databa
     migrate.upgrade(owner(empty_database))
     with psycopg.connect(conninfo(empty_database.app_url)) as connection:
         found = connection.execute(
-            "SELECT index, hash FROM tree_node WHERE level > 8 ORDER BY index"
+            "SELECT level, index, hash FROM tree_node WHERE level > 8 ORDER BY level, index"
         ).fetchall()
-    # Of the second sixteen one is missing, of the last there are two.
-    assert found == [(0, root_of(nodes[:16])), (2, root_of(nodes[32:48]))]
+    # Of the second sixteen one is missing, and with it every node over it; of the last there are two.
+    assert found == [
+        (level, index, root_of(nodes[index << level - 8 : (index + 1) << level - 8]))
+        for level, without, count in ((9, 10, 25), (10, 5, 12), (11, 2, 6), (12, 1, 3))
+        for index in range(count)
+        if index != without
+    ]
+
+
+async def test_the_upgrade_stores_the_nodes_of_level_4_from_runs_of_any_length(
+    carried_over: AsyncConnection, log: ExampleLog
+) -> None:
+    found = await load_stored_nodes(carried_over)
+    sixteens = range(SIZES[-1] // 16)
+    assert {index: hash_ for (level, index), hash_ in found.items() if level == 4} == {
+        index: root_of(log.leaves[16 * index : 16 * (index + 1)]) for index in sixteens
+    }
+
+
+def test_the_upgrade_makes_no_node_over_a_leaf_that_is_gone(of_the_release_before: Database) -> None:
+    with psycopg.connect(conninfo(owner(of_the_release_before))) as connection:
+        connection.execute("ALTER TABLE leaf DISABLE TRIGGER ALL")
+        connection.execute("DELETE FROM leaf WHERE index = 33")
+    migrate.upgrade(owner(of_the_release_before))
+    with psycopg.connect(conninfo(of_the_release_before.app_url)) as connection:
+        found = connection.execute("SELECT index FROM tree_node WHERE level = 4 ORDER BY index").fetchall()
+    assert [index for (index,) in found] == [index for index in range(SIZES[-1] // 16) if index != 2]

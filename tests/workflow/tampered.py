@@ -154,6 +154,7 @@ def cut_to_an_earlier_checkpoint(sealed: Sealed) -> int:
     sealed.change("DELETE FROM checkpoint WHERE size > %s", size)
     sealed.change("DELETE FROM entry WHERE id IN (SELECT lower(ids) FROM sealed_run WHERE start >= %s)", size)
     sealed.change("DELETE FROM sealed_run WHERE start >= %s", size)
+    sealed.change("DELETE FROM tree_node WHERE (index + 1) << level > %s", size)
     return size
 
 

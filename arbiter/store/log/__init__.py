@@ -2,5 +2,5 @@
 
 `sealing` gives pending entries their places, `runs` reads the places back, `leaves` the log in order, `chains` one chain's
 entries, `nodes` the tree, and `checkpoints` what was signed. Stored are the leaves' hashes, a row a round (`sealed_run`),
-and the tree's nodes at levels 8, 12 and 16; every other node is computed from those. All but `pending` is insert-only.
+and the tree's nodes at levels 4, 8 and above; every other node is computed from those. All but `pending` is insert-only.
 """

@@ -127,7 +127,7 @@ async def _numbered(
 async def add_checkpoint(
     connection: DirectConnection, sealed: StoredCheckpoint, completed: Sequence[Node]
 ) -> None:
-    """Store a checkpoint, and the nodes of levels 8, 12 and 16 that the tree completed under it."""
+    """Store a checkpoint, and the nodes of the stored levels that the tree completed under it."""
     kept = [node for node in completed if node.level in STORED_LEVELS]
     if kept:
         await connection.execute(

@@ -17,7 +17,7 @@ from arbiter.audit.cosigned import counted
 from arbiter.errors import VerificationError
 from arbiter.model import RiskClass
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.transaction import Transaction, Where
+from arbiter.store.transaction import Where
 from arbiter.store.witnessing import CosignedCheckpoint, load_cosigned, load_lines
 
 if TYPE_CHECKING:
@@ -95,32 +95,32 @@ def verified_lines(house: House, stored: CosignedCheckpoint) -> tuple[str, ...]:
     return tuple(found.values())
 
 
-async def shown_newest(house: House, transaction: Transaction) -> StoredCheckpoint | None:
+async def shown_newest(house: House, where: Where) -> StoredCheckpoint | None:
     """Return the newest checkpoint with the cosignatures it has so far; None when nothing was ever sealed."""
-    newest = await load_newest_checkpoint(transaction)
+    newest = await load_newest_checkpoint(where)
     if newest is None or not house.circle.witnesses:
         return newest
     keys = [key.encode() for key in house.circle.keys]
-    lines = await load_lines(transaction, newest.size, newest.root, keys)
+    lines = await load_lines(where, newest.size, newest.root, keys)
     stored = CosignedCheckpoint(newest.size, newest.root, newest.note, newest.sealed_at, lines)
     return _shown(stored, verified_lines(house, stored))
 
 
-async def shown_covering(house: House, transaction: Transaction, index: int) -> StoredCheckpoint | None:
+async def shown_covering(house: House, where: Where, index: int) -> StoredCheckpoint | None:
     """Return the checkpoint over a leaf that proves most, None when nothing was ever sealed; the leaf must be.
 
     That is the first that as many witnesses cosigned as any risk class needs, else the newest that any did, else the
     newest. The first stays the first: a receipt stays the same.
     """
     if not house.circle.witnesses:
-        return await load_newest_checkpoint(transaction)
+        return await load_newest_checkpoint(where)
     needed = max(1, house.circle.most_needed)
     for least, newest_first in ((needed, False), (needed, True), (1, True)):
-        for stored in await _load(house, transaction, above=index, least=least, newest_first=newest_first):
+        for stored in await _load(house, where, above=index, least=least, newest_first=newest_first):
             lines = verified_lines(house, stored)
             if len(lines) >= least:
                 return _shown(stored, lines)
-    return await shown_newest(house, transaction)
+    return await shown_newest(house, where)
 
 
 def _shown(stored: CosignedCheckpoint, lines: Sequence[str]) -> StoredCheckpoint:

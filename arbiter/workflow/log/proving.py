@@ -8,10 +8,8 @@ are shown to auditors of its site, and bundles, in which the entries of all site
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain as chained
 
 from arbiter.audit.case_proofs import CaseProofs, ProvenEntry
-from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.audit.proof import TlogProof
 from arbiter.audit.tiles import TILE_WIDTH, encode_bundle, tile_width
 from arbiter.errors import ForbiddenError, NotFoundError, NotSealedError, VerificationError
@@ -21,8 +19,8 @@ from arbiter.model import CaseId
 from arbiter.store.log.chains import load_chain_entry, load_chain_page
 from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.store.log.leaves import load_leaves_from
-from arbiter.store.log.nodes import load_nodes
-from arbiter.store.transaction import Transaction
+from arbiter.store.log.nodes import load_inclusion_proofs
+from arbiter.store.transaction import Where
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import prove_entry
@@ -69,8 +67,7 @@ async def bundle(house: House, principal: Principal, index: int, width: int | No
 
 async def case_entry(house: House, principal: Principal, case: CaseId, seq: int) -> bytes:
     """Return one entry of a case, sealed or not, byte for byte as it is logged."""
-    async with house.store.read() as transaction:
-        body, _ = await _seen_entry(house, transaction, principal, case, seq)
+    body, _ = await _seen_entry(house, principal, case, seq)
     return body
 
 
@@ -80,9 +77,8 @@ async def case_proof(house: House, principal: Principal, case: CaseId, seq: int)
     Raises:
         NotSealedError: while the entry waits for its seal.
     """
-    async with house.store.read() as transaction:
-        _, index = await _seen_entry(house, transaction, principal, case, seq)
-        return await prove_leaf(transaction, index, f"entry {seq} of case {case}")
+    _, index = await _seen_entry(house, principal, case, seq)
+    return await prove_leaf(house.store, index, f"entry {seq} of case {case}")
 
 
 async def case_proofs(
@@ -94,32 +90,32 @@ async def case_proofs(
         NotSealedError: while none of them is sealed; NotFoundError: when the case has none after `after`.
     """
     principal.require(Permission.AUDIT_READ)
-    async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case, house.clock.now())
-        return await prove_chain(transaction, case, after, limit)
+    await load_seen_case(house.store, principal, case, house.clock.now())
+    return await prove_chain(house.store, case, after, limit)
 
 
-async def prove_leaf(transaction: Transaction, index: int | None, what: str) -> TlogProof:
+async def prove_leaf(where: Where, index: int | None, what: str) -> TlogProof:
     """Return the proof of a leaf under the newest checkpoint; raise NotSealedError when there is no leaf yet."""
-    newest = await load_newest_checkpoint(transaction)
+    newest = await load_newest_checkpoint(where)
     if index is None or newest is None:
         raise NotSealedError(f"{what} is being sealed; ask again in a moment")
-    return await prove_entry(transaction, index, newest)
+    return await prove_entry(where, index, newest)
 
 
-async def prove_chain(transaction: Transaction, chain: str, after: int, limit: int) -> ProofsPage:
+async def prove_chain(where: Where, chain: str, after: int, limit: int) -> ProofsPage:
     """Return a page of a chain's entries with proofs, without asking who wants them. Raises as `case_proofs`."""
-    newest = await load_newest_checkpoint(transaction)
-    rows = await load_chain_page(transaction, chain, after, limit + 1)
+    rows = await load_chain_page(where, chain, after, limit + 1)
+    # Read after the entries: it covers each that has its place. What it covers changes no more.
+    newest = await load_newest_checkpoint(where)
     if not rows:
         raise NotFoundError(f"chain {chain} has no entry after {after}")
     sealed = [(seq, body, index) for seq, body, index in rows[:limit] if index is not None]
     if not sealed or newest is None:
         raise NotSealedError(f"the entries of {chain} are being sealed; ask again in a moment")
-    size = newest.size
-    wanted = chained.from_iterable(chained.from_iterable(inclusion_parts(i, size) for _, _, i in sealed))
-    nodes = await load_nodes(transaction, wanted)
-    proven = tuple(ProvenEntry(i, body, prove_inclusion(i, size, nodes)) for _, body, i in sealed)
+    proofs = await load_inclusion_proofs(where, [index for _, _, index in sealed], newest)
+    proven = tuple(
+        ProvenEntry(index, body, hashes) for (_, body, index), hashes in zip(sealed, proofs, strict=True)
+    )
     more = len(rows) > limit and len(sealed) == limit
     return ProofsPage(
         CaseProofs(chain, newest.note.encode("utf-8"), proven),
@@ -128,12 +124,10 @@ async def prove_chain(transaction: Transaction, chain: str, after: int, limit: i
     )
 
 
-async def _seen_entry(
-    house: House, transaction: Transaction, principal: Principal, case: CaseId, seq: int
-) -> tuple[bytes, int | None]:
+async def _seen_entry(house: House, principal: Principal, case: CaseId, seq: int) -> tuple[bytes, int | None]:
     principal.require(Permission.AUDIT_READ)
-    await load_seen_case(transaction, principal, case, house.clock.now())
-    found = await load_chain_entry(transaction, case, seq)
+    await load_seen_case(house.store, principal, case, house.clock.now())
+    found = await load_chain_entry(house.store, case, seq)
     if found is None:
         raise NotFoundError(f"case {case} has no entry {seq}")
     return found
