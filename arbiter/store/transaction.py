@@ -84,6 +84,15 @@ class Store:
         async with self._direct() as connection, connection.pipeline(), connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def copying(self) -> AsyncIterator[DirectConnection]:
+        """Yield a connection in a transaction whose statements go one by one, as COPY must.
+
+        Durable once the block has ended without an exception. Raises as `run`.
+        """
+        async with self._direct() as connection, connection.transaction():
+            yield connection
+
     def connections(self) -> tuple[PoolUse, ...]:
         """Return how both pools are used: that of single statements and that of transactions."""
         stats, pool = self._pool.get_stats(), self.engine.pool

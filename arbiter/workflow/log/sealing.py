@@ -18,15 +18,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import zip_longest
 from typing import TypeAlias
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT, Frontier
+from arbiter.audit.merkle import EMPTY_ROOT, Frontier, split_hashes
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.log.sealing import StoredLeaf, add_checkpoint, hold_log, number_pending
+from arbiter.store.log.sealing import NumberedRun, add_checkpoint, hold_log, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.log.guard import LogGuard
@@ -172,14 +173,14 @@ class Sealer:
         async with self._store.pipeline() as connection:
             if first is not None:
                 await first(connection, await hold_log(connection))
-            newest, leaves = await number_pending(connection, ROUND_LIMIT)
+            newest, runs = await number_pending(connection, ROUND_LIMIT)
             await self._guard.check_newest(newest)
-            if not leaves:
+            if not runs:
                 return 0
             self._check_current(newest)
             frontier = await self._frontier_under(newest)
-            _check_numbering(leaves, frontier.size)
-            extension = frontier.extend([leaf.hash for leaf in leaves])
+            leaves = _hash_again(runs, frontier.size)
+            extension = frontier.extend(leaves)
             root = extension.frontier.root()
             body = Checkpoint(self._signers[-1].name, extension.frontier.size, root)
             note = sign_checkpoint(body, self._signers).decode("utf-8")
@@ -224,12 +225,27 @@ class Sealer:
             log.exception("the kept checkpoint could not be forced to the disk")
 
 
-def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:
-    """Refuse to sign unless what was written is gapless and each hash is that of its entry's bytes."""
-    for expected, leaf in enumerate(leaves, start):
-        if leaf.index != expected:
-            raise VerificationError(f"expected leaf {expected}, found {leaf.index}")
-        if leaf.body is None:
-            raise VerificationError(f"the entry of leaf {leaf.index} is gone")
-        if sha256(b"\x00" + leaf.body).digest() != leaf.hash:
-            raise VerificationError(f"the stored hash of leaf {leaf.index} is not that of its entry")
+def _hash_again(runs: Sequence[NumberedRun], start: int) -> list[bytes]:
+    """Return the leaf hashes of what was numbered, made here from the entries' bytes as they were read again.
+
+    Refuses to sign unless what was written is gapless and each stored hash is that of its entry.
+    """
+    hashes: list[bytes] = []
+    for run in runs:
+        expected = start + len(hashes)
+        if run.start != expected:
+            raise VerificationError(f"expected leaf {expected}, found {run.start}")
+        made = [sha256(b"\x00" + body).digest() for body in run.bodies]
+        if b"".join(made) != run.hashes:
+            raise VerificationError(_first_difference(run, made))
+        hashes += made
+    return hashes
+
+
+def _first_difference(run: NumberedRun, made: Sequence[bytes]) -> str:
+    for index, (stored, own) in enumerate(zip_longest(split_hashes(run.hashes), made), run.start):
+        if own is None:
+            return f"the entry of leaf {index} is gone"
+        if stored != own:
+            return f"the stored hash of leaf {index} is not that of its entry"
+    raise AssertionError("nothing differs")
