@@ -66,7 +66,8 @@ class Sealer:
     def __init__(
         self, store: Store, signers: Sequence[Signer], clock: Clock, kept: KeptCheckpoint, guard: LogGuard
     ) -> None:
-        self._store = store
+        # Whoever writes waits for the seal; the seal waits for none of them.
+        self._store = store.ahead
         self._signers = tuple(signers)
         self._clock = clock
         self._kept = kept
