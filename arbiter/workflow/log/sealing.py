@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import zip_longest
@@ -51,6 +51,8 @@ _FAILURES = (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError)
 First: TypeAlias = Callable[[DirectConnection, StoredCheckpoint | None], Awaitable[None]]
 """What is done in a sealing transaction before anything is numbered."""
 
+Committed: TypeAlias = Callable[[], Awaitable[None]]
+
 
 @dataclass(slots=True)
 class _Tree:
@@ -75,6 +77,10 @@ class Sealer:
         self._tree = _Tree(Frontier(), EMPTY_ROOT)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        # Held from waiting for something to do until it is committed; and from before a commit until it is kept and what
+        # it covers is released. Who has the second waits for neither the first nor the log.
+        self._turn = asyncio.Lock()
+        self._keeping = asyncio.Lock()
         self._after_seal: Callable[[], Awaitable[object]] | None = None
         # Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile.
         self.holds_back = False
@@ -91,17 +97,32 @@ class Sealer:
         return waiter
 
     async def run(self) -> None:
-        """Seal until cancelled. A failed round is logged and tried again; its waiters go on waiting."""
+        """Seal until cancelled. A failed round is logged and tried again; its waiters go on waiting.
+
+        One round numbers and signs while the one before it is kept outside and released: two do so in turn.
+        """
         syncing = asyncio.create_task(self._sync_kept())
+        in_turn = [asyncio.create_task(self._seal_in_turn()) for _ in range(2)]
         try:
-            while True:
+            await asyncio.gather(*in_turn)
+        finally:
+            syncing.cancel()
+            for one in in_turn:
+                one.cancel()
+            await asyncio.wait(in_turn)
+            self._sync()
+
+    async def _seal_in_turn(self) -> None:
+        while True:
+            async with AsyncExitStack() as turn:
+                await turn.enter_async_context(self._turn)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_SECONDS):
                         await self._wanted.wait()
                 self._wanted.clear()
                 waiting, self._waiting = self._waiting, []
                 try:
-                    await self.round()
+                    await self.round(committed=turn.aclose)
                 except LogUnfitError:
                     # Told once by the guard; who waits goes on waiting, and nothing more is sealed or released.
                     self._waiting = waiting + self._waiting
@@ -119,15 +140,12 @@ class Sealer:
                 for waiter in waiting:
                     if not waiter.done():
                         waiter.set_result(None)
-        finally:
-            syncing.cancel()
-            self._sync()
 
-    async def round(self, first: First | None = None) -> int:
+    async def round(self, first: First | None = None, committed: Committed | None = None) -> int:
         """Seal all that is pending and release what is covered; return how many entries were sealed.
 
         `first` runs in the sealing transaction with the log held and is given the newest checkpoint: what it appends is
-        under the very next one.
+        under the very next one. `committed` is called when a checkpoint is, before it is kept: another round may begin.
 
         Raises:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
@@ -135,19 +153,18 @@ class Sealer:
         total = 0
         try:
             while True:
-                sealed = await self._seal(first)
-                first = None
-                total += sealed
-                if sealed < ROUND_LIMIT:
-                    break
-            self._kept.require_forced()
+                async with AsyncExitStack() as kept:
+                    sealed = await self._seal(kept, first, committed)
+                    first = None
+                    total += sealed
+                    if sealed < ROUND_LIMIT:
+                        self._kept.require_forced()
+                        self.holds_back = False
+                        await self._release()
+                        return total
         except OSError:
             self.holds_back = True
             raise
-        self.holds_back = False
-        if self._after_seal is not None:
-            await self._after_seal()
-        return total
 
     async def release(self) -> None:
         """Release what is covered, where something beside a seal allows more of it: what a round would, and no more.
@@ -157,24 +174,34 @@ class Sealer:
         Raises:
             LogUnfitError: OSError: as `round`.
         """
-        kept = self._guard.look()
-        async with self._store.read() as transaction:
-            newest = await load_newest_checkpoint(transaction)
-        if newest is not None and newest.size > kept.size:
-            self._wanted.set()
-            return
-        self._kept.require_forced()
+        async with self._keeping:
+            kept = self._guard.look()
+            async with self._store.read() as transaction:
+                newest = await load_newest_checkpoint(transaction)
+            if newest is not None and newest.size > kept.size:
+                self._wanted.set()
+                return
+            self._kept.require_forced()
+            await self._release()
+
+    async def _release(self) -> None:
+        """Release what is covered. INVARIANT: called by whoever has `_keeping`, so no commit is under way unkept."""
         if self._after_seal is not None:
             await self._after_seal()
 
-    async def _seal(self, first: First | None) -> int:
+    async def _seal(self, kept: AsyncExitStack, first: First | None, committed: Committed | None) -> int:
+        """Seal once, with `_keeping` from before the commit until `kept` is closed."""
         began_ns = time.time_ns()
-        # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
-        self._guard.look()
+        if not self._keeping.locked():
+            # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
+            self._guard.look()
         async with self._store.pipeline() as connection:
             if first is not None:
                 await first(connection, await hold_log(connection))
             newest, runs = await number_pending(connection, ROUND_LIMIT)
+            # INVARIANT: the checkpoint before is kept, or its keeping has failed, before this one is signed; and
+            # nobody who finds nothing to seal is told so before what covers his entries is kept.
+            await kept.enter_async_context(self._keeping)
             await self._guard.check_newest(newest)
             if not runs:
                 return 0
@@ -182,15 +209,16 @@ class Sealer:
             frontier = await self._frontier_under(newest)
             leaves = _hash_again(runs, frontier.size)
             extension = frontier.extend(leaves)
-            root = extension.frontier.root()
-            body = Checkpoint(self._signers[-1].name, extension.frontier.size, root)
-            note = sign_checkpoint(body, self._signers).decode("utf-8")
-            sealed = StoredCheckpoint(body.size, root, note, self._clock.now())
+            body = Checkpoint(self._signers[-1].name, extension.frontier.size, extension.frontier.root())
+            note = sign_checkpoint(body, self._signers)
+            sealed = StoredCheckpoint(body.size, body.root, note.decode("utf-8"), self._clock.now())
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
-        self._tree = _Tree(extension.frontier, root)
+        self._tree = _Tree(extension.frontier, body.root)
+        if committed is not None:
+            await committed()
         # Replacing a file waits for the disk, several milliseconds on ext4: nobody else's work waits with it.
-        await asyncio.to_thread(self._guard.keep, note.encode("utf-8"), body)
+        await asyncio.to_thread(self._guard.keep, note, body)
         figures.sealed(began_ns, len(leaves), body.size)
         return len(leaves)
 
