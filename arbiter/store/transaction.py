@@ -132,7 +132,9 @@ class Store:
                 raise
             # INVARIANT: the server said so; it answers ROLLBACK, and no error, where the transaction had failed.
             if committed.statusmessage != "COMMIT":
-                raise psycopg.errors.InFailedSqlTransaction("the transaction had failed and was not committed")
+                raise psycopg.errors.InFailedSqlTransaction(
+                    "the transaction had failed and was not committed"
+                )
 
     @asynccontextmanager
     async def copying(self) -> AsyncIterator[DirectConnection]:

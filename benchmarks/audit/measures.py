@@ -24,7 +24,8 @@ from benchmarks.cases import Spread
 AHEAD = 40_000
 """Entries appended and not sealed yet, at most, while appending in bulk."""
 
-STATEMENT = 2_000
+TRANSACTION = 4_000
+"""Entries appended at once, which is one COPY."""
 
 
 async def append(house: House, entries: Sequence[NewEntry]) -> None:
@@ -52,11 +53,11 @@ async def _grow(house: House, block: Sequence[NewEntry]) -> None:
 
     async def write() -> None:
         nonlocal appended
-        for start in range(0, len(block), STATEMENT):
+        for start in range(0, len(block), TRANSACTION):
             while appended - sealed >= AHEAD:
                 room.clear()
                 await room.wait()
-            part = block[start : start + STATEMENT]
+            part = block[start : start + TRANSACTION]
             await append(house, part)
             appended += len(part)
             written.set()
