@@ -121,7 +121,7 @@ async def open_house_on(
     servers = open_servers(dict(settings.model_servers or ()), _model_token(settings), ports.clock)
     try:
         await pool.open(wait=True)
-        store = Store(engine, pool)
+        store = Store.in_turn(engine, pool)
         keyring = await settle_log_keys(store, keyring, behind=not check_log)
         log_keys = log_keys_of(keyring, former_verifiers(settings.data))
         kept = KeptCheckpoint(settings.data)

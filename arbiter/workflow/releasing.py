@@ -32,7 +32,7 @@ async def release_sealed(house: House) -> int:
     cosigned = await cosigned_sizes(house)
     released = 0
     while True:
-        rows = await load_sealed_decisions(house.store, BATCH, cosigned)
+        rows = await load_sealed_decisions(house.store.ahead, BATCH, cosigned)
         if not rows:
             break
         with spanned(RELEASE) as span:
@@ -71,7 +71,7 @@ async def _move(house: House, moves: Sequence[tuple[CaseRow, Event]]) -> tuple[C
         shelved = await house.shelf.fetch(house.store, row.protocol_hash)
         docket = docket_of(row, shelved.protocol.policy_hash)
         dockets.append(advance(house, docket, event, actor=ARBITER, now=now))
-    moved = await save_steps(house.store, [docket.write(now) for docket in dockets], durable=False)
+    moved = await save_steps(house.store.ahead, [docket.write(now) for docket in dockets], durable=False)
     for docket in dockets:
         if docket.case in moved:
             perform(house, docket.case, docket.effects)

@@ -31,13 +31,15 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
+from arbiter.serving import settle_memory
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import DATABASE, prepare_database
 from arbiter.store.embedded import SUPERUSER
 from arbiter.store.keys import init_keys
+from arbiter.store.log.appending import NewEntry
 from arbiter.wiring import open_house, run_house
 from arbiter.workflow.house import House
-from benchmarks.audit.chains import Written, new_chains
+from benchmarks.audit.chains import new_chains
 from benchmarks.audit.figures import AtSize, Figures, Slowed, draw_figures, print_figures
 from benchmarks.audit.loads import WRITERS, Heads, write_at_once, write_steadily
 from benchmarks.audit.measures import grow, measure_room, newest, prove, verify
@@ -86,7 +88,7 @@ async def _cases(house: House) -> list[CaseId]:
     return [CaseId(row[0]) for row in found]
 
 
-async def measure_size(bench: Bench, entries: Iterator[Written], size: int) -> AtSize:
+async def measure_size(bench: Bench, entries: Iterator[NewEntry], size: int) -> AtSize:
     """Grow the log to `size` entries and measure there."""
     house = bench.house
     missing = size - (await newest(house)).size
@@ -104,7 +106,7 @@ async def measure_size(bench: Bench, entries: Iterator[Written], size: int) -> A
     )
 
 
-async def measure_slowed(bench: Bench, entries: Iterator[Written], fsync_ms: int, most: int) -> Slowed:
+async def measure_slowed(bench: Bench, entries: Iterator[NewEntry], fsync_ms: int, most: int) -> Slowed:
     """Measure what waits for the disk with each flush that much longer."""
     bench.delay_commits(fsync_ms)
     try:
@@ -135,6 +137,8 @@ async def measure(folder: Path, largest: int) -> Figures:
         async with open_house(settings) as house:
             tell(f"{HEADS} cases are put in")
             heads = await Heads.of(house, await _cases(house))
+            # As `arbiter serve` does: or the collector's rounds through what never changes are measured, 60 to 140 ms each.
+            settle_memory()
             address = database.embedded.url(SUPERUSER, DATABASE).replace("+psycopg", "")
             bench = Bench(house, settings, heads, address)
             entries = new_chains()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from arbiter.audit.entry import FIRST_PREV, Entry
 from arbiter.audit.merkle import leaf_hash
+from arbiter.store.log.appending import NewEntry
 
 OPEN_AT_A_TIME = 40
 _BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -32,15 +32,6 @@ _VERSIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An entry as a step writes it: its chain, its number there, its bytes."""
-
-    chain: str
-    seq: int
-    body: bytes
-
-
 class Chain:
     """One chain that grows."""
 
@@ -49,7 +40,7 @@ class Chain:
         self.seq = seq
         self.prev = prev
 
-    def grow(self, number: int) -> Written:
+    def grow(self, number: int) -> NewEntry:
         """Return the chain's next entry; `number` sets its time and its commitments apart from others'."""
         self.seq += 1
         type_, actor, names = _STEPS[self.seq % CHAIN_LENGTH]
@@ -66,11 +57,12 @@ class Chain:
             count=self.seq + 1 if type_ == "case.released" else None,
         )
         body = entry.to_bytes()
-        self.prev = leaf_hash(body).hex()
-        return Written(self.name, self.seq, body)
+        hash_ = leaf_hash(body)
+        self.prev = hash_.hex()
+        return NewEntry(self.name, self.seq, body, hash_)
 
 
-def new_chains() -> Iterator[Written]:
+def new_chains() -> Iterator[NewEntry]:
     """Yield entries of ever new chains without end."""
     number = 0
     while True:

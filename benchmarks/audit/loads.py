@@ -9,14 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain as chained
 
-from arbiter.audit.merkle import inclusion_parts, leaf_hash, prove_inclusion
+from arbiter.audit.merkle import inclusion_parts, prove_inclusion
 from arbiter.model import CaseId
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.cases.steps import StepWrite
+from arbiter.store.log.appending import NewEntry
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.nodes import load_nodes
 from arbiter.workflow.house import House
-from benchmarks.audit.chains import Chain, Written
+from benchmarks.audit.chains import Chain
 from benchmarks.audit.measures import newest
 from benchmarks.cases import Spread
 
@@ -52,12 +53,12 @@ class Heads:
         """Return the heads of cases that nobody else moves."""
         return cls(house, [await load_case(house.store, case) for case in cases])
 
-    def grow(self, case: CaseId, count: int) -> tuple[Written, ...]:
+    def grow(self, case: CaseId, count: int) -> tuple[NewEntry, ...]:
         """Make a case's next entries."""
         self._number += count
         return tuple(self._chains[case].grow(self._number + place) for place in range(count))
 
-    async def step(self, case: CaseId, entries: Sequence[Written]) -> None:
+    async def step(self, case: CaseId, entries: Sequence[NewEntry]) -> None:
         """Move a head by a step of these entries, durably."""
         last = entries[-1]
         step = StepWrite(
@@ -66,7 +67,7 @@ class Heads:
             from_version=self._versions[case],
             state=self._rows[case].state,
             seq=last.seq,
-            prev=leaf_hash(last.body),
+            prev=last.hash,
             entries=tuple((written.seq, written.body) for written in entries),
             documents=(),
             decided_seq=None,
@@ -136,7 +137,7 @@ async def write_steadily(house: House, heads: Heads, count: int, each: int, rate
     return Receipts(Spread.of(sealed), Spread.of(proved), rate)
 
 
-async def _prove(house: House, entry: Written) -> None:
+async def _prove(house: House, entry: NewEntry) -> None:
     _, _, index = (await load_entries(house.store, entry.chain, after=entry.seq - 1))[0]
     assert index is not None
     sealed = await newest(house)

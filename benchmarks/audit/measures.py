@@ -13,42 +13,28 @@ import psycopg
 
 from arbiter.audit.merkle import verify_inclusion
 from arbiter.audit.verify import LogVerifier
+from arbiter.store.log.appending import NewEntry, append_entries
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_checkpoints, load_newest_checkpoint
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.log.nodes import load_inclusion_proof, load_nodes, remembered_edges
 from arbiter.workflow.auditing import BATCH, verify_log
 from arbiter.workflow.house import House
-from benchmarks.audit.chains import Written
 from benchmarks.cases import Spread
 
 AHEAD = 40_000
 """Entries appended and not sealed yet, at most, while appending in bulk."""
 
-STATEMENT = 2_000
-_APPEND = """
-WITH written AS (
-    INSERT INTO entry (chain, seq, body)
-    SELECT arbiter_chain(e.name), e.seq, e.body
-    FROM unnest(%(names)s::text[], %(seqs)s::int[], %(bodies)b::bytea[]) AS e(name, seq, body)
-    RETURNING id
-), queued AS (
-    INSERT INTO pending (entry_id) SELECT id FROM written
-)
-SELECT count(*) FROM written
-"""
+TRANSACTION = 4_000
+"""Entries appended at once, which is one COPY."""
 
 
-async def append(house: House, entries: Sequence[Written]) -> None:
-    """Append entries durably with one statement."""
-    parameters = {
-        "names": [entry.chain for entry in entries],
-        "seqs": [entry.seq for entry in entries],
-        "bodies": [entry.body for entry in entries],
-    }
-    await house.store.run(_APPEND, parameters)
+async def append(house: House, entries: Sequence[NewEntry]) -> None:
+    """Append entries durably, in a transaction of their own."""
+    async with house.store.copying() as connection:
+        await append_entries(connection, entries)
 
 
-async def grow(house: House, entries: Iterator[Written], count: int) -> float:
+async def grow(house: House, entries: Iterator[NewEntry], count: int) -> float:
     """Append and seal `count` entries in bulk; return the seconds from the first statement to the last checkpoint."""
     taken = 0.0
     while count:
@@ -60,18 +46,18 @@ async def grow(house: House, entries: Iterator[Written], count: int) -> float:
     return taken
 
 
-async def _grow(house: House, block: Sequence[Written]) -> None:
+async def _grow(house: House, block: Sequence[NewEntry]) -> None:
     appended = sealed = 0
     written = asyncio.Event()
     room = asyncio.Event()
 
     async def write() -> None:
         nonlocal appended
-        for start in range(0, len(block), STATEMENT):
+        for start in range(0, len(block), TRANSACTION):
             while appended - sealed >= AHEAD:
                 room.clear()
                 await room.wait()
-            part = block[start : start + STATEMENT]
+            part = block[start : start + TRANSACTION]
             await append(house, part)
             appended += len(part)
             written.set()

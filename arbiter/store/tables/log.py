@@ -5,7 +5,10 @@ number (`arbiter_chain`: the first eight bytes of the SHA-256 of the chain's nam
 the name. Two chains may share a number; whoever looks a chain up compares the name in the entry's bytes. That a chain
 has one entry `seq` is held by the chain's head, which moves by compare-and-set, and by verification.
 
-A sealed run is what one round numbered: the entry with the k-th smallest of `ids` is the leaf `start + k`, and the
+A row of `pending` is an entry that waits for its number; or, with `ids` and `hashes`, all that one transaction appended in
+bulk: the ids with the smallest as `entry_id`, and in their order the leaf hashes that the writer made.
+
+A sealed run is what one round numbered, or such a row of it: the entry with the k-th smallest of `ids` is the leaf `start + k`, and the
 k-th 32 bytes of `hashes` are its leaf hash. No entry is in two runs.
 """
 
@@ -44,6 +47,14 @@ pending = Table(
     metadata,
     Column("entry_id", BigInteger, nullable=False),
     Column("queued_at", INSTANT, nullable=False, server_default=text("now()")),
+    Column("ids", INT8MULTIRANGE),
+    # Stored uncompressed: hashes are chance.
+    Column("hashes", LargeBinary),
+    CheckConstraint(
+        "num_nulls(ids, hashes) = 2 OR (num_nulls(ids, hashes) = 0 AND lower(ids) = entry_id "
+        "AND octet_length(hashes) > 0 AND octet_length(hashes) % 32 = 0)",
+        name="one_or_many",
+    ),
 )
 
 sealed_run = Table(

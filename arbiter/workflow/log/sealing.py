@@ -15,18 +15,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import zip_longest
 from typing import TypeAlias
 
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
-from arbiter.audit.merkle import EMPTY_ROOT, Frontier
+from arbiter.audit.merkle import EMPTY_ROOT, Frontier, split_hashes
 from arbiter.audit.note import VerifierKey, parse_note
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
-from arbiter.store.log.sealing import StoredLeaf, add_checkpoint, hold_log, number_pending
+from arbiter.store.log.sealing import NumberedRun, add_checkpoint, hold_log, number_pending
 from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.log.guard import LogGuard
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 ROUND_LIMIT = 20_000
 """Entries one round takes at most: bounds its transaction and its memory."""
+
+HASHED_AT_ONCE = 1_000
+"""Entries hashed before others have a turn: a millisecond or two."""
 
 IDLE_SECONDS = 0.2
 """How long an entry that nobody waits for stays pending at most, beside the round itself."""
@@ -49,6 +53,8 @@ _FAILURES = (UnavailableError, *DATABASE_ERRORS, OSError, VerificationError)
 
 First: TypeAlias = Callable[[DirectConnection, StoredCheckpoint | None], Awaitable[None]]
 """What is done in a sealing transaction before anything is numbered."""
+
+Committed: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -65,7 +71,8 @@ class Sealer:
     def __init__(
         self, store: Store, signers: Sequence[Signer], clock: Clock, kept: KeptCheckpoint, guard: LogGuard
     ) -> None:
-        self._store = store
+        # Whoever writes waits for the seal; the seal waits for none of them.
+        self._store = store.ahead
         self._signers = tuple(signers)
         self._clock = clock
         self._kept = kept
@@ -73,6 +80,10 @@ class Sealer:
         self._tree = _Tree(Frontier(), EMPTY_ROOT)
         self._wanted = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
+        # Held from waiting for something to do until it is committed; and from before a commit until it is kept and what
+        # it covers is released. Who has the second waits for neither the first nor the log.
+        self._turn = asyncio.Lock()
+        self._keeping = asyncio.Lock()
         self._after_seal: Callable[[], Awaitable[object]] | None = None
         # Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile.
         self.holds_back = False
@@ -89,17 +100,32 @@ class Sealer:
         return waiter
 
     async def run(self) -> None:
-        """Seal until cancelled. A failed round is logged and tried again; its waiters go on waiting."""
+        """Seal until cancelled. A failed round is logged and tried again; its waiters go on waiting.
+
+        One round numbers and signs while the one before it is kept outside and released: two do so in turn.
+        """
         syncing = asyncio.create_task(self._sync_kept())
+        in_turn = [asyncio.create_task(self._seal_in_turn()) for _ in range(2)]
         try:
-            while True:
+            await asyncio.gather(*in_turn)
+        finally:
+            syncing.cancel()
+            for one in in_turn:
+                one.cancel()
+            await asyncio.wait(in_turn)
+            self._sync()
+
+    async def _seal_in_turn(self) -> None:
+        while True:
+            async with AsyncExitStack() as turn:
+                await turn.enter_async_context(self._turn)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(IDLE_SECONDS):
                         await self._wanted.wait()
                 self._wanted.clear()
                 waiting, self._waiting = self._waiting, []
                 try:
-                    await self.round()
+                    await self.round(committed=turn.aclose)
                 except LogUnfitError:
                     # Told once by the guard; who waits goes on waiting, and nothing more is sealed or released.
                     self._waiting = waiting + self._waiting
@@ -117,15 +143,12 @@ class Sealer:
                 for waiter in waiting:
                     if not waiter.done():
                         waiter.set_result(None)
-        finally:
-            syncing.cancel()
-            self._sync()
 
-    async def round(self, first: First | None = None) -> int:
+    async def round(self, first: First | None = None, committed: Committed | None = None) -> int:
         """Seal all that is pending and release what is covered; return how many entries were sealed.
 
         `first` runs in the sealing transaction with the log held and is given the newest checkpoint: what it appends is
-        under the very next one.
+        under the very next one. `committed` is called when a checkpoint is, before it is kept: another round may begin.
 
         Raises:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
@@ -133,19 +156,18 @@ class Sealer:
         total = 0
         try:
             while True:
-                sealed = await self._seal(first)
-                first = None
-                total += sealed
-                if sealed < ROUND_LIMIT:
-                    break
-            self._kept.require_forced()
+                async with AsyncExitStack() as kept:
+                    sealed = await self._seal(kept, first, committed)
+                    first = None
+                    total += sealed
+                    if sealed < ROUND_LIMIT:
+                        self._kept.require_forced()
+                        self.holds_back = False
+                        await self._release()
+                        return total
         except OSError:
             self.holds_back = True
             raise
-        self.holds_back = False
-        if self._after_seal is not None:
-            await self._after_seal()
-        return total
 
     async def release(self) -> None:
         """Release what is covered, where something beside a seal allows more of it: what a round would, and no more.
@@ -155,40 +177,51 @@ class Sealer:
         Raises:
             LogUnfitError: OSError: as `round`.
         """
-        kept = self._guard.look()
-        async with self._store.read() as transaction:
-            newest = await load_newest_checkpoint(transaction)
-        if newest is not None and newest.size > kept.size:
-            self._wanted.set()
-            return
-        self._kept.require_forced()
+        async with self._keeping:
+            kept = self._guard.look()
+            async with self._store.read() as transaction:
+                newest = await load_newest_checkpoint(transaction)
+            if newest is not None and newest.size > kept.size:
+                self._wanted.set()
+                return
+            self._kept.require_forced()
+            await self._release()
+
+    async def _release(self) -> None:
+        """Release what is covered. INVARIANT: called by whoever has `_keeping`, so no commit is under way unkept."""
         if self._after_seal is not None:
             await self._after_seal()
 
-    async def _seal(self, first: First | None) -> int:
+    async def _seal(self, kept: AsyncExitStack, first: First | None, committed: Committed | None) -> int:
+        """Seal once, with `_keeping` from before the commit until `kept` is closed."""
         began_ns = time.time_ns()
-        # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
-        self._guard.look()
+        if not self._keeping.locked():
+            # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
+            self._guard.look()
         async with self._store.pipeline() as connection:
             if first is not None:
                 await first(connection, await hold_log(connection))
-            newest, leaves = await number_pending(connection, ROUND_LIMIT)
+            newest, runs = await number_pending(connection, ROUND_LIMIT)
+            # INVARIANT: the checkpoint before is kept, or its keeping has failed, before this one is signed; and
+            # nobody who finds nothing to seal is told so before what covers his entries is kept.
+            await kept.enter_async_context(self._keeping)
             await self._guard.check_newest(newest)
-            if not leaves:
+            if not runs:
                 return 0
             self._check_current(newest)
             frontier = await self._frontier_under(newest)
-            _check_numbering(leaves, frontier.size)
-            extension = frontier.extend([leaf.hash for leaf in leaves])
-            root = extension.frontier.root()
-            body = Checkpoint(self._signers[-1].name, extension.frontier.size, root)
-            note = sign_checkpoint(body, self._signers).decode("utf-8")
-            sealed = StoredCheckpoint(body.size, root, note, self._clock.now())
+            leaves = await _hash_again(runs, frontier.size)
+            extension = frontier.extend(leaves)
+            body = Checkpoint(self._signers[-1].name, extension.frontier.size, extension.frontier.root())
+            note = sign_checkpoint(body, self._signers)
+            sealed = StoredCheckpoint(body.size, body.root, note.decode("utf-8"), self._clock.now())
             await add_checkpoint(connection, sealed, extension.nodes)
         # INVARIANT: the commit is behind us; from here on the checkpoint may be seen.
-        self._tree = _Tree(extension.frontier, root)
+        self._tree = _Tree(extension.frontier, body.root)
+        if committed is not None:
+            await committed()
         # Replacing a file waits for the disk, several milliseconds on ext4: nobody else's work waits with it.
-        await asyncio.to_thread(self._guard.keep, note.encode("utf-8"), body)
+        await asyncio.to_thread(self._guard.keep, note, body)
         figures.sealed(began_ns, len(leaves), body.size)
         return len(leaves)
 
@@ -224,12 +257,32 @@ class Sealer:
             log.exception("the kept checkpoint could not be forced to the disk")
 
 
-def _check_numbering(leaves: Sequence[StoredLeaf], start: int) -> None:
-    """Refuse to sign unless what was written is gapless and each hash is that of its entry's bytes."""
-    for expected, leaf in enumerate(leaves, start):
-        if leaf.index != expected:
-            raise VerificationError(f"expected leaf {expected}, found {leaf.index}")
-        if leaf.body is None:
-            raise VerificationError(f"the entry of leaf {leaf.index} is gone")
-        if sha256(b"\x00" + leaf.body).digest() != leaf.hash:
-            raise VerificationError(f"the stored hash of leaf {leaf.index} is not that of its entry")
+async def _hash_again(runs: Sequence[NumberedRun], start: int) -> list[bytes]:
+    """Return the leaf hashes of what was numbered, made here from the entries' bytes as they were read again.
+
+    Refuses to sign unless what was written is gapless and each stored hash is that of its entry.
+    """
+    hashes: list[bytes] = []
+    for run in runs:
+        expected = start + len(hashes)
+        if run.start != expected:
+            raise VerificationError(f"expected leaf {expected}, found {run.start}")
+        made: list[bytes] = []
+        for place in range(0, len(run.bodies), HASHED_AT_ONCE):
+            if place:
+                # Whoever appends meanwhile, or waits for an answer, has a turn.
+                await asyncio.sleep(0)
+            made += [sha256(b"\x00" + body).digest() for body in run.bodies[place : place + HASHED_AT_ONCE]]
+        if b"".join(made) != run.hashes:
+            raise VerificationError(_first_difference(run, made))
+        hashes += made
+    return hashes
+
+
+def _first_difference(run: NumberedRun, made: Sequence[bytes]) -> str:
+    for index, (stored, own) in enumerate(zip_longest(split_hashes(run.hashes), made), run.start):
+        if own is None:
+            return f"the entry of leaf {index} is gone"
+        if stored != own:
+            return f"the stored hash of leaf {index} is not that of its entry"
+    raise AssertionError("nothing differs")

@@ -1,0 +1,112 @@
+"""One round numbers while the one before it is kept and released: what that must never let through."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from arbiter.audit.checkpoint import Checkpoint
+from arbiter.errors import UnavailableError
+from arbiter.lifecycle.states import Phase
+from arbiter.settings import Mode, Settings
+from arbiter.store.cases.heads import load_case
+from arbiter.store.database import Database
+from arbiter.workflow.house import House
+from arbiter.workflow.intake import submit
+from tests.houses import a_client, a_house, submission
+
+
+@asynccontextmanager
+async def sealing(house: House) -> AsyncIterator[None]:
+    task = asyncio.create_task(house.sealer.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def sizes(house: House) -> list[int]:
+    return [size for (size,) in await house.store.run("SELECT size FROM checkpoint ORDER BY size", {})]
+
+
+async def test_while_a_checkpoint_is_being_kept_nothing_more_is_signed_or_released_and_nobody_is_told(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        client, _ = await a_client(house)
+        await house.sealer.round()
+        go_on, entered, keep = threading.Event(), threading.Event(), house.guard.keep
+
+        def slow(note: bytes, checkpoint: Checkpoint) -> None:
+            entered.set()
+            assert go_on.wait(30)
+            keep(note, checkpoint)
+
+        monkeypatch.setattr(house.guard, "keep", slow)
+        cases, waiters, committed = [], [], list[int]()
+        try:
+            async with sealing(house):
+                for number in range(2):
+                    key = f"key-{number}"
+                    filed = await submit(house, client, submission(house.clock.now()), key, key.encode())
+                    cases.append(filed.case)
+                    await house.errands.finish(10)
+                    waiters.append(house.sealer.request())
+                    assert await asyncio.to_thread(entered.wait, 30)
+                    if not number:
+                        committed = await sizes(house)
+                    # Long enough for many rounds.
+                    await asyncio.sleep(0.5)
+                    assert await sizes(house) == committed
+                    assert not any(waiter.done() for waiter in waiters)
+                    phases = {(await load_case(house.store, case)).state.phase for case in cases}
+                    assert phases == {Phase.DECIDED}
+                go_on.set()
+                await asyncio.wait_for(asyncio.gather(*waiters), 30)
+                assert len(await sizes(house)) > len(committed)
+                phases = {(await load_case(house.store, case)).state.phase for case in cases}
+                assert phases == {Phase.RELEASED}
+        finally:
+            go_on.set()
+
+
+async def test_a_round_waits_for_no_writers_turn_at_a_connection(database: Database, tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, mode=Mode.DEMONSTRATION, secure_cookies=False, database_pool_size=3)
+    async with a_house(tmp_path, database, running=False, settings=settings) as house:
+        slow = [
+            asyncio.create_task(house.store.run("SELECT pg_sleep(3)", {}))
+            for _ in range(2 * settings.database_pool_size)
+        ]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            await house.sealer.round()
+        assert not any(task.done() for task in slow)
+        statements, _ = house.store.connections()
+        assert (statements.waiting or 0) >= settings.database_pool_size
+        await asyncio.gather(*slow)
+
+
+async def test_a_pipeline_whose_failure_was_overlooked_is_not_called_committed(
+    database: Database, tmp_path: Path
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+
+        async def overlook() -> None:
+            async with house.store.pipeline() as connection:
+                with suppress(psycopg.errors.DivisionByZero):
+                    await (await connection.execute("SELECT 1 / 0")).fetchone()
+
+        with pytest.raises(UnavailableError):
+            await overlook()
+        # The connection is good for the next one.
+        for _ in range(house.settings.database_pool_size):
+            async with house.store.pipeline() as connection:
+                await connection.execute("SELECT 1")
