@@ -31,9 +31,9 @@ def statements_of(house: House) -> Iterator[list[str]]:
     sent: list[str] = []
     execute = psycopg.AsyncConnection.execute
 
-    async def noted(connection: psycopg.AsyncConnection[Any], query: bytes, *rest: Any, **named: Any) -> Any:
-        sent.append(query.decode())
-        return await execute(connection, query, *rest, **named)
+    async def noted(connection: psycopg.AsyncConnection[Any], query: object, *rest: Any, **named: Any) -> Any:
+        sent.append(str(query))
+        return await execute(connection, query, *rest, **named)  # type: ignore[call-overload]  # handed on as it came
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         sent.append(statement)
