@@ -50,17 +50,19 @@ async def test_a_stored_node_changed_or_lost_is_named(
     assert said == f"stored node {index} of level {level}, over entries {entries}, {fault}"
 
 
-async def test_nothing_is_sealed_on_a_tree_whose_edge_has_a_flipped_bit(ward: Ward) -> None:
+async def test_nothing_is_sealed_on_a_stored_node_with_a_flipped_bit(ward: Ward) -> None:
     await two_tiles(ward)
-    await found_after(ward, f"UPDATE tree_node SET hash = {FLIP.format('hash')} WHERE level = 9")
+    await found_after(
+        ward, f"UPDATE tree_node SET hash = {FLIP.format('hash')} WHERE level = 8 AND index = 1"
+    )
     await ward.write()
     with pytest.raises(LogUnfitError, match="does not have the root"):
         await a_fresh_sealer(ward.house, ward.folder).round()
 
 
-async def test_nothing_is_sealed_on_a_tree_whose_edge_is_lost(ward: Ward) -> None:
+async def test_nothing_is_sealed_where_a_stored_node_is_lost(ward: Ward) -> None:
     await two_tiles(ward)
-    await found_after(ward, "DELETE FROM tree_node WHERE level = 9")
+    await found_after(ward, "DELETE FROM tree_node WHERE level = 8 AND index = 0")
     await ward.write()
     with pytest.raises(LogUnfitError, match="has holes"):
         await a_fresh_sealer(ward.house, ward.folder).round()

@@ -7,6 +7,7 @@ node that it quotes: what it costs grows with the log's height alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +27,9 @@ from arbiter.store.transaction import Where, run
 STORED_LEVELS = (0, 4, *range(8, 64))
 """Levels whose nodes are kept, the leaves in their runs; any other node is made from the nearest below."""
 
-_STORED_BELOW = tuple(max(stored for stored in STORED_LEVELS if stored <= level) for level in range(64))
+CHECKED_LEVELS = (0, 8, 12, 16)
+"""Levels that a frontier is made from where the log is to go on from it: the newest leaves count, and few rows between."""
+
 _READ_ALONG = 16
 """Leaf hashes that nobody wants are read where there are no more of them between two that somebody does."""
 
@@ -60,16 +63,21 @@ CROSS JOIN LATERAL (
 """
 
 
-async def load_nodes(where: Where, wanted: Iterable[Part]) -> NodeLookup:
+async def load_nodes(
+    where: Where, wanted: Iterable[Part], made_from: Sequence[int] = STORED_LEVELS
+) -> NodeLookup:
     """Return a lookup that answers for the wanted nodes, (level, index), each of a perfect subtree; one statement.
+
+    A node is made from those of the next lower of the levels `made_from`, all of which are stored; the first is 0.
 
     Raises:
         KeyError: from the lookup, for a node that the log does not hold.
     """
+    below = _below(tuple(made_from))
     leaves: list[tuple[int, int]] = []
     sets: dict[int, set[int]] = {}
     for level, index in wanted:
-        base = _STORED_BELOW[level]
+        base = below[level]
         if base:
             width = level - base
             sets.setdefault(base, set()).update(range(index << width, (index + 1) << width))
@@ -78,7 +86,7 @@ async def load_nodes(where: Where, wanted: Iterable[Part]) -> NodeLookup:
     stored = await _load(where, _joined(leaves), {level: sorted(sets[level]) for level in sets})
 
     def lookup(level: int, index: int) -> bytes:
-        base = _STORED_BELOW[level]
+        base = below[level]
         row = stored[base]
         if level == base:
             return row[index]
@@ -155,6 +163,12 @@ def _remember(under: StoredCheckpoint, nodes: NodeLookup) -> None:
     while len(remembered_edges) >= _EDGES:
         del remembered_edges[next(iter(remembered_edges))]
     remembered_edges[under.size, under.root] = edge
+
+
+@cache
+def _below(levels: tuple[int, ...]) -> tuple[int, ...]:
+    """Return for each level the next of `levels` at or below it."""
+    return tuple(max(kept for kept in levels if kept <= level) for level in range(64))
 
 
 def _array(members: Iterable[int | str]) -> str:

@@ -15,14 +15,14 @@ from arbiter.audit.note import parse_note
 from arbiter.audit.verify import Finding
 from arbiter.errors import VerificationError
 from arbiter.store.log.checkpoints import StoredCheckpoint
-from arbiter.store.log.nodes import load_nodes
+from arbiter.store.log.nodes import CHECKED_LEVELS, load_nodes
 from arbiter.store.transaction import Where
 
 
 async def load_frontier(where: Where, size: int) -> Frontier:
     """Return the frontier of the stored tree's first `size` leaves; raise VerificationError when the tree has holes."""
     try:
-        return Frontier.load(size, await load_nodes(where, frontier_parts(size)))
+        return Frontier.load(size, await load_nodes(where, frontier_parts(size), CHECKED_LEVELS))
     except KeyError:
         raise VerificationError(f"the stored tree of {size} entries has holes") from None
 
