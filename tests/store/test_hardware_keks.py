@@ -78,6 +78,21 @@ def test_what_was_changed_does_not_open_in_the_token(twin: tuple[HardwareKek, AE
     assert there.decrypt(NONCE, sealed, b"place") == b"k" * 32, "and the token goes on"
 
 
+# The package ends what was begun in the session once more when it collects it, and says that this failed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_session_that_ended_is_not_a_key_that_was_changed(twin: tuple[HardwareKek, AESGCM]) -> None:
+    """As after a token was unplugged and came back: the case is whole, and must not be told of as damaged."""
+    there, here = twin
+    sealed = here.encrypt(NONCE, b"k" * 32, b"place")
+    with token_session(there.place) as (_, session):
+        session.close()
+    assert there.decrypt(NONCE, sealed, b"place") == b"k" * 32
+    with token_session(there.place) as (_, session):
+        session.close()
+    with pytest.raises(InvalidTag):
+        there.decrypt(NONCE, sealed, b"elsewhere")
+
+
 def made(token: Place, label: str = "") -> HardwareKek:
     line = make_hardware_kek(replace(token, object=label), "kek-9", SystemChance())
     return open_hardware_kek(line, Path("kek-9.key"))
