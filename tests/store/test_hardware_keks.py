@@ -11,6 +11,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from arbiter.cli.doctor.key_checks import state_of_keys
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError, ConflictError, UnavailableError, VerificationError
 from arbiter.model import ActorId, CaseId
@@ -220,6 +221,16 @@ async def test_a_house_whose_token_is_away_does_not_start(
     with pytest.raises(ConfigurationError, match="is the token there"):
         async with a_house(tmp_path, database, running=False):
             pass
+
+
+def test_the_doctor_asks_each_token_that_a_start_would(tmp_path: Path, token: Place) -> None:
+    keyring = init_keys(tmp_path, ORIGIN, SystemChance())
+    kek = made(token)
+    away = replace(kek, place=replace(kek.place, object="gone"))
+    for held, state in ((kek, "ok"), (away, "fail")):
+        found = state_of_keys(replace(keyring, keks={**keyring.keks, "kek-2": held}))
+        assert [(f.check, f.state) for f in found if "hardware" in f.check] == [("hardware kek-2", state)]
+    assert not [f for f in state_of_keys(keyring) if "hardware" in f.check]
 
 
 def test_two_keys_in_tokens_are_told_apart_in_the_log(tmp_path: Path, token: Place) -> None:
