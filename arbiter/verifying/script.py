@@ -80,6 +80,7 @@ MALFORMED = (
     ValueError,
     LookupError,
     TypeError,
+    AttributeError,
     RuntimeError,
     EOFError,
     zipfile.BadZipFile,

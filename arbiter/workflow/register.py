@@ -17,7 +17,7 @@ from typing import Any
 
 from arbiter.audit.entry import Entry, commit
 from arbiter.documents.canonical import decode, encode
-from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
+from arbiter.errors import ArbiterError, VerificationError
 from arbiter.identity import accounts, clients, sites
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission, Role
@@ -246,8 +246,9 @@ async def _seal(house: House) -> None:
         # A command for people opens no guard; on a new installation it keeps the empty log's checkpoint first.
         await house.guard.open(empty_log(house.log_keys.signers))
         await house.sealer.round()
-    except (LogUnfitError, VerificationError, UnavailableError, *DATABASE_ERRORS, OSError):
-        # The change and its entry are committed: the running service, or its next start, seals them or says why not.
+    except (ArbiterError, *DATABASE_ERRORS, OSError):
+        # The change and its entry are committed, and a token that was made is to be shown: the running service, or its next
+        # start, seals them or says why not.
         return
 
 

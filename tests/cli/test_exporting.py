@@ -98,6 +98,19 @@ def test_who_may_not_gets_no_file(installed: Installation, tmp_path: Path) -> No
         assert list(tmp_path.glob("log.zip*")) == []
 
 
+def test_what_another_export_is_writing_is_let_be(installed: Installation, tmp_path: Path) -> None:
+    file, part = tmp_path / "log.zip", tmp_path / "log.zip.part"
+    part.write_bytes(b"half of another's")
+    done = installed.run("audit", "export", str(file), "--as", "ben", "--password-stdin")
+    assert done.returncode == Status.USAGE, done.stderr
+    assert str(part) in done.stderr
+    assert part.read_bytes() == b"half of another's"
+    part.unlink()
+    assert installed.run("audit", "export", str(file), "--as", "ben", "--password-stdin").returncode == 0
+    assert file.exists()
+    assert not part.exists()
+
+
 def test_a_file_that_is_there_is_not_written_over(arbiter: Arbiter, tmp_path: Path) -> None:
     file = tmp_path / "log.zip"
     file.write_text("mine")

@@ -11,6 +11,7 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from arbiter.cli.doctor.key_checks import state_of_keys
 from arbiter.clock import SystemChance
 from arbiter.errors import ConfigurationError, ConflictError, UnavailableError, VerificationError
 from arbiter.model import ActorId, CaseId
@@ -76,6 +77,21 @@ def test_what_was_changed_does_not_open_in_the_token(twin: tuple[HardwareKek, AE
     with pytest.raises(InvalidTag):
         there.decrypt(nonce, text, place)
     assert there.decrypt(NONCE, sealed, b"place") == b"k" * 32, "and the token goes on"
+
+
+# The package ends what was begun in the session once more when it collects it, and says that this failed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_session_that_ended_is_not_a_key_that_was_changed(twin: tuple[HardwareKek, AESGCM]) -> None:
+    """As after a token was unplugged and came back: the case is whole, and must not be told of as damaged."""
+    there, here = twin
+    sealed = here.encrypt(NONCE, b"k" * 32, b"place")
+    with token_session(there.place) as (_, session):
+        session.close()
+    assert there.decrypt(NONCE, sealed, b"place") == b"k" * 32
+    with token_session(there.place) as (_, session):
+        session.close()
+    with pytest.raises(InvalidTag):
+        there.decrypt(NONCE, sealed, b"elsewhere")
 
 
 def made(token: Place, label: str = "") -> HardwareKek:
@@ -205,6 +221,16 @@ async def test_a_house_whose_token_is_away_does_not_start(
     with pytest.raises(ConfigurationError, match="is the token there"):
         async with a_house(tmp_path, database, running=False):
             pass
+
+
+def test_the_doctor_asks_each_token_that_a_start_would(tmp_path: Path, token: Place) -> None:
+    keyring = init_keys(tmp_path, ORIGIN, SystemChance())
+    kek = made(token)
+    away = replace(kek, place=replace(kek.place, object="gone"))
+    for held, state in ((kek, "ok"), (away, "fail")):
+        found = state_of_keys(replace(keyring, keks={**keyring.keks, "kek-2": held}))
+        assert [(f.check, f.state) for f in found if "hardware" in f.check] == [("hardware kek-2", state)]
+    assert not [f for f in state_of_keys(keyring) if "hardware" in f.check]
 
 
 def test_two_keys_in_tokens_are_told_apart_in_the_log(tmp_path: Path, token: Place) -> None:

@@ -247,6 +247,17 @@ def test_a_retired_key_begins_no_origin() -> None:
     assert NEXTS[0] in believed(ONES[:1], *CHAIN, recovery([THREE, NEXT]))
 
 
+def test_a_replaced_key_begins_no_origin_for_whoever_trusts_its_successor_alone() -> None:
+    """Its thief shows the rotation and leaves out the retirement: the old key looks as if it still signed."""
+    overlapping = CHAIN[:1]
+    assert ONES[0] in believed(TWOS[:1], *overlapping, recovery([ONE, NEXT]))
+    assert NEXTS[0] not in believed(TWOS[:1], *overlapping, recovery([ONE, NEXT]))
+    for trusted, by in ((TWOS, TWO), (ONES, ONE), (ONES, TWO)):
+        assert NEXTS[0] in believed(trusted[:1], *overlapping, recovery([by, NEXT]))
+        assert followed(trusted[:1], *overlapping, recovery([by, NEXT])) >= {NEXTS[0].encode()}
+    assert NEXTS[0].encode() not in followed(TWOS[:1], *overlapping, recovery([ONE, NEXT]))
+
+
 def test_two_recoveries_that_name_different_keys_for_one_origin_are_refused() -> None:
     with pytest.raises(VerificationError, match="different keys"):
         believed(ONES, recovery([ONE, NEXT]), recovery([OTHER], OTHERS))

@@ -340,6 +340,23 @@ def test_a_retired_key_signs_no_newer_export(rotated: Rotated, tmp_path: Path) -
         assert "may sign sizes from 0 to" in told
 
 
+def test_a_replaced_key_signs_no_export_for_whoever_trusts_its_successor_alone(
+    rotated: Rotated, tmp_path: Path
+) -> None:
+    """A retired key's thief shows the log as it was during the rotation: nothing there says that the key was retired."""
+    made = rotated.overlap
+    second = made.keys[0]
+    thief = Exported(made.content, rotated.early.signer, NO_CASES)
+    content = signed_again(thief, made.members())
+    assert second != rotated.first
+    told = refused(made, second, tmp_path, content)
+    assert "which the key that you gave has replaced" in told
+    assert "keys export-public" in told
+    # What the successor signed itself is believed, with the checkpoints before it; and the old key by whoever gives it.
+    assert verified(made, second, tmp_path).evidence.trusted
+    assert verified(made, rotated.first, tmp_path, content).evidence.signer == rotated.first
+
+
 # --- the second signature -------------------------------------------------------------------------------------------
 
 

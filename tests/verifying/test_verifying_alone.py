@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from arbiter.audit.export.layout import KEYS, README, SCRIPT, SOURCE_FOLDER
+from arbiter.audit.export.layout import KEYS, README, SCRIPT, SOURCE_FOLDER, STATEMENTS
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.cli.failing import Status
 from arbiter.workflow.exports.source import source_members
@@ -208,6 +208,19 @@ def test_a_file_changed_in_the_folder_is_refused_there(exports: Exports, bare: B
     ran = bare.verify(bare.folder / "verifier.py", str(folder), "--key", exports.case.signer.verifier_key)
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert "REFUSED" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "7", "null", '{"keys": 7}', '{"keys": []}', "arbiter/key-rotation/v1", "\x00"]
+)
+def test_a_statement_of_any_other_shape_is_refused_in_words(exports: Exports, bare: Bare, text: str) -> None:
+    """It is read before anything vouches for it; a trace of the program is no verdict that a person or a script can read."""
+    folder = bare.unpacked(exports.case)
+    note = f"{text}\n\n\u2014 log.example AAAA\n"
+    (folder / STATEMENTS).write_text(json.dumps({"content": note}) + "\n", "utf-8")
+    ran = bare.verify(bare.folder / "verifier.py", str(folder), "--key", exports.case.signer.verifier_key)
+    assert ran.returncode == 1
+    assert ran.stdout.splitlines()[-1].startswith("REFUSED"), ran.stdout + ran.stderr
 
 
 def test_source_that_is_not_as_signed_never_runs(exports: Exports, bare: Bare) -> None:

@@ -269,6 +269,28 @@ async def test_a_process_left_with_the_retired_key_seals_nothing(tmp_path: Path,
         await verify_log(house, (tmp_path / "checkpoint").read_bytes())
 
 
+async def test_a_retired_key_alone_seals_nothing_although_another_process_still_signs_with_both(
+    tmp_path: Path, database: Database
+) -> None:
+    """It would pass for present under a checkpoint that its own key signed too; and what it seals, no one believes."""
+    async with a_house(tmp_path, database, running=False) as stale:
+        await begin(tmp_path, database)
+        async with a_house(tmp_path, database, running=False) as both:
+            await write_something(both)
+            await write_something(stale)
+            assert signers_of(await newest_note(stale)) == 1, "during the overlap it may go on"
+            await finish(tmp_path, database)
+            await write_something(both)
+            assert signers_of(await newest_note(both)) == 2
+            await note_in_house(stale, stale.store, "house.tried", WHO, {})
+            with pytest.raises(VerificationError, match="must be restarted with the new one"):
+                await stale.sealer.round()
+            await write_something(both)
+    async with a_house(tmp_path, database, running=False) as house:
+        await house.sealer.round()
+        await verify_log(house, (tmp_path / "checkpoint").read_bytes())
+
+
 async def test_two_hosts_that_rotate_at_once_leave_one_history(tmp_path: Path, database: Database) -> None:
     async with a_house(tmp_path, database, running=False) as one:
         await write_something(one)

@@ -15,12 +15,14 @@ from argon2 import PasswordHasher
 
 from arbiter.audit.entry import Entry, verify_chain
 from arbiter.errors import (
+    ConfigurationError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
     RefusedError,
     StaleStateError,
     UnauthenticatedError,
+    UnavailableError,
     VerificationError,
 )
 from arbiter.identity import accounts
@@ -308,6 +310,25 @@ async def test_what_is_refused_is_not_entered(house: House) -> None:
             await attempt
     assert await standing(house) == before
     assert await told(house) == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ConfigurationError("the PIN's file is open to others"), UnavailableError("away"), OSError("full")],
+)
+async def test_what_was_changed_is_told_of_although_it_cannot_be_sealed(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A client's old token is refused by then: the new one would be lost with the error."""
+    made, _ = await a_client(house)
+
+    async def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(house.sealer), "round", fails)
+    token = await register.rotate_client(house, CARLA, made.id)
+    assert (await authenticate_client(house.identities, house.clock, token)).id == made.id
+    assert [kind for kind, _, _ in await told(house)] == ["client.rotated"]
 
 
 async def test_many_at_once_are_all_entered(house: House) -> None:

@@ -5,6 +5,9 @@ both of its ends, so that the holder of a trusted key, or of one believed alread
 its keys to the sizes that they may sign (`arbiter.audit.rotation`), and leads from the new one to the old one too, which
 it names. A recovery leads from the old origin to the keys that it names for the new one (`arbiter.audit.recovery`), if a
 key signed it that was not retired; it names none of the old origin's, so it leads nowhere from the new one.
+
+Backwards a key is believed for former checkpoints alone: it signs no export and begins no origin (`follows`). Whoever
+has it since it was replaced would leave out that it was retired, and nobody could see that.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from arbiter.audit.recovery import Statement
 from arbiter.audit.rotation import Rotation, current_keys, follow_rotations
 from arbiter.errors import VerificationError
 
-__all__ = ["Trust", "believed_keys"]
+__all__ = ["Trust", "believed_keys", "follows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,11 @@ class Trust:
     def every_key(self) -> tuple[VerifierKey, ...]:
         """Every key that is trusted as given, before any statement of an export is read."""
         return (*self.keys, *(key for history in self.histories for key in history.keys))
+
+    @property
+    def signing(self) -> frozenset[VerifierKey]:
+        """The Ed25519 ones among them, without the sizes they may sign."""
+        return frozenset(_plain(key) for key in self.every_key if key.type is SignatureType.ED25519)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,19 @@ def believed_keys(
     _check_second(trust, chains, believed)
     known = {key.public() for key in kept}
     return (*kept, *(key for key in trust.keys if _plain(key) not in known))
+
+
+def follows(trust: Trust, believed: Sequence[VerifierKey], key: LogKey) -> bool:
+    """Tell whether a believed Ed25519 key is a trusted one, or came after one: not merely before."""
+    chain = [known for known in believed if isinstance(known, LogKey) and known.name == key.name]
+    return key in _following(trust, chain)
+
+
+def _following(trust: Trust, chain: Sequence[LogKey]) -> tuple[LogKey, ...]:
+    """Return an origin's Ed25519 keys from the first trusted one on; all of one to which only a recovery leads."""
+    signing = [key for key in chain if key.type is SignatureType.ED25519]
+    first = next((place for place, key in enumerate(signing) if key.public() in trust.signing), 0)
+    return tuple(signing[first:])
 
 
 def _named(links: Sequence[_Link]) -> dict[str, tuple[VerifierKey, ...]]:
@@ -156,28 +177,25 @@ def _connected(
     trust: Trust, chains: Mapping[str, Sequence[LogKey]], links: Sequence[_Link]
 ) -> frozenset[str]:
     """Return the origins that are trusted, and those that recoveries connect with them."""
-    trusted = {_plain(key) for key in trust.every_key if key.type is SignatureType.ED25519}
     believed = {
-        origin
-        for origin, keys in chains.items()
-        if any(key.public() in trusted for key in keys if key.type is SignatureType.ED25519)
+        origin for origin, keys in chains.items() if any(key.public() in trust.signing for key in keys)
     }
     # A log rarely has more than two origins; each round that finds none ends it.
     for _ in links:
         before = len(believed)
         for link in links:
-            if link.said.old in believed and _vouched(link, chains):
+            if link.said.old in believed and _vouched(trust, link, chains):
                 believed.add(link.said.new)
         if len(believed) == before:
             break
     return frozenset(believed)
 
 
-def _vouched(link: _Link, chains: Mapping[str, Sequence[LogKey]]) -> bool:
-    """Tell whether a key of the old origin vouches for keys of the new one that signed too."""
+def _vouched(trust: Trust, link: _Link, chains: Mapping[str, Sequence[LogKey]]) -> bool:
+    """Tell whether a key of the old origin, not one replaced before any trusted one, vouches for keys of the new that signed."""
     return (
         bool(link.said.keys)
-        and _signed(link.note, current_keys(chains[link.said.old]))
+        and _signed(link.note, current_keys(_following(trust, chains[link.said.old])))
         and _signed(link.note, link.said.keys[:1])
     )
 

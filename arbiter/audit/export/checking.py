@@ -17,7 +17,7 @@ from arbiter.audit.canonical import parse_canonical
 from arbiter.audit.checkpoint import Checkpoint, LogKey, OpenedCheckpoint
 from arbiter.audit.entry import Entry
 from arbiter.audit.export import layout
-from arbiter.audit.export.believing import Trust, believed_keys
+from arbiter.audit.export.believing import Trust, believed_keys, follows
 from arbiter.audit.export.chains import Chains, ChainShown
 from arbiter.audit.export.events import event_line
 from arbiter.audit.export.layout import ExportedEntry
@@ -182,6 +182,12 @@ class _Check:
                 f"the export was signed by key {origin}+{signer.key_id.hex()}, which may sign sizes from "
                 f"{signer.first_size} {last}, and its checkpoint has size {size}: somebody signs with a key that is not "
                 "the log's any more, or not yet"
+            )
+        if self.trust.given and not follows(self.trust, verifiers, signer):
+            raise VerificationError(
+                f"the export was signed by key {origin}+{signer.key_id.hex()}, which the key that you gave has replaced: "
+                "whoever has it since could have made this, and left out that it was retired. If the export is from before, "
+                "give that key too, or the file that `arbiter keys export-public` writes"
             )
         self._members(manifest)
         return manifest, signer

@@ -98,8 +98,9 @@ async def _export(house: House, login: str, passwords: list[str], selection: Sel
 
     (principal,) = await prove(house, [login], passwords)
     part = file.with_name(f"{file.name}.part")
+    # Before the block that clears up: a part that another command is writing is not ours to remove.
+    descriptor = await asyncio.to_thread(_create, part)
     try:
-        descriptor = await asyncio.to_thread(_create, part)
         with os.fdopen(descriptor, "wb") as writing, entry_bar() as advance:
             made = await make_export(house, principal, selection, writing, advance)
         part.replace(file)
@@ -114,7 +115,12 @@ async def _export(house: House, login: str, passwords: list[str], selection: Sel
 def _create(path: Path) -> int:
     import os
 
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        raise UsageError(
+            f"expected nobody to be writing {path}: another export does, or one that was killed left it there; then remove it"
+        ) from None
 
 
 @app.command(

@@ -9,7 +9,7 @@ from arbiter.audit.note import SignatureType
 from arbiter.audit.rotation import current_keys
 from arbiter.cli.doctor.findings import Finding, attempted
 from arbiter.settings import Settings
-from arbiter.store.keys import HardwareSigner, Keyring, passphrase_from, read_keys
+from arbiter.store.keys import HardwareKek, HardwareSigner, Keyring, passphrase_from, read_keys
 from arbiter.store.transaction import Where
 from arbiter.store.wrapping import count_all_wrapped
 from arbiter.workflow.log.keys import recorded_rotations
@@ -35,7 +35,10 @@ def state_of_keys(keyring: Keyring) -> Iterator[Finding]:
     yield _log_key(keyring)
     for pair in keyring.signing:
         if isinstance(pair.first, HardwareSigner):
-            yield from _hardware(pair.first)
+            yield from _hardware("hardware key", pair.first, "signs")
+    for kek_id, kek in sorted(keyring.keks.items()):
+        if isinstance(kek, HardwareKek):
+            yield from _hardware(f"hardware {kek_id}", kek, "wraps and unwraps")
 
 
 def _log_key(keyring: Keyring) -> Finding:
@@ -59,14 +62,12 @@ def _log_key(keyring: Keyring) -> Finding:
     return Finding("log key", "ok", f"{ids} signs, with an ML-DSA-44 key beside it")
 
 
-def _hardware(signer: HardwareSigner) -> Iterator[Finding]:
+def _hardware(check: str, key: HardwareSigner | HardwareKek, does: str) -> Iterator[Finding]:
     def probe() -> Iterator[Finding]:
-        signer.probe()
-        yield Finding("hardware key", "ok", f"the token {signer.place.token} signs")
+        key.probe()
+        yield Finding(check, "ok", f"the token {key.place.token} {does}")
 
-    yield from attempted(
-        "hardware key", "connect the token, and look at the module and the PIN's file", probe
-    )
+    yield from attempted(check, "connect the token, and look at the module and the PIN's file", probe)
 
 
 async def keys_and_database(keyring: Keyring, where: Where) -> AsyncIterator[Finding]:

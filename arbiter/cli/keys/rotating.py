@@ -161,8 +161,8 @@ def rotate_kek(
 def _tell_left(fault: str | None) -> None:
     if fault is not None:
         out.print(
-            f"the old wrapping still stands in the database's files: {fault}; retiring the old key or the next erasure "
-            "tries again",
+            f"the old wrapping still stands in the database's files: {fault}; the next rotation or retirement of a key "
+            "rewrites them all, an erasure those that held its own case's key",
             markup=False,
         )
 

@@ -51,7 +51,11 @@ class HardwareKek:
         except UnavailableError:
             # Modules tell a bad tag by different errors, some by a general one: a token that works otherwise has told.
             self._try()
-        raise InvalidTag
+        try:
+            # In a session that works: what failed before may have been the session, ended by the token or on its way.
+            return self._decrypt(nonce, data, associated_data)
+        except UnavailableError:
+            raise InvalidTag from None
 
     def probe(self) -> None:
         """Raise ConfigurationError when the token cannot wrap and unwrap now."""

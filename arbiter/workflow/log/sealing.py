@@ -24,6 +24,7 @@ from typing import TypeAlias
 from arbiter.audit.checkpoint import Checkpoint, sign_checkpoint
 from arbiter.audit.merkle import EMPTY_ROOT, Frontier, split_hashes
 from arbiter.audit.note import VerifierKey, parse_note
+from arbiter.audit.rotation import Act, Rotation
 from arbiter.errors import LogUnfitError, UnavailableError, VerificationError
 from arbiter.ports import Clock, Signer
 from arbiter.store.log.checkpoints import StoredCheckpoint, load_newest_checkpoint
@@ -32,6 +33,7 @@ from arbiter.store.transaction import DATABASE_ERRORS, DirectConnection, Store
 from arbiter.workflow import figures
 from arbiter.workflow.log.guard import LogGuard
 from arbiter.workflow.log.kept import KeptCheckpoint
+from arbiter.workflow.log.keys import recorded_rotations
 from arbiter.workflow.log.stored_tree import frontier_under
 
 log = logging.getLogger(__name__)
@@ -208,7 +210,7 @@ class Sealer:
             await self._guard.check_newest(newest)
             if not runs:
                 return 0
-            self._check_current(newest)
+            await self._check_current(newest)
             frontier = await self._frontier_under(newest)
             leaves = await _hash_again(runs, frontier.size)
             extension = frontier.extend(leaves)
@@ -225,18 +227,29 @@ class Sealer:
         figures.sealed(began_ns, len(leaves), body.size)
         return len(leaves)
 
-    def _check_current(self, newest: StoredCheckpoint | None) -> None:
-        """Refuse to sign where the log's key was rotated meanwhile and this process has only the retired one."""
+    async def _check_current(self, newest: StoredCheckpoint | None) -> None:
+        """Refuse to sign where the log's key was rotated meanwhile and this process has only the retired one.
+
+        INVARIANT: called with the log held, as a key is retired: what is recorded of that now is all that this seal is under.
+        """
         if newest is None:
             return
         name = self._signers[-1].name
         signed = {line.key_id for line in parse_note(newest.note.encode()).signatures if line.name == name}
         own = {VerifierKey.parse(signer.verifier_key).key_id for signer in self._signers}
-        if signed and not signed & own:
+        # Signed by all of ours and no other: the usual case. One beside ours may have followed it, or come before it.
+        if signed - own and (not signed & own or own <= await self._retired(name)):
             raise VerificationError(
                 f"the checkpoint of {newest.size} entries is signed by another key of this log: its key was rotated, and "
                 "this process must be restarted with the new one; nothing is sealed here"
             )
+
+    async def _retired(self, origin: str) -> set[bytes]:
+        """Return the ids of the keys that the log says were retired: another process may still sign with both."""
+        async with self._store.read() as transaction:
+            stated = await recorded_rotations(transaction, origin)
+        rotations = [Rotation.parse(parse_note(statement).text) for statement in stated]
+        return {key.key_id for rotation in rotations if rotation.act is Act.RETIRE for key in rotation.old}
 
     async def _frontier_under(self, newest: StoredCheckpoint | None) -> Frontier:
         if newest is not None and newest.size == self._tree.frontier.size and newest.root == self._tree.root:
