@@ -20,6 +20,7 @@ from arbiter.store.database import Database
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from tests.houses import a_client, a_house, submission
+from tests.workflow.circles import NOWHERE, write_file
 
 
 @asynccontextmanager
@@ -91,6 +92,26 @@ async def test_a_round_waits_for_no_writers_turn_at_a_connection(database: Datab
         assert not any(task.done() for task in slow)
         statements, _ = house.store.connections()
         assert (statements.waiting or 0) >= settings.database_pool_size
+        await asyncio.gather(*slow)
+
+
+async def test_a_release_that_asks_for_cosignatures_waits_for_no_writers_turn_either(
+    database: Database, tmp_path: Path
+) -> None:
+    witnesses = write_file(tmp_path / "witnesses.yaml", [NOWHERE], {"urgent": 1})
+    settings = Settings(
+        data=tmp_path,
+        mode=Mode.DEMONSTRATION,
+        secure_cookies=False,
+        database_pool_size=3,
+        witnesses=witnesses,
+    )
+    async with a_house(tmp_path, database, running=False, settings=settings) as house:
+        slow = [asyncio.create_task(house.store.run("SELECT pg_sleep(3)", {})) for _ in range(6)]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(2):
+            await house.sealer.round()
+        assert not any(task.done() for task in slow)
         await asyncio.gather(*slow)
 
 
