@@ -115,6 +115,20 @@ async def test_a_release_that_asks_for_cosignatures_waits_for_no_writers_turn_ei
         await asyncio.gather(*slow)
 
 
+async def test_a_release_that_fails_does_not_say_that_the_checkpoint_is_not_kept(
+    database: Database, tmp_path: Path
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+
+        async def fail() -> None:
+            raise TimeoutError
+
+        house.sealer.then(fail)
+        with pytest.raises(TimeoutError):
+            await house.sealer.round()
+        assert not house.sealer.holds_back
+
+
 async def test_a_pipeline_whose_failure_was_overlooked_is_not_called_committed(
     database: Database, tmp_path: Path
 ) -> None:

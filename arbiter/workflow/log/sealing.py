@@ -154,20 +154,21 @@ class Sealer:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
         """
         total = 0
-        try:
-            while True:
-                async with AsyncExitStack() as kept:
+        while True:
+            async with AsyncExitStack() as kept:
+                try:
                     sealed = await self._seal(kept, first, committed)
-                    first = None
-                    total += sealed
                     if sealed < ROUND_LIMIT:
                         self._kept.require_forced()
                         self.holds_back = False
-                        await self._release()
-                        return total
-        except OSError:
-            self.holds_back = True
-            raise
+                except OSError:
+                    self.holds_back = True
+                    raise
+                first = None
+                total += sealed
+                if sealed < ROUND_LIMIT:
+                    await self._release()
+                    return total
 
     async def release(self) -> None:
         """Release what is covered, where something beside a seal allows more of it: what a round would, and no more.
