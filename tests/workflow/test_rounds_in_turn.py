@@ -16,7 +16,7 @@ from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import Phase
 from arbiter.settings import Mode, Settings
 from arbiter.store.cases.heads import load_case
-from arbiter.store.database import Database
+from arbiter.store.database import LOCK_TIMEOUT_SECONDS, Database
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from tests.houses import a_client, a_house, submission
@@ -93,6 +93,29 @@ async def test_a_round_waits_for_no_writers_turn_at_a_connection(database: Datab
         statements, _ = house.store.connections()
         assert (statements.waiting or 0) >= settings.database_pool_size
         await asyncio.gather(*slow)
+
+
+async def test_rounds_that_wait_leave_a_connection_to_what_they_wait_for(
+    database: Database, tmp_path: Path
+) -> None:
+    settings = Settings(data=tmp_path, mode=Mode.DEMONSTRATION, secure_cookies=False, database_pool_size=2)
+    async with a_house(tmp_path, database, running=False, settings=settings) as house:
+        releasing, go_on = asyncio.Event(), asyncio.Event()
+
+        async def release() -> None:
+            releasing.set()
+            await go_on.wait()
+            await house.store.ahead.run("SELECT", {})
+
+        house.sealer.then(release)
+        rounds = [asyncio.create_task(house.sealer.round())]
+        await releasing.wait()
+        rounds += [asyncio.create_task(house.sealer.round()) for _ in range(3)]
+        # Long enough for them to come as far as they can.
+        await asyncio.sleep(0.5)
+        go_on.set()
+        async with asyncio.timeout(LOCK_TIMEOUT_SECONDS - 1):
+            await asyncio.gather(*rounds)
 
 
 async def test_a_release_that_asks_for_cosignatures_waits_for_no_writers_turn_either(
