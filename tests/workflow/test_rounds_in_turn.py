@@ -168,3 +168,14 @@ async def test_a_pipeline_whose_failure_was_overlooked_is_not_called_committed(
         for _ in range(house.settings.database_pool_size):
             async with house.store.pipeline() as connection:
                 await connection.execute("SELECT 1")
+
+
+async def test_a_plan_that_must_read_a_table_whole_is_not_compiled(
+    database: Database, tmp_path: Path
+) -> None:
+    """Before release 18 a plan that does what is switched off costs ten thousand million, and is compiled for its price."""
+    async with a_house(tmp_path, database, running=False) as house:
+        ((seqscan, jit),) = await house.store.run(
+            "SELECT current_setting('enable_seqscan'), current_setting('jit')", {}
+        )
+        assert (seqscan, jit) == ("off", "off")
