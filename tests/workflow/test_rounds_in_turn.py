@@ -17,10 +17,13 @@ from arbiter.lifecycle.states import Phase
 from arbiter.settings import Mode, Settings
 from arbiter.store.cases.heads import load_case
 from arbiter.store.database import LOCK_TIMEOUT_SECONDS, Database
+from arbiter.store.log import sealing as store_sealing
+from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from tests.houses import a_client, a_house, submission
 from tests.workflow.circles import NOWHERE, write_file
+from tests.workflow.guarded import grow
 
 
 @asynccontextmanager
@@ -168,6 +171,23 @@ async def test_a_pipeline_whose_failure_was_overlooked_is_not_called_committed(
         for _ in range(house.settings.database_pool_size):
             async with house.store.pipeline() as connection:
                 await connection.execute("SELECT 1")
+
+
+async def test_a_process_of_the_release_before_seals_nothing_that_would_leave_holes_in_the_stored_tree(
+    database: Database, tmp_path: Path
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        with pytest.MonkeyPatch.context() as patch:
+            # What release 0.3.0 stores.
+            patch.setattr(store_sealing, "STORED_LEVELS", (0, 8, 12, 16))
+            assert await grow(house, 15) == 15
+            with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="the present release"):
+                await grow(house)
+            assert await sizes(house) == [15]
+        await house.sealer.round()
+        assert await sizes(house) == [15, 16]
+        await house.guard.check()
+        assert (await verify_log(house, None)).entries == 16
 
 
 async def test_a_plan_that_must_read_a_table_whole_is_not_compiled(
