@@ -137,7 +137,8 @@ class Settings(BaseSettings):
     mode: Mode = Mode.PRODUCTION
     database_url: DatabaseUrl | None = Field(default=None, repr=False)
     database_owner_url: DatabaseUrl | None = Field(default=None, repr=False)
-    database_pool_size: int = Field(default=20, ge=1, le=150)
+    # One connection numbers and signs while another releases.
+    database_pool_size: int = Field(default=20, ge=2, le=150)
     host: str = "127.0.0.1"
     port: int = Field(default=8400, ge=1, le=65535)
     origin: str | None = None

@@ -72,6 +72,7 @@ def test_a_misspelt_variable_names_its_neighbour(
         ("ARBITER_MODE", "test"),
         ("ARBITER_WORKERS", "perhaps"),
         ("ARBITER_DATABASE_POOL_SIZE", "0"),
+        ("ARBITER_DATABASE_POOL_SIZE", "1"),
         ("ARBITER_TIME_ZONE", "Europe/Londn"),
         ("ARBITER_TIME_ZONE", "Europe"),
         ("ARBITER_TIME_ZONE", "../../etc/passwd"),

@@ -57,7 +57,7 @@ def _release_of(house: House, row: CaseRow) -> Release:
 async def _catch_up(house: House) -> None:
     """Take the mark off decisions that enough witnesses have come to cover since they were released."""
     witnessed = witnessed_sizes(house)
-    while rows := await load_caught_up(house.store, BATCH, witnessed):
+    while rows := await load_caught_up(house.store.ahead, BATCH, witnessed):
         await _move(house, [(row, Witness()) for row in rows])
         if len(rows) < BATCH:
             return
@@ -68,7 +68,7 @@ async def _move(house: House, moves: Sequence[tuple[CaseRow, Event]]) -> tuple[C
     now = house.clock.now()
     dockets = []
     for row, event in moves:
-        shelved = await house.shelf.fetch(house.store, row.protocol_hash)
+        shelved = await house.shelf.fetch(house.store.ahead, row.protocol_hash)
         docket = docket_of(row, shelved.protocol.policy_hash)
         dockets.append(advance(house, docket, event, actor=ARBITER, now=now))
     moved = await save_steps(house.store.ahead, [docket.write(now) for docket in dockets], durable=False)

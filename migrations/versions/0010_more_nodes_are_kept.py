@@ -3,6 +3,9 @@
 They are made from what is stored: level 4 from the runs, what lies above level 8 from level 8. Where a log was tampered
 with, verification still names the place.
 
+A process of the release before writes none of level 4. From here on it seals nothing: one more checkpoint of its making,
+and the stored tree would have holes for ever.
+
 Revision ID: 0010
 """
 
@@ -52,12 +55,29 @@ INSERT INTO tree_node (level, index, hash) SELECT level, index, hash FROM nodes 
 ON CONFLICT (level, index) DO NOTHING
 """
 
+REFUSE = """
+CREATE FUNCTION arbiter_refuse_holes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.size >= 16 AND NOT EXISTS (SELECT FROM tree_node WHERE level = 4 AND index = NEW.size / 16 - 1) THEN
+        RAISE EXCEPTION 'nodes under the checkpoint of % entries are missing: restart this process with the present release',
+            NEW.size USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END
+$$
+"""
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '10s'")
-    op.execute("LOCK TABLE checkpoint, tree_node IN SHARE ROW EXCLUSIVE MODE")
+    # In the order of whoever seals.
+    op.execute("LOCK TABLE tree_node, checkpoint IN SHARE ROW EXCLUSIVE MODE")
     op.execute(NODES_OF_LEVEL_4)
     op.execute(NODES_ABOVE_LEVEL_8)
+    op.execute(REFUSE)
+    op.execute(
+        "CREATE TRIGGER no_holes BEFORE INSERT ON checkpoint FOR EACH ROW EXECUTE FUNCTION arbiter_refuse_holes()"
+    )
 
 
 def downgrade() -> None:

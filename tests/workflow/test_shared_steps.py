@@ -18,7 +18,7 @@ from arbiter.lifecycle.events import Read
 from arbiter.model import CaseId, FactValue
 from arbiter.store.cases import sharing, steps
 from arbiter.store.cases.heads import load_case
-from arbiter.store.cases.sharing import MOST, StepWriter
+from arbiter.store.cases.sharing import AT_ONCE, MOST, StepWriter
 from arbiter.store.cases.steps import StepWrite, save_steps
 from arbiter.store.database import LOCK_TIMEOUT_SECONDS, Database
 from arbiter.store.log.chains import load_entries
@@ -164,6 +164,28 @@ async def test_a_case_that_somebody_holds_keeps_the_others_waiting_only_shortly(
             done, waiting = await asyncio.wait(saving, timeout=1)
         assert waiting == {saving[3]}
     assert await asyncio.gather(*saving) == [True] * CASES
+
+
+async def test_nobody_queues_behind_steps_of_cases_that_somebody_holds(
+    house: House, cases: list[CaseId], statements: Statements
+) -> None:
+    made = [await a_step(house, case) for case in cases]
+    async with house.store.begin() as transaction:
+        await transaction.exec_driver_sql(
+            "SELECT FROM case_file WHERE id = ANY(%(held)s) FOR UPDATE", {"held": cases[: AT_ONCE + 1]}
+        )
+        held = []
+        for step in made[: AT_ONCE + 1]:
+            # Each in a statement of its own, which waits as long as any statement.
+            held.append(asyncio.ensure_future(house.steps.save(step)))
+            async with asyncio.timeout(LOCK_TIMEOUT_SECONDS - 1):
+                while [step.case] not in statements.written:  # noqa: ASYNC110 - the writer's own doing is waited for
+                    await asyncio.sleep(0.01)
+        free = [house.steps.save(step) for step in made[AT_ONCE + 1 :]]
+        assert await asyncio.wait_for(asyncio.gather(*free), LOCK_TIMEOUT_SECONDS - 1) == [True] * len(free)
+        assert not any(saving.done() for saving in held)
+    assert await asyncio.gather(*held) == [True] * len(held)
+    assert await house.steps.save(await a_step(house, cases[0]))
 
 
 async def test_a_step_whose_caller_gave_up_before_it_was_sent_is_not_written(

@@ -2,7 +2,7 @@
 
 Each step stays one whole: its head moves by compare-and-set, and whoever waits for it is answered once it is durable, or
 told that it was not written. What is wrong with one step is nobody else's trouble: a statement that the server refused
-is repeated a step at a time. A step that comes alone goes at once.
+is repeated a step at a time, and nobody queues behind one that is long in coming. A step that comes alone goes at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from arbiter.telemetry.spans import as_statement
 
 AT_ONCE = 2
 """Statements under way at a time: while one waits for the disk, the other works."""
+
+LONG_SECONDS = 0.25
+"""How long a statement counts as one of these. One that waits for a head, or for a server that is gone, lets others by."""
 
 MOST = 16
 """Steps of a statement at most: bounds its parameters, and what is repeated when one of them is refused."""
@@ -43,6 +46,7 @@ class StepWriter:
         self._store = store
         self._waiting: list[_Asked] = []
         self._writing: set[asyncio.Task[None]] = set()
+        self._long: set[asyncio.Task[None]] = set()
 
     @as_statement(Statement.STEP)
     async def save(self, step: StepWrite) -> bool:
@@ -53,19 +57,35 @@ class StepWriter:
         """
         asked = _Asked(step, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
-        if len(self._writing) < AT_ONCE:
-            # In no trace: the statement is that of several, and each has a span of its own for it.
-            self._writing.add(asyncio.create_task(self._write(), context=Context()))
+        self._begin()
         return await asked.moved
 
+    def _begin(self) -> None:
+        if self._waiting and len(self._writing) < AT_ONCE:
+            # In no trace: the statement is that of several, and each has a span of its own for it.
+            self._writing.add(asyncio.create_task(self._write(), context=Context()))
+
     async def _write(self) -> None:
-        """Write until nothing waits."""
+        """Write until nothing waits, or until another does so in this one's place."""
+        own = asyncio.current_task()
+        assert own is not None
+        later = asyncio.get_running_loop().call_later
         try:
-            while together := self._take():
-                await self._save(together)
+            while own in self._writing and (together := self._take()):
+                takes_long = later(LONG_SECONDS, self._let_by, own)
+                try:
+                    await self._save(together)
+                finally:
+                    takes_long.cancel()
         finally:
             # INVARIANT: nothing is awaited between finding that nothing waits and this, or a step could wait for ever.
-            self._writing.discard(asyncio.current_task())
+            self._writing.discard(own)
+            self._long.discard(own)
+
+    def _let_by(self, writing: asyncio.Task[None]) -> None:
+        self._writing.discard(writing)
+        self._long.add(writing)
+        self._begin()
 
     def _take(self) -> list[_Asked]:
         """Take what goes together: one step of a case, as the second one stands where the first has put the head."""

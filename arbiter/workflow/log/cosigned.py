@@ -60,7 +60,8 @@ def _sizes(house: House, *, without: int) -> Mapping[RiskClass, int]:
 
 async def _look_further(house: House, needed: int) -> None:
     above = house.cosigned.sizes.get(needed, 0)
-    for stored in await _load(house, house.store, above=above, least=needed, newest_first=True):
+    # Releasing asks, which goes ahead of whoever waits for it.
+    for stored in await _load(house, house.store.ahead, above=above, least=needed, newest_first=True):
         if len(verified_lines(house, stored)) >= needed:
             house.cosigned.sizes[needed] = max(stored.size, house.cosigned.sizes.get(needed, 0))
             return

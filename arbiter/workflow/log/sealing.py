@@ -86,6 +86,9 @@ class Sealer:
         # it covers is released. Who has the second waits for neither the first nor the log.
         self._turn = asyncio.Lock()
         self._keeping = asyncio.Lock()
+        # Held with the connection on which a round numbers and signs: of the rounds that wait for the log or for another
+        # to be kept one has a connection, and what they wait for finds another.
+        self._numbering = asyncio.Lock()
         self._after_seal: Callable[[], Awaitable[object]] | None = None
         # Whether the newest checkpoint could not be kept or forced, last time: nothing is released meanwhile.
         self.holds_back = False
@@ -156,20 +159,21 @@ class Sealer:
             OSError: when the newest checkpoint could not be kept or forced to the disk; nothing is released then.
         """
         total = 0
-        try:
-            while True:
-                async with AsyncExitStack() as kept:
+        while True:
+            async with AsyncExitStack() as kept:
+                try:
                     sealed = await self._seal(kept, first, committed)
-                    first = None
-                    total += sealed
                     if sealed < ROUND_LIMIT:
                         self._kept.require_forced()
                         self.holds_back = False
-                        await self._release()
-                        return total
-        except OSError:
-            self.holds_back = True
-            raise
+                except OSError:
+                    self.holds_back = True
+                    raise
+                first = None
+                total += sealed
+                if sealed < ROUND_LIMIT:
+                    await self._release()
+                    return total
 
     async def release(self) -> None:
         """Release what is covered, where something beside a seal allows more of it: what a round would, and no more.
@@ -200,7 +204,7 @@ class Sealer:
         if not self._keeping.locked():
             # Before the log is held: whoever seals commits before keeping, so what is kept now is committed by then.
             self._guard.look()
-        async with self._store.pipeline() as connection:
+        async with self._numbering, self._store.pipeline() as connection:
             if first is not None:
                 await first(connection, await hold_log(connection))
             newest, runs = await number_pending(connection, ROUND_LIMIT)
