@@ -24,7 +24,7 @@ from benchmarks.cases import Spread
 AHEAD = 40_000
 """Entries appended and not sealed yet, at most, while appending in bulk."""
 
-TRANSACTION = 4_000
+TRANSACTION = 10_000
 """Entries appended at once, which is one COPY."""
 
 
