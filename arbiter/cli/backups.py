@@ -267,5 +267,9 @@ def _secret_text(path: Path) -> str:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise UsageError(f"{path} has mode {mode:04o}, expected 0600: it holds a secret; `chmod 0600 {path}`")
-    with path.open(encoding="utf-8") as file:
-        return file.read(_LONGEST_FILE)
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(_LONGEST_FILE)
+    except UnicodeDecodeError:
+        # Nothing of what it holds is told: it may be the secret.
+        raise UsageError(f"{path} is no text: expected the secret on one line; is it another file?") from None

@@ -88,6 +88,13 @@ def witness_trust(
             out.print(f"checkpoints of {named} are cosigned when {told} has signed them", markup=False)
         else:
             left.append(told)
+    if len(own) - len(left) > 1:
+        # `/v1/audit/keys` names those that ended too: they still verify what they signed in their time.
+        err.print(
+            f"{len(own) - len(left)} keys of that log are trusted now, and some may have ended: ask its operator for those of "
+            "`arbiter keys show`, and `arbiter witness distrust` the others",
+            markup=False,
+        )
     if left:
         err.print(
             f"distrusted before, and so they stay: {', '.join(left)}; --again trusts them again", markup=False

@@ -267,6 +267,16 @@ def test_a_key_file_that_others_may_read_is_refused(lost: Lost, host: Path, tmp_
     assert run(host, "restore", str(lost.new), "--key-file", str(shown)).returncode == Status.USAGE
 
 
+def test_a_key_file_that_is_no_text_is_refused_in_words(lost: Lost, host: Path, tmp_path: Path) -> None:
+    other = tmp_path / "key.txt"
+    other.write_bytes(b"\xff\xfe\x00")
+    other.chmod(0o600)
+    done = run(host, "restore", str(lost.new), "--key-file", str(other))
+    assert done.returncode == Status.USAGE
+    assert "is no text" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def flipped(content: bytes, at: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 

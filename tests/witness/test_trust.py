@@ -282,6 +282,7 @@ def test_the_commands_say_whom_a_witness_trusts(tmp_path: Path) -> None:
     assert [text.partition(" at ")[0] for text in log["distrusted"]] == [old]
     # Both keys, as a log publishes them: the one that was distrusted is not trusted again along with the other.
     told = process.run("trust", f"{LOG_KEY.encode()}\n{NEXT_KEY.encode()}")
+    assert "some may have ended" not in told.stderr
     assert told.returncode == 0
     assert f"distrusted before, and so they stay: {old}" in told.stderr
     refused = process.run("trust", LOG_KEY.encode())
@@ -293,4 +294,6 @@ def test_the_commands_say_whom_a_witness_trusts(tmp_path: Path) -> None:
     (log,) = json.loads(process.run("show", "--json").stdout)["logs"]
     assert (log["keys"], len(log["distrusted"])) == ([], 2)
     assert process.run("trust", LOG_KEY.encode(), "--again").returncode == 0
+    both = process.run("trust", f"{LOG_KEY.encode()}\n{NEXT_KEY.encode()}", "--again")
+    assert "2 keys of that log are trusted now, and some may have ended" in both.stderr
     assert old in process.run("show").stdout
