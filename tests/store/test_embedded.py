@@ -100,8 +100,11 @@ def end(process: subprocess.Popen[str], *, kill: bool = False) -> None:
 def test_starting_again_does_nothing(server: EmbeddedPostgres) -> None:
     before = server.postmaster_pid()
     server.start()
-    EmbeddedPostgres(server.folder.parent).start()
+    again = EmbeddedPostgres(server.folder.parent)
+    again.start()
     assert server.postmaster_pid() == before
+    # Or the server would go on running while its folder is removed.
+    again.stop()
 
 
 def test_data_outlives_a_stop(data: Path) -> None:
