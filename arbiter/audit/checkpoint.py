@@ -130,7 +130,7 @@ def open_checkpoint(note: bytes, verifiers: Iterable[VerifierKey]) -> OpenedChec
             key = beyond[0]
             last = "on" if key.last_size is None else f"to {key.last_size}"
             raise VerificationError(
-                f"checkpoint of size {checkpoint.size}: signed only by key {key.name}+{key.key_id.hex()}, which "
+                f"checkpoint of size {checkpoint.size}: signed only by key {key.label}, which "
                 f"may sign sizes from {key.first_size} {last}"
             )
         raise VerificationError(

@@ -86,9 +86,14 @@ class VerifierKey:
             :_KEY_ID_BYTES
         ]
 
+    @property
+    def label(self) -> str:
+        """What people are told of the key: `name+hex(key id)`, as its encoding begins."""
+        return f"{self.name}+{self.key_id.hex()}"
+
     def encode(self) -> str:
         """Return the key as `name+hex(key id)+base64(type || public key)`."""
-        return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.type]) + self.public_key)}"
+        return f"{self.label}+{encode_base64(bytes([self.type]) + self.public_key)}"
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
@@ -141,7 +146,7 @@ class VerifierKey:
             else:
                 Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except (InvalidSignature, ValueError) as error:
-            raise VerificationError(f"bad signature by key {self.name}+{self.key_id.hex()}") from error
+            raise VerificationError(f"bad signature by key {self.label}") from error
 
 
 def can_check(kind: SignatureType) -> bool:
@@ -389,5 +394,5 @@ def _by_name_and_id(verifiers: Iterable[VerifierKey]) -> dict[tuple[str, bytes],
     known: dict[tuple[str, bytes], VerifierKey] = {}
     for key in verifiers:
         if known.setdefault((key.name, key.key_id), key) != key:
-            raise VerificationError(f"two different keys share the name and id {key.name}+{key.key_id.hex()}")
+            raise VerificationError(f"two different keys share the name and id {key.label}")
     return known

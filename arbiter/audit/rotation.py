@@ -169,15 +169,13 @@ class _Known:
         verified = {signature.key for signature in open_note(note, [old.public(), new]).verified}
         for key, which in ((old.public(), "old"), (new, "new")):
             if key not in verified:
-                raise VerificationError(
-                    f"the {which} key {key.name}+{key.key_id.hex()} did not sign the statement"
-                )
+                raise VerificationError(f"the {which} key {key.label} did not sign the statement")
 
     def _admit(self, rotation: Rotation) -> None:
         ever = {(key.type, key.public_key) for key in self.keys}
         for key in rotation.new:
             if (key.type, key.public_key) in ever:
-                raise VerificationError(f"key {key.name}+{key.key_id.hex()} was the log's before")
+                raise VerificationError(f"key {key.label} was the log's before")
         self.keys += [LogKey(k.name, k.type, k.public_key, first_size=rotation.size) for k in rotation.new]
 
     def _retire(self, rotation: Rotation) -> None:

@@ -11,7 +11,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_json, show_record, show_rows
-from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, who_changes
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_own_password, who_changes
 from arbiter.identity.roles import CLIENT_ROLES, Permission, Role
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def clients_register(
     as_json: AsJson = False,
 ) -> None:
     """Register a system and print its token, which is shown this once. The log says who registered it."""
-    passwords = _passwords(login, from_stdin=password_stdin)
+    passwords = ask_own_password(login, from_stdin=password_stdin)
 
     async def register(house: House) -> tuple[str, str]:
         from arbiter.workflow.register import register_client
@@ -100,7 +100,7 @@ def clients_disable(
     client: str, *, login: AsAdministrator = None, password_stdin: PasswordsStdin = False
 ) -> None:
     """Refuse a system's token from now on; CLIENT is the id that `clients list` shows. The log says who did it."""
-    passwords = _passwords(login, from_stdin=password_stdin)
+    passwords = ask_own_password(login, from_stdin=password_stdin)
 
     async def disable(house: House) -> None:
         from arbiter.workflow.register import disable_client
@@ -120,7 +120,7 @@ def clients_rotate(
     as_json: AsJson = False,
 ) -> None:
     """Give a system another token, which is shown this once, and refuse the old one. The log says who did it."""
-    passwords = _passwords(login, from_stdin=password_stdin)
+    passwords = ask_own_password(login, from_stdin=password_stdin)
 
     async def rotate(house: House) -> str:
         from arbiter.workflow.register import rotate_client
@@ -129,10 +129,6 @@ def clients_rotate(
         return await rotate_client(house, by, client)
 
     _show_token(client, in_house(rotate), "rotated", as_json=as_json)
-
-
-def _passwords(login: str | None, *, from_stdin: bool) -> list[str]:
-    return ask_passwords([] if login is None else [login], from_stdin=from_stdin)
 
 
 def _show_token(client: str, token: str, done: str, *, as_json: bool) -> None:

@@ -44,6 +44,11 @@ def ask_passwords(logins: list[str], *, from_stdin: bool) -> list[str]:
     return [typer.prompt(f"password of {login}", hide_input=True) for login in logins]
 
 
+def ask_own_password(login: str | None, *, from_stdin: bool) -> list[str]:
+    """Return the password of whoever gave their login, nothing when nobody did: for `who_changes`."""
+    return ask_passwords([] if login is None else [login], from_stdin=from_stdin)
+
+
 def read_passwords(count: int) -> list[str]:
     """Return so many passwords from standard input, a line each."""
     lines = sys.stdin.read(_LONGEST_INPUT).splitlines()

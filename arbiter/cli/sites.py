@@ -10,7 +10,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import show_rows
-from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, who_changes
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_own_password, who_changes
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
@@ -33,7 +33,7 @@ def sites_add(
     site: str, name: str, *, login: AsAdministrator = None, password_stdin: PasswordsStdin = False
 ) -> None:
     """Add a site; its id is 1 to 64 of a-z, 0-9 and inner hyphens. The log says who added it."""
-    passwords = ask_passwords([] if login is None else [login], from_stdin=password_stdin)
+    passwords = ask_own_password(login, from_stdin=password_stdin)
 
     async def add(house: House) -> None:
         from arbiter.identity.roles import Permission

@@ -11,7 +11,7 @@ from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import for_people
 from arbiter.cli.options import AsJson, Sites
 from arbiter.cli.output import out, show_record, show_rows
-from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_passwords, read_passwords, who_changes
+from arbiter.cli.persons import AsAdministrator, PasswordsStdin, ask_own_password, read_passwords, who_changes
 from arbiter.identity.roles import ACCOUNT_ROLES, Permission, Role
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def users_change(
     """Give a person other roles or other sites; what is not named stays. The log says who did it, and both, before and after."""
     if not role and not site:
         raise UsageError("expected --role or --site: what the account is to have from now on")
-    own = _own_password(by_login, from_stdin=password_stdin)
+    own = ask_own_password(by_login, from_stdin=password_stdin)
 
     async def change(house: House) -> None:
         from arbiter.workflow.register import change_account
@@ -153,7 +153,7 @@ def users_disable(
     user: User, *, by_login: AsAdministrator = None, password_stdin: PasswordsStdin = False
 ) -> None:
     """End a person's access for good, open sessions included. The log says who did it."""
-    own = _own_password(by_login, from_stdin=password_stdin)
+    own = ask_own_password(by_login, from_stdin=password_stdin)
 
     async def disable(house: House) -> None:
         from arbiter.workflow.register import disable_account
@@ -169,7 +169,7 @@ def users_unlock(
     user: User, *, by_login: AsAdministrator = None, password_stdin: PasswordsStdin = False
 ) -> None:
     """Let a person log in again whose account ten wrong passwords have locked. The log says who did it."""
-    own = _own_password(by_login, from_stdin=password_stdin)
+    own = ask_own_password(by_login, from_stdin=password_stdin)
 
     async def unlock(house: House) -> None:
         from arbiter.workflow.register import unlock_account
@@ -211,15 +211,11 @@ async def _by(house: House, login: str | None, own: list[str]) -> By:
     return await who_changes(house, login, own, Permission.ADMIN_ACCOUNTS)
 
 
-def _own_password(by_login: str | None, *, from_stdin: bool) -> list[str]:
-    return ask_passwords([] if by_login is None else [by_login], from_stdin=from_stdin)
-
-
 def _passwords(by_login: str | None, *, from_stdin: bool) -> tuple[list[str], str]:
     """Return the password of whoever does it, where a login is given, and the new one."""
     if from_stdin:
         *own, password = read_passwords(1 if by_login is None else 2)
         return own, password
-    own = _own_password(by_login, from_stdin=False)
+    own = ask_own_password(by_login, from_stdin=False)
     new: str = typer.prompt("password (12 characters or more)", hide_input=True, confirmation_prompt=True)
     return own, new

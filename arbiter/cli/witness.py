@@ -83,7 +83,7 @@ def witness_trust(
     store = Witness.open(folder).store
     left = []
     for verifier in own:
-        named, told = origin or verifier.name, f"{verifier.name}+{verifier.key_id.hex()}"
+        named, told = origin or verifier.name, verifier.label
         if store.trust(named, verifier, again=again):
             out.print(f"checkpoints of {named} are cosigned when {told} has signed them", markup=False)
         else:
@@ -126,7 +126,7 @@ def witness_distrust(
     from arbiter.witness.witness import Witness, posix_seconds
 
     for ended in Witness.open(folder).store.distrust(origin, key, posix_seconds()):
-        out.print(f"{ended.name}+{ended.key_id.hex()} is not trusted for {origin} any more", markup=False)
+        out.print(f"{ended.label} is not trusted for {origin} any more", markup=False)
 
 
 @app.command("serve", epilog=examples("arbiter witness serve --host 0.0.0.0 --port 8410"))
@@ -156,8 +156,8 @@ def witness_show(*, folder: Folder = FOLDER, as_json: AsJson = False) -> None:
     rows = [
         (
             known.origin,
-            [f"{key.name}+{key.key_id.hex()}" for key in known.keys],
-            [f"{key.name}+{key.key_id.hex()} at {_instant(at)}" for key, at in known.distrusted],
+            [key.label for key in known.keys],
+            [f"{key.label} at {_instant(at)}" for key, at in known.distrusted],
             known.head.size,
             _instant(known.head.cosigned_at) if known.note is not None else None,
             known.contradictions,

@@ -137,7 +137,7 @@ def document_of(verified: Verified) -> dict[str, Any]:
         "checkpoint_size": evidence.checkpoint.size,
         "checkpoints": evidence.checkpoints,
         "keys_from_outside": evidence.trusted,
-        "signed_by": f"{evidence.signer.name}+{evidence.signer.key_id.hex()}",
+        "signed_by": evidence.signer.label,
         "statements_about_keys": evidence.followed,
         "second_signature": evidence.second.value,
         "cosigned_by": [signature.key.name for signature in evidence.opened.cosignatures],

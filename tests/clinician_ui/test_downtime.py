@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import re
 import stat
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from html import unescape
@@ -38,19 +36,12 @@ from tests.houses import PASSWORD
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
+    # What was in use when the engine replaced its pool.
+    pytest.mark.usefixtures("cut_off_connections_are_put_away"),
     pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning"),
 ]
 
 ADVICE = "Follow your local downtime procedure"
-
-
-@pytest.fixture(autouse=True)
-def cut_off_connections_are_put_away() -> Iterator[None]:
-    """What was in use when the engine replaced its pool is closed by the collector, which warns: here, and not later."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture

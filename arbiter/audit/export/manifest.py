@@ -253,9 +253,7 @@ def _check_signer(note: bytes, purpose: str, known: Sequence[VerifierKey]) -> No
     if any((line.name, line.key_id) in ids for line in lines):
         return
     came = ", ".join(f"{line.name}+{line.key_id.hex()}" for line in lines)
-    expected = ", ".join(
-        f"{key.name}+{key.key_id.hex()}" for key in known if key.type is SignatureType.ED25519
-    )
+    expected = ", ".join(key.label for key in known if key.type is SignatureType.ED25519)
     raise VerificationError(
         f"{purpose}: no known key signed it: expected {expected or 'an Ed25519 key'}, came {came}, to which no statement "
         "in the export leads from there. If that is the same log's key, ask its house for the output of "

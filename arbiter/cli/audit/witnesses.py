@@ -11,7 +11,6 @@ from arbiter.cli.options import AsJson
 from arbiter.cli.output import show_rows
 
 if TYPE_CHECKING:
-    from arbiter.audit.note import VerifierKey
     from arbiter.workflow.house import House
     from arbiter.workflow.log.circle_in_force import Dropped
     from arbiter.workflow.log.witness_standings import Standing
@@ -27,7 +26,7 @@ def audit_witnesses(*, as_json: AsJson = False) -> None:
     rows: list[tuple[object, ...]] = [
         (
             standing.witness.name,
-            _short(standing.witness.key),
+            standing.witness.key.label,
             True,
             standing.size,
             standing.cosigned_at,
@@ -37,7 +36,7 @@ def audit_witnesses(*, as_json: AsJson = False) -> None:
         )
         for standing in standings
     ]
-    rows += [(d.name, _short(d.key), False, d.size, None, None, _DROPPED, None) for d in dropped]
+    rows += [(d.name, d.key.label, False, d.size, None, None, _DROPPED, None) for d in dropped]
     show_rows(_COLUMNS, rows, as_json=as_json)
 
 
@@ -47,7 +46,3 @@ async def _standings(house: House) -> tuple[tuple[Standing, ...], tuple[Dropped,
 
     standings = await standings_of(house.circle, house.store, house.clock.now())
     return standings, await dropped_from(house.circle, house.store)
-
-
-def _short(key: VerifierKey) -> str:
-    return f"{key.name}+{key.key_id.hex()}"

@@ -80,8 +80,9 @@ def changed(about: Mapping[str, Any]) -> str:
         *(f"{word} {told[word]!r}" for word in ("login", "name") if word in told),
         *(f"{word} {_both(told[word])}" for word in ("roles", "sites") if word in told),
         *(f"{word} {told[word]}" for word in ("expires", "until") if word in told),
-        *(f"by the machine's user {told[word]}" for word in ("machine_user",) if word in told),
     ]
+    if "machine_user" in told:
+        words.append(f"by the machine's user {told['machine_user']}")
     return ", ".join(words)
 
 

@@ -23,7 +23,11 @@ class Finding:
 
 def first_problems(problems: Sequence[Problem], most: int) -> str:
     """Return what is wrong with a file in a line: the first problems, and how many more there are."""
-    told = [f"{problem.pointer}: {problem.detail}" for problem in problems]
+    return first_of([f"{problem.pointer}: {problem.detail}" for problem in problems], most)
+
+
+def first_of(told: Sequence[str], most: int) -> str:
+    """Return the first of what is to be told in a line, and how many more there are."""
     more = [f"{len(told) - most} more"] if len(told) > most else []
     return "; ".join([*told[:most], *more])
 

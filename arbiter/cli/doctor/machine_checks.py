@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic_settings import BaseSettings
 
-from arbiter.cli.doctor.findings import Finding, attempted
+from arbiter.cli.doctor.findings import Finding, attempted, first_of
 from arbiter.cli.doctor.key_checks import open_keys, state_of_keys
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import PREFIX, Settings
@@ -86,20 +86,19 @@ def _modes(folder: Path) -> Iterator[Finding]:
     if not found:
         yield Finding("file modes", "ok", f"{folder} and what is in it are their owner's alone")
         return
-    told = [str(each) for each in found[:_TOLD_MODES]]
-    more = [f"{len(found) - len(told)} more"] if len(found) > len(told) else []
+    told = first_of([str(each) for each in found], _TOLD_MODES)
     first = found[0]
     advice = f"`chmod {first.expected:04o} {first.path}`, and so on"
     if any(each.reached for each in found):
         yield Finding(
             "file modes",
             "fail",
-            "; ".join([*told, *more]),
+            told,
             f"{advice}; what others could read, they may have read",
         )
     else:
         # The data folder lets nobody through: nobody got there, and nobody would while it stays so.
-        yield Finding("file modes", "warn", "; ".join([*told, *more]), advice)
+        yield Finding("file modes", "warn", told, advice)
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
