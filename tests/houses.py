@@ -153,7 +153,7 @@ async def types_of(house: House, case: str) -> list[str]:
         return [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]
 
 
-async def settle(house: House, seconds: float = 10.0) -> None:
+async def settle(house: House, seconds: float = 60.0) -> None:
     """Wait until nothing is in hand and everything is sealed and released."""
     async with asyncio.timeout(seconds):
         await house.errands.finish(seconds)

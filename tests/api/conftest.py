@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import itertools
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -109,7 +110,13 @@ class Caller:
         return await self.http.post(path, json=body, headers=self.headers(**headers))
 
     async def submit(self, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
-        return await self.post("/v1/cases", body, Idempotency_Key=key or new_key(), **headers)
+        """Submit a case; where the machine is slow and the house sheds it, it comes again when it is told to."""
+        key = key or new_key()
+        while True:
+            reply = await self.post("/v1/cases", body, Idempotency_Key=key, **headers)
+            if reply.status_code != 429 or reply.json()["type"] != "urn:problem-type:arbiter:shed":
+                return reply
+            await asyncio.sleep(int(reply.headers["retry-after"]))
 
     async def submit_bytes(self, body: bytes, **headers: str) -> httpx.Response:
         sent = self.headers(Content_Type="application/json", Idempotency_Key=new_key()) | {

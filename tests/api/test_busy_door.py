@@ -8,7 +8,7 @@ import pytest
 
 from arbiter.workflow.admission import Admission
 from tests.api.bundles import PARAMETERS, send, stable_bundle
-from tests.api.conftest import Caller, stable_case
+from tests.api.conftest import Caller, new_key, stable_case
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -21,7 +21,7 @@ def full_door(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("full_door")
 @pytest.mark.parametrize("more", [{"risk_class": "routine"}, {"risk_class": "urgent", "training": True}])
 async def test_a_routine_case_is_told_when_to_come_again(caller: Caller, more: dict[str, Any]) -> None:
-    reply = await caller.submit(stable_case() | more)
+    reply = await caller.post("/v1/cases", stable_case() | more, Idempotency_Key=new_key())
     assert reply.status_code == 429, reply.text
     assert int(reply.headers["retry-after"]) >= 1
     assert reply.headers["content-type"] == "application/problem+json"

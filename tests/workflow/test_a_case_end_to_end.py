@@ -17,7 +17,7 @@ async def test_a_clear_case_is_decided_released_and_proved(database: Database, t
     async with a_house(tmp_path, database) as house:
         client, _ = await a_client(house)
         submitted = await submit(house, client, submission(house.clock.now()), "key-1", b"body")
-        view = await wait_until_settled(house, client, submitted.case, 5)
+        view = await wait_until_settled(house, client, submitted.case, 60)
         assert view.phase is Phase.RELEASED
         assert (await decision(house, client, submitted.case)).option == "continue-monitoring"
         verified = verify_receipt(await receipt(house, client, submitted.case), house.verifiers)

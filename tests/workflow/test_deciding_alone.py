@@ -32,7 +32,7 @@ async def reasons(house: House, age: timedelta | None = None) -> tuple[Phase, se
         raised = RawFact(Decimal("6.0"), "mmol/L", now - age, FactStatus.FINAL.value, "test")
         case = replace(case, facts={**case.facts, "lactate": raised})
     submitted = await submit(house, client, case, "key-1", b"body")
-    view = await wait_until_settled(house, client, submitted.case, 10)
+    view = await wait_until_settled(house, client, submitted.case, 60)
     await settle(house)
     document = decode(await certificate(house, client, submitted.case))
     assert all(step.same for step in await replay_case(house, submitted.case))

@@ -67,7 +67,7 @@ async def assert_all_open(house: House) -> None:
 async def a_case(house: House, key: str) -> str:
     client, _ = await a_client(house, key)
     submitted = await submit(house, client, submission(house.clock.now()), key, key.encode())
-    await wait_until_settled(house, client, submitted.case, 10)
+    await wait_until_settled(house, client, submitted.case, 60)
     await settle(house)
     assert await certificate(house, client, submitted.case)
     return submitted.case

@@ -89,7 +89,7 @@ def _server(does: str) -> str:
 async def asked_under(ward: Ward, protocol: str) -> tuple[Phase, Dossier]:
     case = replace(submission(ward.house.clock.now()), protocol=protocol)
     submitted = await submit(ward.house, ward.client, case, f"key-{protocol}", b"body")
-    view = await wait_until_settled(ward.house, ward.client, submitted.case, 10)
+    view = await wait_until_settled(ward.house, ward.client, submitted.case, 60)
     async with ward.house.store.read() as transaction:
         return view.phase, await load_dossier(ward.house, transaction, submitted.case)
 

@@ -140,7 +140,7 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
             client, _ = await a_client(house)
             new = replace(submission(house.clock.now()), protocol="mine")
             case = (await submit(house, client, new, "key-1", b"body")).case
-            assert (await wait_until_settled(house, client, case, 10)).phase is Phase.RELEASED
+            assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
             before = await certificate(house, client, case)
         seen = (await asyncio.to_thread(httpx.get, f"{url}/seen", trust_env=False)).json()
         assert seen["last"]["good"]["authorization"] == "Bearer a-key-of-its-own"

@@ -75,7 +75,7 @@ async def test_a_case_that_a_killed_process_left_is_decided_once_by_another(
         case = await hand_in(replace(house, errands=DeadAfterIntake()), client, "key-1")
         assert (await view_case(house, client, case)).phase is Phase.DELIBERATING
     async with a_house(tmp_path, database, clock, workers=True) as house:
-        assert (await wait_until_settled(house, client, case, 20)).phase is Phase.RELEASED
+        assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
         await settle(house)
         types = await entry_types(house, case)
         assert (types["opinion.recorded"], types["case.decided"], types["case.released"]) == (5, 1, 1)

@@ -124,7 +124,7 @@ async def test_a_house_outlives_an_outage_of_its_database(
         client, _ = await a_client(house)
         made = submission(house.clock.now())
         before = (await submit(house, client, made, "before", b"body")).case
-        assert (await wait_until_settled(house, client, before, 10)).phase is Phase.RELEASED
+        assert (await wait_until_settled(house, client, before, 60)).phase is Phase.RELEASED
         with Outage(server, database):
             readiness = await ready(house)
             assert not readiness.ok
@@ -137,7 +137,7 @@ async def test_a_house_outlives_an_outage_of_its_database(
                     again = submission(house.clock.now())
                     after = (await submit(house, client, again, "after", b"body")).case
                     break
-        assert (await wait_until_settled(house, client, after, 15)).phase is Phase.RELEASED
+        assert (await wait_until_settled(house, client, after, 60)).phase is Phase.RELEASED
         await settle(house)
         assert (await ready(house)).ok
         assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases == 2
@@ -162,7 +162,7 @@ async def test_the_safety_net_is_spread_again_after_its_queue_was_broken(
         # A case that this process never worked on: only the net can catch it.
         async with a_house(tmp_path, database, long_ago(), running=False) as dying:
             case = await left_behind(dying)
-        assert (await wait_until_settled(house, client, case, 20)).phase is Phase.RELEASED
+        assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
 
 
 async def test_a_damaged_case_keeps_no_other_from_its_release_or_its_deadline(
@@ -267,7 +267,7 @@ async def test_a_job_in_the_hands_of_a_killed_worker_is_handed_on(
             assert held.rowcount == 1
     async with a_house(tmp_path, database, workers=True) as house:
         onlooker, _ = await a_client(house, "another system")
-        assert (await wait_until_settled(house, onlooker, case, 20)).phase is Phase.RELEASED
+        assert (await wait_until_settled(house, onlooker, case, 60)).phase is Phase.RELEASED
         await settle(house)
         async with house.store.read() as transaction:
             types = [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]

@@ -111,7 +111,7 @@ async def test_whoever_takes_a_case_up_is_linked_to_the_request_that_left_it(
                 dead = replace(house, errands=DeadAfterIntake())
                 case = (await submit(dead, client, submission(house.clock.now()), "k", b"k")).case
         async with a_house(tmp_path, database, clock, workers=True) as house:
-            assert (await wait_until_settled(house, client, case, 20)).phase is Phase.RELEASED
+            assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
             await settle(house)
             entries = await entries_of(house, case)
         taken_up = recorded.span("take up a case")
