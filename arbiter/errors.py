@@ -66,6 +66,10 @@ class InvalidWitnessesError(RefusedError):
     """The file of witnesses is malformed; each problem's pointer is `file:line:column`."""
 
 
+class InvalidFleetError(RefusedError):
+    """The fleet file is malformed; each problem's pointer is `file:line:column`."""
+
+
 class NotFoundError(ArbiterError):
     """No such thing, or none that this principal may know of."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import zoneinfo
 from datetime import tzinfo
 from enum import StrEnum
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from arbiter.errors import ConfigurationError
 
@@ -74,46 +73,6 @@ def _time_zone(name: str) -> str:
 
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
-_SERVER_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_SERVER_EXAMPLE = "expected name=http://host:port, further ones after commas"
-
-
-def _model_servers(value: object) -> object:
-    """Read `gpu-a=http://10.0.0.5:8000,gpu-b=https://gpu-b.example` as pairs of name and base URL."""
-    if not isinstance(value, str):
-        return value
-    servers: dict[str, str] = {}
-    for item in value.split(","):
-        name, separator, url = item.strip().partition("=")
-        if not separator or not _SERVER_NAME.fullmatch(name):
-            raise ValueError(f"{_SERVER_EXAMPLE}; names are lower-case words joined by hyphens")
-        if name in servers:
-            raise ValueError(f"expected each server once, {name} came again")
-        servers[name] = _base_url(name, url)
-    return tuple(servers.items())
-
-
-def _base_url(name: str, url: str) -> str:
-    # http is allowed: vLLM stands inside, often on the same host. Across a network that others use, take https.
-    fault = ValueError(f"the URL of {name} is no base URL: {_SERVER_EXAMPLE}")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise fault from None
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(
-            f"the URL of {name} holds a credential; use {PREFIX}MODEL_SERVER_TOKEN_FILE, a URL is logged"
-        )
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise fault
-    if "?" in url or "#" in url or not re.fullmatch(r"[!-~]+", url):
-        raise fault
-    return url.rstrip("/")
-
-
-ModelServers = Annotated[tuple[tuple[str, str], ...] | None, NoDecode, BeforeValidator(_model_servers)]
-
 
 class Settings(BaseSettings):
     """The installation's settings; each field is the variable `ARBITER_<NAME>`.
@@ -124,8 +83,7 @@ class Settings(BaseSettings):
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
     escalation; `witnesses` the file that says who cosigns the log; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
-    `model_servers` are pairs of a vLLM server's name, as protocols have it, and its base URL; `model_server_token_file` holds
-    the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
+    `fleet` is the file that says which vLLM servers there are; `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
     times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
     `backup_days` how long any copy of the database is kept at most.
@@ -146,7 +104,7 @@ class Settings(BaseSettings):
     workers: bool = True
     capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
-    model_servers: ModelServers = Field(default=None, repr=False)
+    fleet: Path | None = None
     model_server_token_file: Path | None = None
     protocols: Path | None = None
     secure_cookies: bool = True

@@ -17,6 +17,8 @@ from arbiter.cosigning.circle import NOBODY, check_apart
 from arbiter.cosigning.loader import read_circle
 from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
+from arbiter.fleet.fleet import NO_FLEET
+from arbiter.fleet.loader import read_fleet
 from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
@@ -118,7 +120,11 @@ async def open_house_on(
     engine = open_engine(database.app_url, settings.database_pool_size)
     pool = open_pool(database.conninfo, settings.database_pool_size)
     safety_net = SafetyNet(database.conninfo)
-    servers = open_servers(dict(settings.model_servers or ()), _model_token(settings), ports.clock)
+    servers = open_servers(
+        NO_FLEET if settings.fleet is None else read_fleet(settings.fleet),
+        _model_token(settings),
+        ports.clock,
+    )
     try:
         await pool.open(wait=True)
         store = Store.in_turn(engine, pool)

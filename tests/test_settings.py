@@ -96,61 +96,6 @@ def test_an_unfit_value_is_refused_by_name_and_not_shown(
     assert "db.hospital.example" not in str(caught.value)
 
 
-def test_model_servers_are_named_and_known_by_their_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(
-        "ARBITER_MODEL_SERVERS",
-        "gpu-a=http://10.0.0.5:8000, gpu-b=https://gpu-b.example/vllm/,gpu-c=http://[::1]:8000",
-    )
-    monkeypatch.setenv("ARBITER_MODEL_SERVER_TOKEN_FILE", "/run/secrets/vllm")
-    monkeypatch.setenv("ARBITER_PROTOCOLS", "/srv/protocols")
-    settings = read_settings()
-    assert settings.model_servers == (
-        ("gpu-a", "http://10.0.0.5:8000"),
-        ("gpu-b", "https://gpu-b.example/vllm"),
-        ("gpu-c", "http://[::1]:8000"),
-    )
-    assert settings.model_server_token_file == Path("/run/secrets/vllm")
-    assert settings.protocols == Path("/srv/protocols")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "http://10.0.0.5:8000",
-        "gpu-a",
-        "gpu-a=",
-        "=http://10.0.0.5:8000",
-        "GPU=http://10.0.0.5:8000",
-        "gpu a=http://10.0.0.5:8000",
-        "gpu-a=10.0.0.5:8000",
-        "gpu-a=ftp://10.0.0.5",
-        "gpu-a=file:///etc/passwd",
-        "gpu-a=http://",
-        "gpu-a=http://:8000",
-        "gpu-a=http://10.0.0.5:port",
-        "gpu-a=http://10.0.0.5:99999",
-        "gpu-a=http://[::1",
-        "gpu-a=http://user:s3cret@10.0.0.5:8000",
-        "gpu-a=http://s3cret@10.0.0.5:8000",
-        "gpu-a=http://10.0.0.5:8000?key=s3cret",
-        "gpu-a=http://10.0.0.5:8000/?",
-        "gpu-a=http://10.0.0.5:8000#s3cret",
-        "gpu-a=http://10.0.0.5:8000/a b",
-        "gpu-a=http://10.0.0.5:8000/\u00e9",
-        "gpu-a=http://10.0.0.5:8000,",
-        "gpu-a=http://10.0.0.5:8000,gpu-a=http://10.0.0.6:8000",
-        '[["gpu-a", "http://10.0.0.5:8000"]]',
-    ],
-)
-def test_a_malformed_model_server_is_refused_and_not_shown(
-    monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    monkeypatch.setenv("ARBITER_MODEL_SERVERS", value)
-    with pytest.raises(ConfigurationError, match="ARBITER_MODEL_SERVERS") as caught:
-        read_settings()
-    assert "s3cret" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("name", "hours"),
     [("Europe/London", 1), ("America/St_Johns", -2.5), ("Asia/Kathmandu", 5.75), ("UTC", 0)],

@@ -16,6 +16,7 @@ from arbiter.cli import (
     clients,
     erasing,
     keys,
+    panel,
     protocols,
     running,
     sites,
@@ -54,6 +55,7 @@ _SINGLE = (
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
+app.add_typer(panel.app, name="panel")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(clients.app, name="clients")

@@ -71,7 +71,7 @@ def require_servers(protocol: Protocol, servers: Mapping[str, ModelServer]) -> N
             known = ", ".join(sorted(servers)) or "none"
             raise ConfigurationError(
                 f"protocol {protocol.id}, seat {seat.member}: the model server {seat.model.server!r} is not known; "
-                f"ARBITER_MODEL_SERVERS names {known}: add {seat.model.server}=http://host:port to it"
+                f"the fleet file (ARBITER_FLEET) names {known}: add {seat.model.server} with its replicas to it"
             )
 
 

@@ -10,6 +10,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import Ward
+from tests.fleet.files import fleet_file
 from tests.houses import ShiftableClock, a_client, a_house
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
@@ -41,7 +42,7 @@ async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
             secure_cookies=False,
             workers=False,
             protocols=tmp_path / "own",
-            model_servers=(("gpu-a", url), ("gone", refusing_url())),
+            fleet=fleet_file(tmp_path, {"gpu-a": url, "gone": refusing_url()}),
         )
         async with a_house(tmp_path / "data", database, clock, settings=settings) as house:
             client, _ = await a_client(house)

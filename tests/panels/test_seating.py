@@ -11,6 +11,7 @@ from arbiter.panels.member import NoAnswerError
 from arbiter.panels.seating import require_servers, seat_members
 from arbiter.panels.vllm.server import close_servers, open_servers
 from arbiter.question import FactKind, FactSpec, Option, Protocol
+from tests.fleet.files import a_fleet
 from tests.panels.asking import NEWS2, RealClock, asked, protocol
 from tests.panels.model_servers import model, refusing_url
 
@@ -70,17 +71,17 @@ async def test_a_model_on_a_server_that_nobody_knows_is_seated_and_always_down()
 
 
 async def test_a_protocol_in_force_needs_every_server_it_names() -> None:
-    servers = open_servers({"gpu-b": refusing_url()}, None, RealClock())
+    servers = open_servers(a_fleet({"gpu-b": refusing_url()}), None, RealClock())
     try:
         require_servers(with_model(server="gpu-b"), servers)
         require_servers(protocol(), {})
         with pytest.raises(
             ConfigurationError,
-            match=r"protocol deterioration, seat news2: .*'gpu-a' is not known; ARBITER_MODEL_SERVERS names gpu-b: "
-            r"add gpu-a=http://host:port",
+            match=r"protocol deterioration, seat news2: .*'gpu-a' is not known; the fleet file \(ARBITER_FLEET\) names gpu-b: "
+            r"add gpu-a with its replicas",
         ):
             require_servers(with_model(), servers)
-        with pytest.raises(ConfigurationError, match="ARBITER_MODEL_SERVERS names none"):
+        with pytest.raises(ConfigurationError, match="names none"):
             require_servers(with_model(), {})
     finally:
         await close_servers(servers)

@@ -27,6 +27,7 @@ from arbiter.panels.vllm.member import model_member
 from arbiter.panels.vllm.prompt import PROMPTS
 from arbiter.panels.vllm.server import ModelServer, close_servers, open_servers
 from arbiter.question import ModelSpec
+from tests.fleet.files import a_fleet
 from tests.panels import misbehaving_server
 from tests.panels.asking import NEWS2, RealClock, asked
 from tests.panels.misbehaving_server import ACTS, BODIES, HUGE_BYTES, STATUSES, VERSION
@@ -72,7 +73,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 async def servers(url: str) -> AsyncIterator[Mapping[str, ModelServer]]:
-    opened = open_servers({"gpu-a": url, "gone": refusing_url()}, "the key", RealClock())
+    opened = open_servers(a_fleet({"gpu-a": url, "gone": refusing_url()}), "the key", RealClock())
     yield opened
     await close_servers(opened)
 
@@ -291,7 +292,7 @@ async def test_over_https_only_a_server_whose_certificate_the_machine_trusts_is_
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = await asyncio.start_server(misbehaving_server.serve_one, "127.0.0.1", 0, ssl=context)
     port = server.sockets[0].getsockname()[1]
-    opened = open_servers({"gpu-a": f"https://127.0.0.1:{port}"}, "the key", RealClock())
+    opened = open_servers(a_fleet({"gpu-a": f"https://127.0.0.1:{port}"}), "the key", RealClock())
     try:
         before = misbehaving_server.SEEN["good"]
         assert (await opinion_of(opened, "good")).status is status

@@ -26,6 +26,7 @@ from arbiter.workflow.reading import SETTLED, view_case, wait_until_settled
 from clinician_ui.pages import create_pages
 from tests.api.conftest import Caller
 from tests.clinician_ui.conftest import Ward
+from tests.fleet.files import fleet_file
 from tests.houses import ShiftableClock, a_client, a_house, settle
 from tests.panels.model_bundles import protocol_text, write_bundle
 from tests.system.service import case_body
@@ -113,7 +114,7 @@ async def a_model_ward(folder: Path, database: Database, server: VllmServer) -> 
         secure_cookies=False,
         workers=False,
         protocols=folder / "protocols",
-        model_servers=(("cpu", server.url),),
+        fleet=fleet_file(folder, {"cpu": server.url}),
     )
     clock = ShiftableClock()
     async with a_house(folder, database, clock, settings=settings) as house:

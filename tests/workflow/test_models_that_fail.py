@@ -27,6 +27,7 @@ from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reading import wait_until_settled
+from tests.fleet.files import fleet_file
 from tests.houses import a_client, a_house, settle, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
@@ -68,7 +69,7 @@ def settings_with(folder: Path, url: str) -> Settings:
         secure_cookies=False,
         workers=False,
         protocols=folder / "protocols",
-        model_servers=(("gpu-a", url), ("gone", refusing_url())),
+        fleet=fleet_file(folder, {"gpu-a": url, "gone": refusing_url()}),
     )
 
 

@@ -26,6 +26,7 @@ from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reading import certificate, wait_until_settled
+from tests.fleet.files import fleet_file
 from tests.houses import a_client, a_house, settle, submission
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.model_servers import misbehaving, refusing_url
@@ -133,7 +134,7 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
         serving = settings(
             data,
             protocols=tmp_path / "own",
-            model_servers=(("gpu-a", url),),
+            fleet=fleet_file(tmp_path, {"gpu-a": url}),
             model_server_token_file=tmp_path / "token",
         )
         async with a_house(data, database, settings=serving) as house:
@@ -160,7 +161,9 @@ async def test_a_case_left_by_a_deployment_that_knew_the_server_ends_with_its_mo
 ) -> None:
     write_bundle(tmp_path / "own" / "mine", protocol_text("mine", seat("reader", "good")))
     data = tmp_path / "data"
-    serving = settings(data, protocols=tmp_path / "own", model_servers=(("gpu-a", refusing_url()),))
+    serving = settings(
+        data, protocols=tmp_path / "own", fleet=fleet_file(tmp_path, {"gpu-a": refusing_url()})
+    )
     async with a_house(data, database, settings=serving) as house:
         client, _ = await a_client(house)
         killed = replace(house, errands=DeadAfterIntake())

@@ -20,6 +20,7 @@ from typing import Final
 
 import httpx
 
+from arbiter.fleet.fleet import Fleet
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.ports import Clock
 from arbiter.telemetry import outgoing_headers
@@ -183,9 +184,14 @@ def _trust(url: str) -> ssl.SSLContext:
 NO_SERVERS: Final[Mapping[str, ModelServer]] = MappingProxyType({})
 
 
-def open_servers(urls: Mapping[str, str], token: str | None, clock: Clock) -> Mapping[str, ModelServer]:
-    """Return a server for each name and base URL; no connection is made before somebody asks."""
-    return MappingProxyType({name: ModelServer(name, url, token, clock) for name, url in urls.items()})
+def open_servers(fleet: Fleet, token: str | None, clock: Clock) -> Mapping[str, ModelServer]:
+    """Return every server of the fleet by its name; no connection is made before somebody asks."""
+    return MappingProxyType(
+        {
+            name: ModelServer(name, server.replicas[0].url, token, clock)
+            for name, server in fleet.servers.items()
+        }
+    )
 
 
 async def close_servers(servers: Mapping[str, ModelServer]) -> None:

@@ -1,0 +1,7 @@
+"""`arbiter panel`: what sits on the panels, and the fleet that serves it."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The members of the panels, and the model servers behind them.")

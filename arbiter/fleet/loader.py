@@ -1,0 +1,157 @@
+"""Loads the fleet file: bytes in, a frozen `Fleet` out, or every problem with its file, line and column."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from arbiter.errors import InvalidFleetError, counted
+from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
+from arbiter.files.reading import read_yaml
+from arbiter.files.sources import read_source
+from arbiter.files.values import Id, ServedName
+from arbiter.fleet.fleet import Build, Fleet, Replica, Scheduling, Serve, Server
+
+SIZE_LIMIT: Final = 256 * 1024
+CONCURRENCY: Final = 32
+QUEUE: Final = 128
+CONTEXT: Final = 8_192
+
+
+def _url(value: object) -> str:
+    """Return a base URL without credentials: it is shown and logged.
+
+    `http` is allowed: vLLM stands inside, often on the same host. Across a network that others use, take `https`.
+    """
+    expected = PydanticCustomError(
+        "replica_url",
+        "expected a base URL such as http://10.0.0.5:8000, without user, password, query or fragment",
+    )
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
+        raise expected
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise expected from None
+    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
+        raise expected
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise expected
+    return value.rstrip("/")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ReplicaPart(_Part):
+    """One process that serves."""
+
+    name: Id
+    url: Annotated[str, BeforeValidator(_url)]
+
+
+_File = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class ServePart(_Part):
+    """How a server is started; a relative folder is one beside the fleet file."""
+
+    build: Annotated[Build, Field(strict=False)]
+    python: _File
+    model: _File
+    adapters: Annotated[dict[ServedName, _File], Field(max_length=64)] = {}
+    context: Annotated[int, Field(ge=256, le=1_000_000)] = CONTEXT
+    options: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]], Field(max_length=64)
+    ] = []
+
+
+class ServerPart(_Part):
+    """A server by the name that protocols use."""
+
+    name: Id
+    replicas: Annotated[list[ReplicaPart], Field(min_length=1, max_length=32)]
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = CONCURRENCY
+    queue: Annotated[int, Field(ge=0, le=100_000)] = QUEUE
+    scheduling: Annotated[Scheduling, Field(strict=False)] = Scheduling.FCFS
+    hedge: bool = True
+    serve: ServePart | None = None
+
+
+class FleetFile(_Part):
+    """The whole file."""
+
+    servers: Annotated[list[ServerPart], Field(min_length=1, max_length=64)]
+
+
+def read_fleet(path: Path) -> Fleet:
+    """Return the fleet file at `path`.
+
+    Raises:
+        ConfigurationError: when it cannot be read; InvalidFleetError: with every problem found.
+    """
+    return load_fleet(path.name, read_source(path, "the fleet file", SIZE_LIMIT), path.parent)
+
+
+def load_fleet(name: str, source: bytes, folder: Path) -> Fleet:
+    """Return the fleet that a file of that name and these bytes describes, its relative folders below `folder`; pure.
+
+    Raises:
+        InvalidFleetError: with every problem found, each pointer `file:line:column`.
+    """
+    read = read_yaml(name, source)
+    file = structured(FleetFile, read)
+    if file is not None:
+        _check(file, Finder(read.positions, read.problems))
+    if read.problems or file is None:
+        raise InvalidFleetError(
+            f"the fleet file has {counted(len(read.problems), 'problem')}",
+            tuple(read.problems[:PROBLEMS_LIMIT]),
+        )
+    return Fleet(MappingProxyType({part.name: _server(part, folder) for part in file.servers}))
+
+
+def _server(part: ServerPart, folder: Path) -> Server:
+    return Server(
+        name=part.name,
+        replicas=tuple(Replica(replica.name, replica.url) for replica in part.replicas),
+        concurrency=part.concurrency,
+        queue=part.queue,
+        scheduling=part.scheduling,
+        hedge=part.hedge,
+        serve=None if part.serve is None else _serve(part.serve, folder),
+    )
+
+
+def _serve(part: ServePart, folder: Path) -> Serve:
+    return Serve(
+        build=part.build,
+        python=folder / part.python,
+        model=folder / part.model,
+        adapters=MappingProxyType({name: folder / place for name, place in part.adapters.items()}),
+        context=part.context,
+        options=tuple(part.options),
+    )
+
+
+def _check(file: FleetFile, finder: Finder) -> None:
+    finder.unique(("servers",), "name", (part.name for part in file.servers))
+    urls: set[str] = set()
+    for index, part in enumerate(file.servers):
+        place = ("servers", index, "replicas")
+        finder.unique(place, "name", (replica.name for replica in part.replicas))
+        for at, replica in enumerate(part.replicas):
+            # One process under two names would be counted twice: as capacity, and as the other when one is slow.
+            if replica.url in urls:
+                finder.report(
+                    (*place, at, "url"), "duplicate", "expected each URL once, this one came before"
+                )
+            urls.add(replica.url)

@@ -1,0 +1,100 @@
+"""What one process knows of its fleet at a moment: replicas, breakers, latencies, hedges, queues. No case is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import TypeAdapter
+
+
+class Position(StrEnum):
+    """Whether requests flow (`closed`), none does (`open`), or one probe is on its way (`half-open`)."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerState:
+    """The breaker of one model on one replica: its position, since when, and why in fixed words."""
+
+    model: str
+    position: Position
+    since: datetime
+    cause: str
+    failures: int
+    probes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A sketch of how long complete replies took: how many, and three quantiles in microseconds.
+
+    `buckets` are the upper bounds in microseconds with what was counted below each, for a plot.
+    """
+
+    count: int
+    p50_us: int
+    p95_us: int
+    p99_us: int
+    buckets: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """One replica: requests under way and waiting, outcomes counted since the process began, and its sketch.
+
+    `outcomes` counts how requests ended, by the words of `arbiter.panels.vllm.exchange.Ending` and `status-<code>`.
+    """
+
+    name: str
+    url: str
+    engine: str
+    in_flight: int
+    waiting: int
+    outcomes: tuple[tuple[str, int], ...]
+    latency: Latency
+    breakers: tuple[BreakerState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """One server: its replicas, and what was counted over all of them since the process began."""
+
+    name: str
+    concurrency: int
+    queue: int
+    calls: int
+    hedges: int
+    hedges_won: int
+    reroutes: int
+    shed: int
+    input_tokens: int
+    output_tokens: int
+    replicas: tuple[ReplicaState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """The fleet as one process sees it. `process` names host and process; instants are aware UTC."""
+
+    process: str
+    began: datetime
+    at: datetime
+    servers: tuple[ServerState, ...]
+
+    def to_json(self) -> bytes:
+        """Return the state as JSON."""
+        return _ADAPTER.dump_json(self)
+
+    @classmethod
+    def from_json(cls, content: bytes | str) -> FleetState:
+        """Return the state in JSON; raises ValueError for anything that is none."""
+        return _ADAPTER.validate_json(content)
+
+
+_ADAPTER: Final = TypeAdapter(FleetState)
