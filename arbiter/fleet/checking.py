@@ -17,7 +17,7 @@ from pathlib import Path
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import Fleet, Replica, Server
 from arbiter.fleet.judging import Check, Line, State, judge
-from arbiter.fleet.probing import PROBE_SECONDS, Card, Silence, answers, cards, client, version
+from arbiter.fleet.probing import OUT_OF_TIME, PROBE_SECONDS, Card, Silence, answers, cards, client, version
 from arbiter.fleet.weights import Hasher, UnreadableWeightsError
 from arbiter.question import ModelSpec, Protocol
 
@@ -125,7 +125,13 @@ async def _see(replica: Replica, seats: Sequence[Expected], token: str | None, s
             # Who does not even list models is not asked to compute: it costs a minute a model to find out.
             return Seen(listed, listed, dict.fromkeys(names, listed))
         told = await version(http)
-        return Seen(listed, told, {name: await answers(http, name, seconds) for name in names})
+        found: dict[str, str | Silence] = {}
+        for name in names:
+            found[name] = await answers(http, name, seconds)
+            if found[name] == Silence(OUT_OF_TIME):
+                # An engine that stands still stands still for every model, and would be waited for as often.
+                return Seen(listed, told, {**dict.fromkeys(names, found[name]), **found})
+        return Seen(listed, told, found)
 
 
 def _engine(server: Server, seen: Mapping[Replica, Seen]) -> str | None:

@@ -22,6 +22,7 @@ VERSION_PATH: Final = "/version"
 PROBE_SECONDS: Final = 60.0
 """How long a completion of one token may take: the first of a server that has just started takes longest."""
 ASK_SECONDS: Final = 5.0
+OUT_OF_TIME: Final = "did not answer in time"
 
 _REPLY_LIMIT: Final = 1024 * 1024
 _SHOWN: Final = 80
@@ -165,7 +166,7 @@ async def _ask(
         async with asyncio.timeout(seconds):
             return await _read(http, method, path, asked)
     except TimeoutError:
-        return Silence(f"did not answer in {seconds:g} s")
+        return Silence(OUT_OF_TIME)
     except httpx.ConnectError:
         return Silence("cannot be reached")
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError):

@@ -52,9 +52,9 @@ def panel_check(
     from arbiter.cli.failing import UsageError
     from arbiter.fleet.checking import check, seats_of
     from arbiter.fleet.judging import State
+    from arbiter.fleet.token import read_token
     from arbiter.fleet.weights import Hasher
     from arbiter.settings import read_settings
-    from arbiter.wiring import model_token
 
     settings = read_settings()
     seats = seats_of(fleet_of(settings), protocols_of(settings, protocols))
@@ -64,7 +64,15 @@ def panel_check(
             raise UsageError(
                 f"expected one of the replicas {', '.join(sorted(known)) or 'none'}; {name[:80]} is none of them"
             )
-    proofs = run(check(seats, model_token(settings), Hasher(), only=replicas or (), seconds=seconds))
+    proofs = run(
+        check(
+            seats,
+            read_token(settings.model_server_token_file),
+            Hasher(),
+            only=replicas or (),
+            seconds=seconds,
+        )
+    )
     if as_json:
         show_json([_document(proof) for proof in proofs])
     else:
