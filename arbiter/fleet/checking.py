@@ -17,7 +17,7 @@ from pathlib import Path
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import Fleet, Replica, Server
 from arbiter.fleet.judging import Check, Line, State, judge
-from arbiter.fleet.probing import OUT_OF_TIME, PROBE_SECONDS, Card, Silence, answers, cards, client, version
+from arbiter.fleet.probing import ASK_SECONDS, OUT_OF_TIME, PROBE_SECONDS, Card, Silence, answers, cards, client, version
 from arbiter.fleet.weights import Hasher, UnreadableWeightsError
 from arbiter.question import ModelSpec, Protocol
 
@@ -120,11 +120,11 @@ async def check(
 async def _see(replica: Replica, seats: Sequence[Expected], token: str | None, seconds: float) -> Seen:
     names = dict.fromkeys(expected.model.name for expected in seats)
     async with client(replica.url, token) as http:
-        listed = await cards(http)
+        listed = await cards(http, min(seconds, ASK_SECONDS))
         if isinstance(listed, Silence):
             # Who does not even list models is not asked to compute: it costs a minute a model to find out.
             return Seen(listed, listed, dict.fromkeys(names, listed))
-        told = await version(http)
+        told = await version(http, min(seconds, ASK_SECONDS))
         found: dict[str, str | Silence] = {}
         for name in names:
             found[name] = await answers(http, name, seconds)

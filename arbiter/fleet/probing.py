@@ -25,7 +25,7 @@ ASK_SECONDS: Final = 5.0
 OUT_OF_TIME: Final = "did not answer in time"
 
 _REPLY_LIMIT: Final = 1024 * 1024
-_SHOWN: Final = 80
+_SHOWN: Final = 200
 _SCHEMA: Final = {
     "type": "object",
     "properties": {"ready": {"type": "boolean"}},
@@ -115,7 +115,7 @@ async def answers(http: httpx.AsyncClient, name: str, seconds: float = PROBE_SEC
     return silence if silence is not None else _Completion.model_validate_json(_body(came)).model
 
 
-async def cards(http: httpx.AsyncClient, seconds: float = ASK_SECONDS) -> tuple[Card, ...] | Silence:
+async def cards(http: httpx.AsyncClient, seconds: float) -> tuple[Card, ...] | Silence:
     """Return the models that a server lists."""
     came = await _ask(http, "GET", MODELS_PATH, None, seconds)
     if isinstance(came, Silence):
@@ -126,7 +126,7 @@ async def cards(http: httpx.AsyncClient, seconds: float = ASK_SECONDS) -> tuple[
         return Silence("lists no models that can be read")
 
 
-async def version(http: httpx.AsyncClient, seconds: float = ASK_SECONDS) -> str | Silence:
+async def version(http: httpx.AsyncClient, seconds: float) -> str | Silence:
     """Return the version of vLLM that a server says it is."""
     came = await _ask(http, "GET", VERSION_PATH, None, seconds)
     if isinstance(came, Silence):

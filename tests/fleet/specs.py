@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -32,9 +33,14 @@ def a_spec(name: str = "respiratory", **changes: Any) -> ModelSpec:
     return replace(spec, **changes)
 
 
+@functools.cache
+def _shipped() -> Protocol:
+    return read_shipped("deterioration").protocol
+
+
 def a_protocol(*specs: ModelSpec) -> Protocol:
     """The shipped deterioration protocol with a seat for each of these models beside the scores'."""
-    shipped = read_shipped("deterioration").protocol
+    shipped = _shipped()
     seats = tuple(
         Seat(
             member=MemberId(f"member-{number}"),
