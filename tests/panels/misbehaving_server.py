@@ -1,7 +1,7 @@
 """A model server that misbehaves on demand: `python -m tests.panels.misbehaving_server` prints its port.
 
 It speaks vLLM's HTTP API over plain sockets, so that it can hang, drip, break off and lie in ways that no web framework
-allows. What it does is chosen by the name of the model asked, or by what its base URL ends in: below `/as/NAME` it does NAME
+allows. What it does is chosen by the name of the model asked, or by what its base URL ends in: below `/as/NAME/1` it does NAME
 whatever model is asked, so that one process is a whole fleet. `GET /become/NAME/ACT` lets NAME do ACT from then on, and
 `GET /seen` tells what it has been asked. `/health` is well whatever happens.
 """
@@ -32,7 +32,7 @@ class Request:
     """One request, taken apart by this file alone."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
-        below = re.fullmatch(r"/as/([a-z0-9-]+)(/.*)", path)
+        below = re.fullmatch(r"/as/([a-z0-9-]+)/[0-9]+(/.*)", path)
         self.role = below[1] if below else None
         self.path = below[2] if below else path
         self.method, self.headers, self.body = method, headers, body
