@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from arbiter.model import FactSet
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.vllm.answer_schema import answer_schema
-from arbiter.panels.vllm.reading import CONTENT_LIMIT, UnreadableError, read_answer, read_reply, tokens_used
+from arbiter.panels.vllm.reading import CONTENT_LIMIT, read_answer, read_reply, tokens_used
+from arbiter.panels.vllm.strict import UnreadableError
 from arbiter.question import ABSTAIN
 from tests.panels.asking import TAKEN_AT, asked, fact_set
 
@@ -216,7 +217,7 @@ def one_choice(index: Any = 0, **changes: Any) -> dict[str, Any]:
     ids=range(22),
 )  # fmt: skip
 def test_a_reply_or_choice_that_breaks_the_rules_gives_no_sample(body: bytes) -> None:
-    answer = read_reply(body, PUT, "m", 2)
+    answer = read_reply(body, PUT, "m", 2, read_answer)
     assert (answer.samples, answer.unreadable) == ((), 2)
 
 
@@ -225,7 +226,7 @@ def test_choices_count_in_the_order_of_their_places() -> None:
         one_choice(1, message={"role": "assistant", "content": text_of(rationale="second")}),
         one_choice(0, message={"role": "assistant", "content": text_of(rationale="first")}),
     )
-    answer = read_reply(body, PUT, "m", 3)
+    answer = read_reply(body, PUT, "m", 3, read_answer)
     assert [sample.rationale for sample in answer.samples] == ["first", "second"]
     assert answer.unreadable == 1
 
@@ -233,7 +234,7 @@ def test_choices_count_in_the_order_of_their_places() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise(body: bytes) -> None:
-    assert read_reply(body, PUT, "m", 3).unreadable == 3
+    assert read_reply(body, PUT, "m", 3, read_answer).unreadable == 3
 
 
 @settings(max_examples=300, deadline=None)
@@ -241,7 +242,7 @@ def test_no_bytes_whatever_raise(body: bytes) -> None:
 def test_no_damage_to_a_sound_reply_raises(at: int, put: bytes) -> None:
     body = choices_of(one_choice())
     at %= len(body)
-    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1)
+    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1, read_answer)
     assert len(answer.samples) + answer.unreadable == 1
 
 

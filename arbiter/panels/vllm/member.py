@@ -91,7 +91,7 @@ class ModelMember:
         if failed is not None:
             status, cause = failed
             raise NoAnswerError(cause, status, kept, identity)
-        return replace(_samples(exchange, self.model, asked), exchange=kept, identity=identity)
+        return replace(_samples(exchange, self.model, self.prompt, asked), exchange=kept, identity=identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +144,10 @@ def _failure(exchange: Exchange) -> tuple[Failed, str] | None:
             assert_never(exchange.ending)
 
 
-def _samples(exchange: Exchange, model: ModelSpec, asked: Asked) -> Answer:
+def _samples(exchange: Exchange, model: ModelSpec, prompt: Prompt, asked: Asked) -> Answer:
     if exchange.ending is Ending.TOO_LARGE:
         return Answer((), model.samples)
     tokens = tokens_used(exchange.reply)
     if tokens is not None:
         used_tokens(*tokens)
-    return read_reply(exchange.reply, asked, model.name, model.samples)
+    return read_reply(exchange.reply, asked, model.name, model.samples, prompt.read)

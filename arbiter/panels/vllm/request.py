@@ -7,7 +7,6 @@ import json
 from typing import Any, Final
 
 from arbiter.panels.member import Asked
-from arbiter.panels.vllm.answer_schema import answer_schema
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.question import ModelSpec
 
@@ -23,7 +22,7 @@ def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked) -> bytes:
         "messages": prompt.messages(asked),
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": answer_schema(asked)},
+            "json_schema": {"name": "answer", "strict": True, "schema": prompt.schema(asked)},
         },
         "n": model.samples,
         "seed": asked.seed,
