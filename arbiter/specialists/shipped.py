@@ -16,6 +16,9 @@ PROTOCOLS: Final = HERE / "protocols"
 PROTOCOL: Final = "deterioration-with-models"
 """The protocol's id, and the name of its folder with an underscore for each hyphen."""
 
+CONTEXT: Final = 1_024
+"""As many tokens may prompt and answer have together."""
+
 MOST_BYTES: Final = 3 * 1024 * 1024
 """All weights together weigh no more: they travel in every checkout and every wheel."""
 

@@ -24,7 +24,8 @@ from arbiter.specialists.lessons import Lesson, lessons
 from arbiter.specialists.lora import adapt, save_adapter
 from arbiter.specialists.muon import Muon
 from arbiter.specialists.rules import RULES
-from arbiter.specialists.vocabulary import ASSISTANT, BEGIN, CONTEXT, END, USER, VIEWS, save_tokenizer
+from arbiter.specialists.shipped import CONTEXT
+from arbiter.specialists.vocabulary import ASSISTANT, BEGIN, END, USER, VIEWS, save_tokenizer
 
 SEED: Final = 20261126
 BATCH: Final = 64

@@ -15,8 +15,8 @@ from arbiter.panels.vllm.brief import BRIEF_V1
 from arbiter.question import ABSTAIN
 from arbiter.specialists.patients import CODES, NAMES
 from arbiter.specialists.rules import CONTINUE, RULES, URGENT
+from arbiter.specialists.shipped import CONTEXT
 
-CONTEXT: Final = 1_024
 GREATEST_NUMBER: Final = 400
 
 BEGIN: Final = "<|begin|>"
