@@ -54,7 +54,9 @@ class Heard:
     def options(self) -> set[str | None]:
         """Return the options that sound opinions lead with."""
         return {
-            opinion.leading_option() for opinion in self.models.values() if opinion.status is MemberStatus.VALID
+            opinion.leading_option()
+            for opinion in self.models.values()
+            if opinion.status is MemberStatus.VALID
         }
 
     def refused(self) -> int:
@@ -80,13 +82,17 @@ async def heard(house: House, case: str, title: str, outcome: str) -> Heard:
     """Return what the models said about a case."""
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, CaseId(case))
-    models = {opinion.member: opinion for opinion in dossier.opinions() if opinion.identity.kind == "vllm"}
+    models = {
+        str(opinion.member): opinion for opinion in dossier.opinions() if opinion.identity.kind == "vllm"
+    }
     return Heard(title, outcome, models)
 
 
 def heard_table(cases: Sequence[Heard]) -> Table:
     """Return a row for each case that the models were asked about."""
-    table = Table("case", *MEMBERS, "outcome", title="what the models said (answers that counted of those drawn)")
+    table = Table(
+        "case", *MEMBERS, "outcome", title="what the models said (answers that counted of those drawn)"
+    )
     for case in cases:
         if case.models:
             table.add_row(case.title, *(_cell(case.models.get(name)) for name in MEMBERS), case.outcome)

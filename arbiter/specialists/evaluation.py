@@ -19,14 +19,13 @@ from typing import Any, Final
 
 import httpx
 
-from arbiter.protocols.loader import read_bundle
 from arbiter.question import ModelSpec, Protocol
 from arbiter.specialists import patients
 from arbiter.specialists.asking import Told, asked_of, request_of, told
 from arbiter.specialists.dialogue import ENDS, SEPARATORS, UNTRAINED, case_text, other_text, with_notes
 from arbiter.specialists.patients import Patient
 from arbiter.specialists.rules import RULES, SPECIALISTS, URGENT
-from arbiter.specialists.shipped import PROTOCOL, PROTOCOLS
+from arbiter.specialists.shipped import read_seated
 
 SEED: Final = 77_000_001
 AT_ONCE: Final = 48
@@ -242,7 +241,7 @@ async def main(arguments: Sequence[str]) -> None:
         arguments[0],
         *(int(text) for text in (arguments[1:4] or ("500", "200", "3000"))),
     )
-    protocol = read_bundle(PROTOCOLS / PROTOCOL.replace("-", "_")).protocol
+    protocol = read_seated().protocol
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as http:
         ward = Ward(http, protocol)
         lines = await measure(ward, cases, small)

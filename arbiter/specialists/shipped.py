@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from arbiter.protocols.bundle import Bundle
+from arbiter.protocols.loader import read_bundle
+
 HERE: Final = Path(__file__).parent
 WEIGHTS: Final = HERE / "weights"
 BASE: Final = WEIGHTS / "base"
@@ -14,13 +17,18 @@ ADAPTERS: Final = WEIGHTS / "adapters"
 MANIFEST: Final = WEIGHTS / "SHA256SUMS"
 PROTOCOLS: Final = HERE / "protocols"
 PROTOCOL: Final = "deterioration-with-models"
-"""The protocol's id, and the name of its folder with an underscore for each hyphen."""
+PROTOCOL_FOLDER: Final = PROTOCOLS / "deterioration_with_models"
 
 CONTEXT: Final = 1_024
 """As many tokens may prompt and answer have together."""
 
 MOST_BYTES: Final = 3 * 1024 * 1024
 """All weights together weigh no more: they travel in every checkout and every wheel."""
+
+
+def read_seated() -> Bundle:
+    """Return the protocol that seats the specialists."""
+    return read_bundle(PROTOCOL_FOLDER)
 
 
 def sums(folder: Path) -> Mapping[str, str]:

@@ -28,7 +28,10 @@ def drawn(seed: int, cases: int) -> list[Patient]:
 def test_one_seed_gives_the_same_lessons_every_time() -> None:
     """Pinned: weights are reproducible only while the lessons are. Whoever changes this trains anew."""
     text = "\n".join(f"{one.rule}|{one.case}|{one.answer}" for one in islice(lessons(1, SPECIALISTS), 400))
-    assert hashlib.sha256(text.encode()).hexdigest() == "baae5d78882a2f01662059faaff3ac17ad510614dc7c488208936cea545411e2"
+    assert (
+        hashlib.sha256(text.encode()).hexdigest()
+        == "baae5d78882a2f01662059faaff3ac17ad510614dc7c488208936cea545411e2"
+    )
 
 
 def test_another_seed_gives_other_patients() -> None:
