@@ -40,7 +40,8 @@ from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
 from arbiter.settings import Mode, Settings, read_settings
 from arbiter.specialists.demonstration import heard, heard_table, told, write_fleet
-from arbiter.specialists.shipped import PROTOCOL, PROTOCOLS, read_seated
+from arbiter.specialists.seated import read_seated
+from arbiter.specialists.shipped import PROTOCOL, PROTOCOLS
 from arbiter.store.keys import init_keys
 from arbiter.telemetry import log_to_file
 from arbiter.wiring import open_house, run_house

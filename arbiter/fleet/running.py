@@ -131,7 +131,12 @@ class Running:
             self._process = subprocess.Popen(  # noqa: S603 - the command is the fleet file's own
                 command,
                 cwd=temporary,
-                env=environment(self.serving, self.folder / "cache" / self.serving.server / self.name, temporary, self.token),
+                env=environment(
+                    self.serving,
+                    self.folder / "cache" / self.serving.server / self.name,
+                    temporary,
+                    self.token,
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -25,7 +25,7 @@ from arbiter.specialists.asking import Told, asked_of, request_of, told
 from arbiter.specialists.dialogue import ENDS, SEPARATORS, UNTRAINED, case_text, other_text, with_notes
 from arbiter.specialists.patients import Patient
 from arbiter.specialists.rules import RULES, SPECIALISTS, URGENT
-from arbiter.specialists.shipped import read_seated
+from arbiter.specialists.seated import read_seated
 
 SEED: Final = 77_000_001
 AT_ONCE: Final = 48
@@ -78,28 +78,27 @@ def changed(what: str, cases: int, seed: int = SEED) -> list[Put]:
     return [_changed(what, chance, patients.usual(chance)) for _ in range(cases)]
 
 
-CHANGES: Final = ("values anywhere", "few facts", "two decimals", "told twice", "separators", "notes")
+CHANGES: Final = (*patients.CHANGES, "told twice", "separators", "notes")
 BEYOND: Final = tuple(f"untrained separator: {name}" for name in UNTRAINED)
 
 
 def _changed(what: str, chance: Random, patient: Patient) -> Put:
+    if what in patients.CHANGES:
+        return Put(patients.CHANGES[what](chance, patient))
+    return Put(patient, _written(what, chance, list(patient.facts)))
+
+
+def _written(what: str, chance: Random, facts: list[tuple[str, str]]) -> str:
     match what:
-        case "values anywhere":
-            return Put(patients.anywhere(chance, patient))
-        case "few facts":
-            return Put(patients.few(chance, patient))
-        case "two decimals":
-            return Put(patients.finer(chance, patient))
         case "told twice":
-            facts = list(patient.facts)
             facts.insert(chance.randint(0, len(facts)), chance.choice(facts))
-            return Put(patient, case_text(facts))
+            return case_text(facts)
         case "separators":
-            return Put(patient, other_text(patient.facts, chance.choice(SEPARATORS), chance.choice(ENDS)))
+            return other_text(facts, chance.choice(SEPARATORS), chance.choice(ENDS))
         case "notes":
-            return Put(patient, with_notes(chance, case_text(patient.facts), chance.randint(1, 2)))
+            return with_notes(chance, case_text(facts), chance.randint(1, 2))
         case _:
-            return Put(patient, other_text(patient.facts, *UNTRAINED[what.rpartition(" ")[2]]))
+            return other_text(facts, *UNTRAINED[what.rpartition(" ")[2]])
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ ALPHA: Final = 16
 PROJECTIONS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-class Adapted(nn.Module):
+class Adapted(nn.Module):  # type: ignore[misc] # torch lies in vLLM's environment alone
     """A frozen linear map with a low-rank one beside it that starts as zero."""
 
     def __init__(self, frozen: nn.Linear, chance: torch.Generator) -> None:

@@ -181,5 +181,6 @@ def _share(logit: float) -> float:
 
 
 CHANGES: Final[Mapping[str, Callable[[Random, Patient], Patient]]] = MappingProxyType(
-    {"anywhere": anywhere, "partly-anywhere": partly_anywhere, "few": few, "finer": finer}
+    {"values anywhere": anywhere, "few facts": few, "two decimals": finer}
 )
+"""How a patient is changed, by the name under which it is measured."""

@@ -1,4 +1,4 @@
-"""Where the weights lie, what they must hash to, and the protocol that seats the specialists."""
+"""Where the weights and their protocol lie, and what the weights must hash to."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-
-from arbiter.protocols.bundle import Bundle
-from arbiter.protocols.loader import read_bundle
 
 HERE: Final = Path(__file__).parent
 WEIGHTS: Final = HERE / "weights"
@@ -24,11 +21,6 @@ CONTEXT: Final = 1_024
 
 MOST_BYTES: Final = 3 * 1024 * 1024
 """All weights together weigh no more: they travel in every checkout and every wheel."""
-
-
-def read_seated() -> Bundle:
-    """Return the protocol that seats the specialists."""
-    return read_bundle(PROTOCOL_FOLDER)
 
 
 def sums(folder: Path) -> Mapping[str, str]:

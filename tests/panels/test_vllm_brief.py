@@ -205,7 +205,7 @@ def test_the_longest_answer_of_the_schema_is_within_the_readers_limit() -> None:
 
 
 NAMES = st.sampled_from([*(spec.name for spec in PUT.specs), "blood_group", ""])
-ANSWERS = st.fixed_dictionaries(
+ANSWERS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "evidence": st.lists(
             st.fixed_dictionaries(

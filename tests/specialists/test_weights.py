@@ -7,17 +7,19 @@ import re
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from arbiter.fleet.serving import command_lines
 from arbiter.fleet.loader import read_fleet
+from arbiter.fleet.serving import command_lines
 from arbiter.fleet.weights import weights_sha256
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.question import QUESTION
 from arbiter.specialists.demonstration import MEMBERS, write_fleet
 from arbiter.specialists.rules import RULES, SPECIALISTS
+from arbiter.specialists.seated import read_seated
 from arbiter.specialists.shipped import (
     ADAPTERS,
     BASE,
@@ -29,7 +31,6 @@ from arbiter.specialists.shipped import (
     WEIGHTS,
     manifest_text,
     read_manifest,
-    read_seated,
     sums,
 )
 from arbiter.workflow.protocol_checking import check_bundle
@@ -79,11 +80,11 @@ def test_no_file_can_carry_code() -> None:
     }
 
 
-def header(file: Path) -> dict[str, dict[str, object]]:
+def header(file: Path) -> dict[str, dict[str, Any]]:
     """Read a safetensors file's header as its specification says: eight bytes of length, then JSON."""
     content = file.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    told: dict[str, dict[str, object]] = json.loads(content[8 : 8 + length])
+    told: dict[str, dict[str, Any]] = json.loads(content[8 : 8 + length])
     return {name: tensor for name, tensor in told.items() if name != "__metadata__"}
 
 
@@ -91,14 +92,14 @@ def test_base_and_adapters_have_the_shape_that_the_card_says() -> None:
     base = header(BASE / "model.safetensors")
     assert {tensor["dtype"] for tensor in base.values()} == {"BF16"}
     sizes = [tensor["data_offsets"] for tensor in base.values()]
-    parameters = max(end for _, end in sizes) // 2  # type: ignore[misc] # two numbers, as the format has it
+    parameters = max(end for _, end in sizes) // 2
     assert f"{parameters:,} parameters" in (WEIGHTS / "MODEL_CARD.md").read_text("utf-8")
     for name in RULES:
         adapter = header(ADAPTERS / name / "adapter_model.safetensors")
         settings = json.loads((ADAPTERS / name / "adapter_config.json").read_text("utf-8"))
         assert settings["r"] == 8
         assert len(adapter) == 4 * len(settings["target_modules"]) * 2
-        downs = {tensor["shape"][0] for place, tensor in adapter.items() if "lora_A" in place}  # type: ignore[index] # as above
+        downs = {tensor["shape"][0] for place, tensor in adapter.items() if "lora_A" in place}
         assert downs == {8}
 
 

@@ -20,7 +20,8 @@ from arbiter.fleet.serving import command_lines
 from arbiter.specialists.demonstration import SERVER, write_fleet
 from arbiter.specialists.evaluation import BEYOND, CHANGES, Ward, changed, usual, vote
 from arbiter.specialists.rules import SPECIALISTS
-from arbiter.specialists.shipped import ADAPTERS, read_seated
+from arbiter.specialists.seated import read_seated
+from arbiter.specialists.shipped import ADAPTERS
 from tests.system.service import free_port
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
