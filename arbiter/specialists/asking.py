@@ -15,6 +15,7 @@ from arbiter.panels.member import Asked, Sample
 from arbiter.panels.vllm.brief import BRIEF_V1
 from arbiter.panels.vllm.reading import read_reply
 from arbiter.panels.vllm.request import request_bytes
+from arbiter.panels.vllm.strict import UnreadableError
 from arbiter.question import QUESTION, FactKind, ModelSpec, Protocol
 from arbiter.specialists.rules import Rule
 
@@ -81,6 +82,14 @@ def told(reply: bytes, model: ModelSpec, asked: Asked, rule: Rule, facts: Mappin
     answer = read_reply(reply, asked, model.name, model.samples, BRIEF_V1.read)
     judged = [_judged(sample, asked, rule, facts) for sample in answer.samples]
     return judged + [UNREADABLE] * answer.unreadable
+
+
+def judged_text(text: str, asked: Asked, rule: Rule, facts: Mapping[str, str]) -> Told:
+    """Judge an answer's text that came without a server around it."""
+    try:
+        return _judged(BRIEF_V1.read(text, asked), asked, rule, facts)
+    except UnreadableError:
+        return UNREADABLE
 
 
 def _judged(sample: Sample, asked: Asked, rule: Rule, facts: Mapping[str, str]) -> Told:

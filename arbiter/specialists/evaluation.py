@@ -12,32 +12,20 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from math import sqrt
 from pathlib import Path
-from random import Random
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
 from arbiter.question import ModelSpec, Protocol
-from arbiter.specialists import patients
-from arbiter.specialists.asking import Told, asked_of, request_of, told
-from arbiter.specialists.dialogue import ENDS, SEPARATORS, UNTRAINED, case_text, other_text, with_notes
-from arbiter.specialists.patients import Patient
-from arbiter.specialists.rules import RULES, SPECIALISTS, URGENT
+from arbiter.specialists.asking import Told, asked_of, judged_text, request_of, told
+from arbiter.specialists.puts import BEYOND, CHANGES, SEED, Put, changed, usual
+from arbiter.specialists.rules import RULES, SPECIALISTS
 from arbiter.specialists.seated import read_seated
+from arbiter.specialists.voting import Vote, count_votes
 
-SEED: Final = 77_000_001
 AT_ONCE: Final = 48
 PATIENCE_SECONDS: Final = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """A patient as put to the models; `content` where the case is written as the house would not write it."""
-
-    patient: Patient
-    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +52,6 @@ class Line:
             sum(one.right for one in came),
             sum(one.exact for one in came),
         )
-
-
-def usual(cases: int, seed: int = SEED) -> list[Put]:
-    """Return patients as they are trained, none of them seen."""
-    chance = Random(seed)
-    return [Put(patients.usual(chance)) for _ in range(cases)]
-
-
-def changed(what: str, cases: int, seed: int = SEED) -> list[Put]:
-    """Return patients changed, or written, in the named way."""
-    chance = Random(f"{seed}/{what}")
-    return [_changed(what, chance, patients.usual(chance)) for _ in range(cases)]
-
-
-CHANGES: Final = (*patients.CHANGES, "told twice", "separators", "notes")
-BEYOND: Final = tuple(f"untrained separator: {name}" for name in UNTRAINED)
-
-
-def _changed(what: str, chance: Random, patient: Patient) -> Put:
-    if what in patients.CHANGES:
-        return Put(patients.CHANGES[what](chance, patient))
-    return Put(patient, _written(what, chance, list(patient.facts)))
-
-
-def _written(what: str, chance: Random, facts: list[tuple[str, str]]) -> str:
-    match what:
-        case "told twice":
-            facts.insert(chance.randint(0, len(facts)), chance.choice(facts))
-            return case_text(facts)
-        case "separators":
-            return other_text(facts, chance.choice(SEPARATORS), chance.choice(ENDS))
-        case "notes":
-            return with_notes(chance, case_text(facts), chance.randint(1, 2))
-        case _:
-            return other_text(facts, *UNTRAINED[what.rpartition(" ")[2]])
 
 
 @dataclass(slots=True)
@@ -165,47 +118,11 @@ async def measure(ward: Ward, cases: int, small: int) -> list[Line]:
     return lines
 
 
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """How often each was right about the truth, and how sure it is that the majority beats the best single one."""
-
-    cases: int
-    singles: dict[str, int]
-    majority: int
-    z: float
-
-
 async def vote(ward: Ward, cases: int) -> Vote:
-    """Let the three and the generalist answer, and hold them against the latent truth.
-
-    An answer that cannot be read, is not grounded or abstains is no vote; a tie or no vote counts as wrong.
-    """
+    """Let the three and the generalist answer, and hold them against the latent truth."""
     puts = usual(cases, SEED + 1)
     came = {name: await ward.ask(name, puts, constrained=True) for name in RULES}
     return count_votes(puts, came)
-
-
-def count_votes(puts: Sequence[Put], came: dict[str, list[Told]]) -> Vote:
-    """Count; z is McNemar's over the cases in which the majority and the best single differ."""
-    truth = [put.patient.urgent for put in puts]
-    right = {
-        name: [_said(one) == wanted for one, wanted in zip(told_, truth, strict=True)]
-        for name, told_ in came.items()
-    }
-    majority = []
-    for at, wanted in enumerate(truth):
-        votes = [said for rule in SPECIALISTS if (said := _said(came[rule.name][at])) is not None]
-        lead = sum(1 if said else -1 for said in votes)
-        majority.append(lead != 0 and (lead > 0) == wanted)
-    best = max(SPECIALISTS, key=lambda rule: sum(right[rule.name])).name
-    gained = sum(mine and not theirs for mine, theirs in zip(majority, right[best], strict=True))
-    lost = sum(theirs and not mine for mine, theirs in zip(majority, right[best], strict=True))
-    z = (gained - lost) / sqrt(gained + lost) if gained + lost else 0.0
-    return Vote(len(puts), {name: sum(of) for name, of in right.items()}, sum(majority), z)
-
-
-def _said(one: Told) -> bool | None:
-    return one.option == URGENT if one.grounded and one.option is not None else None
 
 
 def markdown(lines: Sequence[Line], votes: Vote) -> str:
@@ -234,31 +151,32 @@ def _say(line: Line) -> None:
     sys.stderr.write(f"{line}\n")
 
 
+def vote_of_reference(protocol: Protocol, answers: Path, cases: int) -> Vote:
+    """Count the votes in the lines that `arbiter.specialists.reference` wrote, judged as if a server had given them."""
+    puts = usual(cases, SEED + 1)
+    came: dict[str, dict[int, Told]] = {name: {} for name in RULES}
+    with answers.open(encoding="utf-8") as lines:
+        for line in lines:
+            told_ = json.loads(line)
+            at, facts = told_["at"], dict(puts[told_["at"]].patient.facts)
+            asked = asked_of(protocol, facts, at)
+            came[told_["member"]][at] = judged_text(told_["text"], asked, RULES[told_["member"]], facts)
+    return count_votes(puts, {name: [of[at] for at in range(cases)] for name, of in came.items()})
+
+
 async def main(arguments: Sequence[str]) -> None:
-    """Measure at the URL; further arguments: cases, cases of each change, cases of the vote, a file for the counts."""
-    url, cases, small, voting = (
-        arguments[0],
-        *(int(text) for text in (arguments[1:4] or ("500", "200", "3000"))),
-    )
+    """Measure at the URL; further arguments: cases, cases of each change, cases of the vote, the reference's answers."""
+    url = arguments[0]
+    cases, small, voting = (int(text) for text in (arguments[1:4] or ("500", "200", "3000")))
     protocol = read_seated().protocol
     async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as http:
         ward = Ward(http, protocol)
         lines = await measure(ward, cases, small)
-        votes = await vote(ward, voting)
+        if len(arguments) > 4:
+            votes = vote_of_reference(protocol, Path(arguments[4]), voting)
+        else:
+            votes = await vote(ward, voting)
     sys.stdout.write(markdown(lines, votes) + "\n")
-    if len(arguments) > 4:
-        counts: dict[str, Any] = {
-            "lines": [_fields(line) for line in lines],
-            "singles": votes.singles,
-            "majority": votes.majority,
-            "cases": votes.cases,
-            "z": votes.z,
-        }
-        Path(arguments[4]).write_text(json.dumps(counts, indent=1) + "\n", "utf-8")  # noqa: ASYNC240 - the end
-
-
-def _fields(line: Line) -> dict[str, Any]:
-    return {name: getattr(line, name) for name in Line.__slots__}
 
 
 if __name__ == "__main__":

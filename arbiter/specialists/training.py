@@ -49,7 +49,7 @@ class Plan:
 
     base_steps: int = 1_100
     base_rate: float = 4e-3
-    adapter_steps: int = 180
+    adapter_steps: int = 100
     adapter_rate: float = 4e-3
 
 

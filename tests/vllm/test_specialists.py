@@ -18,7 +18,8 @@ from arbiter.fleet.loader import read_fleet
 from arbiter.fleet.running import serve
 from arbiter.fleet.serving import command_lines
 from arbiter.specialists.demonstration import SERVER, write_fleet
-from arbiter.specialists.evaluation import BEYOND, CHANGES, Ward, changed, usual, vote
+from arbiter.specialists.evaluation import Ward, vote
+from arbiter.specialists.puts import BEYOND, CHANGES, changed, usual
 from arbiter.specialists.rules import SPECIALISTS
 from arbiter.specialists.seated import read_seated
 from arbiter.specialists.shipped import ADAPTERS
