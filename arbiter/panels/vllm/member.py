@@ -20,7 +20,7 @@ from arbiter.panels.vllm.asking import Request, Told
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.pool import Pool
 from arbiter.panels.vllm.prompt import Prompt
-from arbiter.panels.vllm.reading import UnreadableError, choices_of, read_choices
+from arbiter.panels.vllm.reading import FalseReplyError, choices_of, read_choices
 from arbiter.panels.vllm.replica import OK, UNKNOWN
 from arbiter.panels.vllm.request import reply_limit, request_bytes, request_id
 from arbiter.question import VLLM, ModelSpec
@@ -51,6 +51,8 @@ def identity_of(model: ModelSpec, prompt: Prompt, engine: str) -> MemberIdentity
         details["weights_sha256"] = model.weights_sha256
     if model.adapter is not None:
         details["adapter"] = model.adapter
+    if model.quantisation is not None:
+        details["quantisation"] = model.quantisation
     whole = {"kind": VLLM, "name": model.name, "version": model.revision, "details": details}
     return MemberIdentity(
         kind=VLLM,
@@ -112,14 +114,14 @@ class ModelMember:
         assert told.replica is not None
         try:
             reply = choices_of(exchange.reply, self.model.name, self.model.samples, request_id(asked))
-        except UnreadableError as error:
+        except FalseReplyError as error:
             self.pool.disbelieved(told.replica, self.model.name, error.fault)
             return Answer((), self.model.samples)
         self.pool.believed(told.replica, self.model.name)
         if reply.tokens is not None:
             used_tokens(*reply.tokens)
             self.pool.used(*reply.tokens)
-        return read_choices(reply, asked, self.model.samples)
+        return read_choices(reply, asked, self.model.samples, self.prompt.read)
 
 
 @dataclass(frozen=True, slots=True)

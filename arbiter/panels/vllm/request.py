@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from arbiter.model import RiskClass
 from arbiter.panels.member import Asked
-from arbiter.panels.vllm.answer_schema import answer_schema
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.question import ModelSpec
 
@@ -31,7 +30,7 @@ def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked, *, by_priority
         "messages": prompt.messages(asked),
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": answer_schema(asked)},
+            "json_schema": {"name": "answer", "strict": True, "schema": prompt.schema(asked)},
         },
         "n": model.samples,
         "seed": asked.seed,
