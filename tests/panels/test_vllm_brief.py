@@ -106,7 +106,7 @@ def test_the_request_holds_the_prompts_own_schema_and_nothing_but_the_case_chang
         request_bytes(model("m"), BRIEF_V1, replace(PUT, facts=FactSet(1, ()), facts_hash="1" * 64))
     )
     different = {key for key in told if told[key] != other[key]}
-    assert different == {"messages", "cache_salt"}
+    assert different == {"messages", "cache_salt", "request_id"}
 
 
 def test_the_prompts_hash_moves_with_whatever_makes_its_words() -> None:
