@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
 
@@ -65,8 +66,6 @@ def main() -> None:
         sys.exit(3)
     # Untracked: what a killed engine leaves behind, nobody frees but whoever started it.
     memory = SharedMemory(create=True, size=4096)
-    from multiprocessing import resource_tracker
-
     resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
     print("memory", memory.name, flush=True)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if behave("deaf") else "pass"
