@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -78,7 +77,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     door = ThreadingHTTPServer((after("--host"), int(after("--port"))), Door)
     if behave("dies-later"):
-        threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), signal.SIGKILL))).start()
+        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
     door.serve_forever()
 
 
