@@ -304,6 +304,8 @@ def _model(identity: Identity | None) -> str:
     said = [f"Language model {identity.name}, revision {identity.version}"]
     if "adapter" in identity.details:
         said.append(f"adapter {identity.details['adapter']}")
+    if "quantisation" in identity.details:
+        said.append(f"quantised by {identity.details['quantisation']}")
     said.append(f"served by {identity.details.get('engine', 'an unknown version of vLLM')}")
     return f"{', '.join(said)}."
 

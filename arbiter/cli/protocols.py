@@ -122,11 +122,12 @@ def _exclusions(protocol: Protocol) -> Table:
 
 
 def _seats(protocol: Protocol) -> Table:
-    table = _table("Seats", "member", "title", "answers", "family", "weight", "required", "vetoes")
+    table = _table("Seats", "member", "title", "role", "answers", "family", "weight", "required", "vetoes")
     for seat in protocol.seats:
         required = "yes" if seat.required else ""
         vetoes = ", ".join(seat.veto)
-        _row(table, seat.member, seat.title, seat.asks, seat.family, str(seat.weight), required, vetoes)
+        role = seat.role or ""
+        _row(table, seat.member, seat.title, role, seat.asks, seat.family, str(seat.weight), required, vetoes)
     return table
 
 
@@ -208,6 +209,7 @@ def _as_json(bundle: Bundle) -> dict[str, Any]:
             {
                 "member": seat.member,
                 "title": seat.title,
+                "role": seat.role,
                 "answers": seat.asks,
                 "family": seat.family,
                 "weight": float(seat.weight),

@@ -17,7 +17,17 @@ from pathlib import Path
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import Fleet, Replica, Server
 from arbiter.fleet.judging import Check, Line, State, judge
-from arbiter.fleet.probing import ASK_SECONDS, OUT_OF_TIME, PROBE_SECONDS, Card, Silence, answers, cards, client, version
+from arbiter.fleet.probing import (
+    ASK_SECONDS,
+    OUT_OF_TIME,
+    PROBE_SECONDS,
+    Card,
+    Silence,
+    answers,
+    cards,
+    client,
+    version,
+)
 from arbiter.fleet.weights import Hasher, UnreadableWeightsError
 from arbiter.question import ModelSpec, Protocol
 

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 
 
@@ -65,8 +65,6 @@ def main() -> None:
         sys.exit(3)
     # Untracked: what a killed engine leaves behind, nobody frees but whoever started it.
     memory = SharedMemory(create=True, size=4096)
-    from multiprocessing import resource_tracker
-
     resource_tracker.unregister(memory._name, "shared_memory")  # type: ignore[attr-defined]
     print("memory", memory.name, flush=True)
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if behave("deaf") else "pass"
@@ -79,7 +77,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     door = ThreadingHTTPServer((after("--host"), int(after("--port"))), Door)
     if behave("dies-later"):
-        threading.Thread(target=lambda: (time.sleep(1.5), os.kill(os.getpid(), signal.SIGKILL))).start()
+        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
     door.serve_forever()
 
 

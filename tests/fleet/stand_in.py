@@ -72,6 +72,7 @@ class StandIn:
         model = asked.get("model", "")
         self.seen[path] += 1
         self.seen[f"{path} {model}"] += 1
+        self.seen["case"] += "CASE DATA" in json.dumps(asked)
         fault = self.faults.get(f"{path} {model}", self.faults.get(path))
         match fault:
             case "hang":

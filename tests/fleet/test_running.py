@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -94,9 +94,9 @@ def lives(process: int) -> bool:
         return False
 
 
-async def until(condition: object, seconds: float = PATIENCE_SECONDS) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # type: ignore[operator] # a callable
+        while not condition():  # noqa: ASYNC110 - what is waited for is another process
             await asyncio.sleep(0.05)
 
 

@@ -188,13 +188,16 @@ def test_whatever_changes_the_member_changes_its_digest() -> None:
     other: list[dict[str, Any]] = [
         {"name": "x"}, {"revision": "x"}, {"weights_sha256": "cd" * 32}, {"weights_sha256": None}, {"adapter": "x"},
         {"adapter": None}, {"dtype": "float16"}, {"samples": 4}, {"temperature": Decimal("0.8")}, {"top_p": Decimal(1)},
-        {"max_tokens": 513},
+        {"max_tokens": 513}, {"quantisation": "fp8"}, {"quantisation": "awq"},
     ]  # fmt: skip
     digests = [identity_of(replace(base, **change), PROMPT, "1").digest for change in other]
     digests += [identity_of(base, PROMPT, "1").digest, identity_of(base, PROMPT, "2").digest]
     digests += [identity_of(base, replace(PROMPT, template="x"), "1").digest]
     assert len(set(digests)) == len(digests) == len(other) + 3
     assert identity_of(replace(base, server="gpu-z"), PROMPT, "1") == identity_of(base, PROMPT, "1")
+    assert "quantisation" not in dict(identity_of(base, PROMPT, "1").details), (
+        "members of before stay who they are"
+    )
 
 
 def test_an_exchange_is_a_document_of_exact_bytes() -> None:

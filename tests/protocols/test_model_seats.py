@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from arbiter.documents.protocols import protocol_document, protocol_from
 from arbiter.protocols.loader import load_bundle
 from arbiter.question import ModelSpec
 from tests.protocols.small import PROTOCOL, files, spoiled
@@ -82,6 +83,11 @@ FAULTS = {
     "hot as text": ("temperature: 0.7", 'temperature: "0.7"', 0, "expected a number, text came"),
     "nothing to draw from": ("top_p: 0.95", "top_p: 0", 0, "a number above 0"),
     "more than all to draw from": ("top_p: 0.95", "top_p: 1.1", 0, "at most 1"),
+    "a method of quantisation in words": (
+        "dtype: bfloat16", 'dtype: bfloat16\n      quantisation: "FP8, mostly"', 1, "the name of a method in lower case",
+    ),
+    "an empty role": ("    title: The third", '    title: The third\n    role: ""', 1, "text that is not empty"),
+    "a role as a list": ("    title: The third", "    title: The third\n    role: [a]", 1, "expected text"),
     "no room for an answer": ("max_tokens: 512", "max_tokens: 8", 0, "at least 64"),
     "an answer without end": ("max_tokens: 512", "max_tokens: 1000000", 0, "at most 8192"),
     "a base model beside its adapters": ("server: gpu-b", "server: gpu-a", 0, "expected the key 'adapter'"),
@@ -131,3 +137,32 @@ def test_names_as_servers_give_them_are_taken(name: str) -> None:
     model = load_bundle(files(protocol=source)).protocol.seats[2].model
     assert model is not None
     assert model.name == name
+
+
+def test_role_and_quantisation_are_read_where_they_are_stated() -> None:
+    source, _ = spoiled(
+        WITH_MODELS, "    title: The third", "    title: The third\n    role: respiratory medicine"
+    )
+    source, _ = spoiled(source, "dtype: bfloat16", "dtype: bfloat16\n      quantisation: compressed-tensors")
+    third, fourth = load_bundle(files(protocol=source)).protocol.seats[2:]
+    assert third.model is not None
+    assert fourth.model is not None
+    assert (third.role, third.model.quantisation) == ("respiratory medicine", "compressed-tensors")
+    assert (fourth.role, fourth.model.quantisation) == (None, None)
+
+
+def test_what_a_seat_does_not_state_is_not_in_its_document() -> None:
+    """So that protocols and cases from before these keys keep every byte."""
+    seats = protocol_document(load_bundle(files(protocol=WITH_MODELS)).protocol)["seats"]
+    assert all("role" not in seat for seat in seats)
+    assert all("quantisation" not in seat.get("model", {}) for seat in seats)
+
+
+@pytest.mark.parametrize("stated", ["role: lungs", "quantisation: fp8"])
+def test_what_a_seat_states_is_part_of_the_protocols_hash(stated: str) -> None:
+    old = "    title: The third" if stated.startswith("role") else "      dtype: bfloat16"
+    indent = old[: len(old) - len(old.lstrip())]
+    source, _ = spoiled(WITH_MODELS, old, f"{old}\n{indent}{stated}")
+    before, after = (load_bundle(files(protocol=text)).protocol for text in (WITH_MODELS, source))
+    assert before.content_hash != after.content_hash
+    assert protocol_from(protocol_document(after)) == after

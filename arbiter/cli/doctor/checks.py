@@ -5,6 +5,7 @@ from __future__ import annotations
 from arbiter.cli.doctor.database_checks import database
 from arbiter.cli.doctor.duty_checks import duty
 from arbiter.cli.doctor.findings import Finding
+from arbiter.cli.doctor.fleet_checks import fleet
 from arbiter.cli.doctor.machine_checks import clock, disk, endpoints, keys, modes, protocols
 from arbiter.cli.doctor.witness_checks import witnesses
 from arbiter.errors import ArbiterError
@@ -23,6 +24,7 @@ async def examine() -> tuple[Finding, ...]:
     findings += [
         *protocols(),
         *duty(settings),
+        *fleet(settings),
         *witnesses(settings),
         *keys(settings),
         *modes(settings),

@@ -1,0 +1,153 @@
+"""Nothing is asked for that is not proven: never checked, silent, wrong, failed since, or proven too long ago."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from arbiter.fleet.checking import Expected, Proof
+from arbiter.fleet.fleet import Replica, Server
+from arbiter.fleet.judging import Check, Line, State
+from arbiter.fleet.proofs import HOLDS_SECONDS, KNOWN_LIMIT, NOT_LATELY, NOT_SINCE, NOT_YET, Proofs
+from arbiter.question import ModelSpec
+from tests.fleet.files import a_fleet
+from tests.fleet.specs import a_spec
+
+SERVER: Server = a_fleet({"gpu-a": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}).servers["gpu-a"]
+FIRST, SECOND = SERVER.replicas
+SPEC = a_spec()
+
+
+def proof(
+    state: State = State.PROVEN, replica: Replica = FIRST, spec: ModelSpec = SPEC, what: Check = Check.ANSWER
+) -> Proof:
+    return Proof(Expected("p", "m", spec, SERVER), replica, (Line(what, state, "this", "that", "do"),))
+
+
+def settled(*found: Proof) -> Proofs:
+    proofs = Proofs(needed=True)
+    proofs.settle(found, time.monotonic())
+    return proofs
+
+
+def test_nothing_is_barred_where_no_proof_is_needed() -> None:
+    proofs = Proofs(needed=False)
+    assert proofs.barred(SERVER, SPEC) == {}
+    proofs.settle([proof(State.WRONG)], time.monotonic())
+    assert proofs.barred(SERVER, SPEC) == {}
+
+
+def test_before_the_first_check_every_replica_is_barred() -> None:
+    assert Proofs(needed=True).barred(SERVER, SPEC) == {"gpu-a-1": NOT_YET, "gpu-a-2": NOT_YET}
+
+
+def test_what_is_proven_is_not_barred_and_the_other_replica_is() -> None:
+    assert settled(proof()).barred(SERVER, SPEC) == {"gpu-a-2": NOT_YET}
+    assert settled(proof(), proof(replica=SECOND)).barred(SERVER, SPEC) == {}
+
+
+@pytest.mark.parametrize("what", list(Check))
+def test_what_is_wrong_is_barred_with_a_cause_of_its_own(what: Check) -> None:
+    causes = {settled(proof(State.WRONG, what=each)).barred(SERVER, SPEC)["gpu-a-1"] for each in Check}
+    assert len(causes) == len(Check)
+    proofs = settled(proof(State.WRONG, what=what))
+    assert proofs.refuted("gpu-a", "gpu-a-1", SPEC) == proofs.barred(SERVER, SPEC)["gpu-a-1"]
+
+
+def test_what_is_silent_is_barred_and_not_refuted() -> None:
+    proofs = settled(proof(State.SILENT))
+    assert "no answer" in proofs.barred(SERVER, SPEC)["gpu-a-1"]
+    assert proofs.refuted("gpu-a", "gpu-a-1", SPEC) is None
+
+
+def test_a_later_check_puts_it_right() -> None:
+    proofs = settled(proof(State.WRONG), proof(replica=SECOND))
+    proofs.settle([proof()], time.monotonic())
+    assert proofs.barred(SERVER, SPEC) == {}
+    assert proofs.refuted("gpu-a", "gpu-a-1", SPEC) is None
+
+
+def test_a_breaker_that_opens_takes_the_proof_away_and_asks_for_another() -> None:
+    proofs = settled(proof(), proof(replica=SECOND))
+    proofs.doubt("gpu-a", "gpu-a-1", SPEC.name)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_SINCE}
+    assert proofs.wanted.is_set()
+
+
+def test_a_check_that_began_before_the_failure_proves_nothing() -> None:
+    proofs = settled(proof(), proof(replica=SECOND))
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1", SPEC.name)
+    proofs.settle([proof()], began - 1)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_SINCE}
+    proofs.settle([proof()], time.monotonic())
+    assert proofs.barred(SERVER, SPEC) == {}
+
+
+def test_a_failure_does_not_hide_that_a_replica_was_wrong() -> None:
+    proofs = settled(proof(State.WRONG, what=Check.WEIGHTS))
+    before = proofs.barred(SERVER, SPEC)["gpu-a-1"]
+    proofs.doubt("gpu-a", "gpu-a-1", SPEC.name)
+    assert proofs.barred(SERVER, SPEC)["gpu-a-1"] == before
+
+
+def test_a_failure_of_another_model_says_nothing() -> None:
+    proofs = settled(proof())
+    for place in (
+        ("gpu-b", "gpu-a-1", SPEC.name),
+        ("gpu-a", "gpu-a-2", SPEC.name),
+        ("gpu-a", "gpu-a-1", "other"),
+    ):
+        proofs.doubt(*place)
+    assert "gpu-a-1" not in proofs.barred(SERVER, SPEC)
+
+
+def test_a_proof_does_not_hold_for_ever_when_nobody_makes_another() -> None:
+    proofs = Proofs(needed=True)
+    proofs.settle([proof(), proof(replica=SECOND)], time.monotonic() - HOLDS_SECONDS - 1)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_LATELY, "gpu-a-2": NOT_LATELY}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_spec("circulation"),
+        a_spec(weights_sha256="cd" * 32),
+        a_spec(weights_sha256=None),
+        a_spec(adapter=None),
+    ],
+)
+def test_another_name_adapter_or_hash_is_another_thing_to_prove(other: ModelSpec) -> None:
+    """A case under an older protocol is not answered by the newer one's model."""
+    proofs = settled(proof(), proof(replica=SECOND))
+    assert set(proofs.barred(SERVER, other).values()) == {NOT_YET}
+    assert [expected.model for expected in proofs.asked()] == [other]
+    assert proofs.wanted.is_set()
+
+
+def test_another_sampling_of_the_same_weights_is_the_same_thing() -> None:
+    assert settled(proof(), proof(replica=SECOND)).barred(SERVER, a_spec(samples=1)) == {}
+
+
+def test_what_is_remembered_of_old_protocols_is_bounded() -> None:
+    proofs = Proofs(needed=True)
+    for number in range(KNOWN_LIMIT + 10):
+        proofs.barred(SERVER, a_spec(f"model-{number}"))
+    assert len(proofs.asked()) == KNOWN_LIMIT
+
+
+def test_what_changed_is_told_once() -> None:
+    proofs = Proofs(needed=True)
+    wrong = proof(State.WRONG)
+    assert proofs.settle([wrong], time.monotonic()) == (wrong,)
+    assert proofs.settle([wrong], time.monotonic()) == ()
+    assert proofs.settle([proof()], time.monotonic()) == (proof(),)
+
+
+def test_how_it_stands_is_told_in_counts_without_names() -> None:
+    words = settled(proof(), proof(State.WRONG, replica=SECOND, what=Check.WEIGHTS)).in_words()
+    assert words == (
+        "1 of 2 models at their replicas are proven; "
+        "1 withheld: the weights are not those that the protocol states"
+    )

@@ -1,0 +1,205 @@
+"""A production house asks a model only where it is proven; while none is, every case still reaches a human."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from arbiter.api.app import create_app
+from arbiter.fleet.weights import weights_sha256
+from arbiter.identity.principals import Principal
+from arbiter.lifecycle.states import Phase
+from arbiter.model import MemberStatus, Opinion
+from arbiter.settings import Mode, Settings
+from arbiter.store.database import Database
+from arbiter.workflow.dossier import load_dossier
+from arbiter.workflow.house import House
+from arbiter.workflow.intake import submit
+from arbiter.workflow.reading import wait_until_settled
+from tests.fleet.files import fleet_file
+from tests.fleet.specs import a_model, an_adapter
+from tests.fleet.stand_in import StandIn, a_stand_in
+from tests.houses import a_client, a_house, submission
+from tests.panels.model_bundles import protocol_text, seat, write_bundle
+from tests.system.service import until
+
+CHAT = "/v1/chat/completions"
+WRONG = "withheld: the weights are not those that the protocol states"
+
+
+@dataclass
+class Ward:
+    """A production house with one model behind two stand-ins, whose real replies are nonsense."""
+
+    house: House
+    client: Principal
+    replicas: list[StandIn]
+    adapter: Path
+    number: int = 0
+
+    async def opinion(self) -> tuple[Phase, Opinion]:
+        """Hand a case in and return where it ended and what became of the model."""
+        self.number += 1
+        case = replace(submission(self.house.clock.now()), protocol="with-a-model")
+        submitted = await submit(self.house, self.client, case, f"key-{self.number}", b"body")
+        view = await wait_until_settled(self.house, self.client, submitted.case, 60)
+        async with self.house.store.read() as transaction:
+            dossier = await load_dossier(self.house, transaction, submitted.case)
+        (opinion,) = [found for found in dossier.opinions() if found.identity.kind == "vllm"]
+        return view.phase, opinion
+
+    def asked(self) -> int:
+        """How many cases were put to the model: a probe's completion holds no case."""
+        return sum(replica.seen["case"] for replica in self.replicas)
+
+    async def ready(self) -> tuple[int, dict[str, str]]:
+        transport = httpx.ASGITransport(app=create_app(self.house))
+        async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as http:
+            reply = await http.get("/readyz")
+        return reply.status_code, {check["name"]: check["detail"] for check in reply.json()["checks"]}
+
+
+@asynccontextmanager
+async def a_ward(
+    folder: Path,
+    database: Database,
+    spoil: Callable[[list[StandIn], Path], object],
+    mode: Mode = Mode.PRODUCTION,
+) -> AsyncIterator[Ward]:
+    model, adapter = a_model(folder / "model"), an_adapter(folder / "adapters" / "respiratory")
+    weights = weights_sha256(model, adapter)
+    text = seat("model", "respiratory").replace(
+        '"' + "ab" * 32 + '"', f'"{weights}"\n      adapter: respiratory'
+    )
+    write_bundle(folder / "protocols" / "with-a-model", protocol_text("with-a-model", text, panel_seconds=5))
+    made = [
+        StandIn().adapters("respiratory", root=str(folder / "adapters"), base=str(model)) for _ in range(2)
+    ]
+    async with a_stand_in(made[0]) as first, a_stand_in(made[1]) as second:
+        serve = {
+            "build": "gpu",
+            "python": "/opt/vllm/bin/python",
+            "model": str(model),
+            "adapters": {"respiratory": str(adapter)},
+        }
+        settings = Settings(
+            data=folder / "data",
+            mode=mode,
+            workers=False,
+            protocols=folder / "protocols",
+            fleet=fleet_file(folder, {"gpu-a": [first.url, second.url]}, serve=serve),
+        )
+        spoil([first, second], adapter)
+        async with a_house(folder / "data", database, settings=settings) as house:
+            client, _ = await a_client(house)
+            yield Ward(house, client, [first, second], adapter)
+
+
+def plant(_: object, adapter: Path) -> None:
+    (adapter / "adapter_model.safetensors").write_bytes(b"planted")
+
+
+async def test_a_proven_model_is_asked(tmp_path: Path, database: Database) -> None:
+    async with a_ward(tmp_path, database, lambda *_: None) as ward:
+        _, opinion = await ward.opinion()
+        assert opinion.status is MemberStatus.INVALID, "the stand-in's reply is no answer"
+        assert ward.asked() == 1
+        status, checks = await ward.ready()
+        assert (status, checks["fleet"]) == (200, "2 of 2 models at their replicas are proven")
+
+
+async def test_a_planted_adapter_is_never_asked_and_its_seat_is_down_with_that_cause(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_ward(tmp_path, database, plant) as ward:
+        phase, opinion = await ward.opinion()
+        assert phase is Phase.ESCALATED
+        assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
+        assert ward.asked() == 0
+
+
+async def test_what_is_put_right_is_asked_again(tmp_path: Path, database: Database) -> None:
+    async with a_ward(tmp_path, database, plant) as ward:
+        await ward.opinion()
+        an_adapter(ward.adapter)
+
+        async def proven() -> bool:
+            return ward.house.fleet.proofs.all_proven
+
+        await until(proven)
+        _, opinion = await ward.opinion()
+        assert opinion.status is MemberStatus.INVALID
+        assert ward.asked() == 1
+
+
+async def test_one_wrong_replica_is_passed_over_and_the_other_is_asked(
+    tmp_path: Path, database: Database
+) -> None:
+    def spoil(replicas: list[StandIn], _: Path) -> None:
+        replicas[0].speakers["respiratory"] = "another"
+
+    async with a_ward(tmp_path, database, spoil) as ward:
+        for _ in range(3):
+            await ward.opinion()
+        assert ward.replicas[0].seen["case"] == 0
+        assert ward.replicas[1].seen["case"] > 0
+
+
+async def test_a_model_that_turns_wrong_while_the_house_works_is_asked_no_more(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_ward(tmp_path, database, lambda *_: None) as ward:
+        plant(None, ward.adapter)
+        ward.house.fleet.proofs.wanted.set()
+
+        async def found() -> bool:
+            return not ward.house.fleet.proofs.all_proven
+
+        await until(found)
+        _, opinion = await ward.opinion()
+        assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
+        assert ward.asked() == 0
+
+
+@pytest.mark.parametrize("fault", ["break off", 500, 404])
+async def test_a_fleet_that_is_down_keeps_no_case_from_a_human(
+    tmp_path: Path, database: Database, fault: int | str
+) -> None:
+    def spoil(replicas: list[StandIn], _: Path) -> None:
+        for replica in replicas:
+            replica.faults["/v1/models"] = fault
+
+    async with a_ward(tmp_path, database, spoil) as ward:
+        status, checks = await ward.ready()
+        assert status == 200, "a process that is taken out of service would take its humans with it"
+        assert "0 of 2 models at their replicas are proven" in checks["fleet"]
+        phase, opinion = await ward.opinion()
+        assert phase is Phase.ESCALATED
+        assert opinion.status is MemberStatus.DOWN
+        assert opinion.rationale.startswith("withheld: ")
+
+
+async def test_a_server_that_hangs_keeps_a_start_waiting_for_seconds_alone(
+    tmp_path: Path, database: Database
+) -> None:
+    def spoil(replicas: list[StandIn], _: Path) -> None:
+        for replica in replicas:
+            replica.faults[CHAT] = "hang"
+
+    async with asyncio.timeout(90), a_ward(tmp_path, database, spoil) as ward:
+        phase, _ = await ward.opinion()
+        assert phase is Phase.ESCALATED
+
+
+async def test_a_demonstration_needs_no_proofs(tmp_path: Path, database: Database) -> None:
+    async with a_ward(tmp_path, database, plant, Mode.DEMONSTRATION) as ward:
+        await ward.opinion()
+        assert ward.asked() == 1
+        _, checks = await ward.ready()
+        assert "fleet" not in checks
