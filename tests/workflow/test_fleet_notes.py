@@ -18,6 +18,7 @@ from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow import fleet_notes
 from arbiter.workflow.fleet_notes import DOCUMENT, MOVES_AN_ENTRY, note_breakers, note_moves
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
 from tests.houses import a_house
 from tests.system.service import until
 
@@ -103,7 +104,7 @@ async def test_a_storm_of_moves_is_few_entries_and_says_what_it_left_out(
 async def test_while_the_database_is_away_moves_are_kept_and_entered_when_it_is_back(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, tries = fleet_notes.note_in_house, 0
+    tries = 0
     assert issubclass(OperationalError, DATABASE_ERRORS)
 
     async def away(*arguments: object, **named: object) -> int:
@@ -111,7 +112,7 @@ async def test_while_the_database_is_away_moves_are_kept_and_entered_when_it_is_
         tries += 1
         if tries <= 3:
             raise OperationalError("the database is away")
-        return await real(*arguments, **named)  # type: ignore[arg-type] # passed through as they came
+        return await note_in_house(*arguments, **named)  # type: ignore[arg-type] # passed through as they came
 
     monkeypatch.setattr(fleet_notes, "note_in_house", away)
     monkeypatch.setattr(fleet_notes, "AGAIN_SECONDS", 0.01)
