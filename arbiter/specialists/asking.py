@@ -14,7 +14,7 @@ from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Asked, Sample
 from arbiter.panels.vllm.brief import BRIEF_V1
 from arbiter.panels.vllm.reading import read_reply
-from arbiter.panels.vllm.request import request_bytes
+from arbiter.panels.vllm.request import request_bytes, request_id
 from arbiter.panels.vllm.strict import UnreadableError
 from arbiter.question import QUESTION, FactKind, ModelSpec, Protocol
 from arbiter.specialists.rules import Rule
@@ -79,7 +79,7 @@ def request_of(model: ModelSpec, asked: Asked, *, constrained: bool, content: st
 
 def told(reply: bytes, model: ModelSpec, asked: Asked, rule: Rule, facts: Mapping[str, str]) -> list[Told]:
     """Judge every choice of a reply."""
-    answer = read_reply(reply, asked, model.name, model.samples, BRIEF_V1.read)
+    answer = read_reply(reply, asked, model.name, model.samples, request_id(asked), BRIEF_V1.read)
     judged = [_judged(sample, asked, rule, facts) for sample in answer.samples]
     return judged + [UNREADABLE] * answer.unreadable
 

@@ -310,7 +310,7 @@ async def test_a_slow_replica_is_overtaken_and_its_reply_is_not_waited_for(url: 
     become(url, "moody", "steady")
     async with fleet_of(url, "moody", "steady", concurrency=8) as servers:
         await puts(servers, 60)
-        calls = state_of(servers).calls
+        before = state_of(servers)
         become(url, "moody", "slow")
         started = time.monotonic()
         returned = await puts(servers, 4)
@@ -320,13 +320,14 @@ async def test_a_slow_replica_is_overtaken_and_its_reply_is_not_waited_for(url: 
         assert [item.reroutes for item in hedged] == [
             (Reroute("gpu-a-1", "gpu-a-2", RerouteCause.SLOW),)
         ] * len(hedged)
-        assert 1 <= len(hedged) <= 2
+        assert 1 <= len(hedged) <= 3
         (first, second) = opened(hedged[0])["attempts"]
         assert (first["ending"], second["ending"]) == ("given-up", "complete")
         assert first["began_us"] < second["began_us"] < first["ended_us"]
         state = state_of(servers)
-        assert state.hedges == state.hedges_won == len(hedged)
-        assert 20 * state.hedges <= state.calls == calls + 4
+        # The sixty before may have seen a hedge or two of their own: some reply is always the slowest of twenty.
+        assert state.hedges - before.hedges == state.hedges_won - before.hedges_won == len(hedged)
+        assert 20 * state.hedges <= state.calls == before.calls + 4
 
 
 async def test_no_second_request_is_sent_before_enough_is_known_or_where_the_file_says_no(url: str) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from arbiter.audit.entry import Entry, commit
 from arbiter.documents.canonical import decode
+from arbiter.errors import BusyError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.entries import EntryType
 from arbiter.lifecycle.states import Phase
@@ -33,7 +34,7 @@ from arbiter.store.log.chains import load_entries
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.intake import submit
+from arbiter.workflow.intake import Submitted, submit
 from arbiter.workflow.reading import wait_until_settled
 from tests.fleet.files import fleet_file
 from tests.houses import a_client, a_house, settle, submission
@@ -135,11 +136,20 @@ async def a_ward(
 
 
 async def asked_under(ward: Ward, protocol: str, key: str = "1") -> tuple[Phase, Dossier]:
-    case = replace(submission(ward.house.clock.now()), protocol=protocol)
-    submitted = await submit(ward.house, ward.client, case, f"key-{protocol}-{key}", b"body")
+    submitted = await handed_in(ward, protocol, key)
     view = await wait_until_settled(ward.house, ward.client, submitted.case, 60)
     async with ward.house.store.read() as transaction:
         return view.phase, await load_dossier(ward.house, transaction, submitted.case)
+
+
+async def handed_in(ward: Ward, protocol: str, key: str) -> Submitted:
+    """Submit a case as a client does: one that a busy house turns away comes again when it is told to."""
+    while True:
+        case = replace(submission(ward.house.clock.now()), protocol=protocol)
+        try:
+            return await submit(ward.house, ward.client, case, f"key-{protocol}-{key}", b"body")
+        except BusyError as told:
+            await asyncio.sleep(told.retry_after_seconds)
 
 
 def concluded_after(dossier: Dossier) -> timedelta:

@@ -24,7 +24,7 @@ _PRIORITIES: Final = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROU
 def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked, *, by_priority: bool = False) -> bytes:
     """Return the body of an ask's request, the same wherever and however often it is sent.
 
-    `by_priority` is true for a server that schedules by priority: vLLM refuses the member otherwise.
+    `by_priority` is true for a server that schedules by priority: vLLM documents that it refuses a priority otherwise.
     """
     document: dict[str, Any] = {
         "n": model.samples,
