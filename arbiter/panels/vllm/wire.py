@@ -3,8 +3,9 @@
 Guarantees: a reply is read no further than its limit while it streams, and what is not body (heads, chunk marks, interim
 replies) no further than `FRAME_LIMIT`; one request is sent once over one connection, whatever becomes of it; no redirect is
 followed, nothing unpacked, no proxy or credential taken from the environment, no cookie kept. An exchange can be hung up on at
-any instant, and costs whoever does so no waiting. A connection on which the server speaks unasked is not used again. A reply
-whose end only the closing of its connection would tell counts as broken off: it may be half of one.
+any instant, and costs whoever does so no waiting. A connection is used again only after a reply that told its length and of
+which every byte is accounted for, and only if nothing more came. A reply whose end only the closing of its connection would
+tell counts as broken off: it may be half of one.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Talk:
 
     __slots__ = (
         "_line", "_task", "body", "done", "ended", "ending", "head", "limit", "retry_after", "seen", "started", "status",
+        "whole",
     )  # fmt: skip
 
     def __init__(self, limit: int) -> None:
@@ -57,6 +59,7 @@ class Talk:
         self.retry_after: int | None = None
         self.body = bytearray()
         self.seen = 0
+        self.whole: int | None = None
         self.ending: Ending | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line: _Line | None = None
@@ -87,6 +90,7 @@ class Talk:
         said = response.headers.get("Retry-After", "")
         if len(said) <= 5 and said.isascii() and said.isdigit():
             self.retry_after = min(int(said), _LONGEST_RETRY_AFTER)
+        self.whole = _expected_bytes(response)
 
     def take(self, piece: bytes) -> None:
         """Take in a piece of the body."""
@@ -204,7 +208,7 @@ class Wire:
             # Nobody is left waiting, whatever happened that is not foreseen above.
             talk.end(Ending.BROKEN)
             if talk._line is not None:  # noqa: SLF001 - its own talk
-                talk._line.let_go()  # noqa: SLF001 - its own talk
+                talk._line.let_go(talk)  # noqa: SLF001 - its own talk
             if response is not None:
                 response.close()
 
@@ -240,10 +244,10 @@ class _Connector(aiohttp.TCPConnector):
             if not isinstance(line, _Line):
                 line = _Line(handler, transport, self._lines)
                 transport.set_protocol(line)
-            if not handler.should_close:
+            if line.is_clean and not handler.should_close:
                 line.carry(talk, connection)
                 return connection
-            # It has spoken before it was asked.
+            # It has spoken before it was asked, or said more than its reply.
             connection.close()
             if is_new:
                 raise aiohttp.ClientConnectionError
@@ -266,9 +270,16 @@ class _Line(asyncio.Protocol):
         self._talk, self._lent, self._received = talk, lent, 0
         talk._line = self  # noqa: SLF001 - its own talk
 
-    def let_go(self) -> None:
-        """Belong to no talk any more; a connection that was not given back by now is dropped."""
-        if self._lent is not None and self._lent.protocol is not None:
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that came so far was the reply to what was asked."""
+        return self._talk is None or self._received == self._talk.whole
+
+    def let_go(self, talk: Talk) -> None:
+        """Belong to that talk no more; a connection that was not given back, or on which more came, is dropped."""
+        if self._talk is not talk:
+            return  # given back and given to another since
+        if not self.is_clean or (self._lent is not None and self._lent.protocol is not None):
             self.abort()
         self._talk = self._lent = None
 
@@ -294,6 +305,13 @@ class _Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._opened.discard(self)
         self._handler.connection_lost(exc)
+        if self._talk is not None:
+            # After whoever reads has been woken: of a frame that is wrong half-way through a body aiohttp tells nobody.
+            asyncio.get_running_loop().call_soon(self._lost, self._talk)
+
+    def _lost(self, talk: Talk) -> None:
+        if self._talk is talk:
+            talk.hang_up(Ending.BROKEN)
 
     def pause_writing(self) -> None:
         self._handler.pause_writing()
@@ -320,6 +338,15 @@ def _tells_its_end(response: aiohttp.ClientResponse) -> bool:
     if codings:
         return [coding.strip().lower() for coding in codings] == ["chunked"]
     return "Content-Length" in response.headers or response.status in _WITHOUT_BODY
+
+
+def _expected_bytes(response: aiohttp.ClientResponse) -> int | None:
+    """Return how many bytes such a reply has as servers write it, or None where it does not tell."""
+    length = response.headers.get("Content-Length", "")
+    if response.status in _WITHOUT_BODY or not (length.isascii() and length.isdigit()):
+        return None
+    first = len(f"HTTP/1.1 {response.status} ") + len(response.reason or "")
+    return first + 4 + sum(len(name) + len(value) + 4 for name, value in response.raw_headers) + int(length)
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:
