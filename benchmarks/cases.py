@@ -90,15 +90,16 @@ class Spread:
 class Door:
     """One keep-alive HTTP/1.1 connection, as lean as a client can be: the service is measured, not its caller."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, token: str, protocol: str = "deterioration") -> None:
         self._port = port
         self._token = token
+        self._protocol = protocol
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def post_case(self, key: str) -> dict[str, Any]:
         """Submit a case, wait for its decision, return the answer."""
-        body = json.dumps(_case()).encode()
+        body = json.dumps(_case(self._protocol)).encode()
         head = (
             f"POST /v1/cases HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self._token}\r\nPrefer: wait=30\r\n"
             f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -133,10 +134,10 @@ class Door:
         self._reader = self._writer = None
 
 
-def _case() -> dict[str, Any]:
+def _case(protocol: str) -> dict[str, Any]:
     observed = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     return {
-        "protocol": "deterioration",
+        "protocol": protocol,
         "site": SITE,
         "subject": {"system": "urn:example:bench", "value": "made-up"},
         "risk_class": "urgent",

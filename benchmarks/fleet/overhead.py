@@ -1,0 +1,148 @@
+"""What asking seven models costs a case beyond the time of the slowest, here and with other ways to fan out.
+
+Everything in one run on one machine, in turns, so that a machine that is faster now and slower then is so for all. Each
+contestant has the same number of cases in flight all the time (a new one begins when one ends), sends the same bytes to
+the same server process and reads every sample of every reply. Arbiter is measured through its door, from POST to
+released decision, callers and all; the others are called inside their own process, which flatters them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from arbiter.store.database import Database
+from benchmarks.cases import Door, Spread, serving
+from benchmarks.fleet.houses import MEMBERS, PROTOCOL, SAMPLES, Furnished, Replica
+
+PEERS: Final = Path(__file__).parents[1] / "peers"
+ARBITER: Final = "arbiter, POST to release"
+PLAIN: Final = "asyncio + httpx, no guarantee"
+CONTESTANTS: Final = {
+    ARBITER: None,
+    PLAIN: ("plain",),
+    "LangGraph, PostgreSQL, sync": ("langgraph", "sync"),
+    "LangGraph, PostgreSQL, async": ("langgraph", "async"),
+    "DBOS, PostgreSQL": ("dbos",),
+}
+"""Each with the arguments of the peers' runner. `sync` keeps every step before the next, as Arbiter and DBOS do;
+`async` is LangGraph's default and may lose the last step."""
+
+
+@dataclass
+class Measured:
+    """One contestant's cases over all turns: seconds each, and cases a second of each turn."""
+
+    seconds: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def over(self, floor_ms: float) -> Spread:
+        """Return what cases took beyond that."""
+        return Spread.of([second - floor_ms / 1000 for second in self.seconds])
+
+    @property
+    def rate(self) -> float:
+        """Cases a second in the mean."""
+        return sum(self.rates) / len(self.rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured: cases a turn after the warm-up, so many in flight."""
+
+    cases: int
+    warm: int
+    at_once: int
+    turns: int
+
+
+async def measure_arbiter(house: Furnished, plan: Plan, turn: str) -> tuple[list[float], float]:
+    """Return what each case took from POST to released decision, and cases a second."""
+    async with serving(house.settings, **house.variables):
+        await _load(house, plan.warm, plan.at_once, f"{turn}-warm")
+        return await _load(house, plan.cases, plan.at_once, turn)
+
+
+async def _load(house: Furnished, cases: int, at_once: int, name: str) -> tuple[list[float], float]:
+    left = iter(range(cases))
+    taken: list[float] = []
+
+    async def caller() -> None:
+        door = Door(house.settings.port, house.token, PROTOCOL)
+        for number in left:
+            began = time.perf_counter()
+            await door.post_case(f"{name}-{number}")
+            taken.append(time.perf_counter() - began)
+        door.close()
+
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(min(at_once, cases)):
+            callers.create_task(caller())
+    return taken, cases / (time.perf_counter() - began)
+
+
+async def measure_peer(
+    python: Path, arguments: Sequence[str], spec: dict[str, Any], folder: Path
+) -> tuple[list[float], float]:
+    """Run a peer in a process of its own, by its own environment's Python; return as `measure_arbiter`."""
+    path = folder / "peer.json"
+    path.write_text(json.dumps(spec), "utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *(str(python), "-P", str(PEERS / "run.py"), str(path), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+    )
+    told, complaint = await process.communicate()
+    if process.returncode != 0:
+        print(complaint.decode()[-4000:], file=sys.stderr)
+        raise RuntimeError(f"{arguments[0]} ended with {process.returncode}")
+    measured = json.loads(told.splitlines()[-1])
+    return measured["seconds"], measured["rate"]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's: no proxy, no tracing to anybody's cloud."""
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "LANGSMITH_TRACING": "false", "HOME": "/nonexistent"}
+
+
+async def measure(
+    folder: Path, database: Database, house: Furnished, replica: Replica, python: Path | None, plan: Plan
+) -> dict[str, Measured]:
+    """Measure every contestant in turns, those of an environment that is not there left out."""
+    assert database.embedded is not None
+    measured: dict[str, Measured] = {
+        name: Measured() for name, way in CONTESTANTS.items() if way is None or python is not None
+    }
+    for turn in range(plan.turns):
+        # There and back again: whatever drifts does so for all.
+        for name in measured if turn % 2 == 0 else [ARBITER, *[n for n in reversed(measured) if n != ARBITER]]:
+            way = CONTESTANTS[name]
+            print(f"  turn {turn + 1} of {plan.turns}: {name}", file=sys.stderr, flush=True)
+            if way is None:
+                seconds, rate = await measure_arbiter(house, plan, f"turn-{turn}")
+            else:
+                assert python is not None
+                spec = {
+                    "url": replica.url,
+                    "requests": list((await replica.last()).values()),
+                    "samples": SAMPLES,
+                    "cases": plan.cases,
+                    "warm": plan.warm,
+                    "at_once": plan.at_once,
+                    "database": database.embedded.superuser_url.replace("+psycopg", ""),
+                    "turn": turn,
+                }
+                if len(spec["requests"]) != MEMBERS:
+                    raise RuntimeError(f"expected requests to {MEMBERS} models, came {len(spec['requests'])}")
+                seconds, rate = await measure_peer(python, way, spec, folder)
+            measured[name].seconds += seconds
+            measured[name].rates.append(rate)
+    return measured
