@@ -181,11 +181,5 @@ async def furnish(folder: Path, urls: Sequence[str], concurrency: int) -> Furnis
         _, token = await register_client(
             house.identities, house.clock, house.chance, "bench", [Role.INTEGRATION_CLIENT], [SITE]
         )
-    variables = {"ARBITER_PROTOCOLS": str(folder / "protocols"), **_servers(fleet, urls)}
+    variables = {"ARBITER_PROTOCOLS": str(folder / "protocols"), "ARBITER_FLEET": str(fleet)}
     return Furnished(settings, token, variables)
-
-
-def _servers(fleet: Path, urls: Sequence[str]) -> dict[str, str]:
-    if "fleet" in Settings.model_fields:
-        return {"ARBITER_FLEET": str(fleet)}
-    return {"ARBITER_MODEL_SERVERS": f"bench={urls[0]}"}

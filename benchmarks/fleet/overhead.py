@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from arbiter.store.database import Database
-from benchmarks.cases import Door, Spread, serving
-from benchmarks.fleet.houses import MEMBERS, PROTOCOL, SAMPLES, Furnished, Replica
+from benchmarks.cases import Spread, serving
+from benchmarks.fleet.houses import MEMBERS, SAMPLES, Furnished, Replica
+from benchmarks.fleet.loads import load
 
 PEERS: Final = Path(__file__).parents[1] / "peers"
 ARBITER: Final = "arbiter, POST to release"
@@ -65,27 +66,10 @@ class Plan:
 async def measure_arbiter(house: Furnished, plan: Plan, turn: str) -> tuple[list[float], float]:
     """Return what each case took from POST to released decision, and cases a second."""
     async with serving(house.settings, **house.variables):
-        await _load(house, plan.warm, plan.at_once, f"{turn}-warm")
-        return await _load(house, plan.cases, plan.at_once, turn)
-
-
-async def _load(house: Furnished, cases: int, at_once: int, name: str) -> tuple[list[float], float]:
-    left = iter(range(cases))
-    taken: list[float] = []
-
-    async def caller() -> None:
-        door = Door(house.settings.port, house.token, PROTOCOL)
-        for number in left:
-            began = time.perf_counter()
-            await door.post_case(f"{name}-{number}")
-            taken.append(time.perf_counter() - began)
-        door.close()
-
-    began = time.perf_counter()
-    async with asyncio.TaskGroup() as callers:
-        for _ in range(min(at_once, cases)):
-            callers.create_task(caller())
-    return taken, cases / (time.perf_counter() - began)
+        await load(house, plan.warm, plan.at_once, f"{turn}-warm")
+        began = time.perf_counter()
+        seconds = await load(house, plan.cases, plan.at_once, turn)
+        return seconds, plan.cases / (time.perf_counter() - began)
 
 
 async def measure_peer(
