@@ -49,6 +49,7 @@ from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.subjects import SubjectRef
 
 SITE = "bench"
+PROGRAM = "from arbiter.cli import main; main()"
 CALM = {
     "age": (54, "a"),
     "pregnant": (False, None),
@@ -194,8 +195,13 @@ async def measure_commit(settings: Settings, count: int) -> Spread:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
-    """Run `arbiter serve` as a process of its own; nothing is exported unless `variables` say so."""
+async def serving(
+    settings: Settings, *, program: str = PROGRAM, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `arbiter serve` as a process of its own; nothing is exported unless `variables` say so.
+
+    `program` is the Python that runs it, for those who want to look inside.
+    """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "OTEL_"))},
         **variables,
@@ -203,12 +209,12 @@ async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
         "ARBITER_PORT": str(settings.port),
         "ARBITER_MODE": "demonstration",
     }
-    command = [sys.executable, "-c", "from arbiter.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", program, "serve"]
     with (settings.data / "serve.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
         try:
             await _until_ready(settings.port, process)
-            yield
+            yield process
         except RuntimeError:
             print((settings.data / "serve.log").read_text("utf-8")[-4000:], file=sys.stderr)
             raise

@@ -133,7 +133,9 @@ class Run:
 
     def _skip(self, stage: Stage, why: str) -> None:
         for panel in stage.panels:
-            note = f"not measured, {why}: {stage.setting.shape.name}, {stage.setting.adapters} adapters, {panel}"
+            note = (
+                f"not measured, {why}: {stage.setting.shape.name}, {stage.setting.adapters} adapters, {panel}"
+            )
             self.notes.append(note)
 
     def write(self) -> None:
@@ -181,9 +183,13 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="the time it may take")
-    parser.add_argument("--shape", action="append", choices=["1b", "8b"], help="one shape alone; may come twice")
+    parser.add_argument(
+        "--shape", action="append", choices=["1b", "8b"], help="one shape alone; may come twice"
+    )
     parser.add_argument("--out", type=Path, help="the folder for what is found; a fresh one if not given")
-    parser.add_argument("--work", type=Path, help="the folder for models and caches; a passing one if not given")
+    parser.add_argument(
+        "--work", type=Path, help="the folder for models and caches; a passing one if not given"
+    )
     parser.add_argument("--cpu", action="store_true", help="the small setting, even where there is a GPU")
     parser.add_argument("--seconds", type=float, help="seconds a point, instead of the plan's")
     arguments = parser.parse_args()

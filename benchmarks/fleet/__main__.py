@@ -1,6 +1,6 @@
-"""What the fleet's client costs a case: `python -m benchmarks.fleet overhead`, `python -m benchmarks.fleet tail`.
+"""What asking a fleet costs a case: `python -m benchmarks.fleet overhead`, `… tail`, and where it goes, `… profile`.
 
-`make bench-fleet` makes the peers' environment and runs both.
+`make bench-fleet` makes the peers' environment and runs all three.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import uvloop
 from arbiter.store.database import prepare_database
 from benchmarks.cases import measure_commit, measure_fsync
 from benchmarks.fleet import overhead, tail
-from benchmarks.fleet.houses import MEMBERS, SAMPLES, furnish, replicas
+from benchmarks.fleet.figures import print_overhead, print_profile, print_tail
+from benchmarks.fleet.houses import furnish, replicas
+from benchmarks.fleet.profiling import profile
 
 DELAY_MS = 200.0
-AIM_P50_MS, AIM_P99_MS = 30.0, 150.0
-AIM_TAIL = 1.3
-HEDGE_CAP = 0.05
+AT_ONCE = 100
+TAIL_AT_ONCE = 8
+WARM = 40
 
 
 async def run_overhead(folder: Path, peers: Path | None, plan: overhead.Plan) -> None:
@@ -39,12 +41,7 @@ async def run_overhead(folder: Path, peers: Path | None, plan: overhead.Plan) ->
             await asyncio.to_thread(database.close)
     print(f"fsync of 4 KiB on this disk   {fsync}")
     print(f"one durable INSERT            {commit}")
-    print(f"\n{plan.at_once} cases in flight, {MEMBERS} members, n={SAMPLES}, a server that takes {DELAY_MS:.0f} ms:")
-    plain = measured.get(overhead.PLAIN)
-    for name, figures in measured.items():
-        over = figures.over(DELAY_MS)
-        ratio = "" if plain is None else f"   p50 {over.p50 / plain.over(DELAY_MS).p50:5.2f} times plain"
-        print(f"  {name:30s} over the slowest member {over}   {figures.rate:7.1f} cases/s{ratio}")
+    print_overhead(measured, DELAY_MS, plan.at_once)
 
 
 async def run_tail(folder: Path, plan: tail.Plan) -> None:
@@ -56,18 +53,18 @@ async def run_tail(folder: Path, plan: tail.Plan) -> None:
             seen = await tail.measure(house, made, plan)
         finally:
             await asyncio.to_thread(database.close)
-    print(f"\n{plan.at_once} cases in flight, {MEMBERS} members, n={SAMPLES}, three replicas that take {DELAY_MS:.0f} ms:")
-    healthy = seen[tail.Phase.HEALTHY].spread
-    for phase, found in seen.items():
-        asked = " + ".join(str(count) for count in found.asked)
-        print(
-            f"  {phase:32s} {found.spread}   p99 {found.spread.p99 / healthy.p99:5.2f} times the healthy fleet's, aim {AIM_TAIL}"
-        )
-        calls = MEMBERS * found.spread.count
-        print(
-            f"  {'':32s} asked {asked}: {found.beyond} beyond one a member, {100 * found.beyond / calls:.2f} % of calls, "
-            f"cap {100 * HEDGE_CAP:.0f} %; {found.probes} probes"
-        )
+    print_tail(seen, DELAY_MS, plan.at_once)
+
+
+async def run_profile(folder: Path, cases: int, at_once: int) -> None:
+    """Print where the serving process's time goes."""
+    async with replicas(1, DELAY_MS) as (replica,):
+        house = await furnish(folder, [replica.url], concurrency=1024)
+        database = await prepare_database(house.settings)
+        try:
+            print_profile(await profile(house, cases, at_once))
+        finally:
+            await asyncio.to_thread(database.close)
 
 
 def main() -> None:
@@ -75,21 +72,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "tail"])
+    parser.add_argument("what", choices=["overhead", "tail", "profile"])
     parser.add_argument("--peers", type=Path, help="the peers' environment; without it they are left out")
-    parser.add_argument("--cases", type=int, default=600)
-    parser.add_argument("--at-once", type=int, default=100)
+    parser.add_argument("--cases", type=int, default=600, help="cases a turn, of each contestant or phase")
+    parser.add_argument("--at-once", type=int, help="cases in flight: 100, and 8 for the tail")
     parser.add_argument("--turns", type=int, default=2)
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    at_once = arguments.at_once or (TAIL_AT_ONCE if arguments.what == "tail" else AT_ONCE)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", flush=True)
     with tempfile.TemporaryDirectory(prefix="arbiter-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        plan = overhead.Plan(arguments.cases, max(7, arguments.cases // 5), arguments.at_once, arguments.turns)
-        if arguments.what == "overhead":
-            uvloop.run(run_overhead(folder, arguments.peers, plan))
-        else:
-            uvloop.run(run_tail(folder, tail.Plan(arguments.cases, 40, arguments.at_once, arguments.turns)))
+        cases, warm = arguments.cases, max(2 * at_once, WARM)
+        match arguments.what:
+            case "overhead":
+                work = run_overhead(
+                    folder,
+                    arguments.peers and arguments.peers.absolute(),
+                    overhead.Plan(cases, warm, at_once, arguments.turns),
+                )
+            case "tail":
+                work = run_tail(folder, tail.Plan(cases, warm, at_once, arguments.turns))
+            case _:
+                work = run_profile(folder, cases, at_once)
+        uvloop.run(work)
 
 
 if __name__ == "__main__":

@@ -168,6 +168,15 @@ class Furnished:
     token: str
     variables: dict[str, str]
 
+    def settings_of_its_own(self) -> Settings:
+        """Return the settings of another process on the same installation."""
+        return self.settings.model_copy(
+            update={
+                "protocols": Path(self.variables["ARBITER_PROTOCOLS"]),
+                "fleet": Path(self.variables["ARBITER_FLEET"]),
+            }
+        )
+
 
 async def furnish(folder: Path, urls: Sequence[str], concurrency: int) -> Furnished:
     """Make keys, a site, a client, the bundle and the fleet file."""

@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from arbiter.model import CaseId
+from arbiter.wiring import open_house
+from arbiter.workflow.dossier import load_dossier
 from benchmarks.cases import Door
 from benchmarks.fleet.houses import PROTOCOL, Furnished
 
 
-async def load(house: Furnished, cases: int, at_once: int, name: str) -> list[float]:
-    """Return the seconds each case took from POST to released decision; raises unless every one is decided."""
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A case, and the seconds from POST to its released decision."""
+
+    case: CaseId
+    seconds: float
+
+
+async def load(house: Furnished, cases: int, at_once: int, name: str) -> list[Decided]:
+    """Return the cases in the order in which they ended; raises unless every one is decided."""
     left = iter(range(cases))
-    taken: list[float] = []
+    decided: list[Decided] = []
 
     async def caller() -> None:
         door = Door(house.settings.port, house.token, PROTOCOL)
         for number in left:
             began = time.perf_counter()
-            await door.post_case(f"{name}-{number}")
-            taken.append(time.perf_counter() - began)
+            answer = await door.post_case(f"{name}-{number}")
+            decided.append(Decided(CaseId(answer["id"]), time.perf_counter() - began))
         door.close()
 
     async with asyncio.TaskGroup() as callers:
         for _ in range(min(at_once, cases)):
             callers.create_task(caller())
-    return taken
+    return decided
+
+
+async def slowest_members(house: Furnished, cases: Sequence[CaseId]) -> list[float]:
+    """Return for each case the seconds of its slowest member, as the house recorded when each was asked and answered."""
+    slowest = []
+    async with open_house(house.settings_of_its_own()) as opened:
+        for case in cases:
+            async with opened.store.read() as transaction:
+                dossier = await load_dossier(opened, transaction, case)
+            slowest.append(max((o.answered_at - o.asked_at).total_seconds() for o in dossier.opinions()))
+    return slowest

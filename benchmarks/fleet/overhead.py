@@ -15,12 +15,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from statistics import fmean
+from typing import Any, Final, Self
 
 from arbiter.store.database import Database
 from benchmarks.cases import Spread, serving
 from benchmarks.fleet.houses import MEMBERS, SAMPLES, Furnished, Replica
-from benchmarks.fleet.loads import load
+from benchmarks.fleet.loads import load, slowest_members
+from benchmarks.fleet.profiling import processor_seconds
+
+LOOKED_AT: Final = 200
+"""Cases of a turn, about, whose opinions are read back to see how long the slowest member took."""
 
 PEERS: Final = Path(__file__).parents[1] / "peers"
 ARBITER: Final = "arbiter, POST to release"
@@ -38,10 +43,16 @@ CONTESTANTS: Final = {
 
 @dataclass
 class Measured:
-    """One contestant's cases over all turns: seconds each, and cases a second of each turn."""
+    """One contestant's cases over all turns.
+
+    `seconds` are whole cases; `beyond`, of some of them, what they took beyond their slowest member as the contestant itself
+    saw that member. Turn by turn: cases a second, and seconds of the process's own processor time a case.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    beyond: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
 
     def over(self, floor_ms: float) -> Spread:
         """Return what cases took beyond that."""
@@ -50,7 +61,20 @@ class Measured:
     @property
     def rate(self) -> float:
         """Cases a second in the mean."""
-        return sum(self.rates) / len(self.rates)
+        return fmean(self.rates)
+
+    @property
+    def processor_ms(self) -> float:
+        """Milliseconds of processor time a case in the mean; the database's processes are not in it."""
+        return 1000 * fmean(self.processor)
+
+    def __iadd__(self, turn: Measured) -> Self:
+        """Take in another turn."""
+        self.seconds += turn.seconds
+        self.beyond += turn.beyond
+        self.rates += turn.rates
+        self.processor += turn.processor
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +87,28 @@ class Plan:
     turns: int
 
 
-async def measure_arbiter(house: Furnished, plan: Plan, turn: str) -> tuple[list[float], float]:
-    """Return what each case took from POST to released decision, and cases a second."""
-    async with serving(house.settings, **house.variables):
+async def measure_arbiter(house: Furnished, plan: Plan, turn: str) -> Measured:
+    """Measure a turn of cases from POST to released decision."""
+    async with serving(house.settings, **house.variables) as process:
         await load(house, plan.warm, plan.at_once, f"{turn}-warm")
-        began = time.perf_counter()
-        seconds = await load(house, plan.cases, plan.at_once, turn)
-        return seconds, plan.cases / (time.perf_counter() - began)
+        began, began_processor = time.perf_counter(), processor_seconds(process.pid)
+        decided = await load(house, plan.cases, plan.at_once, turn)
+        took = time.perf_counter() - began
+        processor = processor_seconds(process.pid) - began_processor
+    some = decided[:: max(1, len(decided) // LOOKED_AT)]
+    slowest = await slowest_members(house, [each.case for each in some])
+    return Measured(
+        seconds=[each.seconds for each in decided],
+        beyond=[each.seconds - member for each, member in zip(some, slowest, strict=True)],
+        rates=[plan.cases / took],
+        processor=[processor / plan.cases],
+    )
 
 
 async def measure_peer(
     python: Path, arguments: Sequence[str], spec: dict[str, Any], folder: Path
-) -> tuple[list[float], float]:
-    """Run a peer in a process of its own, by its own environment's Python; return as `measure_arbiter`."""
+) -> Measured:
+    """Run a peer for a turn in a process of its own, by its own environment's Python."""
     path = folder / "peer.json"
     path.write_text(json.dumps(spec), "utf-8")
     process = await asyncio.create_subprocess_exec(
@@ -88,8 +121,7 @@ async def measure_peer(
     if process.returncode != 0:
         print(complaint.decode()[-4000:], file=sys.stderr)
         raise RuntimeError(f"{arguments[0]} ended with {process.returncode}")
-    measured = json.loads(told.splitlines()[-1])
-    return measured["seconds"], measured["rate"]
+    return Measured(**json.loads(told.splitlines()[-1]))
 
 
 def _environment() -> dict[str, str]:
@@ -107,11 +139,13 @@ async def measure(
     }
     for turn in range(plan.turns):
         # There and back again: whatever drifts does so for all.
-        for name in measured if turn % 2 == 0 else [ARBITER, *[n for n in reversed(measured) if n != ARBITER]]:
+        for name in (
+            measured if turn % 2 == 0 else [ARBITER, *[n for n in reversed(measured) if n != ARBITER]]
+        ):
             way = CONTESTANTS[name]
             print(f"  turn {turn + 1} of {plan.turns}: {name}", file=sys.stderr, flush=True)
             if way is None:
-                seconds, rate = await measure_arbiter(house, plan, f"turn-{turn}")
+                measured[name] += await measure_arbiter(house, plan, f"turn-{turn}")
             else:
                 assert python is not None
                 spec = {
@@ -126,7 +160,5 @@ async def measure(
                 }
                 if len(spec["requests"]) != MEMBERS:
                     raise RuntimeError(f"expected requests to {MEMBERS} models, came {len(spec['requests'])}")
-                seconds, rate = await measure_peer(python, way, spec, folder)
-            measured[name].seconds += seconds
-            measured[name].rates.append(rate)
+                measured[name] += await measure_peer(python, way, spec, folder)
     return measured

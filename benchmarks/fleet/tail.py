@@ -91,7 +91,7 @@ async def _measure(
             await victim.kill()
         case Phase.SLOW:
             await victim.behave(SLOWER * usual_ms)
-    seen.seconds += await loading
+    seen.seconds += [decided.seconds for decided in await loading]
     for at, replica in enumerate(replicas):
         if phase is not Phase.DEAD or replica is not victim:
             _note(seen, at, await replica.seen())

@@ -41,7 +41,9 @@ def limits(points: Sequence[Point]) -> Iterable[str]:
         full = [p for p in own if p.cache_peak >= FULL or p.preemptions]
         said = f"{shape}, {adapters} adapters: the cache holds {cache:,.0f} tokens"
         if not full:
-            waited = " (what waited, waited for its turn to compute)" if any(p.waiting_peak for p in own) else ""
+            waited = (
+                " (what waited, waited for its turn to compute)" if any(p.waiting_peak for p in own) else ""
+            )
             yield f"{said}; it never was the limit, {100 * max(p.cache_peak for p in own):.0f} % at most{waited}"
             continue
         first = min(full, key=lambda p: p.panel.at_once * p.case_tokens)
@@ -134,9 +136,12 @@ def chart(title: str, axis: str, unit: str, at: Sequence[float], lines: dict[str
     def y(value: float) -> float:
         return _HEIGHT - _BOTTOM - value / greatest * (_HEIGHT - _BOTTOM - _TOP)
 
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif"'
-        f' font-size="12" role="img"><title>{escape(title)}</title><rect width="100%" height="100%" fill="white"/>',
+        f' font-size="12" role="img"><title>{escape(title)}</title><rect width="100%" height="100%" fill="white"/>'
+    )
+    parts = [
+        head,
         f'<text x="{_LEFT}" y="20" font-weight="bold">{escape(title)}</text>',
         f'<path d="M{_LEFT} {_TOP}V{y(0)}H{_WIDTH - _RIGHT}" fill="none" stroke="#768692"/>',
         f'<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 12}" text-anchor="middle">{escape(axis)}</text>',
@@ -156,5 +161,7 @@ def chart(title: str, axis: str, unit: str, at: Sequence[float], lines: dict[str
         path = "L".join(f"{a:.1f} {b:.1f}" for a, b in there)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in there]
-        parts.append(f'<text x="{there[-1][0] + 8:.1f}" y="{there[-1][1] + 4:.1f}" fill="{colour}">{name}</text>')
+        parts.append(
+            f'<text x="{there[-1][0] + 8:.1f}" y="{there[-1][1] + 4:.1f}" fill="{colour}">{name}</text>'
+        )
     return "".join(parts) + "</svg>\n"

@@ -37,11 +37,13 @@ def gpu_plan(shapes: tuple[str, ...]) -> Plan:
     """Return the plan for a GPU: for each shape everything at 8 adapters, then other numbers of adapters, then less cache."""
     stages = [Stage(Setting(SHAPES[shape], 8), tuple(dict.fromkeys(_sweeps()))) for shape in shapes]
     crowded = replace(CENTRE, at_once=64)
-    for shape in shapes:
-        stages.append(Stage(Setting(SHAPES[shape], 8), (CENTRE, replace(CENTRE, at_once=32), crowded), 0.125))
+    busy = replace(CENTRE, at_once=32)
+    stages += [Stage(Setting(SHAPES[shape], 8), (CENTRE, busy, crowded), 0.125) for shape in shapes]
     for adapters in (16, 2, 4):
         stages += [Stage(Setting(SHAPES[shape], adapters), (CENTRE, crowded)) for shape in shapes]
-    return Plan(tuple(stages), Sizes(instructions=700, case=400, answer=160), seconds=12.0, start_seconds=600.0)
+    return Plan(
+        tuple(stages), Sizes(instructions=700, case=400, answer=160), seconds=12.0, start_seconds=600.0
+    )
 
 
 def _sweeps() -> Iterator[Panel]:

@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.gpu.shapes import CONTEXT, RANK, Shape, adapter_name
 
@@ -60,10 +60,7 @@ class Connection:
         try:
             writer.write(head.encode() + body)
             answered = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            length = re.search(r"(?i)\r\ncontent-length: *(\d+)", answered)
-            if length is None:
-                raise OSError("a reply without a length")
-            content = await reader.readexactly(int(length[1]))
+            content = await reader.readexactly(_length(answered))
         except BaseException:
             self.close()
             raise
@@ -77,6 +74,13 @@ class Connection:
         if self._streams is not None:
             self._streams[1].close()
         self._streams = None
+
+
+def _length(head: str) -> int:
+    found = re.search(r"(?i)\r\ncontent-length: *(\d+)", head)
+    if found is None:
+        raise OSError("a reply without a length")
+    return int(found[1])
 
 
 @dataclass(frozen=True, slots=True)

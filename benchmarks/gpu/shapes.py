@@ -21,11 +21,12 @@ _TEMPLATE: Final = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n{{ message['content'] }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-WORDS: Final = (
+_TEXT: Final = (
     "the patient breathes with effort and answers to voice temperature saturation pressure oxygen rate urgent review "
     "continue monitoring as planned evidence cites a fact with its value and says what was found missing consult "
     "rationale confidence option respiratory heart systolic diastolic consciousness alert new age years units minutes"
-).split()
+)
+WORDS: Final = _TEXT.split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Every peer asks the same models by the same bytes, reads every sample of every reply, and takes the option that most
 samples name; they differ in how the seven are run and what is kept. What each keeps of a member is its votes and the
-whole reply. The last line of output is JSON: seconds of each case, cases a second.
+whole reply. The last line of output is JSON: seconds of each case, those beyond its
+slowest member, cases a second, processor seconds a case.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Panel:
         # What differs between cases is the salt alone: cut each request there once.
         self._parts = [_cut(request) for request in spec["requests"]]
         self.members = range(len(self._parts))
+        self.slowest: dict[int, float] = {}
         self._http = httpx.AsyncClient(
             base_url=spec["url"],
             timeout=30,
@@ -44,6 +46,7 @@ class Panel:
     async def ask(self, member: int, case: int) -> Opinion:
         """Ask one member and count its votes; raises where anything about the reply is not as agreed."""
         before, after = self._parts[member]
+        began = time.perf_counter()
         reply = await self._http.post(
             "/v1/chat/completions",
             content=f"{before}{case:064d}{after}",
@@ -53,6 +56,7 @@ class Panel:
         choices = reply.json()["choices"]
         if len(choices) != self.spec["samples"]:
             raise ValueError(f"expected {self.spec['samples']} samples, came {len(choices)}")
+        self.slowest[case] = max(self.slowest.get(case, 0.0), time.perf_counter() - began)
         votes = Counter(str(json.loads(choice["message"]["content"])["option"]) for choice in choices)
         return {"member": member, "votes": dict(votes), "reply": reply.text}
 
@@ -73,24 +77,31 @@ def decide(opinions: list[Opinion]) -> str:
     return votes.most_common(1)[0][0]
 
 
-async def measure(spec: dict[str, Any], decide_case: Decide) -> dict[str, Any]:
+async def measure(panel: Panel, decide_case: Decide) -> dict[str, list[float]]:
     """Keep so many cases in flight until all are decided, after a warm-up that is not counted."""
+    spec = panel.spec
     await _load(decide_case, range(spec["warm"]), spec["at_once"])
-    began = time.perf_counter()
+    began, began_processor = time.perf_counter(), time.process_time()
     taken = await _load(decide_case, range(spec["warm"], spec["warm"] + spec["cases"]), spec["at_once"])
-    return {"seconds": taken, "rate": len(taken) / (time.perf_counter() - began)}
+    rate = len(taken) / (time.perf_counter() - began)
+    return {
+        "seconds": list(taken.values()),
+        "beyond": [seconds - panel.slowest[case] for case, seconds in taken.items()],
+        "rates": [rate],
+        "processor": [(time.process_time() - began_processor) / len(taken)],
+    }
 
 
-async def _load(decide_case: Decide, numbers: range, at_once: int) -> list[float]:
+async def _load(decide_case: Decide, numbers: range, at_once: int) -> dict[int, float]:
     left = iter(numbers)
-    taken: list[float] = []
+    taken: dict[int, float] = {}
 
     async def caller() -> None:
         for number in left:
             began = time.perf_counter()
             if await decide_case(number) != "continue-monitoring":
                 raise ValueError("expected the option that the server answers with")
-            taken.append(time.perf_counter() - began)
+            taken[number] = time.perf_counter() - began
 
     async with asyncio.TaskGroup() as callers:
         for _ in range(at_once):
@@ -111,12 +122,12 @@ def _opener(name: str) -> Callable[..., AbstractAsyncContextManager[Decide]]:
     return opened
 
 
-async def run(spec: dict[str, Any], name: str, *how: str) -> dict[str, Any]:
+async def run(spec: dict[str, Any], name: str, *how: str) -> dict[str, list[float]]:
     """Open the peer, measure it and close it."""
     panel = Panel(spec)
     try:
         async with _opener(name)(panel, *how) as decide_case:
-            return await measure(spec, decide_case)
+            return await measure(panel, decide_case)
     finally:
         await panel.close()
 
