@@ -24,7 +24,9 @@ CALM: Final = ("continue-monitoring", "not-high")
 CHAT: Final = b"/v1/chat/completions"
 _MODEL: Final = re.compile(rb'"model":\s*"([^"]*)"')
 _SAMPLES: Final = re.compile(rb'"n":\s*(\d+)')
-_ID: Final = b"chatcmpl-0000000000000000"
+_CALLED: Final = re.compile(rb"(?i)\r\nx-request-id: *([!-~]+)")
+_CALLED_WITHIN: Final = re.compile(rb'"request_id":\s*"([^"]*)"')
+_ID: Final = "chatcmpl-"
 
 
 class Server:
@@ -40,16 +42,18 @@ class Server:
         self._prepared: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self._ids = count(1)
 
-    def answer(self, body: bytes) -> bytes:
-        """Return the whole response to a chat completion."""
+    def answer(self, head: bytes, body: bytes) -> bytes:
+        """Return the whole response to a chat completion, which is called as its request was."""
         kind = (_found(_MODEL, body), _found(_SAMPLES, body))
         self.last[kind[0]] = body
+        called = _found(_CALLED, head) or _found(_CALLED_WITHIN, body) or b"%d" % next(self._ids)
         prepared = self._prepared.get(kind)
         if prepared is None:
-            before, _, after = response(_completion(json.loads(body))).partition(_ID)
-            prepared = self._prepared[kind] = (before, after)
+            content = json.dumps(_completion(json.loads(body))).encode()
+            before, mark, after = content.partition(_ID.encode())
+            prepared = self._prepared[kind] = (before + mark, after)
         before, after = prepared
-        return b"%schatcmpl-%016d%s" % (before, next(self._ids), after)
+        return _head(len(before) + len(called) + len(after)) + before + called + after
 
     def seen(self) -> bytes:
         """Return the counts, and the quantiles of how long answers took in milliseconds; then count anew."""
@@ -69,11 +73,14 @@ def _found(pattern: re.Pattern[bytes], body: bytes) -> bytes:
     return b"" if found is None else found[1]
 
 
+def _head(length: int, status: str = "200 OK") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
 def response(document: Any, status: str = "200 OK") -> bytes:
     """Return a whole HTTP response with the document as JSON."""
     body = json.dumps(document).encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    return _head(len(body), status) + body
 
 
 def _completion(asked: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +89,7 @@ def _completion(asked: dict[str, Any]) -> dict[str, Any]:
     message = {"role": "assistant", "content": said, "refusal": None, "tool_calls": []}
     samples = asked.get("n", 1)
     return {
-        "id": _ID.decode(),
+        "id": _ID,
         "object": "chat.completion",
         "created": 1,
         "model": asked["model"],
@@ -154,16 +161,17 @@ class Talk(asyncio.Protocol):
             return
         body = bytes(self._read[head_ends + 4 : whole])
         del self._read[:whole]
-        self._act(head.split(b" ", 2)[1], body)
+        self._act(head, body)
 
-    def _act(self, path: bytes, body: bytes) -> None:
+    def _act(self, head: bytes, body: bytes) -> None:
         server = self._server
+        path = head.split(b" ", 2)[1]
         match path:
             case b"/v1/chat/completions" | b"/v1/completions":
                 is_member = path == CHAT and b'"response_format"' in body
                 server.asked += is_member
                 server.probes += not is_member
-                answer = server.answer(body)
+                answer = server.answer(head, body)
                 self._pending = self._loop.call_later(
                     server.delay_seconds, self._reply, answer, time.perf_counter()
                 )

@@ -23,7 +23,7 @@ class Decided:
 
 
 async def load(house: Furnished, cases: int, at_once: int, name: str) -> list[Decided]:
-    """Return the cases in the order in which they ended; raises unless every one is decided."""
+    """Return the cases in the order in which they ended; raises unless every one is decided and released."""
     left = iter(range(cases))
     decided: list[Decided] = []
 
