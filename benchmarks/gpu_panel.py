@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib.util
 import json
 import platform
 import signal
@@ -193,6 +194,8 @@ def main() -> int:
     parser.add_argument("--cpu", action="store_true", help="the small setting, even where there is a GPU")
     parser.add_argument("--seconds", type=float, help="seconds a point, instead of the plan's")
     arguments = parser.parse_args()
+    if importlib.util.find_spec("vllm") is None:
+        parser.error("expected the Python of an environment that holds vLLM, this one does not")
     began = time.monotonic()
     gpu = None if arguments.cpu else gpu_name()
     plan = cpu_plan() if gpu is None else gpu_plan(tuple(arguments.shape or ("1b", "8b")))

@@ -86,7 +86,7 @@ def response(document: Any, status: str = "200 OK") -> bytes:
 def _completion(asked: dict[str, Any]) -> dict[str, Any]:
     """Return a chat completion that answers rightly where an answer is bound to a schema, and says a word elsewhere."""
     said = json.dumps(_right_answer(asked), separators=(",", ":")) if "response_format" in asked else "ready"
-    message = {"role": "assistant", "content": said, "refusal": None, "tool_calls": []}
+    message: dict[str, Any] = {"role": "assistant", "content": said, "refusal": None, "tool_calls": []}
     samples = asked.get("n", 1)
     return {
         "id": _ID,

@@ -8,7 +8,7 @@ from benchmarks.cases import Spread
 from benchmarks.fleet.houses import MEMBERS, SAMPLES
 from benchmarks.fleet.overhead import ARBITER, PLAIN, Measured
 from benchmarks.fleet.profiling import Profile
-from benchmarks.fleet.tail import Phase, Seen
+from benchmarks.fleet.tail import SLOW, Phase, Seen
 
 AIM_P50_MS, AIM_P99_MS = 30.0, 150.0
 AIM_TAIL = 1.3
@@ -34,6 +34,7 @@ def print_overhead(measured: Mapping[str, Measured], delay_ms: float, at_once: i
         f"\noverhead over the slowest member: p50 {over.p50:.1f} ms, aim {AIM_P50_MS:.0f} ms; "
         f"p99 {over.p99:.1f} ms, aim {AIM_P99_MS:.0f} ms"
     )
+    print(f"cases were turned away by the busy house {ours.turned_away} times, and came again")
     if PLAIN not in measured:
         print("the peers' environment was not named: nothing stands beside it")
         return
@@ -60,14 +61,20 @@ def print_tail(seen: Mapping[Phase, Seen], delay_ms: float, at_once: int) -> Non
     for phase, came in seen.items():
         ratio = f"p99 {came.spread.p99 / healthy.p99:5.2f} times the healthy fleet's, aim at most {AIM_TAIL}"
         print(f"  {phase:30s} {came.spread}" + ("" if phase is Phase.HEALTHY else f"   {ratio}"))
-    print("requests that the replicas were asked, by replica, and those beyond one a member:")
+    print(
+        "requests that the replicas were asked, by replica; those of members asked twice, as the house recorded why:"
+    )
     for phase, came in seen.items():
         calls = MEMBERS * came.spread.count
         asked = " + ".join(str(count) for count in came.asked)
-        print(
-            f"  {phase:30s} {asked}; {came.beyond} beyond, {100 * came.beyond / calls:.2f} % of {calls} calls, "
-            f"cap on hedges {100 * HEDGE_CAP:.0f} %; {came.probes} probes"
-        )
+        why = ", ".join(f"{count} {cause}" for cause, count in sorted(came.reroutes.items())) or "none"
+        print(f"  {phase:30s} {asked} for {calls} members; twice: {why}; {came.probes} probes")
+    calls = MEMBERS * sum(came.cases for came in seen.values())
+    hedges = sum(came.reroutes[SLOW] for came in seen.values())
+    print(
+        f"hedges over the whole run, recoveries and warm-up counted in: {hedges} of {calls} calls, "
+        f"{100 * hedges / calls:.2f} %, cap {100 * HEDGE_CAP:.0f} %"
+    )
 
 
 def print_profile(profile: Profile) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from arbiter.documents.canonical import decode
 from arbiter.model import CaseId
 from arbiter.wiring import open_house
 from arbiter.workflow.dossier import load_dossier
@@ -54,12 +56,29 @@ async def load(house: Furnished, cases: int, at_once: int, name: str) -> list[De
     return decided
 
 
-async def slowest_members(house: Furnished, cases: Sequence[CaseId]) -> list[float]:
-    """Return for each case the seconds of its slowest member, as the house recorded when each was asked and answered."""
-    slowest = []
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the house's records say of a case: seconds of its slowest member, and why any was asked at another replica too."""
+
+    slowest_seconds: float
+    reroutes: Counter[str]
+
+
+async def look_back(house: Furnished, cases: Sequence[CaseId]) -> list[Recorded]:
+    """Return what the records say of each case, opened as whoever may read them opens them."""
+    recorded = []
     async with open_house(house.settings_of_its_own()) as opened:
         for case in cases:
             async with opened.store.read() as transaction:
                 dossier = await load_dossier(opened, transaction, case)
-            slowest.append(max((o.answered_at - o.asked_at).total_seconds() for o in dossier.opinions()))
-    return slowest
+            recorded.append(
+                Recorded(
+                    max((o.answered_at - o.asked_at).total_seconds() for o in dossier.opinions()),
+                    Counter(
+                        str(decode(document.content)["cause"])
+                        for document in dossier.documents
+                        if document.name == "reroute"
+                    ),
+                )
+            )
+    return recorded

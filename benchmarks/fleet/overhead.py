@@ -21,13 +21,13 @@ from typing import Any, Final, Self
 from arbiter.store.database import Database
 from benchmarks.cases import Spread, serving
 from benchmarks.fleet.houses import MEMBERS, SAMPLES, Furnished, Replica
-from benchmarks.fleet.loads import load, slowest_members
+from benchmarks.fleet.loads import load, look_back
 from benchmarks.fleet.profiling import processor_seconds
 
 LOOKED_AT: Final = 200
 """Cases of a turn, about, whose opinions are read back to see how long the slowest member took."""
 
-PEERS: Final = Path(__file__).parents[1] / "peers"
+ROOT: Final = Path(__file__).parents[2]
 ARBITER: Final = "arbiter, POST to release"
 PLAIN: Final = "asyncio + httpx, no guarantee"
 CONTESTANTS: Final = {
@@ -53,6 +53,7 @@ class Measured:
     beyond: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    turned_away: int = 0
 
     def over(self, floor_ms: float) -> Spread:
         """Return what cases took beyond that."""
@@ -74,6 +75,7 @@ class Measured:
         self.beyond += turn.beyond
         self.rates += turn.rates
         self.processor += turn.processor
+        self.turned_away += turn.turned_away
         return self
 
 
@@ -96,12 +98,13 @@ async def measure_arbiter(house: Furnished, plan: Plan, turn: str) -> Measured:
         took = time.perf_counter() - began
         processor = processor_seconds(process.pid) - began_processor
     some = decided[:: max(1, len(decided) // LOOKED_AT)]
-    slowest = await slowest_members(house, [each.case for each in some])
+    recorded = await look_back(house, [each.case for each in some])
     return Measured(
         seconds=[each.seconds for each in decided],
-        beyond=[each.seconds - member for each, member in zip(some, slowest, strict=True)],
+        beyond=[each.seconds - case.slowest_seconds for each, case in zip(some, recorded, strict=True)],
         rates=[plan.cases / took],
         processor=[processor / plan.cases],
+        turned_away=sum(each.turned_away for each in decided),
     )
 
 
@@ -112,7 +115,8 @@ async def measure_peer(
     path = folder / "peer.json"
     path.write_text(json.dumps(spec), "utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(str(python), "-P", str(PEERS / "run.py"), str(path), *arguments),
+        *(str(python), "-m", "benchmarks.peers", str(path), *arguments),
+        cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=_environment(),
@@ -148,7 +152,7 @@ async def measure(
                 measured[name] += await measure_arbiter(house, plan, f"turn-{turn}")
             else:
                 assert python is not None
-                spec = {
+                spec: dict[str, Any] = {
                     "url": replica.url,
                     "requests": list((await replica.last()).values()),
                     "samples": SAMPLES,

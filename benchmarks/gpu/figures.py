@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -125,7 +125,7 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 560, 320, 70, 50, 36, 80
 _COLOURS: Final = ("#005eb8", "#d5281b", "#007f3b")
 
 
-def chart(title: str, axis: str, unit: str, at: Sequence[float], lines: dict[str, Sequence[float]]) -> str:
+def chart(title: str, axis: str, unit: str, at: Sequence[float], lines: Mapping[str, Sequence[float]]) -> str:
     """Return an SVG with the lines over `at`, both from zero."""
     greatest = max((v for line in lines.values() for v in line if math.isfinite(v)), default=0.0) or 1.0
     furthest = max(at) or 1.0

@@ -6,11 +6,13 @@ As documented for asynchronous steps. The workflow is called, not started and po
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
-from run import Decide, Opinion, Panel, decide
+
+from benchmarks.peers.panel import Decide, Opinion, Panel, decide
 
 DATABASE = "peer_dbos"
 
@@ -27,18 +29,21 @@ async def opened(panel: Panel) -> AsyncIterator[Decide]:
     }
     DBOS(config=config)
 
-    @DBOS.step()
     async def ask(member: int, case: int) -> Opinion:
         return await panel.ask(member, case)
 
-    @DBOS.workflow()
+    # The decorators, called: whoever checks types here does not have the package.
+    step: Callable[[int, int], Coroutine[Any, Any, Opinion]] = DBOS.step()(ask)
+
     async def deliberate(case: int) -> str:
-        asked = [asyncio.create_task(ask(member, case)) for member in panel.members]
+        asked = [asyncio.create_task(step(member, case)) for member in panel.members]
         return decide(await asyncio.gather(*asked))
+
+    workflow: Decide = DBOS.workflow()(deliberate)
 
     async def decide_case(case: int) -> str:
         with SetWorkflowID(f"{panel.spec['turn']}-{case}"):
-            return await deliberate(case)
+            return await workflow(case)
 
     DBOS.launch()
     try:

@@ -15,7 +15,8 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
-from run import Decide, Opinion, Panel, decide
+
+from benchmarks.peers.panel import Decide, Opinion, Panel, decide
 
 DATABASE = "peer_langgraph"
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from run import Decide, Panel, decide
+from benchmarks.peers.panel import Decide, Panel, decide
 
 
 @asynccontextmanager
