@@ -20,7 +20,8 @@ from typing import Any
 
 VERSION = "0.0.1+misbehaving"
 HUGE_BYTES = 1024 * 1024 * 1024
-UNFOLDED_BYTES = 400 * 1024 * 1024
+UNFOLDING = gzip.compress(b" " * (16 * 1024 * 1024), compresslevel=1) * 25
+"""A small body that unfolds to 400 MiB."""
 STORM = 5
 """So many times a storm answers with 500 before it ends."""
 SEEN: Counter[str] = Counter()
@@ -249,8 +250,7 @@ async def huge(_: Request, writer: asyncio.StreamWriter) -> None:
 
 async def unfolding(_: Request, writer: asyncio.StreamWriter) -> None:
     """Send a small body that unfolds to hundreds of megabytes."""
-    body = gzip.compress(b" " * UNFOLDED_BYTES, compresslevel=1)
-    await send(writer, head(200, len(body), "Content-Encoding: gzip") + body)
+    await send(writer, head(200, len(UNFOLDING), "Content-Encoding: gzip") + UNFOLDING)
 
 
 async def say(request: Request, writer: asyncio.StreamWriter, status: int, *more: str) -> None:
