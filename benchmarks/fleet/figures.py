@@ -23,11 +23,15 @@ def print_overhead(measured: Mapping[str, Measured], delay_ms: float, at_once: i
     print(
         f"{'':34s} {f'over {delay_ms:.0f} ms':>25s}   {'over its slowest member':>25s}   {'processor':>10s}   {'cases/s':>7s}"
     )
+    failures = {name: came.failures for name, came in measured.items() if came.failures}
+    measured = {name: came for name, came in measured.items() if came.seconds}
     for name, came in measured.items():
         print(
             f"  {name:32s} {_told(came.over(delay_ms))}   {_told(Spread.of(came.beyond))}"
             f"   {came.processor_ms:7.2f} ms   {came.rate:7.1f}"
         )
+    for name, failed in failures.items():
+        print(f"  {name:32s} FAILED {len(failed)} turns: {failed[0]}")
     ours = measured[ARBITER]
     over = ours.over(delay_ms)
     print(
@@ -36,7 +40,7 @@ def print_overhead(measured: Mapping[str, Measured], delay_ms: float, at_once: i
     )
     print(f"cases were turned away by the busy house {ours.turned_away} times, and came again")
     if PLAIN not in measured:
-        print("the peers' environment was not named: nothing stands beside it")
+        print("no peer was measured (--peers names their environment): nothing stands beside it")
         return
     print("Arbiter's overhead and processor time as ratios:")
     for name, came in measured.items():

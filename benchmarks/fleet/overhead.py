@@ -41,6 +41,10 @@ CONTESTANTS: Final = {
 `async` is LangGraph's default and may lose the last step."""
 
 
+class PeerError(Exception):
+    """A peer ended in an error."""
+
+
 @dataclass
 class Measured:
     """One contestant's cases over all turns.
@@ -54,6 +58,7 @@ class Measured:
     rates: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
     turned_away: int = 0
+    failures: list[str] = field(default_factory=list)
 
     def over(self, floor_ms: float) -> Spread:
         """Return what cases took beyond that."""
@@ -124,7 +129,7 @@ async def measure_peer(
     told, complaint = await process.communicate()
     if process.returncode != 0:
         print(complaint.decode()[-4000:], file=sys.stderr)
-        raise RuntimeError(f"{arguments[0]} ended with {process.returncode}")
+        raise PeerError(f"{arguments[0]} ended with {process.returncode}")
     return Measured(**json.loads(told.splitlines()[-1]))
 
 
@@ -164,5 +169,9 @@ async def measure(
                 }
                 if len(spec["requests"]) != MEMBERS:
                     raise RuntimeError(f"expected requests to {MEMBERS} models, came {len(spec['requests'])}")
-                measured[name] += await measure_peer(python, way, spec, folder)
+                try:
+                    measured[name] += await measure_peer(python, way, spec, folder)
+                except PeerError as error:
+                    # What the others came to is not lost for it; it is told among the figures.
+                    measured[name].failures.append(str(error))
     return measured

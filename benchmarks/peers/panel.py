@@ -25,7 +25,7 @@ class Panel:
         self.slowest: dict[int, float] = {}
         self._http = httpx.AsyncClient(
             base_url=spec["url"],
-            timeout=30,
+            timeout=300,  # they are measured here: a slow machine is no fault of theirs
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             trust_env=False,
         )
