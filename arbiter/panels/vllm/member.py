@@ -78,12 +78,15 @@ class ModelMember:
         Raises:
             NoAnswerError: when the server is down or does not finish in time.
         """
+        return await self.answer_to(asked, request_bytes(self.model, self.prompt, asked))
+
+    async def answer_to(self, asked: Asked, request: bytes) -> Answer:
+        """Return the model's samples to these very bytes, which were made for `asked` once; raises as `answer`."""
         left = (asked.deadline - self.server.clock.now()).total_seconds()
         # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
         seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
         ends_at = asyncio.get_running_loop().time() + seconds
         looking = self.server.look_up_version()
-        request = request_bytes(self.model, self.prompt, asked)
         exchange = await self.server.ask(request, seconds, reply_limit(self.model))
         identity = identity_of(self.model, self.prompt, await _version(looking, ends_at))
         kept = exchange.encode()
