@@ -52,11 +52,15 @@ class Ward:
         return submitted.case
 
     async def again(self, case: CaseId) -> dict[str, Reproduced]:
-        return {each.member: each for each in await reproduce_case(self.house, self.auditor, case)}
+        return by_member(await reproduce_case(self.house, self.auditor, case))
 
     async def dossier(self, case: CaseId) -> Dossier:
         async with self.house.store.read() as transaction:
             return await load_dossier(self.house, transaction, case)
+
+
+def by_member(found: tuple[Reproduced, ...]) -> dict[str, Reproduced]:
+    return {each.member: each for each in found}
 
 
 async def an_auditor(house: House, login: str, site: str = SITE) -> Principal:
@@ -175,7 +179,7 @@ async def test_a_server_the_fleet_no_longer_knows_is_told_as_such(
     case = await ward.case()
     settings = settings_with(tmp_path, ward.moods.url).model_copy(update={"fleet": None, "protocols": None})
     async with a_house(tmp_path, database, settings=settings, running=False) as other:
-        found = {each.member: each for each in await reproduce_case(other, ward.auditor, case)}
+        found = by_member(await reproduce_case(other, ward.auditor, case))
     assert found["one"].outcome is Outcome.NOT_ASKED
     assert "not one of this deployment's" in found["one"].cause
     assert found["news2"].outcome is Outcome.EQUAL
@@ -186,7 +190,7 @@ async def test_another_version_of_the_engine_is_named(database: Database, tmp_pa
     ward.moods.version = "0.0.3+moody"
     settings = settings_with(tmp_path, ward.moods.url)
     async with a_house(tmp_path, database, settings=settings, running=False) as other:
-        found = {each.member: each for each in await reproduce_case(other, ward.auditor, case)}
+        found = by_member(await reproduce_case(other, ward.auditor, case))
     assert found["one"].outcome is Outcome.EQUAL
     assert found["one"].changed == ("engine",)
     assert found["news2"].changed == ()
