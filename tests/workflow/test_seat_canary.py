@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -56,9 +57,9 @@ class Ward:
         return await self.latest()
 
     async def latest(self) -> dict[str, LatestCanary]:
-        return {each.member: each for each in await latest_canaries(self.house) if each.protocol == "moody"}
+        return await latest_in(self.house)
 
-    async def documents(self) -> list[dict[str, object]]:
+    async def documents(self) -> list[dict[str, Any]]:
         found = await load_house_documents_named(self.house.store, HOUSE_CHAIN, "canary")
         return [decode(document.content) for document in found]
 
@@ -66,6 +67,10 @@ class Ward:
         return await create_account(
             self.house.identities, self.house.clock, self.house.chance, login, login, PASSWORD, frozenset(roles), frozenset({SITE})
         )  # fmt: skip
+
+
+async def latest_in(house: House) -> dict[str, LatestCanary]:
+    return {each.member: each for each in await latest_canaries(house) if each.protocol == "moody"}
 
 
 def bundle_in(folder: Path, *seats: str, examples: int = CASES) -> None:
@@ -164,7 +169,7 @@ async def test_one_case_answered_otherwise_alarms_and_reaches_people(
     assert "seat moody/one answers otherwise than its baseline" in caplog.text
     assert (await types_of(ward.house, HOUSE_CHAIN))[-2:] == ["canary.run", "canary.alarmed"]
     alarm = (await ward.documents())[-1]
-    (told,) = alarm["seats"]  # type: ignore[misc]
+    (told,) = alarm["seats"]
     first = canary_set(ward.house.shelf.in_force("moody")).cases[0]
     assert told["member"] == "one"
     assert told["counts"][first.id] == {counted: 9}
@@ -177,7 +182,7 @@ async def test_the_entry_holds_all_that_the_p_value_is_computed_from(ward: Ward)
     found = await ward.run()
     before, now = (
         {each["member"]: each for each in document["seats"]} for document in await ward.documents()
-    )  # type: ignore[attr-defined]
+    )
     cases = [
         CaseCounts(case, before["one"]["counts"][case], counts)
         for case, counts in now["one"]["counts"].items()
@@ -268,7 +273,7 @@ async def test_another_identity_begins_a_baseline_of_its_own_and_is_told(
     async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as later:
         with caplog.at_level(logging.WARNING):
             await run_now(later, "moody")
-        found = {each.member: each for each in await latest_canaries(later) if each.protocol == "moody"}
+        found = await latest_in(later)
     assert found["one"].standing is CanaryStanding.BASELINE
     assert found["one"].cause == OTHER_IDENTITY
     assert f"seat moody/one begins a new baseline: {OTHER_IDENTITY}" in caplog.text
@@ -348,7 +353,7 @@ THREE = time(3)
     ],
 )
 def test_a_night_begins_at_its_time_and_lasts_some_hours(at: str, night: date | None) -> None:
-    assert NIGHT_LASTS == timedelta(hours=4)
+    assert timedelta(hours=4) == NIGHT_LASTS
     assert night_due(datetime.fromisoformat(at).replace(tzinfo=UTC), THREE, ZoneInfo("UTC")) == night
 
 
