@@ -36,6 +36,7 @@ from arbiter.workflow.admission import Admission
 from arbiter.workflow.backups.restoring import check_not_restoring
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
+from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.nights import tend_canaries
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
@@ -188,6 +189,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     check_mailing(house)
     warn_of_calling(house)
     await note_circle(house)
+    await look_for_moved(house)
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),

@@ -65,6 +65,12 @@ async def latest_canaries(house: House) -> tuple[LatestCanary, ...]:
     return await canaries_of(protocols, house.store)
 
 
+async def look_for_moved(house: House) -> None:
+    """Learn which protocols have a seat that has moved, whoever found it: their panels decide nothing alone meanwhile."""
+    found = await load_canary_standings(house.store)
+    house.moved.protocols = frozenset(row.newest.protocol for row in found if row.alarmed_at is not None)
+
+
 async def canaries_of(protocols: list[Protocol], where: Where) -> tuple[LatestCanary, ...]:
     """Return the newest canary of every seat of these protocols, in their order."""
     found = {(row.newest.protocol, row.newest.member): row for row in await load_canary_standings(where)}

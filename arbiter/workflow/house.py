@@ -19,6 +19,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.canary.moved import MovedSeats
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log.cosigned import Cosigned
@@ -59,6 +60,7 @@ class House:
     erasures: ErasureList
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
+    moved: MovedSeats = field(default_factory=MovedSeats)
 
     @property
     def key_folder(self) -> KeyFolder:

@@ -14,6 +14,7 @@ from typing import Final
 from arbiter.errors import ConflictError, UnavailableError
 from arbiter.store.canaries import end_canary, hold_canary, load_protocols_of_night
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.running import Order, run_canary
 from arbiter.workflow.house import House
 from arbiter.workflow.register import BY_ITSELF
@@ -44,10 +45,11 @@ def night_due(now: datetime, at: time, zone: tzinfo | None) -> date | None:
 
 
 async def tend_canaries(house: House) -> None:
-    """Run the canary every night until cancelled."""
+    """Run the canary every night until cancelled, and learn every minute what others found."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
+            await look_for_moved(house)
             await tonight(house)
         except (UnavailableError, *DATABASE_ERRORS) as error:
             log.warning("the canary could not be run, and is tried again: %s", type(error).__name__)

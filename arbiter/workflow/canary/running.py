@@ -31,6 +31,7 @@ from arbiter.store.canaries import (
 from arbiter.telemetry import Safe
 from arbiter.telemetry.catalogue import CANARY_ALARMS, MEMBER, PROTOCOL
 from arbiter.telemetry.meters import count
+from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.asking import Heard, Round, ask_seats
 from arbiter.workflow.canary.cases import CanarySet, canary_set
 from arbiter.workflow.house import House
@@ -102,6 +103,7 @@ async def run_canary(
         for seat in protocol.seats
     ]  # fmt: skip
     await _keep(house, shelved, order, asked, word, rows)
+    await look_for_moved(house)
     _tell(rows)
     return tuple(rows)
 
