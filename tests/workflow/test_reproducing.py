@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from arbiter.adjudication.certifying import certificate_again
 from arbiter.documents.canonical import decode, encode
 from arbiter.errors import ForbiddenError, NotFoundError, VerificationError
 from arbiter.identity.accounts import create_account
@@ -213,6 +214,25 @@ async def test_nobody_but_an_auditor_of_the_site_may(ward: Ward) -> None:
     with pytest.raises(NotFoundError):
         await reproduce_case(ward.house, elsewhere, case)
     assert await types_of(ward.house, case) == before
+
+
+async def test_a_certificate_from_before_self_consistency_was_told_is_made_again_as_it_was(
+    ward: Ward,
+) -> None:
+    ward.moods.weights["m1"] = {"continue-monitoring": 0.5, "urgent-review": 0.5}
+    dossier = await ward.dossier(await ward.case())
+    document = dossier.latest("certificate")
+    told = decode(document.content)
+    consistent = {seat["member"]: seat.pop("self_consistency", None) for seat in told["opinions"]}
+    assert consistent["two"] == "1.000000"
+    assert consistent["one"] is not None
+    assert consistent["news2"] is None
+    before = [kept for kept in dossier.documents if kept.seq < document.seq]
+    again = certificate_again(
+        dossier.row.id, dossier.row.state.risk_class, dossier.shelved, before, told, training=False
+    )
+    assert again == encode(told)
+    assert again != document.content
 
 
 @pytest.mark.parametrize("name", ["exchange", "opinion", "facts"])
