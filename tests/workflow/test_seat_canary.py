@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -17,28 +17,35 @@ import pytest
 import pytest_asyncio
 
 from arbiter.adjudication.canary import CaseCounts, compare
+from arbiter.cli.doctor.canary_checks import canaries
 from arbiter.documents.canonical import decode
 from arbiter.errors import ForbiddenError, NotFoundError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
+from arbiter.lifecycle.states import Phase
 from arbiter.protocols.bundle import EXAMPLES_FILE
 from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind, hold_canary, load_baseline
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents_named
-from arbiter.workflow.auditing import verify_log
-from arbiter.workflow.canaries import CanaryStanding, LatestCanary, latest_canaries
+from arbiter.telemetry.catalogue import CANARY_MOVED, MEMBER, PROTOCOL
+from arbiter.workflow.auditing import replay_case, verify_log
+from arbiter.workflow.canaries import CanaryStanding, LatestCanary, latest_canaries, look_for_moved
 from arbiter.workflow.canary import nights
 from arbiter.workflow.canary.asked_for import begin_anew, run_now
 from arbiter.workflow.canary.asking import ABSTAINED, INVALID
 from arbiter.workflow.canary.cases import canary_set
 from arbiter.workflow.canary.nights import NIGHT_LASTS, night_due, tonight
 from arbiter.workflow.canary.running import BASELINE_DRAWS, NIGHT_DRAWS, NO_CASES, OTHER_IDENTITY
+from arbiter.workflow.dossier import load_dossier
+from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
+from arbiter.workflow.intake import submit
+from arbiter.workflow.reading import wait_until_settled
 from tests.conftest import SettableClock
 from tests.fleet.files import fleet_file
-from tests.houses import PASSWORD, SITE, a_house, types_of
+from tests.houses import PASSWORD, SITE, a_client, a_house, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, shipped_text, write_bundle
 from tests.panels.moody_server import NONSENSE, Moods, a_moody_server
 
@@ -380,3 +387,85 @@ async def test_a_baseline_is_of_one_identity_and_one_set_of_cases(ward: Ward) ->
     assert await load_baseline(store, "moody", "news2", digest, "0" * 64) is None
     assert await load_baseline(store, "moody", "news2", "0" * 64, asked) is None
     assert await load_baseline(store, "moody", "mews", digest, asked) is None
+
+
+# --- what an alarm does ---------------------------------------------------------------------------------------------
+
+
+async def decided(house: House, client: Principal, key: str) -> tuple[Phase, dict[str, Any]]:
+    """Hand the calm patient in; return how the case ended and its certificate."""
+    submitted = await submit(
+        house, client, replace(submission(house.clock.now()), protocol="moody"), key, key.encode()
+    )
+    view = await wait_until_settled(house, client, submitted.case, 60)
+    async with house.store.read() as transaction:
+        dossier = await load_dossier(house, transaction, submitted.case)
+    assert all(step.same for step in await replay_case(house, submitted.case))
+    told: dict[str, Any] = decode(dossier.latest("certificate").content)
+    return view.phase, told
+
+
+async def test_a_panel_with_a_seat_that_has_moved_decides_nothing_without_a_clinician(
+    ward: Ward, database: Database, tmp_path: Path
+) -> None:
+    paula = await ward.person("paula", Role.POLICY_APPROVER)
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    await ward.run()
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, settings=settings) as serving:
+        # Another process than the one that found it: it learns before it takes any case.
+        client, _ = await a_client(serving)
+        phase, told = await decided(serving, client, "while-moved")
+        assert phase is Phase.ESCALATED
+        assert [reason["code"] for reason in told["verdict"]["reasons"]] == ["never-automatic"]
+        assert told["settings"]["automatic"] is False
+        assert told["verdict"]["leading"] == "continue-monitoring"
+        await begin_anew(ward.house, paula, "moody", "looked into")
+        await look_for_moved(serving)
+        phase, told = await decided(serving, client, "looked-into")
+        assert phase is Phase.RELEASED
+        assert told["settings"]["automatic"] is True
+        assert await gauge_of(serving, "one") == 0
+
+
+async def test_the_gauge_is_one_while_a_seat_has_moved(ward: Ward) -> None:
+    await ward.run()
+    assert await gauge_of(ward.house, "one") == 0
+    turn_one_case(ward, "m1", "urgent-review")
+    await ward.run()
+    assert await gauge_of(ward.house, "one") == 1
+    assert await gauge_of(ward.house, "two") == 0
+
+
+async def gauge_of(house: House, member: str) -> float:
+    (figure,) = [
+        figure
+        for figure in await gauges(house)
+        if figure.metric is CANARY_MOVED and dict(figure.said) == {PROTOCOL: "moody", MEMBER: member}
+    ]
+    return figure.value
+
+
+async def test_the_doctor_tells_who_moved_who_is_silent_and_when_nobody_asks(
+    ward: Ward, tmp_path: Path
+) -> None:
+    settings = settings_with(tmp_path, ward.moods.url)
+
+    async def found(settings: Settings = settings) -> list[tuple[str, str]]:
+        return [(finding.state, finding.found) for finding in await canaries(settings, ward.house.store)]
+
+    ((state, told),) = await found()
+    assert state == "warn"
+    assert "(never)" in told
+    ward.clock.set(datetime.now(UTC))
+    await run_now(ward.house, None)
+    seats = sum(len(shelved.protocol.seats) for shelved in ward.house.shelf.current.values())
+    assert await found() == [("ok", f"{seats} seats answer as they did")]
+    off = settings.model_copy(update={"canary_at": "off"})
+    assert [state for state, _ in await found(off)] == ["warn"]
+    turn_one_case(ward, "m1", "urgent-review")
+    await run_now(ward.house, "moody")
+    ((state, told),) = await found()
+    assert state == "fail"
+    assert told.startswith("moved: moody/one since ")
