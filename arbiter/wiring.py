@@ -19,7 +19,7 @@ from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import NO_FLEET
 from arbiter.fleet.loader import read_fleet
-from arbiter.panels.vllm.server import close_servers, open_servers
+from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.cases.sharing import StepWriter
@@ -45,6 +45,7 @@ from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.exports.jobs import make_exports
+from arbiter.workflow.fleet_notes import note_breakers
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.log.circle_in_force import check_circle, note_circle
@@ -124,7 +125,7 @@ async def open_house_on(
     safety_net = SafetyNet(database.conninfo)
     servers = open_servers(
         NO_FLEET if settings.fleet is None else read_fleet(settings.fleet),
-        _model_token(settings),
+        model_token(settings),
         ports.clock,
     )
     try:
@@ -160,6 +161,7 @@ async def open_house_on(
             trace_id=ports.trace_id,
             database=database,
             erasures=ErasureList(settings.data, vault.mac, ports.chance),
+            fleet=servers,
             circle=NOBODY if settings.witnesses is None else read_circle(settings.witnesses),
         )
         check_calling(house)
@@ -200,6 +202,9 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
         asyncio.create_task(keep_up("the canary", lambda: tend_canaries(house))),
     ]
+    if house.fleet:
+        others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))
+        others.append(asyncio.create_task(keep_up("noting the fleet", lambda: note_breakers(house))))
     if house.circle.witnesses:
         others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:
@@ -225,7 +230,7 @@ async def _after_seal(house: House) -> None:
     await release_sealed(house)
 
 
-def _model_token(settings: Settings) -> str | None:
+def model_token(settings: Settings) -> str | None:
     """Return the key that model servers want, from its file: an environment is seen by too many."""
     path = settings.model_server_token_file
     if path is None:

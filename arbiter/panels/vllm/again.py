@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 from arbiter.documents.canonical import decode
 from arbiter.errors import VerificationError
 from arbiter.model import MemberIdentity
-from arbiter.panels.member import Answer, Asked
+from arbiter.panels.member import Answer, Asked, NoAnswerError
 from arbiter.panels.vllm.exchange import FORMAT, Ending
 from arbiter.panels.vllm.member import ModelMember
+from arbiter.panels.vllm.request import request_id
 
 Words: TypeAlias = tuple[tuple[int, str | None, str | None], ...]
 """What each choice of a reply said: its index, its text, and how it ended; sorted by index."""
@@ -61,8 +62,22 @@ class AskedAgain:
         return self.member.identity
 
     async def answer(self, asked: Asked) -> Answer:
-        """Return the model's samples to the recorded bytes; raises as the member's own `answer`."""
+        """Return the model's samples to the recorded bytes; raises as the member's own `answer`.
+
+        Raises:
+            NoAnswerError: also for bytes from before requests had names: their reply could be another request's.
+        """
+        if _name_of(self.request) != request_id(asked):
+            raise NoAnswerError("it was asked in a form whose reply nobody could tell from another's")
         return await self.member.answer_to(asked, self.request)
+
+
+def _name_of(request: bytes) -> object:
+    try:
+        document: Any = json.loads(request)
+        return document.get("request_id")
+    except (ValueError, RecursionError, AttributeError):
+        return None
 
 
 def _words(reply: bytes) -> Words | None:
