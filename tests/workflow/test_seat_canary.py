@@ -263,11 +263,17 @@ async def test_a_seat_that_is_down_stays_moved_if_it_was(ward: Ward) -> None:
     assert (await ward.run())["one"].standing is CanaryStanding.MOVED
 
 
-async def test_a_seat_down_from_the_first_has_no_baseline_until_it_answers(ward: Ward) -> None:
+async def test_a_seat_down_from_the_first_has_no_baseline_until_it_answers(
+    ward: Ward, database: Database, tmp_path: Path
+) -> None:
     ward.moods.silent.add("m1")
     assert (await ward.run())["one"].standing is CanaryStanding.NOT_ASKED
     ward.moods.silent.clear()
-    assert (await ward.run())["one"].standing is CanaryStanding.BASELINE
+    # Another process, that has not seen the server fail.
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as later:
+        await run_now(later, "moody")
+        assert (await latest_in(later))["one"].standing is CanaryStanding.BASELINE
 
 
 async def test_another_identity_begins_a_baseline_of_its_own_and_is_told(
