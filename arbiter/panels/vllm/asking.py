@@ -39,13 +39,17 @@ _OWN_FAULTS: Final = frozenset({400, 413, 422, _TOO_MANY})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: for which model, with which bytes, how long the reply may be, and how grave the case is."""
+    """What is asked: for which model, with which bytes, how long the reply may be, and how grave the case is.
+
+    `barred` names the replicas that must not be asked for it.
+    """
 
     model: str
     content: bytes
     limit: int
     risk_class: RiskClass
     id: str
+    barred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,8 @@ class Asking:
         """Return what came of it, at the latest at `ends_at` (seconds of perf_counter)."""
         self.allowance.called()
         request = self.request
-        place = self.places.take(request.model) or await self.places.acquire(
-            request.model, frozenset(), request.risk_class, self.ends_at
+        place = self.places.take(request.model, request.barred) or await self.places.acquire(
+            request.model, request.barred, request.risk_class, self.ends_at
         )
         if isinstance(place, NoPlace):
             return Told(None, None, place, ())
@@ -156,7 +160,7 @@ class Asking:
         request = self.request
         if not self._enough_left(request.model, 0.0):
             return None
-        tried = frozenset(attempt.replica.name for attempt in self.tries)
+        tried = request.barred | {attempt.replica.name for attempt in self.tries}
         if self.places.closed(request.model, tried):
             place = await self.places.acquire(request.model, tried, request.risk_class, self.ends_at)
             if isinstance(place, Place):
@@ -208,7 +212,7 @@ class Asking:
         """Ask a second replica, if one is fit and has room, the time is left, and the cap allows it."""
         self.hedge_at = None
         model = self.request.model
-        tried = [attempt.replica.name for attempt in self.tries]
+        tried = self.request.barred | {attempt.replica.name for attempt in self.tries}
         if not self._enough_left(model, 0.0):
             return
         place = self.places.take(model, tried)

@@ -95,18 +95,33 @@ class ModelMember:
         # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
         seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
         ends_at = asyncio.get_running_loop().time() + seconds
-        told = await self.pool.ask(self._request(asked, content), seconds)
+        barred = self._barred()
+        told = await self.pool.ask(self._request(asked, content, barred), seconds)
         if told.exchange is None:
             assert told.refused is not None
             raise NoAnswerError(told.refused.cause, told.refused.status)
         identity = self._identity(await _version(told, ends_at))
         kept = told.exchange.encode()
-        failed = _failure(told.exchange)
+        failed = self._refuted(told) or _failure(told.exchange)
         if failed is not None:
             status, cause = failed
             raise NoAnswerError(cause, status, kept, identity, told.reroutes)
         samples = self._samples(told, told.exchange, asked)
         return replace(samples, exchange=kept, identity=identity, reroutes=told.reroutes)
+
+    def _barred(self) -> frozenset[str]:
+        """Return the replicas that must not be asked; raise NoAnswerError where that is every one."""
+        barred = self.pool.proofs.barred(self.pool.server, self.model)
+        if len(barred) == len(self.pool.replicas):
+            raise NoAnswerError(min(barred.values()))
+        return frozenset(barred)
+
+    def _refuted(self, told: Told) -> tuple[Failed, str] | None:
+        """Return why an answer does not count whose replica was found, while it answered, to serve something else."""
+        if told.replica is None:
+            return None
+        cause = self.pool.proofs.refuted(self.pool.name, told.replica.name, self.model)
+        return None if cause is None else (MemberStatus.DOWN, cause)
 
     def _identity(self, engine: str) -> MemberIdentity:
         """Return what answered; a server's version changes seldom."""
@@ -117,13 +132,14 @@ class ModelMember:
             known = self._identities[engine] = identity_of(self.model, self.prompt, engine)
         return known
 
-    def _request(self, asked: Asked, content: bytes) -> Request:
+    def _request(self, asked: Asked, content: bytes, barred: frozenset[str]) -> Request:
         return Request(
             model=self.model.name,
             content=content,
             limit=reply_limit(self.model),
             risk_class=asked.risk_class,
             id=request_id(asked),
+            barred=barred,
         )
 
     def _samples(self, told: Told, exchange: Exchange, asked: Asked) -> Answer:

@@ -55,6 +55,7 @@ class Places:
         self._turn = 0
         self._chance = random.Random()  # noqa: S311 - it spreads waits, and guards nothing
         self.when_opened: Callable[[], None] = lambda: None
+        self.doubt: Callable[[str, str], None] = lambda _replica, _model: None
 
     # --- places
 
@@ -173,6 +174,7 @@ class Places:
         )
         telling.breaker_moved(self.server.name, replica.name, model, after.position)
         if after.position is Position.OPEN:
+            self.doubt(replica.name, model)
             for waiter in self._room:
                 if not self.closed(waiter.model, waiter.tried):
                     self._room.leave(waiter)

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arbiter.fleet.fleet import NO_FLEET, Fleet, Scheduling, Server
+from arbiter.fleet.proofs import Proofs
 from arbiter.fleet.state import FleetState, ServerState
 from arbiter.panels.vllm.asking import Asking, Request, Told
 from arbiter.panels.vllm.breaker import Fault
@@ -30,12 +31,16 @@ from arbiter.ports import Clock
 class Pool:
     """One server by name; members in any number of seats ask through it."""
 
-    def __init__(self, server: Server, token: str | None, clock: Clock, moves: Moves) -> None:
+    def __init__(
+        self, server: Server, token: str | None, clock: Clock, moves: Moves, proofs: Proofs | None = None
+    ) -> None:
         self.name = server.name
         self.clock = clock
         self.server = server
         self.replicas = tuple(ServingReplica(replica, token) for replica in server.replicas)
         self.places = Places(server, self.replicas, clock, moves)
+        self.proofs = Proofs(needed=False) if proofs is None else proofs
+        self.places.doubt = lambda replica, model: self.proofs.doubt(server.name, replica, model)
         self._allowance = Allowance()
         self._prober = Prober(self.places)
         self._began = clock.now()
@@ -95,13 +100,20 @@ class Pool:
 
 
 class Servers(Mapping[str, Pool]):
-    """Every server of the fleet by its name; `moves` holds what breakers did and the log does not say yet."""
+    """Every server of the fleet by its name; `moves` holds what breakers did and the log does not say yet.
 
-    def __init__(self, fleet: Fleet, token: str | None, clock: Clock) -> None:
+    `proofs` say which replicas must not be asked for which model.
+    """
+
+    def __init__(self, fleet: Fleet, token: str | None, clock: Clock, *, proofs_needed: bool = False) -> None:
         self.moves = Moves()
+        self.proofs = Proofs(needed=proofs_needed)
         self._began = clock.now()
         self._process = f"{platform.node()}/{os.getpid()}"
-        self._pools = {name: Pool(server, token, clock, self.moves) for name, server in fleet.servers.items()}
+        self._pools = {
+            name: Pool(server, token, clock, self.moves, self.proofs)
+            for name, server in fleet.servers.items()
+        }
 
     def __getitem__(self, name: str) -> Pool:
         return self._pools[name]
@@ -136,9 +148,12 @@ class Servers(Mapping[str, Pool]):
 NO_SERVERS: Final[Mapping[str, Pool]] = MappingProxyType({})
 
 
-def open_servers(fleet: Fleet, token: str | None, clock: Clock) -> Servers:
-    """Return every server of the fleet by its name; no connection is made before somebody asks."""
-    return Servers(fleet, token, clock)
+def open_servers(fleet: Fleet, token: str | None, clock: Clock, *, proofs_needed: bool = False) -> Servers:
+    """Return every server of the fleet by its name; no connection is made before somebody asks.
+
+    Where proofs are needed, a model is asked only at a replica where it is proven.
+    """
+    return Servers(fleet, token, clock, proofs_needed=proofs_needed)
 
 
 def no_servers(clock: Clock) -> Servers:
