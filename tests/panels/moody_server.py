@@ -23,11 +23,13 @@ NONSENSE = "nonsense"
 class Moods:
     """What the server says: by model, the weight of each option (`abstain` and `nonsense` too); words; version; silence.
 
-    `by_case` turns everything the model says of one case, told by the value of its heart rate, into one option.
+    `by_case` turns everything the model says of one case, told by the value of its heart rate, into one option,
+    `by_index` every choice of that index.
     """
 
     weights: dict[str, Mapping[str, float]] = field(default_factory=dict)
     by_case: dict[tuple[str, str], str] = field(default_factory=dict)
+    by_index: dict[tuple[str, int], str] = field(default_factory=dict)
     rationale: str = "the first fact says so"
     version: str = "0.0.2+moody"
     silent: set[str] = field(default_factory=set)
@@ -42,7 +44,7 @@ class Moods:
         option = draw.choices(list(weights), list(weights.values()))[0]
         data = json.loads(asked["messages"][-1]["content"].split("\n")[1])
         heart = next((fact["value"] for fact in data["facts"] if fact["name"] == "heart_rate"), "")
-        option = self.by_case.get((model, heart), option)
+        option = self.by_case.get((model, heart), self.by_index.get((model, index), option))
         if option == NONSENSE:
             return "{}"
         first = data["facts"][0]
