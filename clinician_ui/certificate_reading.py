@@ -55,6 +55,7 @@ class SeatOpinion(_Part):
     leading: str | None = None
     votes: dict[str, int] = {}
     samples: int = 0
+    self_consistency: str | None = None
     evidence: tuple[Cited, ...] = ()
     missing: tuple[str, ...] = ()
     rationale: str = ""

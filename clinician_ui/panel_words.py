@@ -294,6 +294,8 @@ def _votes(seat: SeatOpinion, titles: dict[str, str]) -> str:
     without = seat.samples - sum(seat.votes.values())
     if without:
         said.append(f"{without} of {seat.samples} samples gave no vote that counts.")
+    if seat.self_consistency is not None and len(seat.votes) > 1:
+        said.append(f"Self-consistency {float(seat.self_consistency):.2f}, where 1 is all the same.")
     return " ".join(said)
 
 

@@ -43,6 +43,24 @@ def test_every_field_is_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("CANARY_AT", value) for value in ("3:00", "24:00", "03:60", "03:00:00", "never")),
+        *(
+            ("CANARY_FALSE_ALARMS_A_YEAR", value)
+            for value in ("0", "-1", "NaN", "Infinity", "367", "often", "1e-9")
+        ),
+    ],
+)
+def test_a_canary_that_would_never_ask_or_never_alarm_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"ARBITER_{name}", value)
+    with pytest.raises(ConfigurationError, match=f"ARBITER_{name}: "):
+        read_settings()
+
+
+@pytest.mark.parametrize(
     ("wrong", "nearest"),
     [
         ("ARBITER_DATABASE_URI", "ARBITER_DATABASE_URL"),

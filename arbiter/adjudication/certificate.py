@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from arbiter.adjudication.bench import Bench, facets_heard, hear
+from arbiter.adjudication.disagreement import self_consistency
 from arbiter.adjudication.words import option_title, paragraph, quoted, sentence
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.outcomes import outcome_document
@@ -63,6 +64,7 @@ def certificate(
     concluded_at: datetime,
     signature: Signature | None = None,
     training: bool = False,
+    consistency: bool = True,
 ) -> dict[str, Any]:
     """Return the certificate of a decision, an escalation or a wait for facts.
 
@@ -77,6 +79,7 @@ def certificate(
         concluded_at: aware; when the verdict fell.
         signature: the reviewer's, once there is one.
         training: whether the case is for practice: the document and its paragraph then begin by saying so.
+        consistency: whether members that gave several samples have their self-consistency told, as they have since 0.4.0.
 
     Raises:
         UndecidableError: when an opinion is not about these facts or from no seat of the panel.
@@ -99,7 +102,7 @@ def certificate(
         "risk_class": bench.risk_class.value,
         "human_required": bench.human_required,
         "concluded_at": instant_text(concluded_at),
-        "opinions": _opinions(bench, opinions, verdict),
+        "opinions": _opinions(bench, opinions, verdict, consistency=consistency),
         "facets": facets_heard(bench, heard),
         "settings": _settings(bench.settings),
         "verdict": _verdict(verdict),
@@ -115,14 +118,25 @@ def certificate(
     return document
 
 
-def _opinions(bench: Bench, opinions: Sequence[Opinion], verdict: Verdict) -> list[dict[str, Any]]:
+def _opinions(
+    bench: Bench, opinions: Sequence[Opinion], verdict: Verdict, *, consistency: bool
+) -> list[dict[str, Any]]:
     """Give each seat's answer in the order of the seats; a seat that was not heard stands as such."""
     by_member = {opinion.member: opinion for opinion in opinions}
     numbers = dict(verdict.numbers)
-    return [
-        _opinion(seat, by_member.get(seat.member), numbers.get(f"weight.{seat.member}"))
-        for seat in bench.protocol.seats
-    ]
+    documents = []
+    for seat in bench.protocol.seats:
+        opinion = by_member.get(seat.member)
+        document = _opinion(seat, opinion, numbers.get(f"weight.{seat.member}"))
+        if (
+            consistency
+            and opinion is not None
+            and opinion.status is MemberStatus.VALID
+            and opinion.samples > 1
+        ):
+            document["self_consistency"] = _self_consistency(bench, opinion)
+        documents.append(document)
+    return documents
 
 
 def _opinion(seat: Seat, opinion: Opinion | None, weight: str | None) -> dict[str, Any]:
@@ -143,6 +157,14 @@ def _opinion(seat: Seat, opinion: Opinion | None, weight: str | None) -> dict[st
         if leading is not None:
             document["leading"] = leading
     return document
+
+
+def _self_consistency(bench: Bench, opinion: Opinion) -> str:
+    """Return how far a member's own samples agree, 0 to 1; those that voted for nothing are none of them."""
+    votes = dict(opinion.votes)
+    options = bench.protocol.options_for(opinion.asks)
+    shares = [votes.get(option.id, 0) / opinion.valid_samples for option in options]
+    return f"{self_consistency(shares):.6f}"
 
 
 def _settings(settings: Adjudication) -> dict[str, Any]:

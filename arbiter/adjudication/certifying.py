@@ -28,6 +28,7 @@ from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
 from arbiter.question import Protocol
 
+_CONSISTENCY = "self_consistency"
 _NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
 
 
@@ -73,7 +74,8 @@ class Kept(Structure):
 class Circumstances:
     """What a certificate says beside the panel's part; `code_version` is that of the code that concluded.
 
-    `automatic` says whether this installation may decide anything without a clinician.
+    `automatic` says whether this installation may decide anything without a clinician. `consistency` says whether each
+    member's self-consistency is told: certificates from before it was are made again as they were.
     """
 
     case: CaseId
@@ -83,6 +85,7 @@ class Circumstances:
     concluded_at: datetime
     code_version: str = __version__
     training: bool = False
+    consistency: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ def _render(
             concluded_at=around.concluded_at,
             signature=signature,
             training=around.training,
+            consistency=around.consistency,
         )
     )
 
@@ -217,6 +221,7 @@ def certificate_again(
         concluded_at=datetime.fromisoformat(recorded["concluded_at"]),
         code_version=recorded["code_version"],
         training=training,
+        consistency=any(_CONSISTENCY in opinion for opinion in recorded["opinions"]),
     )
     facts = _latest(before, "facts")
     taken = TakenFacts.decode(facts.content)

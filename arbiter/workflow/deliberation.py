@@ -242,5 +242,10 @@ async def _as_they_come(stream: AsyncIterator[Returned]) -> AsyncIterator[tuple[
 
 def _seed(hand: InHand) -> int:
     """Return the seed of a case's draws: the same whoever asks, another for each version of the facts."""
-    text = f"{hand.docket.case}/{hand.taken.facts.version}"
+    return seed_of(hand.docket.case, hand.taken.facts.version)
+
+
+def seed_of(case: CaseId, version: int) -> int:
+    """Return that seed for a version of a case's facts."""
+    text = f"{case}/{version}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])

@@ -10,6 +10,8 @@ from typing import Final
 
 from arbiter.store.figures import load_figures
 from arbiter.telemetry.catalogue import (
+    CANARY_AGE,
+    CANARY_MOVED,
     CHECKPOINT_AGE,
     CHECKPOINT_SIZE,
     CONNECTIONS,
@@ -18,17 +20,20 @@ from arbiter.telemetry.catalogue import (
     JOBS,
     JOBS_AGE,
     LOG_REFUSED,
+    MEMBER,
     OPEN_CASES,
     PENDING,
     PENDING_AGE,
     PHASE,
     POOL,
     POOL_STATE,
+    PROTOCOL,
     WITNESS,
     WITNESS_BEHIND,
     WITNESS_SIZE,
 )
 from arbiter.telemetry.meters import Figure, read_gauges_from
+from arbiter.workflow.canaries import CanaryStanding, latest_canaries
 from arbiter.workflow.house import House
 from arbiter.workflow.log.witness_standings import standings_of
 
@@ -72,6 +77,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         Figure(LOG_REFUSED, house.guard.refusal is not None, {}),
         *_connections(house),
         *[figure async for figure in _witnesses(house, now)],
+        *[figure async for figure in _canaries(house, now)],
     )
 
 
@@ -80,6 +86,14 @@ async def _witnesses(house: House, now: datetime) -> AsyncIterator[Figure]:
         said = {WITNESS: standing.witness.name}
         yield Figure(WITNESS_SIZE, standing.size or 0, said)
         yield Figure(WITNESS_BEHIND, _age(standing.behind_since, now), said)
+
+
+async def _canaries(house: House, now: datetime) -> AsyncIterator[Figure]:
+    for seat in await latest_canaries(house):
+        said = {PROTOCOL: seat.protocol, MEMBER: seat.member}
+        yield Figure(CANARY_MOVED, seat.standing is CanaryStanding.MOVED, said)
+        if seat.heard_at is not None:
+            yield Figure(CANARY_AGE, _age(seat.heard_at, now), said)
 
 
 def _connections(house: House) -> Iterator[Figure]:

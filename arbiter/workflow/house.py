@@ -20,6 +20,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.canary.moved import MovedSeats
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.log.cosigned import Cosigned
@@ -61,6 +62,7 @@ class House:
     fleet: Servers
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
+    moved: MovedSeats = field(default_factory=MovedSeats)
 
     @property
     def key_folder(self) -> KeyFolder:

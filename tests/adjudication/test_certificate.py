@@ -265,3 +265,32 @@ def test_a_certificate_over_mixed_facts_is_refused() -> None:
         written(
             COURT, [*DECIDED[:-1], opinion("q", asks="sepsis-risk", status=MemberStatus.DOWN, facts_hash="0")]
         )
+
+
+@pytest.mark.parametrize(
+    ("votes", "told"),
+    [
+        # 1 - H/ln 2 over the two options of the question.
+        ({"urgent": 3}, "1.000000"),
+        ({"urgent": 2, "watch": 1}, "0.081704"),
+        ({"urgent": 2, "watch": 2}, "0.000000"),
+    ],
+)
+def test_a_member_that_gave_several_samples_has_its_self_consistency_told(
+    votes: dict[str, int], told: str
+) -> None:
+    document = written(COURT, [opinion("a", votes), *DECIDED[1:]])
+    assert [seat.get("self_consistency") for seat in document["opinions"]] == [told, None, None, None]
+
+
+def test_samples_that_vote_for_nothing_are_no_part_of_self_consistency() -> None:
+    given = replace(opinion("a", {"urgent": 3}), samples=5)
+    document = written(COURT, [given, *DECIDED[1:]])
+    assert document["opinions"][0]["self_consistency"] == "1.000000"
+
+
+@pytest.mark.parametrize("status", [each for each in MemberStatus if each is not MemberStatus.VALID])
+def test_a_member_without_a_valid_answer_has_no_self_consistency(status: MemberStatus) -> None:
+    given = replace(opinion("a", "", status), samples=5)
+    document = written(COURT, [given, *DECIDED[1:]])
+    assert "self_consistency" not in document["opinions"][0]

@@ -61,6 +61,7 @@ async def test_beside_a_running_service_all_is_well_and_the_service_goes_on(serv
     assert done.returncode == Status.DONE, done.stdout
     assert set(found) >= HEALTHY
     assert found.pop("key files")["state"] == "warn", "made without a passphrase"
+    assert found.pop("canary")["state"] == "warn", "its first night has not come"
     assert set(states(found).values()) == {"ok"}
     assert service.alive
     assert service.database.postmaster_pid() == pid
@@ -79,6 +80,7 @@ def test_with_the_service_stopped_it_looks_and_leaves_the_database_as_it_was() -
         assert done.returncode == Status.DONE, done.stdout
         stood = states(by_check(done.stdout))
         assert stood.pop("key files") == "warn", "made without a passphrase"
+        assert stood.pop("canary") == "warn", "its first night has not come"
         assert set(stood.values()) == {"ok"}
         assert database.postmaster_pid() is None
         kept = (folder / "checkpoint").read_bytes()

@@ -124,6 +124,15 @@ def test_a_member_in_two_minds_is_divided_not_silent() -> None:
     )
 
 
+def test_a_member_whose_samples_differ_is_told_with_its_self_consistency() -> None:
+    divided = shown(seat("a", "yes", votes={"yes": 2, "no": 1}, samples=3, self_consistency="0.081704"))
+    assert divided.members[0].votes.endswith(
+        "1 of 3 samples: No. Self-consistency 0.08, where 1 is all the same."
+    )
+    agreed = shown(seat("a", "yes", votes={"yes": 3}, samples=3, self_consistency="1.000000"))
+    assert "Self-consistency" not in agreed.members[0].votes
+
+
 def test_a_member_asked_once_says_nothing_of_samples() -> None:
     assert shown(seat("a", "yes")).members[0].votes == ""
 

@@ -85,12 +85,18 @@ class ModelMember:
         Raises:
             NoAnswerError: when no replica can be asked, the server is down or does not finish in time.
         """
+        return await self.answer_to(
+            asked, request_bytes(self.model, self.prompt, asked, by_priority=self.pool.by_priority)
+        )
+
+    async def answer_to(self, asked: Asked, content: bytes) -> Answer:
+        """Return the model's samples to these very bytes, which were made for `asked` once; raises as `answer`."""
         left = (asked.deadline - self.pool.clock.now()).total_seconds()
         # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
         seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
         ends_at = asyncio.get_running_loop().time() + seconds
         barred = self._barred()
-        told = await self.pool.ask(self._request(asked, barred), seconds)
+        told = await self.pool.ask(self._request(asked, content, barred), seconds)
         if told.exchange is None:
             assert told.refused is not None
             raise NoAnswerError(told.refused.cause, told.refused.status)
@@ -126,10 +132,10 @@ class ModelMember:
             known = self._identities[engine] = identity_of(self.model, self.prompt, engine)
         return known
 
-    def _request(self, asked: Asked, barred: frozenset[str]) -> Request:
+    def _request(self, asked: Asked, content: bytes, barred: frozenset[str]) -> Request:
         return Request(
             model=self.model.name,
-            content=request_bytes(self.model, self.prompt, asked, by_priority=self.pool.by_priority),
+            content=content,
             limit=reply_limit(self.model),
             risk_class=asked.risk_class,
             id=request_id(asked),
