@@ -1,0 +1,232 @@
+"""What is wrong with a fleet, in words, and what to do about it: the worst first. Pure.
+
+A finding names servers, replicas, models and seats, never a case. When it began is told beside the words, since clock
+times depend on where they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, assert_never
+
+from arbiter.fleet.overview import (
+    Breaker,
+    CanaryResult,
+    Overview,
+    Replica,
+    SeatLine,
+    Server,
+    Standing,
+)
+from arbiter.fleet.state import Position
+
+HEDGE_CAP: Final = 0.05
+"""At most so many second requests a call; the pool holds to it."""
+
+_HEDGES_NEAR: Final = 0.8
+_HEDGES_FROM_CALLS: Final = 200
+_QUEUE_FILLING: Final = 0.5
+_CANARY_OLD: Final = timedelta(hours=50)
+"""Two nights and a little: one that was missed is no matter yet."""
+
+
+class Level(StrEnum):
+    """How bad it is: cases go to clinicians for it, it soon may be so, or it is good to know."""
+
+    ALARM = "alarm"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: what, since when where that is known, and what to do."""
+
+    level: Level
+    what: str
+    remedy: str
+    since: datetime | None = None
+
+
+def findings(overview: Overview) -> tuple[Finding, ...]:
+    """Return everything that is wrong, the worst first."""
+    found = [
+        *_processes(overview),
+        *(finding for seat in overview.seats for finding in _seat(seat, overview.at)),
+        *(finding for server in overview.servers for finding in _server(server)),
+    ]
+    order = list(Level)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.level)))
+
+
+# --- processes ---------------------------------------------------------------------------------------------------
+
+
+def _processes(overview: Overview) -> Iterator[Finding]:
+    if overview.seats and not overview.servers:
+        yield Finding(
+            Level.ALARM,
+            "No running process tells of the model servers: how the seats stand is not known",
+            "Start Arbiter (arbiter serve, or arbiter worker), or look at why it does not reach the database.",
+            max((each.at for each in overview.processes), default=None),
+        )
+    for each in overview.processes:
+        if each.silent:
+            yield Finding(
+                Level.WARNING,
+                f"The process {each.process} has fallen silent",
+                "It was killed, or does not reach the database. If it was ended on purpose there is nothing to do: "
+                "within the hour it is forgotten.",
+                each.at,
+            )
+        elif each.state is None:
+            yield Finding(
+                Level.WARNING,
+                f"What the process {each.process} tells cannot be read",
+                "It runs another version of Arbiter: bring all processes to one version.",
+            )
+
+
+# --- seats -------------------------------------------------------------------------------------------------------
+
+
+def _seat(seat: SeatLine, now: datetime) -> Iterator[Finding]:
+    named = f"{seat.title} ({seat.protocol})"
+    match seat.standing:
+        case Standing.SILENT:
+            yield Finding(
+                Level.ALARM,
+                f"{named} does not answer: no replica of {seat.server} gives answers for {seat.model}",
+                f"{_consequence(seat)} See which breakers are open below, and bring a replica back: "
+                f"arbiter panel check {seat.protocol} asks the seat for a real answer.",
+            )
+        case Standing.PARTLY:
+            yield Finding(
+                Level.WARNING,
+                f"{named} does not answer some processes, and answers others",
+                f"The way from some hosts to {seat.server} is cut: compare the processes, and the network between.",
+            )
+        case Standing.ANSWERS | Standing.STRAINED | Standing.UNASKED | Standing.UNKNOWN:
+            pass
+        case _:
+            assert_never(seat.standing)
+    yield from _canary(seat, named, now)
+
+
+def _consequence(seat: SeatLine) -> str:
+    if seat.veto:
+        return "It may veto, so every case of the protocol now goes to clinicians."
+    if seat.required:
+        return "It is required, so every case of the protocol now goes to clinicians."
+    return "Cases are judged without it, and more of them go to clinicians."
+
+
+def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
+    canary = seat.canary
+    if canary is None:
+        return
+    match canary.result:
+        case CanaryResult.MOVED:
+            chance = "" if canary.p_value is None else f" (p = {canary.p_value})"
+            yield Finding(
+                Level.ALARM,
+                f"{named} answers the canary cases otherwise than it did{chance}",
+                "Something about the model has changed without being said: compare weights, version and settings with the "
+                f"protocol (arbiter panel check {seat.protocol}) before its answers are relied on.",
+                canary.at,
+            )
+        case CanaryResult.UNDONE:
+            yield Finding(
+                Level.WARNING,
+                f"The last canary of {named} was not completed",
+                "A silent change would go unseen: bring the seat back, then run arbiter panel canary.",
+                canary.at,
+            )
+        case CanaryResult.STEADY:
+            if now - canary.at > _CANARY_OLD:
+                yield Finding(
+                    Level.WARNING,
+                    f"{named} has had no canary for more than two nights",
+                    "A silent change would go unseen: run arbiter panel canary, and see why the night's run does not.",
+                    canary.at,
+                )
+        case _:
+            assert_never(canary.result)
+
+
+# --- servers -----------------------------------------------------------------------------------------------------
+
+
+def _server(server: Server) -> Iterator[Finding]:
+    for replica in server.replicas:
+        yield from _replica(server, replica)
+    engines = {engine for replica in server.replicas for engine in replica.engines} - {"", "unknown"}
+    if len(engines) > 1:
+        yield Finding(
+            Level.WARNING,
+            f"The replicas of {server.name} run different versions of vLLM: {', '.join(sorted(engines))}",
+            "A member's identity holds the version, so it is another member on each. Bring all replicas to one version.",
+        )
+    if server.calls >= _HEDGES_FROM_CALLS and server.hedges >= _HEDGES_NEAR * HEDGE_CAP * server.calls:
+        yield Finding(
+            Level.WARNING,
+            f"Second requests on {server.name} are near their cap: {share(server.hedges, server.calls)} of calls, "
+            f"of {HEDGE_CAP:.0%} allowed",
+            "Beyond the cap a slow replica is waited for. Compare the latencies of the replicas below; the slowest wants a look.",
+        )
+    if server.queue and server.waiting >= _QUEUE_FILLING * server.queue:
+        yield Finding(
+            Level.WARNING,
+            f"The queue of {server.name} is filling: {server.waiting} of {server.queue} places are taken",
+            "When it is full, routine cases are shed first and go to clinicians. Add a replica, or find what has become slow.",
+        )
+
+
+def _replica(server: Server, replica: Replica) -> Iterator[Finding]:
+    if len(replica.urls) > 1:
+        yield Finding(
+            Level.WARNING,
+            f"Processes disagree on where {server.name}/{replica.name} is: {', '.join(replica.urls)}",
+            "They were started with different fleet files: restart them all with one.",
+        )
+    for breaker in replica.breakers:
+        if breaker.position is not Position.CLOSED:
+            yield _breaker(server, replica, breaker)
+
+
+def _breaker(server: Server, replica: Replica, breaker: Breaker) -> Finding:
+    others = [
+        other.name for other in server.replicas if other is not replica and _closed(other, breaker.model)
+    ]
+    place = f"{server.name}/{replica.name}"
+    where = (
+        ""
+        if breaker.open + breaker.half_open == breaker.processes
+        else (f" in {breaker.open + breaker.half_open} of {breaker.processes} processes")
+    )
+    state = "is open" if breaker.position is Position.OPEN else "is half open: a probe is on its way"
+    cause = f" ({breaker.cause})" if breaker.cause else ""
+    gone = f"Requests go to {_listed(others)} meanwhile. " if others else "No other replica takes its place. "
+    return Finding(
+        Level.WARNING,
+        f"The breaker of {breaker.model} on {place} {state}{where}{cause}",
+        f"{gone}Look at {', '.join(replica.urls)}; once it generates a token again, a probe closes the breaker by itself.",
+        breaker.since,
+    )
+
+
+def _closed(replica: Replica, model: str) -> bool:
+    return all(breaker.position is Position.CLOSED for breaker in replica.breakers if breaker.model == model)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def share(part: int, whole: int) -> str:
+    """Return a part in per cent with one decimal, such as 4.1%."""
+    return f"{part / whole:.1%}" if whole else "0.0%"

@@ -1,0 +1,82 @@
+"""Watching the fleet: each process tells what it knows of the model servers, and whoever may look sees all of it together.
+
+Guarantees: nothing of a case is in it; a reviewer never sees it, since a seat that went down tells why a case waits; a state
+that cannot be read is told as such, and hides no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from arbiter.errors import UnavailableError
+from arbiter.fleet.findings import Finding, findings
+from arbiter.fleet.overview import Canaries, Heard, Overview, oversee
+from arbiter.fleet.state import FleetState
+from arbiter.fleet.telling import read_state
+from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
+from arbiter.store.fleet_states import Told, load_states, take_back_state, tell_state
+from arbiter.store.transaction import Store
+from arbiter.workflow.house import House
+
+EVERY_SECONDS: Final = 3.0
+
+StateOf = Callable[[datetime], FleetState]
+"""What tells this process's state at an instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The fleet as it is seen now, and what is wrong with it."""
+
+    overview: Overview
+    findings: tuple[Finding, ...]
+
+
+async def watch_fleet(house: House, principal: Principal) -> Watch:
+    """Return the fleet for whoever may watch it.
+
+    Raises:
+        ForbiddenError: for anybody else.
+    """
+    principal.require(Permission.FLEET_WATCH)
+    return await look_at_fleet(house)
+
+
+async def look_at_fleet(house: House) -> Watch:
+    """Return the fleet for whoever has the installation itself in hand."""
+    heard = [_heard(told) for told in await load_states(house.store)]
+    protocols = [shelved.protocol for shelved in house.shelf.current.values()]
+    overview = oversee(heard, protocols, await _canaries(house), house.clock.now())
+    return Watch(overview, findings(overview))
+
+
+async def _canaries(house: House) -> Canaries:
+    del house
+    return {}
+
+
+def _heard(told: Told) -> Heard:
+    state: FleetState | None = None
+    with suppress(ValueError):
+        state = read_state(told.document)
+    if state is not None and state.process != told.process:
+        state = None
+    return Heard(told.process, told.at, told.age, state)
+
+
+async def tell_fleet(store: Store, state_of: StateOf, now: Callable[[], datetime]) -> None:
+    """Tell this process's state every few seconds until cancelled; then take it back, for it is nobody's any more."""
+    process = state_of(now()).process
+    try:
+        while True:
+            await tell_state(store, process, state_of(now()).to_json())
+            await asyncio.sleep(EVERY_SECONDS)
+    finally:
+        with suppress(UnavailableError):
+            await take_back_state(store, process)
