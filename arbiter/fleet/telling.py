@@ -19,8 +19,9 @@ OUTCOMES_LIMIT: Final = 64
 BUCKETS_LIMIT: Final = 512
 
 _GREATEST: Final = 2**53
+_YEARS: Final = (2000, 2200)
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
-_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}")
+_MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}")
 _URL: Final = re.compile(r"https?://[!-~]{1,2000}")
 _WORDS: Final = re.compile(r"[ -~]{0,256}")
 
@@ -39,7 +40,7 @@ Checked = Iterator[tuple[str, bool]]
 
 def _faults(state: FleetState) -> Checked:
     yield "process name", not state.process or not _WORDS.fullmatch(state.process)
-    yield "instant", _naive(state.began) or _naive(state.at)
+    yield "instant", _untimely(state.began) or _untimely(state.at)
     yield "number of servers", len(state.servers) > SERVERS_LIMIT or _repeated(s.name for s in state.servers)
     for server in state.servers:
         yield from _server_faults(server)
@@ -72,7 +73,7 @@ def _replica_faults(replica: ReplicaState) -> Checked:
     )
     for breaker in replica.breakers:
         yield "model name", not _MODEL.fullmatch(breaker.model)
-        yield "instant", _naive(breaker.since)
+        yield "instant", _untimely(breaker.since)
         yield "cause", not _WORDS.fullmatch(breaker.cause)
         yield "count", _uncountable(breaker.failures, breaker.probes)
 
@@ -84,8 +85,9 @@ def _latency_faults(latency: Latency) -> Checked:
     yield "bucket", bounds != sorted(set(bounds)) or any(_uncountable(*bucket) for bucket in latency.buckets)
 
 
-def _naive(instant: datetime) -> bool:
-    return instant.tzinfo is None
+def _untimely(instant: datetime) -> bool:
+    # An instant at the end of time cannot be told in another zone.
+    return instant.tzinfo is None or not _YEARS[0] <= instant.year <= _YEARS[1]
 
 
 def _repeated(names: Iterable[str]) -> bool:
