@@ -22,9 +22,7 @@ pytestmark = pytest.mark.parametrize("table", [table.name for table in INSERT_ON
 
 
 def attempt(url: str, change: str, table: str) -> None:
-    column = next(iter(metadata.tables[table].columns)).name
-    if metadata.tables[table].c[column].identity is not None:
-        column = "seq"
+    column = next(column.name for column in metadata.tables[table].columns if column.identity is None)
     statement = CHANGES[change].format(table=Identifier(table), column=Identifier(column))
     with psycopg.connect(conninfo(url)) as connection:
         connection.execute(statement)

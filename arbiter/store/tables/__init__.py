@@ -5,6 +5,7 @@ No column holds a patient's data in the clear: subjects and encounters are keyed
 """
 
 from arbiter.store.tables.base import metadata
+from arbiter.store.tables.canaries import canary_lease, canary_run
 from arbiter.store.tables.cases import (
     broken_glass,
     case_file,
@@ -31,6 +32,8 @@ __all__ = [
     "INSERT_ONLY",
     "account",
     "broken_glass",
+    "canary_lease",
+    "canary_run",
     "case_file",
     "case_key",
     "checkpoint",
@@ -76,6 +79,7 @@ INSERT_ONLY = (
     house_document,
     cosignature,
     retired_kek,
+    canary_run,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 
