@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Latency
+from clinician_ui.presenters import NO_BREAK
 
 WIDTH: Final = 300
 HEIGHT: Final = 84
@@ -104,22 +106,10 @@ def _ticks(axis: Axis) -> tuple[Tick, ...]:
     marks = []
     for power in range(first, last + 1, stride):
         x = axis.x(10.0**power)
-        marks.append(Tick(x, min(max(x, _LEFT + _LABEL_EDGE), _RIGHT - _LABEL_EDGE), span_words(10**power)))
+        marks.append(
+            Tick(x, min(max(x, _LEFT + _LABEL_EDGE), _RIGHT - _LABEL_EDGE), spaced(time_words(10**power)))
+        )
     return tuple(marks)
-
-
-def span_words(us: int) -> str:
-    """Return a time in the unit that suits it, with two or three figures."""
-    no_break = "\u00a0"
-    if us < 1_000:
-        return f"{us}{no_break}µs"
-    if us < 1_000_000:
-        return f"{_figures(us / 1_000)}{no_break}ms"
-    return f"{_figures(us / 1_000_000)}{no_break}s"
-
-
-def _figures(number: float) -> str:
-    return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:.0f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +126,8 @@ def meter(part: int, whole: int, *, high_from: float) -> Meter:
     """Return a meter; one without room is full as soon as anything is in it."""
     share = part / whole if whole else float(part > 0)
     return Meter(part, whole, round(100 * min(share, 1.0), 1), share >= high_from)
+
+
+def spaced(words: str) -> str:
+    """Return a number and its unit so that no line breaks between them."""
+    return words.replace(" ", NO_BREAK)

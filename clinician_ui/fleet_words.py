@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
-from arbiter.fleet.findings import HEDGE_CAP, Finding, Level, share
+from arbiter.fleet.findings import HEDGE_CAP, UNKNOWN_VERSION, Finding, Level, share
 from arbiter.fleet.overview import (
     Breaker,
     CanaryResult,
@@ -20,6 +20,7 @@ from arbiter.fleet.overview import (
     Server,
     Standing,
 )
+from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Position
 from arbiter.workflow.fleet_watch import Watch
 from clinician_ui.fleet_plots import (
@@ -29,7 +30,7 @@ from clinician_ui.fleet_plots import (
     latency_plot,
     meter,
     shared_axis,
-    span_words,
+    spaced,
 )
 from clinician_ui.presenters import Here, Moment, Tag, duration_words, moment
 
@@ -47,9 +48,10 @@ _STANDINGS: Final = {
     Standing.UNKNOWN: Tag("Not known", "red"),
 }
 _CANARIES: Final = {
+    CanaryResult.BASELINE: Tag("Baseline taken", "blue"),
     CanaryResult.STEADY: Tag("Steady", "green"),
     CanaryResult.MOVED: Tag("Moved", "red"),
-    CanaryResult.UNDONE: Tag("Not completed", "orange"),
+    CanaryResult.NOT_ASKED: Tag("Not asked", "orange"),
 }
 _POSITIONS: Final = {
     Position.CLOSED: "Closed",
@@ -154,7 +156,7 @@ class ProcessRow:
     name: str
     tag: Tag
     heard: str
-    began: Moment | None
+    began: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def fleet_page(watch: Watch, here: Here) -> FleetPage:
     """Return the page of a fleet."""
     overview = watch.overview
     return FleetPage(
-        headline=headline(overview),
+        headline=f"{headline(overview)}{_wanting(len(watch.findings))}",
         tone=watch.findings[0].level.value if watch.findings else "calm",
         seats=len(overview.seats),
         answering=sum(seat.standing in _ASKABLE for seat in overview.seats),
@@ -228,6 +230,12 @@ def headline(overview: Overview) -> str:
     if unknown:
         return f"How {_seats(unknown)} of {len(seats)} {'stands' if unknown == 1 else 'stand'} is not known"
     return "Every seat can be asked"
+
+
+def _wanting(number: int) -> str:
+    if not number:
+        return ""
+    return "; one thing wants a look" if number == 1 else f"; {number} things want a look"
 
 
 def _seats(number: int) -> str:
@@ -312,14 +320,13 @@ def _replica_card(replica: Replica, concurrency: int, axis: Axis, here: Here) ->
     return ReplicaCard(
         name=replica.name,
         urls=replica.urls,
-        engine=", ".join(f"vLLM {engine}" for engine in replica.engines if engine not in {"", "unknown"})
-        or "version not known",
+        engine=", ".join(engine_words(engine) for engine in replica.engines),
         in_flight=meter(replica.in_flight, concurrency, high_from=_IN_USE_HIGH),
         plot=latency_plot(sketch, axis),
         measured=f"{_number(sketch.count)} {'reply' if sketch.count == 1 else 'replies'}",
-        p50=span_words(sketch.p50_us),
-        p95=span_words(sketch.p95_us),
-        p99=span_words(sketch.p99_us),
+        p50=spaced(time_words(sketch.p50_us)),
+        p95=spaced(time_words(sketch.p95_us)),
+        p99=spaced(time_words(sketch.p99_us)),
         outcomes=_outcomes(replica.outcomes),
         breakers=tuple(_breaker_row(breaker, here) for breaker in replica.breakers),
         troubled=any(breaker.position is not Position.CLOSED for breaker in replica.breakers),
@@ -339,12 +346,19 @@ def _breaker_row(breaker: Breaker, here: Here) -> BreakerRow:
     affected = breaker.open + breaker.half_open
     if affected and breaker.closed:
         words = f"{words} in {affected} of {breaker.processes} processes"
-    why = "" if breaker.position is Position.CLOSED else breaker.cause
+    why = "" if breaker.position is Position.CLOSED else breaker.cause.replace("-", " ")
     return BreakerRow(breaker.model, breaker.position.value, words, moment(breaker.since, here), why)
 
 
 def _number(number: int) -> str:
     return f"{number:,}"
+
+
+def engine_words(engine: str) -> str:
+    """Return what serves, such as vLLM 0.11.0."""
+    name, _, version = engine.partition(" ")
+    name = "vLLM" if name == "vllm" else name
+    return f"{name}, version not known" if version in {"", UNKNOWN_VERSION} else f"{name} {version}"
 
 
 # --- processes ---------------------------------------------------------------------------------------------------
@@ -361,7 +375,7 @@ def _process_row(heard: Heard, here: Here) -> ProcessRow:
         name=heard.process,
         tag=tag,
         heard=_ago(heard.age),
-        began=None if heard.state is None else moment(heard.state.began, here),
+        began=moment(heard.began, here),
     )
 
 

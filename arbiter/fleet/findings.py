@@ -6,7 +6,7 @@ times depend on where they are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,13 +21,18 @@ from arbiter.fleet.overview import (
     Server,
     Standing,
 )
+from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Position
 
 HEDGE_CAP: Final = 0.05
 """At most so many second requests a call; the pool holds to it."""
 
+UNKNOWN_VERSION: Final = "unknown"
+
 _HEDGES_NEAR: Final = 0.8
 _HEDGES_FROM_CALLS: Final = 200
+_SLOW_TIMES: Final = 3
+_SLOW_FROM_REPLIES: Final = 50
 _QUEUE_FILLING: Final = 0.5
 _CANARY_OLD: Final = timedelta(hours=50)
 """Two nights and a little: one that was missed is no matter yet."""
@@ -56,6 +61,7 @@ def findings(overview: Overview) -> tuple[Finding, ...]:
     found = [
         *_processes(overview),
         *(finding for seat in overview.seats for finding in _seat(seat, overview.at)),
+        *_never_had_a_canary(overview),
         *(finding for server in overview.servers for finding in _server(server)),
     ]
     order = list(Level)
@@ -138,15 +144,15 @@ def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
                 f"protocol (arbiter panel check {seat.protocol}) before its answers are relied on.",
                 canary.at,
             )
-        case CanaryResult.UNDONE:
+        case CanaryResult.NOT_ASKED:
             yield Finding(
                 Level.WARNING,
-                f"The last canary of {named} was not completed",
+                f"The last canary of {named} could not be asked",
                 "A silent change would go unseen: bring the seat back, then run arbiter panel canary.",
                 canary.at,
             )
-        case CanaryResult.STEADY:
-            if now - canary.at > _CANARY_OLD:
+        case CanaryResult.STEADY | CanaryResult.BASELINE:
+            if canary.heard_at is None or now - canary.heard_at > _CANARY_OLD:
                 yield Finding(
                     Level.WARNING,
                     f"{named} has had no canary for more than two nights",
@@ -157,17 +163,33 @@ def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
             assert_never(canary.result)
 
 
+def _never_had_a_canary(overview: Overview) -> Iterator[Finding]:
+    without = [f"{seat.title} ({seat.protocol})" for seat in overview.seats if seat.canary is None]
+    if without:
+        yield Finding(
+            Level.NOTE,
+            f"No canary has been asked yet of {_listed(without)}",
+            "Until a baseline is taken a silent change of a model goes unseen: run arbiter panel canary.",
+        )
+
+
 # --- servers -----------------------------------------------------------------------------------------------------
 
 
 def _server(server: Server) -> Iterator[Finding]:
     for replica in server.replicas:
         yield from _replica(server, replica)
-    engines = {engine for replica in server.replicas for engine in replica.engines} - {"", "unknown"}
+    yield from _slow(server)
+    engines = {
+        engine
+        for replica in server.replicas
+        for engine in replica.engines
+        if not engine.endswith(UNKNOWN_VERSION)
+    }
     if len(engines) > 1:
         yield Finding(
             Level.WARNING,
-            f"The replicas of {server.name} run different versions of vLLM: {', '.join(sorted(engines))}",
+            f"The replicas of {server.name} run different versions: {', '.join(sorted(engines))}",
             "A member's identity holds the version, so it is another member on each. Bring all replicas to one version.",
         )
     if server.calls >= _HEDGES_FROM_CALLS and server.hedges >= _HEDGES_NEAR * HEDGE_CAP * server.calls:
@@ -192,37 +214,72 @@ def _replica(server: Server, replica: Replica) -> Iterator[Finding]:
             f"Processes disagree on where {server.name}/{replica.name} is: {', '.join(replica.urls)}",
             "They were started with different fleet files: restart them all with one.",
         )
+    yield from _breakers(server, replica)
+
+
+def _slow(server: Server) -> Iterator[Finding]:
+    """Tell of a replica whose median is a multiple of the fastest's; few replies say nothing yet."""
+    measured = [replica for replica in server.replicas if replica.latency.count >= _SLOW_FROM_REPLIES]
+    if len(measured) < 2:
+        return
+    fastest = min(measured, key=lambda replica: replica.latency.p50_us)
+    for replica in measured:
+        if replica.latency.p50_us >= _SLOW_TIMES * max(fastest.latency.p50_us, 1):
+            yield Finding(
+                Level.WARNING,
+                f"{server.name}/{replica.name} is slow: half of its replies take {time_words(replica.latency.p50_us)} or more, "
+                f"those of {fastest.name} {time_words(fastest.latency.p50_us)}",
+                f"Look at what else runs on {' or '.join(replica.urls)}: its GPU, its KV cache, its neighbours.",
+            )
+
+
+def _breakers(server: Server, replica: Replica) -> Iterator[Finding]:
+    """Tell of a replica's breakers that are not closed, those of one cause in one sentence: it is one thing to look at."""
+    by_cause: dict[str, list[Breaker]] = {}
     for breaker in replica.breakers:
         if breaker.position is not Position.CLOSED:
-            yield _breaker(server, replica, breaker)
+            by_cause.setdefault(breaker.cause, []).append(breaker)
+    for cause, breakers in by_cause.items():
+        models = [breaker.model for breaker in breakers]
+        one = len(models) == 1
+        why = f" ({cause.replace('-', ' ')})" if cause else ""
+        yield Finding(
+            Level.WARNING,
+            f"On {server.name}/{replica.name} the {'breaker' if one else 'breakers'} of {_listed(models)} "
+            f"{'is' if one else 'are'} not closed{_in_some(breakers)}{why}",
+            f"{_meanwhile(server, replica, models)} Look at {' or '.join(replica.urls)}; once it generates a token again, "
+            f"{'a probe closes the breaker' if one else 'probes close them'} without further ado.",
+            min(breaker.since for breaker in breakers),
+        )
 
 
-def _breaker(server: Server, replica: Replica, breaker: Breaker) -> Finding:
+def _in_some(breakers: Sequence[Breaker]) -> str:
+    """Return in how many processes, where it is not all of them."""
+    affected = max(breaker.open + breaker.half_open for breaker in breakers)
+    processes = max(breaker.processes for breaker in breakers)
+    return "" if affected == processes else f" in {affected} of {processes} processes"
+
+
+def _meanwhile(server: Server, replica: Replica, models: Sequence[str]) -> str:
     others = [
-        other.name for other in server.replicas if other is not replica and _closed(other, breaker.model)
+        other.name
+        for other in server.replicas
+        if other is not replica and all(_closed(other, model) for model in models)
     ]
-    place = f"{server.name}/{replica.name}"
-    where = (
-        ""
-        if breaker.open + breaker.half_open == breaker.processes
-        else (f" in {breaker.open + breaker.half_open} of {breaker.processes} processes")
-    )
-    state = "is open" if breaker.position is Position.OPEN else "is half open: a probe is on its way"
-    cause = f" ({breaker.cause})" if breaker.cause else ""
-    gone = f"Requests go to {_listed(others)} meanwhile. " if others else "No other replica takes its place. "
-    return Finding(
-        Level.WARNING,
-        f"The breaker of {breaker.model} on {place} {state}{where}{cause}",
-        f"{gone}Look at {', '.join(replica.urls)}; once it generates a token again, a probe closes the breaker by itself.",
-        breaker.since,
-    )
+    if not others:
+        return (
+            "No other replica takes its place for all of them."
+            if len(models) > 1
+            else "No other replica takes its place."
+        )
+    return f"Requests go to {_listed(others)} meanwhile."
 
 
 def _closed(replica: Replica, model: str) -> bool:
     return all(breaker.position is Position.CLOSED for breaker in replica.breakers if breaker.model == model)
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 

@@ -25,6 +25,7 @@ class Heard:
     """What came from a process and how long ago; `state` is None where it cannot be read."""
 
     process: str
+    began: datetime
     at: datetime
     age: timedelta
     state: FleetState | None
@@ -113,17 +114,22 @@ class Standing(StrEnum):
 class CanaryResult(StrEnum):
     """What the last canary of a seat showed."""
 
+    BASELINE = "baseline taken"
     STEADY = "steady"
     MOVED = "moved"
-    UNDONE = "not completed"
+    NOT_ASKED = "not asked"
 
 
 @dataclass(frozen=True, slots=True)
 class SeatCanary:
-    """The last canary of a seat: when, what it showed, and the chance of so great a move without a change."""
+    """The last canary of a seat: what it showed, and since when or when; and when the seat was heard last, if ever.
+
+    `p_value` is the chance of a night at least so strange without any change, where the night that moved told it.
+    """
 
     at: datetime
     result: CanaryResult
+    heard_at: datetime | None
     p_value: str | None
 
 
@@ -168,7 +174,7 @@ def oversee(
     heard: Iterable[Heard], protocols: Iterable[Protocol], canaries: Canaries, now: datetime
 ) -> Overview:
     """Return the fleet as it is now, for the protocols in force."""
-    processes = tuple(sorted(heard, key=lambda each: (each.age, each.process)))
+    processes = _without_predecessors(sorted(heard, key=lambda each: (each.age, each.process)))
     present = [each.state for each in processes if each.state is not None and not each.silent]
     seats = [
         _seat_line(protocol, seat, present, canaries)
@@ -177,6 +183,17 @@ def oversee(
         if seat.model is not None
     ]
     return Overview(now, processes, _servers(present), tuple(seats))
+
+
+def _without_predecessors(heard: Sequence[Heard]) -> tuple[Heard, ...]:
+    """Leave out what is silent and was begun again under its name: where it went is known."""
+    again: dict[str, datetime] = {}
+    for each in heard:
+        if not each.silent:
+            again[each.process] = max(each.began, again.get(each.process, each.began))
+    return tuple(
+        each for each in heard if not each.silent or each.began >= again.get(each.process, each.began)
+    )
 
 
 # --- servers -----------------------------------------------------------------------------------------------------

@@ -43,3 +43,16 @@ def _quantile(buckets: Sequence[tuple[int, int]], share: float) -> int:
         if number and below >= wanted:
             return bound
     return 0
+
+
+def time_words(us: int) -> str:
+    """Return a time in the unit that suits it, with two or three figures."""
+    if us < 1_000:
+        return f"{us} µs"
+    if us < 1_000_000:
+        return f"{_figures(us / 1_000)} ms"
+    return f"{_figures(us / 1_000_000)} s"
+
+
+def _figures(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:.0f}"

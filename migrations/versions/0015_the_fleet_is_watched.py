@@ -15,9 +15,10 @@ APPLICATION = "arbiter_app"
 TABLE = """
 CREATE TABLE fleet_state (
     process text NOT NULL,
+    began timestamptz NOT NULL,
     at timestamptz NOT NULL,
     document bytea NOT NULL,
-    CONSTRAINT pk_fleet_state PRIMARY KEY (process),
+    CONSTRAINT pk_fleet_state PRIMARY KEY (process, began),
     CONSTRAINT ck_fleet_state_process_is_short CHECK (octet_length(process) BETWEEN 1 AND 256),
     CONSTRAINT ck_fleet_state_document_is_bounded CHECK (octet_length(document) <= 1048576)
 )
