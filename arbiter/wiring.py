@@ -19,7 +19,7 @@ from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import NO_FLEET
 from arbiter.fleet.loader import read_fleet
-from arbiter.panels.vllm.server import close_servers, open_servers
+from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Settings
 from arbiter.store.cases.sharing import StepWriter
@@ -43,6 +43,7 @@ from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.exports.jobs import make_exports
+from arbiter.workflow.fleet_notes import note_breakers
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.log.circle_in_force import check_circle, note_circle
@@ -158,6 +159,7 @@ async def open_house_on(
             trace_id=ports.trace_id,
             database=database,
             erasures=ErasureList(settings.data, vault.mac, ports.chance),
+            fleet=servers,
             circle=NOBODY if settings.witnesses is None else read_circle(settings.witnesses),
         )
         check_calling(house)
@@ -196,6 +198,9 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
         asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
     ]
+    if house.fleet:
+        others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))
+        others.append(asyncio.create_task(keep_up("noting the fleet", lambda: note_breakers(house))))
     if house.circle.witnesses:
         others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:
