@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from arbiter.fleet.state import FleetState, Latency, ReplicaState, ServerState
+from arbiter.fleet.state import FleetState, Latency, Position, ReplicaState, ServerState
 from arbiter.fleet.telling import read_state
 from tests.fleet.states import NOW, a_replica, a_server, a_state, breaker
 
@@ -26,7 +26,7 @@ _breakers = st.builds(
         breaker(model, position), since=since, failures=failures
     ),
     st.sampled_from(["respiratory", "circulation", "A/b:c.d-e_f@g+h"]),
-    st.sampled_from(["closed", "open", "half-open"]),
+    st.sampled_from(Position),
     _instants,
     _counts,
 )
