@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import zoneinfo
-from datetime import tzinfo
+from datetime import time, tzinfo
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -20,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from arbiter.errors import ConfigurationError
 
 PREFIX = "ARBITER_"
+OFF = "off"
 
 
 class LogLevel(StrEnum):
@@ -71,6 +74,12 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _time_of_day(text: str) -> str:
+    if text != OFF and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise ValueError(f"expected a time of day such as 03:00, or {OFF}")
+    return text
+
+
 DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
 
@@ -86,7 +95,8 @@ class Settings(BaseSettings):
     `fleet` is the file that says which vLLM servers there are; `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
     times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
-    `backup_days` how long any copy of the database is kept at most.
+    `backup_days` how long any copy of the database is kept at most. From `canary_at` on, by that zone, every seat is asked its
+    fixed cases; all seats together are to raise `canary_false_alarms_a_year` false alarms at most, in expectation.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -123,6 +133,10 @@ class Settings(BaseSettings):
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
     retention_days: int = Field(default=10_958, ge=0, le=40_000)
     backup_days: int = Field(default=35, ge=1, le=4_000)
+    canary_at: Annotated[str, AfterValidator(_time_of_day)] = "03:00"
+    canary_false_alarms_a_year: Decimal = Field(
+        default=Decimal("0.1"), gt=0, le=366, max_digits=12, decimal_places=6
+    )
 
     @property
     def may_decide_alone(self) -> bool:
@@ -133,6 +147,11 @@ class Settings(BaseSettings):
     def zone(self) -> tzinfo | None:
         """The zone in which people are shown times; None is the zone this machine is set to."""
         return None if self.time_zone is None else zoneinfo.ZoneInfo(self.time_zone)
+
+    @property
+    def canary_time(self) -> time | None:
+        """The time of day from which the canary asks; None where it does not by itself."""
+        return None if self.canary_at == OFF else time.fromisoformat(self.canary_at)
 
     @model_validator(mode="after")
     def _owner_needs_a_server(self) -> Settings:

@@ -48,9 +48,14 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class StandingRow:
-    """A seat's newest run, when it was heard last, and the baseline and alarm of the identity that was heard last."""
+    """A seat's newest run, and the newest in which it was heard: whom, about what and when.
+
+    `baseline_at` and `alarmed_at` are of the identity that was heard last: its newest baseline, and the first alarm since.
+    """
 
     newest: RunRow
+    heard_digest: str | None
+    heard_asked: str | None
     heard_at: datetime | None
     baseline_at: datetime | None
     alarmed_at: datetime | None
@@ -69,7 +74,7 @@ WHERE protocol = %(protocol)s AND member = %(member)s AND digest = %(digest)s AN
 ORDER BY id DESC LIMIT 1
 """  # noqa: S608 - names of ours
 _STANDINGS = f"""
-SELECT {", ".join(f"newest.{name}" for name in _COLUMNS.split(", "))}, heard.at, baseline.at, alarm.at
+SELECT {", ".join(f"newest.{name}" for name in _COLUMNS.split(", "))}, heard.digest, heard.asked, heard.at, baseline.at, alarm.at
 FROM (SELECT DISTINCT ON (protocol, member) * FROM canary_run ORDER BY protocol, member, id DESC) AS newest
 LEFT JOIN LATERAL (
     SELECT digest, asked, at FROM canary_run AS r
@@ -127,7 +132,7 @@ async def load_baseline(where: Where, protocol: str, member: str, digest: str, a
 async def load_canary_standings(where: Where) -> tuple[StandingRow, ...]:
     """Return how each seat that was ever in a run stands, by protocol and member."""
     rows = await run(where, _STANDINGS, {})
-    return tuple(StandingRow(_row(row[:-3]), *row[-3:]) for row in rows)
+    return tuple(StandingRow(_row(row[:-5]), *row[-5:]) for row in rows)
 
 
 async def load_protocols_of_night(where: Where, night: date) -> frozenset[str]:

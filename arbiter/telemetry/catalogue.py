@@ -407,6 +407,23 @@ DELIVERY_ATTEMPTS = Metric(
 DEAD_LETTERS = Metric(
     "arbiter.delivery.dead_letters", _C, "{delivery}", (CHANNEL,), "Deliveries that were given up."
 )
+CANARY_ALARMS = Metric(
+    "arbiter.canary.alarms",
+    _C,
+    "{alarm}",
+    (PROTOCOL, MEMBER),
+    "Canary runs in which a seat answered otherwise than its baseline.",
+)
+CANARY_MOVED = Metric(
+    "arbiter.canary.moved",
+    _G,
+    "{seat}",
+    (PROTOCOL, MEMBER),
+    "1 from such an alarm until a new baseline is taken: its protocol decides nothing without a clinician. Wake somebody.",
+)
+CANARY_AGE = Metric(
+    "arbiter.canary.age", _G, "s", (PROTOCOL, MEMBER), "Since the seat last answered its canary."
+)
 CONNECTIONS = Metric(
     "db.client.connection.count", _G, "{connection}", (POOL, POOL_STATE), "Connections to the database."
 )
@@ -430,5 +447,5 @@ METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
     OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, BREAKER_MOVES, REROUTES, SHED, PROBES, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
     CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
-    CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    CANARY_ALARMS, CANARY_MOVED, CANARY_AGE, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

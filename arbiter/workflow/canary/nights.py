@@ -1,0 +1,78 @@
+"""The canary as standing work: once a night one process asks every seat, whoever else is running.
+
+A lease in the database says whose turn it is, and a row a seat and night that it was done, so a process that dies midway
+leaves the night to another. A night that nobody was up for is left out: it shows as a canary that is old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Final
+
+from arbiter.errors import ConflictError, UnavailableError
+from arbiter.store.canaries import end_canary, hold_canary, load_protocols_of_night
+from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.workflow.canary.running import Order, run_canary
+from arbiter.workflow.house import House
+from arbiter.workflow.register import BY_ITSELF
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+NIGHT_LASTS: Final = timedelta(hours=4)
+"""How long after its time a night's run may still begin."""
+
+LEASE_SECONDS: Final = 900
+"""Longer than any one asking: a process that is silent for so long has died."""
+
+
+class LostTurnError(ConflictError):
+    """Another process has taken the night over."""
+
+
+def night_due(now: datetime, at: time, zone: tzinfo | None) -> date | None:
+    """Return the night whose run may begin at `now`, by the date on which it begins there, or None between nights.
+
+    `zone` is None for the zone of this machine.
+    """
+    local = now.astimezone(zone)
+    today = datetime.combine(local.date(), at, tzinfo=local.tzinfo)
+    begun = today if local >= today else today - timedelta(days=1)
+    return begun.date() if local - begun < NIGHT_LASTS else None
+
+
+async def tend_canaries(house: House) -> None:
+    """Run the canary every night until cancelled."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            await tonight(house)
+        except (UnavailableError, *DATABASE_ERRORS) as error:
+            log.warning("the canary could not be run, and is tried again: %s", type(error).__name__)
+
+
+async def tonight(house: House) -> None:
+    """Ask the seats of every protocol in force that were not asked tonight, if it is night and this process's turn."""
+    at = house.settings.canary_time
+    night = None if at is None else night_due(house.clock.now(), at, house.settings.zone)
+    if night is None:
+        return
+    done = await load_protocols_of_night(house.store, night)
+    left = [shelved for name, shelved in sorted(house.shelf.current.items()) if name not in done]
+    holder = house.chance.token(16).hex()
+    if not left or not await hold_canary(house.store, holder, LEASE_SECONDS):
+        return
+
+    async def still_ours() -> None:
+        if not await hold_canary(house.store, holder, LEASE_SECONDS):
+            raise LostTurnError("another process has taken this night's canary over")
+
+    try:
+        for shelved in left:
+            await run_canary(house, shelved, Order(BY_ITSELF, night), still_ours)
+    except ConflictError as error:
+        log.info("the canary is left to another process: %s", type(error).__name__)
+    finally:
+        await end_canary(house.store, holder)

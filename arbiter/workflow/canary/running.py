@@ -1,0 +1,261 @@
+"""A canary run over one protocol's seats: asked, compared with each seat's baseline, kept, entered in the log, and told.
+
+A run is one transaction: its rows, the entry `canary.run`, and an entry `canary.alarmed` for each seat that has moved. Each
+entry commits to a document with every count, from which anybody computes the p-values again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Context, Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+from arbiter.adjudication.canary import CaseCounts, compare, level
+from arbiter.documents.canonical import encode
+from arbiter.documents.scalars import decimal_text
+from arbiter.errors import ConflictError
+from arbiter.model import MemberId
+from arbiter.store.canaries import (
+    RunKind,
+    RunRow,
+    StandingRow,
+    add_run,
+    load_baseline,
+    load_canary_standings,
+)
+from arbiter.telemetry import Safe
+from arbiter.telemetry.catalogue import CANARY_ALARMS, MEMBER, PROTOCOL
+from arbiter.telemetry.meters import count
+from arbiter.workflow.canary.asking import Heard, Round, ask_seats
+from arbiter.workflow.canary.cases import CanarySet, canary_set
+from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.register import By
+from arbiter.workflow.shelf import Shelved
+
+log = logging.getLogger(__name__)
+
+RUN: Final = "canary.run"
+ALARMED: Final = "canary.alarmed"
+DOCUMENT: Final = "canary"
+FORMAT: Final = "arbiter/canary/v1"
+
+NIGHT_DRAWS: Final = 8
+BASELINE_DRAWS: Final = 24
+"""At least as many draws of each case: one case that changes its answer for good has p = 1 / C(32, 8), about one in ten million."""
+
+NO_CASES: Final = "its protocol's bundle has no example cases to ask"
+OTHER_IDENTITY: Final = "another identity answers than before"
+_SEVERAL: Final = "its identity changed while it was asked"
+_FEW: Final = "fewer than half of the cases were answered"
+_SHORT: Final = Context(prec=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Why a run is made: by whom, for which night (None: a person asked for it now), and whether it begins anew.
+
+    `reason` is why a person takes a new baseline, kept in the clear.
+    """
+
+    by: By
+    night: date | None = None
+    new_baseline: bool = False
+    reason: str | None = None
+
+
+async def run_canary(
+    house: House, shelved: Shelved, order: Order, go_on: Callable[[], Awaitable[None]]
+) -> tuple[RunRow, ...]:
+    """Ask a protocol's seats and return what was found and kept, in the order of the seats.
+
+    `go_on` is awaited before each asking, and may raise to end the run; nothing of it is kept then.
+
+    Raises:
+        ConflictError: when another process has kept a run for that night.
+    """
+    protocol, asked = shelved.protocol, canary_set(shelved)
+    word = house.chance.token(16).hex()
+    asking = Round(protocol, shelved.members, house.clock, word)
+    heard = {seat.member: Heard() for seat in protocol.seats}
+    await ask_seats(asking, heard, asked.cases, NIGHT_DRAWS, go_on)
+    baselines = await _baselines(house, protocol.id, heard, asked, order)
+    beginning = {name: heard[name] for name, row in baselines.items() if row is None}
+    await ask_seats(asking, beginning, asked.cases, BASELINE_DRAWS, go_on)
+    standings = {
+        row.newest.member: row
+        for row in await load_canary_standings(house.store)
+        if row.newest.protocol == protocol.id
+    }
+    threshold = level_in(house)
+    now = house.clock.now()
+    rows = [
+        await asyncio.to_thread(
+            _row, _Seat(protocol.id, seat.member, asked, order, now, threshold), heard[seat.member],
+            baselines.get(seat.member), standings.get(seat.member),
+        )
+        for seat in protocol.seats
+    ]  # fmt: skip
+    await _keep(house, shelved, order, asked, word, rows)
+    _tell(rows)
+    return tuple(rows)
+
+
+def level_in(house: House) -> Fraction:
+    """Return the p-value at or below which a seat of this house alarms in a night."""
+    seats = sum(len(shelved.protocol.seats) for shelved in house.shelf.current.values())
+    return level(Fraction(house.settings.canary_false_alarms_a_year), max(1, seats))
+
+
+async def _baselines(
+    house: House, protocol: str, heard: Mapping[MemberId, Heard], asked: CanarySet, order: Order
+) -> dict[MemberId, RunRow | None]:
+    """Return, for each seat that one identity alone answered from, what it is compared with; None where it begins anew."""
+    found: dict[MemberId, RunRow | None] = {}
+    for name, said in heard.items():
+        if len(said.identities) == 1:
+            (digest,) = said.identities
+            found[name] = (
+                None
+                if order.new_baseline
+                else await load_baseline(house.store, protocol, name, digest, asked.hash)
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """A seat in a run; every row is made here."""
+
+    protocol: str
+    member: MemberId
+    asked: CanarySet
+    order: Order
+    at: datetime
+    level: Fraction
+
+    def not_asked(self, cause: str) -> RunRow:
+        """Return the row of a seat that nothing is known of tonight."""
+        return RunRow(
+            self.protocol, self.member, RunKind.NOT_ASKED, self.order.night, self.at, None, None, {}, None, None,
+            alarmed=False, cause=cause,
+        )  # fmt: skip
+
+    def baseline(self, digest: str, counts: Mapping[str, Mapping[str, int]], cause: str) -> RunRow:
+        """Return the row of a seat that begins anew."""
+        return RunRow(
+            self.protocol, self.member, RunKind.BASELINE, self.order.night, self.at, digest, self.asked.hash, counts,
+            None, None, alarmed=False, cause=cause,
+        )  # fmt: skip
+
+    def compared(
+        self, digest: str, counts: Mapping[str, Mapping[str, int]], before: Mapping[str, Mapping[str, int]]
+    ) -> RunRow:
+        """Return the row of a seat that is compared with its baseline."""
+        found = compare([CaseCounts(case, before[case], now) for case, now in counts.items()])
+        alarmed = found.p_value <= self.level
+        # Which cases speak loudest, for whoever looks into it: ids of made-up cases.
+        loudest = ", ".join(case for case, surprise in found.cases[:3] if surprise) if alarmed else ""
+        return RunRow(
+            self.protocol, self.member, RunKind.COMPARISON, self.order.night, self.at, digest, self.asked.hash, counts,
+            in_figures(found.p_value), in_figures(self.level), alarmed=alarmed,
+            cause=f"most surprising: {loudest}" if loudest else "",
+        )  # fmt: skip
+
+
+def _row(seat: _Seat, heard: Heard, before: RunRow | None, last: StandingRow | None) -> RunRow:
+    if not seat.asked.cases:
+        return seat.not_asked(NO_CASES)
+    too_few = heard.causes[-1] if heard.causes else _FEW
+    if not heard.identities:
+        return seat.not_asked(too_few)
+    if len(heard.identities) > 1:
+        return seat.not_asked(_SEVERAL)
+    (digest,) = heard.identities
+    if before is None:
+        counts = heard.whole(BASELINE_DRAWS)
+        enough = 2 * len(counts) >= len(seat.asked.cases)
+        return (
+            seat.baseline(digest, counts, _why_anew(seat, digest, last))
+            if enough
+            else seat.not_asked(too_few)
+        )
+    counts = {case: said for case, said in heard.whole(NIGHT_DRAWS).items() if case in before.counts}
+    if 2 * len(counts) < len(before.counts):
+        return seat.not_asked(too_few)
+    return seat.compared(digest, counts, before.counts)
+
+
+def _why_anew(seat: _Seat, digest: str, last: StandingRow | None) -> str:
+    if seat.order.new_baseline:
+        return "a person began it anew"
+    if last is None or last.heard_digest is None:
+        return "heard for the first time"
+    if last.heard_digest != digest:
+        return OTHER_IDENTITY
+    return "other cases are asked than before"
+
+
+def in_figures(value: Fraction) -> str:
+    """Return a fraction from 0 to 1 as decimal text of three figures, such as `0.0123` or `9.51E-8`."""
+    return str(_SHORT.divide(Decimal(value.numerator), Decimal(value.denominator)))
+
+
+async def _keep(
+    house: House, shelved: Shelved, order: Order, asked: CanarySet, word: str, rows: Sequence[RunRow]
+) -> None:
+    head: dict[str, Any] = {
+        "format": FORMAT,
+        "protocol": shelved.protocol.id,
+        "protocol_hash": shelved.protocol.content_hash,
+        "asked": asked.hash,
+        "seed": word,
+        "false_alarms_a_year": decimal_text(house.settings.canary_false_alarms_a_year),
+        **order.by.told(),
+    }
+    if order.night is not None:
+        head["night"] = order.night.isoformat()
+    if order.reason is not None:
+        head["reason"] = order.reason
+    async with house.store.begin() as transaction:
+        kept = [await add_run(transaction, row) for row in rows]
+        if not all(kept):
+            raise ConflictError(f"the seats of {shelved.protocol.id} were asked for this night already")
+        run = {**head, "seats": [_seat_document(row) for row in rows]}
+        await note_in_house(house, transaction, RUN, order.by.id, {DOCUMENT: encode(run)})
+        for row in rows:
+            if row.alarmed:
+                alarm = {**head, "seats": [_seat_document(row)]}
+                await note_in_house(house, transaction, ALARMED, order.by.id, {DOCUMENT: encode(alarm)})
+
+
+def _seat_document(row: RunRow) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "member": row.member,
+        "kind": row.kind.value,
+        "counts": {case: dict(counts) for case, counts in row.counts.items()},
+        "alarmed": row.alarmed,
+        "cause": row.cause,
+    }
+    told = {"identity": row.digest, "p_value": row.p_value, "level": row.level}
+    return document | {name: value for name, value in told.items() if value is not None}
+
+
+def _tell(rows: Sequence[RunRow]) -> None:
+    for row in rows:
+        seat = Safe(f"{row.protocol}/{row.member}")
+        if row.alarmed:
+            count(CANARY_ALARMS, {PROTOCOL: row.protocol, MEMBER: row.member})
+            log.warning(
+                "canary: seat %s answers otherwise than its baseline, p = %s", seat, Safe(str(row.p_value))
+            )
+        elif row.kind is RunKind.NOT_ASKED:
+            log.warning("canary: seat %s could not be asked: %s", seat, Safe(row.cause))
+        elif row.kind is RunKind.BASELINE:
+            how = logging.WARNING if row.cause == OTHER_IDENTITY else logging.INFO
+            log.log(how, "canary: seat %s begins a new baseline: %s", seat, Safe(row.cause))
