@@ -147,6 +147,7 @@ class ModelSpec:
     `server` names a server whose URL is the deployment's; `name` is what the server calls the model or adapter;
     `weights_sha256` (hex) is the hash its owner states; `adapter` names the LoRA adapter where there is one. `prompt` is
     the version of the prompt. Each answer draws `samples` at `temperature` and `top_p`, none longer than `max_tokens`.
+    `quantisation` names the method (`--quantization`) where the weights are not computed with as `dtype` says.
     """
 
     server: str
@@ -160,6 +161,7 @@ class ModelSpec:
     temperature: Decimal
     top_p: Decimal
     max_tokens: int
+    quantisation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Seat:
 
     `asks` is `QUESTION` or a facet's id; `backend` says what answers (`score` or `vllm`); `implementation` names it
     there. `family` names what errs together. `weight` is used by the weighted strategy. `model` is set for `vllm` alone.
+    `role` is the specialty it stands for, in words for people.
     """
 
     member: MemberId
@@ -180,6 +183,7 @@ class Seat:
     required: bool
     veto: tuple[str, ...]
     model: ModelSpec | None = None
+    role: str | None = None
 
 
 class Strategy(StrEnum):

@@ -124,7 +124,7 @@ async def open_house_on(
     safety_net = SafetyNet(database.conninfo)
     servers = open_servers(
         NO_FLEET if settings.fleet is None else read_fleet(settings.fleet),
-        _model_token(settings),
+        model_token(settings),
         ports.clock,
     )
     try:
@@ -228,7 +228,7 @@ async def _after_seal(house: House) -> None:
     await release_sealed(house)
 
 
-def _model_token(settings: Settings) -> str | None:
+def model_token(settings: Settings) -> str | None:
     """Return the key that model servers want, from its file: an environment is seen by too many."""
     path = settings.model_server_token_file
     if path is None:

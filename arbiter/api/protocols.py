@@ -106,6 +106,7 @@ def _model(spec: ModelSpec) -> ModelOut:
         weights_sha256=spec.weights_sha256,
         adapter=spec.adapter,
         dtype=spec.dtype,
+        quantisation=spec.quantisation,
         prompt=spec.prompt,
         samples=spec.samples,
         temperature=format(spec.temperature, "f"),
@@ -143,6 +144,7 @@ def protocol_out(protocol: Protocol) -> ProtocolOut:
             SeatOut(
                 member=seat.member,
                 title=seat.title,
+                role=seat.role,
                 asks=seat.asks,
                 backend=seat.backend,
                 model=None if seat.model is None else _model(seat.model),

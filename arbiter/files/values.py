@@ -31,6 +31,7 @@ UNIT_PATTERN: Final = r"^[!-~]{1,32}$"
 CODE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
 # What vLLM's --served-model-name, a revision of a repository and an adapter are called.
 SERVED_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}$"
+METHOD_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,63}$"
 SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 
 PATTERNS: Final[Mapping[str, str]] = {
@@ -40,6 +41,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     UNIT_PATTERN: "a UCUM unit",
     CODE_PATTERN: "a short code",
     SERVED_PATTERN: "a name without spaces of at most 128 characters",
+    METHOD_PATTERN: "the name of a method in lower case",
     SHA256_PATTERN: "64 lower-case hexadecimal digits",
 }
 

@@ -100,6 +100,7 @@ def _seat(part: SeatPart) -> Seat:
         required=part.required,
         veto=tuple(part.veto),
         model=None if part.model is None else _model(part.model),
+        role=part.role,
     )
 
 
@@ -116,6 +117,7 @@ def _model(part: ModelPart) -> ModelSpec:
         temperature=part.temperature,
         top_p=part.top_p,
         max_tokens=part.max_tokens,
+        quantisation=part.quantisation,
     )
 
 

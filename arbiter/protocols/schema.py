@@ -10,9 +10,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from arbiter.files.values import (
+    METHOD_PATTERN,
     Code,
     Duration,
     FactName,
@@ -127,6 +128,10 @@ class DType(StrEnum):
     FLOAT32 = "float32"
 
 
+# A method's name as `vllm serve --quantization` takes it: they come and go with vLLM's releases.
+Quantisation = Annotated[str, StringConstraints(pattern=METHOD_PATTERN)]
+
+
 class ModelPart(_Part):
     """A language model behind vLLM."""
 
@@ -141,6 +146,7 @@ class ModelPart(_Part):
     temperature: Annotated[Number, Field(ge=0, le=2)]
     top_p: Annotated[Number, Field(gt=0, le=1)]
     max_tokens: Annotated[int, Field(ge=64, le=8192)]
+    quantisation: Quantisation | None = None
 
 
 class SeatPart(_Part):
@@ -148,6 +154,7 @@ class SeatPart(_Part):
 
     member: Id
     title: Title
+    role: Title | None = None
     asks: Id
     backend: Id
     implementation: Title | None = None

@@ -73,6 +73,7 @@ class ModelOut(Out):
     weights_sha256: str | None
     adapter: str | None
     dtype: str
+    quantisation: str | None
     prompt: str
     samples: int
     temperature: str
@@ -88,6 +89,7 @@ class SeatOut(Out):
 
     member: str
     title: str
+    role: str | None
     asks: str
     backend: str
     model: ModelOut | None

@@ -1,6 +1,6 @@
 """`arbiter panel …`: the model servers behind a panel started, checked, watched and asked again."""
 
-from arbiter.cli.panel import canary, watching
+from arbiter.cli.panel import canary, checking, serving, watching
 from arbiter.cli.panel.group import app
 
-__all__ = ["app", "canary", "watching"]
+__all__ = ["app", "canary", "checking", "serving", "watching"]

