@@ -140,8 +140,8 @@ def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 Level.ALARM,
                 f"{named} answers the canary cases otherwise than it did{chance}",
-                "Something about the model has changed without being said: compare weights, version and settings with the "
-                f"protocol (arbiter panel check {seat.protocol}) before its answers are relied on.",
+                "Something about the model has changed without being said: compare weights, version and settings with the protocol "
+                f"(arbiter panel check {seat.protocol}) before its answers are relied on.",
                 canary.at,
             )
         case CanaryResult.NOT_ASKED:

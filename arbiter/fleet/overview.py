@@ -176,13 +176,12 @@ def oversee(
     """Return the fleet as it is now, for the protocols in force."""
     processes = _without_predecessors(sorted(heard, key=lambda each: (each.age, each.process)))
     present = [each.state for each in processes if each.state is not None and not each.silent]
-    seats = [
-        _seat_line(protocol, seat, present, canaries)
-        for protocol in sorted(protocols, key=lambda protocol: protocol.id)
-        for seat in protocol.seats
-        if seat.model is not None
-    ]
-    return Overview(now, processes, _servers(present), tuple(seats))
+    return Overview(now, processes, _servers(present), _seats(protocols, present, canaries))
+
+
+def seats_of(state: FleetState, protocols: Iterable[Protocol]) -> tuple[SeatLine, ...]:
+    """Return how the seats stand for one process."""
+    return _seats(protocols, (state,), {})
 
 
 def _without_predecessors(heard: Sequence[Heard]) -> tuple[Heard, ...]:
@@ -270,6 +269,17 @@ def _breaker(model: str, told: Sequence[BreakerState]) -> Breaker:
 # --- seats -------------------------------------------------------------------------------------------------------
 
 
+def _seats(
+    protocols: Iterable[Protocol], states: Sequence[FleetState], canaries: Canaries
+) -> tuple[SeatLine, ...]:
+    return tuple(
+        _seat_line(protocol, seat, states, canaries)
+        for protocol in sorted(protocols, key=lambda protocol: protocol.id)
+        for seat in protocol.seats
+        if seat.model is not None
+    )
+
+
 def _seat_line(protocol: Protocol, seat: Seat, states: Sequence[FleetState], canaries: Canaries) -> SeatLine:
     model = seat.model
     assert model is not None
@@ -279,7 +289,7 @@ def _seat_line(protocol: Protocol, seat: Seat, states: Sequence[FleetState], can
         protocol_title=protocol.title,
         member=seat.member,
         title=seat.title,
-        role=None,
+        role=seat.role,
         server=model.server,
         model=model.name,
         adapter=model.adapter,

@@ -7,10 +7,8 @@ that cannot be read is told as such, and hides no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from arbiter.errors import UnavailableError
@@ -22,14 +20,10 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.question import Protocol
 from arbiter.store.fleet_states import Told, load_states, take_back_state, tell_state
-from arbiter.store.transaction import Store
 from arbiter.workflow.canaries import CanaryStanding, canaries_of
 from arbiter.workflow.house import House
 
 EVERY_SECONDS: Final = 3.0
-
-StateOf = Callable[[datetime], FleetState]
-"""What tells this process's state at an instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +86,14 @@ def _heard(told: Told) -> Heard:
     return Heard(process, told.began, told.at, told.age, state)
 
 
-async def tell_fleet(store: Store, state_of: StateOf, now: Callable[[], datetime]) -> None:
+async def tell_fleet(house: House) -> None:
     """Tell this process's state every few seconds until cancelled; then take it back, for it is nobody's any more."""
-    first = state_of(now())
-    process, began = first.process, first.began
+    state = house.fleet.state(house.clock.now())
     try:
         while True:
-            await tell_state(store, process, began, state_of(now()).to_json())
+            await tell_state(house.store, state.process, state.began, state.to_json())
             await asyncio.sleep(EVERY_SECONDS)
+            state = house.fleet.state(house.clock.now())
     finally:
         with suppress(UnavailableError):
-            await take_back_state(store, process, began)
+            await take_back_state(house.store, state.process, state.began)
