@@ -133,7 +133,7 @@ class ReplicaCard:
     p99: str
     outcomes: tuple[tuple[str, str], ...]
     breakers: tuple[BreakerRow, ...]
-    troubled: bool
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ def _server_section(server: Server, here: Here) -> ServerSection:
     axis = shared_axis([replica.latency for replica in server.replicas])
     return ServerSection(
         name=server.name,
-        replicas=tuple(_replica_card(replica, server.concurrency, axis, here) for replica in server.replicas),
+        replicas=tuple(_replica_card(replica, axis, here) for replica in server.replicas),
         queue=meter(server.waiting, server.queue, high_from=_QUEUE_HIGH),
         hedges=meter(server.hedges, round(HEDGE_CAP * server.calls), high_from=0.8),
         hedge_share=share(server.hedges, server.calls),
@@ -315,13 +315,13 @@ def _server_section(server: Server, here: Here) -> ServerSection:
     )
 
 
-def _replica_card(replica: Replica, concurrency: int, axis: Axis, here: Here) -> ReplicaCard:
+def _replica_card(replica: Replica, axis: Axis, here: Here) -> ReplicaCard:
     sketch = replica.latency
     return ReplicaCard(
         name=replica.name,
         urls=replica.urls,
         engine=", ".join(engine_words(engine) for engine in replica.engines),
-        in_flight=meter(replica.in_flight, concurrency, high_from=_IN_USE_HIGH),
+        in_flight=meter(replica.in_flight, replica.concurrency, high_from=_IN_USE_HIGH),
         plot=latency_plot(sketch, axis),
         measured=f"{_number(sketch.count)} {'reply' if sketch.count == 1 else 'replies'}",
         p50=spaced(time_words(sketch.p50_us)),
@@ -329,8 +329,16 @@ def _replica_card(replica: Replica, concurrency: int, axis: Axis, here: Here) ->
         p99=spaced(time_words(sketch.p99_us)),
         outcomes=_outcomes(replica.outcomes),
         breakers=tuple(_breaker_row(breaker, here) for breaker in replica.breakers),
-        troubled=any(breaker.position is not Position.CLOSED for breaker in replica.breakers),
+        state=_state_of(replica),
     )
+
+
+def _state_of(replica: Replica) -> str:
+    """Return the word for a replica's colour; one that nobody has asked has none."""
+    if not replica.breakers:
+        return "unasked"
+    closed = all(breaker.position is Position.CLOSED for breaker in replica.breakers)
+    return "sound" if closed else "troubled"
 
 
 def _outcomes(outcomes: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...]:

@@ -177,8 +177,9 @@ def _never_had_a_canary(overview: Overview) -> Iterator[Finding]:
 
 
 def _server(server: Server) -> Iterator[Finding]:
+    yield from _elsewhere(server)
     for replica in server.replicas:
-        yield from _replica(server, replica)
+        yield from _breakers(server, replica)
     yield from _slow(server)
     engines = {
         engine
@@ -207,14 +208,18 @@ def _server(server: Server) -> Iterator[Finding]:
         )
 
 
-def _replica(server: Server, replica: Replica) -> Iterator[Finding]:
-    if len(replica.urls) > 1:
+def _elsewhere(server: Server) -> Iterator[Finding]:
+    moved = [
+        f"{replica.name} ({' or '.join(replica.urls)})"
+        for replica in server.replicas
+        if len(replica.urls) > 1
+    ]
+    if moved:
         yield Finding(
             Level.WARNING,
-            f"Processes disagree on where {server.name}/{replica.name} is: {', '.join(replica.urls)}",
+            f"Processes disagree on where replicas of {server.name} are: {_listed(moved)}",
             "They were started with different fleet files: restart them all with one.",
         )
-    yield from _breakers(server, replica)
 
 
 def _slow(server: Server) -> Iterator[Finding]:

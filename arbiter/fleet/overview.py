@@ -61,11 +61,15 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """One replica over all processes. `urls` and `engines` are several only where processes or times disagree."""
+    """One replica over all processes, which may have `concurrency` requests under way together.
+
+    `urls` and `engines` are several only where processes disagree.
+    """
 
     name: str
     urls: tuple[str, ...]
     engines: tuple[str, ...]
+    concurrency: int
     in_flight: int
     waiting: int
     outcomes: tuple[tuple[str, int], ...]
@@ -75,10 +79,9 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server over all processes; `concurrency` is each replica's and `queue` the server's, both added up."""
+    """One server over all processes: its places to wait, and what was counted, added up."""
 
     name: str
-    concurrency: int
     queue: int
     calls: int
     hedges: int
@@ -208,12 +211,13 @@ def _servers(states: Sequence[FleetState]) -> tuple[Server, ...]:
 
 def _server(name: str, told: Sequence[ServerState]) -> Server:
     by_name: dict[str, list[ReplicaState]] = {}
+    room: dict[str, int] = {}
     for server in told:
         for replica in server.replicas:
             by_name.setdefault(replica.name, []).append(replica)
+            room[replica.name] = room.get(replica.name, 0) + server.concurrency
     return Server(
         name=name,
-        concurrency=sum(server.concurrency for server in told),
         queue=sum(server.queue for server in told),
         calls=sum(server.calls for server in told),
         hedges=sum(server.hedges for server in told),
@@ -222,11 +226,11 @@ def _server(name: str, told: Sequence[ServerState]) -> Server:
         shed=sum(server.shed for server in told),
         input_tokens=sum(server.input_tokens for server in told),
         output_tokens=sum(server.output_tokens for server in told),
-        replicas=tuple(_replica(name, states) for name, states in by_name.items()),
+        replicas=tuple(_replica(name, room[name], states) for name, states in by_name.items()),
     )
 
 
-def _replica(name: str, told: Sequence[ReplicaState]) -> Replica:
+def _replica(name: str, concurrency: int, told: Sequence[ReplicaState]) -> Replica:
     outcomes: dict[str, int] = {}
     breakers: dict[str, list[BreakerState]] = {}
     for replica in told:
@@ -238,6 +242,7 @@ def _replica(name: str, told: Sequence[ReplicaState]) -> Replica:
         name=name,
         urls=tuple(dict.fromkeys(replica.url for replica in told)),
         engines=tuple(dict.fromkeys(replica.engine for replica in told)),
+        concurrency=concurrency,
         in_flight=sum(replica.in_flight for replica in told),
         waiting=sum(replica.waiting for replica in told),
         outcomes=tuple(sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))),

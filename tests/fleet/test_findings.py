@@ -57,7 +57,7 @@ def test_of_a_calm_fleet_nothing_is_said() -> None:
         a_calm_server(queue=0),
         with_replica(a_calm_server(), 0, engine="vllm unknown"),
         with_replica(a_calm_server(), 0, latency=sketch(drawn(9_000, 49))),
-        with_replica(a_calm_server(), 0, latency=sketch(drawn(500, 300))),
+        with_replica(a_calm_server(), 0, latency=sketch(drawn(400, 300))),
         with_replica(a_calm_server(), 0, in_flight=32),
         a_calm_server(shed=10_000),
     ],

@@ -116,11 +116,12 @@ def test_two_processes_load_one_server_together() -> None:
     one, two = a_busy_fleet(), replace(a_busy_fleet(), process="other/2")
     alone, both = seen(one).servers, seen(one, two).servers
     for single, double in zip(alone, both, strict=True):
-        for counted in ("concurrency", "queue", "calls", "hedges", "hedges_won", "reroutes", "shed"):
+        for counted in ("queue", "calls", "hedges", "hedges_won", "reroutes", "shed"):
             assert getattr(double, counted) == 2 * getattr(single, counted)
         assert (double.in_flight, double.waiting) == (2 * single.in_flight, 2 * single.waiting)
         for less, more in zip(single.replicas, double.replicas, strict=True):
             assert dict(more.outcomes) == {name: 2 * number for name, number in less.outcomes}
+            assert more.concurrency == 2 * less.concurrency
             assert more.latency.count == 2 * less.latency.count
 
 

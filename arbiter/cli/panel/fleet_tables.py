@@ -104,7 +104,7 @@ def _replicas(servers: tuple[Server, ...]) -> Table:
             table.add_row(
                 Text(server.name if first else ""),
                 Text(replica.name),
-                Text(f"{replica.in_flight} of {server.concurrency}"),
+                Text(f"{replica.in_flight} of {replica.concurrency}"),
                 Text(f"{server.waiting} of {server.queue}" if first else ""),
                 Text(spark(sketch, span), style="blue"),
                 *(Text(time_words(us) if us else "") for us in (sketch.p50_us, sketch.p95_us, sketch.p99_us)),
