@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import groupby
 from typing import Final
 
-from arbiter.fleet.findings import HEDGE_CAP, UNKNOWN_VERSION, Finding, Level, share
+from arbiter.fleet.findings import CALLS_A_HEDGE, UNKNOWN_VERSION, Finding, Level, share
 from arbiter.fleet.overview import (
     Breaker,
     CanaryResult,
@@ -301,9 +301,9 @@ def _server_section(server: Server, here: Here) -> ServerSection:
         name=server.name,
         replicas=tuple(_replica_card(replica, axis, here) for replica in server.replicas),
         queue=meter(server.waiting, server.queue, high_from=_QUEUE_HIGH),
-        hedges=meter(server.hedges, round(HEDGE_CAP * server.calls), high_from=0.8),
+        hedges=meter(server.hedges, server.calls // CALLS_A_HEDGE, high_from=0.8),
         hedge_share=share(server.hedges, server.calls),
-        hedge_cap=f"{HEDGE_CAP:.0%}",
+        hedge_cap=share(1, CALLS_A_HEDGE),
         counts=(
             ("Calls", _number(server.calls)),
             ("Sent again elsewhere", _number(server.reroutes)),

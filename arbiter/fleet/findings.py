@@ -24,12 +24,12 @@ from arbiter.fleet.overview import (
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Position
 
-HEDGE_CAP: Final = 0.05
-"""At most so many second requests a call; the pool holds to it."""
+CALLS_A_HEDGE: Final = 20
+"""At most one second request on so many calls; the pool holds to it."""
 
 UNKNOWN_VERSION: Final = "unknown"
 
-_HEDGES_NEAR: Final = 0.8
+_CALLS_A_HEDGE_NEAR: Final = 25
 _HEDGES_FROM_CALLS: Final = 200
 _SLOW_TIMES: Final = 3
 _SLOW_FROM_REPLIES: Final = 50
@@ -193,11 +193,11 @@ def _server(server: Server) -> Iterator[Finding]:
             f"The replicas of {server.name} run different versions: {', '.join(sorted(engines))}",
             "A member's identity holds the version, so it is another member on each. Bring all replicas to one version.",
         )
-    if server.calls >= _HEDGES_FROM_CALLS and server.hedges >= _HEDGES_NEAR * HEDGE_CAP * server.calls:
+    if server.calls >= _HEDGES_FROM_CALLS and server.hedges * _CALLS_A_HEDGE_NEAR >= server.calls:
         yield Finding(
             Level.WARNING,
             f"Second requests on {server.name} are near their cap: {share(server.hedges, server.calls)} of calls, "
-            f"of {HEDGE_CAP:.0%} allowed",
+            f"of {share(1, CALLS_A_HEDGE)} allowed",
             "Beyond the cap a slow replica is waited for. Compare the latencies of the replicas below; the slowest wants a look.",
         )
     if server.queue and server.waiting >= _QUEUE_FILLING * server.queue:

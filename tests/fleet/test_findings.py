@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.fleet.findings import Finding, Level, findings
+from arbiter.fleet.findings import CALLS_A_HEDGE, Finding, Level, findings
 from arbiter.fleet.overview import CanaryResult, Heard, SeatCanary, oversee
 from arbiter.fleet.state import FleetState, Position, ServerState
+from arbiter.panels.vllm.hedging import A_HEDGE_COSTS
 from arbiter.question import Seat
 from tests.fleet.any_state import any_state
 from tests.fleet.seats import a_protocol, a_seat
@@ -166,7 +167,7 @@ def test_a_breaker_open_in_some_processes_says_in_how_many() -> None:
 @pytest.mark.parametrize(
     ("server", "words"),
     [
-        (a_calm_server(calls=1000, hedges=40), "are near their cap: 4.0% of calls, of 5% allowed"),
+        (a_calm_server(calls=1000, hedges=40), "are near their cap: 4.0% of calls, of 5.0% allowed"),
         (with_replica(a_calm_server(queue=100), 0, waiting=50), "is filling: 50 of 100 places are taken"),
         (with_replica(a_calm_server(), 2, engine="vllm 0.10.2"), "versions: vllm 0.10.2, vllm 0.11.0"),
         (with_replica(a_calm_server(), 2, latency=sketch(drawn(1_900, 60))), "specialists/r-3 is slow: half of"),
@@ -183,6 +184,10 @@ def test_processes_with_different_fleet_files_are_found_out() -> None:
     assert only(seen, Level.WARNING).remedy == (
         "They were started with different fleet files: restart them all with one."
     )
+
+
+def test_the_cap_that_is_warned_of_is_the_one_the_pool_holds_to() -> None:
+    assert CALLS_A_HEDGE == A_HEDGE_COSTS
 
 
 # --- canaries ----------------------------------------------------------------------------------------------------
