@@ -17,13 +17,16 @@ ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinici
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vllm check format lint types contracts drift bench lock build assets clean
+.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench lock build assets clean
 
 help: ## print what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put the example cases through it
 	@$(BIN)/arbiter demo
+
+demo-vllm: $(VENV)/.runtime $(VLLM)/.installed assets ## as demo, with three small language models on vLLM's CPU build (2 GB of packages)
+	@$(BIN)/arbiter demo --vllm $(VLLM)/bin/python
 
 test: $(VENV)/.dev assets ## run every test
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

@@ -9,10 +9,13 @@ import asyncio
 import json
 import os
 import secrets
+import socket
 import statistics
 import time
 import zlib
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,11 +31,17 @@ from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
 from arbiter.documents.scalars import decimal_text
 from arbiter.errors import ConfigurationError
+from arbiter.fleet.loader import read_fleet
+from arbiter.fleet.running import serve
+from arbiter.fleet.serving import command_lines
 from arbiter.identity.roles import Role
-from arbiter.protocols.bundle import LabelledCase
+from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
 from arbiter.settings import Mode, Settings, read_settings
+from arbiter.specialists.demonstration import heard, heard_table, told, write_fleet
+from arbiter.specialists.seated import read_seated
+from arbiter.specialists.shipped import PROTOCOL, PROTOCOLS
 from arbiter.store.keys import init_keys
 from arbiter.telemetry import log_to_file
 from arbiter.wiring import open_house, run_house
@@ -84,10 +93,30 @@ class Outcome:
     certificate: dict[str, Any] | None
 
 
-async def run(out: Console) -> None:
-    """Run the demonstration until interrupted."""
+async def run(out: Console, vllm: Path | None = None) -> None:
+    """Run the demonstration until interrupted; with small models where `vllm` names the Python of vLLM's environment."""
     settings = read_settings().model_copy(update={"mode": Mode.DEMONSTRATION, "secure_cookies": False})
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if vllm is None:
+        await _run(out, settings, [read_shipped(name) for name in shipped()])
+        return
+    async with _models(out, settings, vllm) as with_models:
+        await _run(out, with_models, [read_seated()])
+
+
+@asynccontextmanager
+async def _models(out: Console, settings: Settings, vllm: Path) -> AsyncIterator[Settings]:
+    """Serve the small models while the block runs, and yield the settings that seat them."""
+    fleet = write_fleet(settings.data, vllm, free_port(settings.host))
+    lines = command_lines(read_fleet(fleet), read_seated().protocol)
+    out.print("starting vLLM for the small models; this takes a minute or so")
+    async with serve(
+        lines, settings.data / "fleet", tell=lambda words: out.print(f"  {words}", markup=False), again=False
+    ):
+        yield settings.model_copy(update={"fleet": fleet, "protocols": PROTOCOLS})
+
+
+async def _run(out: Console, settings: Settings, bundles: Sequence[Bundle]) -> None:
     log_to_file(settings.data / "arbiter.log", settings.log_level)
     if not (settings.data / "keys").exists():
         init_keys(settings.data, ORIGIN, SystemChance())
@@ -99,7 +128,7 @@ async def run(out: Console) -> None:
         open_doors(house, settings) as stop,
     ):
         passwords = await _make_people(house, notes)
-        submitting = asyncio.create_task(_submit_examples(out, settings, notes))
+        submitting = asyncio.create_task(_submit_examples(out, settings, notes, bundles))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({submitting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if submitting.done():
@@ -108,7 +137,7 @@ async def run(out: Console) -> None:
         else:
             submitting.cancel()
         out.print("\nstopping: finishing what is in hand")
-    out.print(f"stopped; the data stays in {settings.data}, and another `make demo` goes on with it")
+    out.print(f"stopped; the data stays in {settings.data}, and another run goes on with it")
 
 
 async def _make_people(house: House, notes: Notes) -> dict[str, str]:
@@ -131,9 +160,11 @@ async def _make_people(house: House, notes: Notes) -> dict[str, str]:
     return passwords
 
 
-async def _submit_examples(out: Console, settings: Settings, notes: Notes) -> list[Outcome]:
+async def _submit_examples(
+    out: Console, settings: Settings, notes: Notes, bundles: Sequence[Bundle]
+) -> list[Outcome]:
     """Send every example that was not sent before, a few at a time, and return what became of all of them."""
-    examples = [(name, example) for name in shipped() for example in read_shipped(name).examples]
+    examples = [(bundle.protocol.id, example) for bundle in bundles for example in bundle.examples]
     limit = asyncio.Semaphore(AT_ONCE)
     columns = (
         TextColumn("{task.description}"),
@@ -155,6 +186,14 @@ async def _submit_examples(out: Console, settings: Settings, notes: Notes) -> li
                 return list(await asyncio.gather(*(send(name, example) for name, example in examples)))
             finally:
                 notes.write()
+
+
+def free_port(host: str) -> int:
+    """Return a port that nobody listens at just now."""
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def _door(settings: Settings, notes: Notes) -> httpx.AsyncClient:
@@ -241,6 +280,12 @@ async def _summary(
         out.print()
         mine = [outcome for outcome in outcomes if outcome.protocol == name]
         out.print(_outcomes_table(name, mine), soft_wrap=False)
+    with_models = [outcome for outcome in outcomes if outcome.protocol == PROTOCOL]
+    if with_models:
+        said = [await heard(house, outcome.case, outcome.title, _said(outcome)[0]) for outcome in with_models]
+        out.print()
+        out.print(heard_table(said), soft_wrap=False)
+        out.print(told(said), markup=False)
     times = [
         outcome.milliseconds for outcome in outcomes if outcome.phase == "released" and outcome.milliseconds
     ]

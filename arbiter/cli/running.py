@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +16,7 @@ from arbiter.cli.output import err, out, show_json
 if TYPE_CHECKING:
     from arbiter.settings import Settings
 
-DEMO_EXAMPLES = examples("arbiter demo")
+DEMO_EXAMPLES = examples("arbiter demo", "arbiter demo --vllm .vllm/bin/python")
 SERVE_EXAMPLES = examples("arbiter serve")
 WORKER_EXAMPLES = examples("arbiter worker")
 MIGRATE_EXAMPLES = examples("arbiter migrate")
@@ -30,16 +31,27 @@ def version(*, as_json: AsJson = False) -> None:
         out.print(__version__)
 
 
-def demo() -> None:
+def demo(
+    *,
+    vllm: Annotated[
+        Path | None,
+        typer.Option(
+            "--vllm",
+            help="The Python of an environment with vLLM for the CPU: small models then sit beside the scores.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Start everything on the embedded database and put the example cases through the REST door.
 
-    A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
+    With --vllm, three small language models of our own sit on the panel; they know no medicine and show what a panel of models
+    does. A second run goes on with the same data. ARBITER_DATA and ARBITER_PORT move it.
     """
     from arbiter import demo as demonstration
     from arbiter.telemetry.export import telemetry
 
     with telemetry():
-        run(demonstration.run(out))
+        run(demonstration.run(out, vllm))
 
 
 def serve() -> None:

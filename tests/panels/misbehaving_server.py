@@ -1,7 +1,7 @@
 """A model server that misbehaves on demand: `python -m tests.panels.misbehaving_server` prints its port.
 
 It speaks vLLM's HTTP API over plain sockets, so that it can hang, drip, break off and lie in ways that no web framework
-allows. What it does is chosen by the name of the model asked, or by what its base URL ends in: below `/as/NAME` it does NAME
+allows. What it does is chosen by the name of the model asked, or by what its base URL ends in: below `/as/NAME/1` it does NAME
 whatever model is asked, so that one process is a whole fleet. `GET /become/NAME/ACT` lets NAME do ACT from then on, and
 `GET /seen` tells what it has been asked. `/health` is well whatever happens.
 """
@@ -20,7 +20,8 @@ from typing import Any
 
 VERSION = "0.0.1+misbehaving"
 HUGE_BYTES = 1024 * 1024 * 1024
-UNFOLDED_BYTES = 400 * 1024 * 1024
+UNFOLDING = gzip.compress(b" " * (16 * 1024 * 1024), compresslevel=1) * 25
+"""A small body that unfolds to 400 MiB."""
 STORM = 5
 """So many times a storm answers with 500 before it ends."""
 SEEN: Counter[str] = Counter()
@@ -32,7 +33,7 @@ class Request:
     """One request, taken apart by this file alone."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
-        below = re.fullmatch(r"/as/([a-z0-9-]+)(/.*)", path)
+        below = re.fullmatch(r"/as/([a-z0-9-]+)/[0-9]+(/.*)", path)
         self.role = below[1] if below else None
         self.path = below[2] if below else path
         self.method, self.headers, self.body = method, headers, body
@@ -249,8 +250,7 @@ async def huge(_: Request, writer: asyncio.StreamWriter) -> None:
 
 async def unfolding(_: Request, writer: asyncio.StreamWriter) -> None:
     """Send a small body that unfolds to hundreds of megabytes."""
-    body = gzip.compress(b" " * UNFOLDED_BYTES, compresslevel=1)
-    await send(writer, head(200, len(body), "Content-Encoding: gzip") + body)
+    await send(writer, head(200, len(UNFOLDING), "Content-Encoding: gzip") + UNFOLDING)
 
 
 async def say(request: Request, writer: asyncio.StreamWriter, status: int, *more: str) -> None:

@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from arbiter.model import FactSet
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.vllm.answer_schema import answer_schema
-from arbiter.panels.vllm.reading import CONTENT_LIMIT, UnreadableError, choices_of, read_answer, read_reply
+from arbiter.panels.vllm.reading import CONTENT_LIMIT, choices_of, read_answer, read_reply
+from arbiter.panels.vllm.strict import UnreadableError
 from arbiter.question import ABSTAIN
 from tests.panels.asking import TAKEN_AT, asked, fact_set
 
@@ -217,7 +218,7 @@ def one_choice(index: Any = 0, **changes: Any) -> dict[str, Any]:
     ids=range(26),
 )  # fmt: skip
 def test_a_reply_or_choice_that_breaks_the_rules_gives_no_sample(body: bytes) -> None:
-    answer = read_reply(body, PUT, "m", 2, "r")
+    answer = read_reply(body, PUT, "m", 2, "r", read_answer)
     assert (answer.samples, answer.unreadable) == ((), 2)
 
 
@@ -226,7 +227,7 @@ def test_choices_count_in_the_order_of_their_places() -> None:
         one_choice(1, message={"role": "assistant", "content": text_of(rationale="second")}),
         one_choice(0, message={"role": "assistant", "content": text_of(rationale="first")}),
     )
-    answer = read_reply(body, PUT, "m", 3, "r")
+    answer = read_reply(body, PUT, "m", 3, "r", read_answer)
     assert [sample.rationale for sample in answer.samples] == ["first", "second"]
     assert answer.unreadable == 1
 
@@ -234,7 +235,7 @@ def test_choices_count_in_the_order_of_their_places() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise(body: bytes) -> None:
-    assert read_reply(body, PUT, "m", 3, "r").unreadable == 3
+    assert read_reply(body, PUT, "m", 3, "r", read_answer).unreadable == 3
 
 
 @settings(max_examples=300, deadline=None)
@@ -242,7 +243,7 @@ def test_no_bytes_whatever_raise(body: bytes) -> None:
 def test_no_damage_to_a_sound_reply_raises(at: int, put: bytes) -> None:
     body = body_of(one_choice())
     at %= len(body)
-    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1, "r")
+    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1, "r", read_answer)
     assert len(answer.samples) + answer.unreadable == 1
 
 

@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from arbiter.documents.scalars import decimal_text
 from arbiter.model import Fact
 from arbiter.panels.grounding import fact_text
-from arbiter.panels.member import Asked
+from arbiter.panels.member import Asked, Sample
+from arbiter.panels.vllm.answer_schema import answer_schema
+from arbiter.panels.vllm.brief import BRIEF_V1
+from arbiter.panels.vllm.escaping import escaped
+from arbiter.panels.vllm.reading import read_answer
 from arbiter.question import ABSTAIN, FactKind, FactSpec
 
 BEGIN: Final = "<<<CASE DATA"
 END: Final = "CASE DATA>>>"
-
-# What may stand as it is inside a text of the case. No angle or square bracket, bar, brace or backtick: chat templates
-# and the fence are made of them. No quotation mark or backslash: JSON escapes those itself.
-_ESCAPED = re.compile(r"[^ A-Za-z0-9.,;:/%*+()_-]")
 
 _QUESTION_V1: Final = """\
 You are one member of a panel that answers a clinical question. You answer alone and see no other member's answer. Your \
@@ -58,9 +57,35 @@ Answer with one JSON object and nothing else:
 Choose "{abstain}" rather than guess."""
 
 
+class Prompt(Protocol):
+    """A version of the prompt: how a case is put to a model, what its answer is bound to and how that is read."""
+
+    @property
+    def version(self) -> str:
+        """The name by which a protocol's seat asks for it."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The hash (hex) of all that makes its messages, beside the case."""
+        ...
+
+    def messages(self, asked: Asked) -> list[dict[str, str]]:
+        """Return the messages of a chat."""
+        ...
+
+    def schema(self, asked: Asked) -> dict[str, Any]:
+        """Return the JSON schema that an answer is bound to; no case changes it."""
+        ...
+
+    def read(self, text: str, asked: Asked) -> Sample:
+        """Return the sample that a model's text is; raise UnreadableError when it is anything but one whole answer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """A version of the prompt: the system message's template."""
+class QuestionPrompt:
+    """A version of the prompt for a model that is told everything: the system message's template."""
 
     version: str
     template: str
@@ -78,6 +103,18 @@ class Prompt:
             {"role": "user", "content": f"{BEGIN}\n{case_data(asked)}\n{END}"},
         ]
 
+    def schema(self, asked: Asked) -> dict[str, Any]:
+        """Return the schema of `arbiter.panels.vllm.answer_schema`."""
+        return answer_schema(asked)
+
+    def read(self, text: str, asked: Asked) -> Sample:
+        """Return the sample that a model's text is.
+
+        Raises:
+            UnreadableError: when it is anything but one answer of the schema.
+        """
+        return read_answer(text, asked)
+
     def _system(self, asked: Asked) -> str:
         return self.template.format(
             question=asked.text,
@@ -90,7 +127,7 @@ class Prompt:
 
 
 PROMPTS: Final[Mapping[str, Prompt]] = MappingProxyType(
-    {prompt.version: prompt for prompt in (Prompt("question-v1", _QUESTION_V1),)}
+    {"question-v1": QuestionPrompt("question-v1", _QUESTION_V1), BRIEF_V1.version: BRIEF_V1}
 )
 
 
@@ -123,7 +160,7 @@ def _spelt(value: object) -> str:
     """Return a value as JSON in which only plain characters of a text stand for themselves."""
     match value:
         case str():
-            return f'"{_ESCAPED.sub(_escape, value)}"'
+            return f'"{escaped(value)}"'
         case int():
             return str(value)
         case list():
@@ -132,10 +169,6 @@ def _spelt(value: object) -> str:
             return f"{{{', '.join(f'{_spelt(name)}: {_spelt(member)}' for name, member in value.items())}}}"
         case _:
             raise TypeError(f"expected text, integer, list or mapping, {type(value).__name__} came")
-
-
-def _escape(match: re.Match[str]) -> str:
-    return json.dumps(match[0])[1:-1] if ord(match[0]) > 0x7E else f"\\u{ord(match[0]):04x}"
 
 
 def _described(spec: FactSpec) -> str:

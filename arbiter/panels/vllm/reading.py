@@ -7,12 +7,10 @@ nothing before or after it. Nothing is repaired, and a choice that is missing co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from arbiter.errors import ArbiterError
 from arbiter.model import Evidence
 from arbiter.panels.grounding import VALUE_LIMIT
 from arbiter.panels.member import Answer, Asked, Sample
@@ -26,6 +24,14 @@ from arbiter.panels.vllm.answer_schema import (
     RATIONALE_LIMIT,
 )
 from arbiter.panels.vllm.breaker import Fault
+from arbiter.panels.vllm.strict import (
+    UnreadableError,
+    bounded_list,
+    bounded_text,
+    one_of,
+    parsed,
+    parsed_answer,
+)
 from arbiter.question import ABSTAIN
 
 CONTENT_LIMIT: Final = 64 * 1024
@@ -36,15 +42,11 @@ ID_PREFIX: Final = "chatcmpl-"
 
 _MOST_TOKENS: Final = 10_000_000
 
-_T = TypeVar("_T")
 _MEMBERS: Final = frozenset({"option", "confidence", "evidence", "missing", "consult", "rationale"})
 
 
-class UnreadableError(ArbiterError):
-    """A reply or an answer is not what it must be; the reason is in fixed words.
-
-    `fault` is what that says against the replica, where a whole reply is meant.
-    """
+class FalseReplyError(UnreadableError):
+    """A whole reply is not what it must be; `fault` is what that says against the replica."""
 
     def __init__(self, reason: str, fault: Fault = Fault.UNREADABLE) -> None:
         super().__init__(reason)
@@ -62,23 +64,26 @@ class Reply:
     tokens: tuple[int, int] | None
 
 
-def read_reply(body: bytes, asked: Asked, model: str, choices: int, request_id: str) -> Answer:
+def read_reply(
+    body: bytes, asked: Asked, model: str, choices: int, request_id: str, read: Callable[[str, Asked], Sample]
+) -> Answer:
     """Return the samples in a reply's body, grounded in nothing yet.
 
-    `model` is the name that was asked, `choices` how many answers were asked for, `request_id` what the request was called.
+    `model` is the name that was asked, `choices` how many answers were asked for, `request_id` what the request was called,
+    `read` how the prompt's answers are read.
     """
     try:
-        return read_choices(choices_of(body, model, choices, request_id), asked, choices)
+        return read_choices(choices_of(body, model, choices, request_id), asked, choices, read)
     except UnreadableError:
         return Answer((), choices)
 
 
-def read_choices(reply: Reply, asked: Asked, choices: int) -> Answer:
+def read_choices(reply: Reply, asked: Asked, choices: int, read: Callable[[str, Asked], Sample]) -> Answer:
     """Return the samples in a reply; those that cannot be read, and those that are missing, are counted."""
     samples = []
     for choice in reply.choices:
         try:
-            samples.append(read_answer(_content(choice), asked))
+            samples.append(read(_content(choice), asked))
         except UnreadableError:
             continue
     return Answer(tuple(samples), choices - len(samples))
@@ -88,25 +93,28 @@ def choices_of(body: bytes, model: str, choices: int, request_id: str) -> Reply:
     """Return what is in a reply's body.
 
     Raises:
-        UnreadableError: when it is no reply of that model to that request, or has more choices than were asked for.
+        FalseReplyError: when it is no reply of that model to that request, or has more choices than were asked for.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise UnreadableError("expected UTF-8") from None
-    reply = _parsed(text)
+        raise FalseReplyError("expected UTF-8") from None
+    try:
+        reply = parsed(text)
+    except UnreadableError:
+        raise FalseReplyError("expected JSON") from None
     if not isinstance(reply, dict) or reply.get("model") != model:
-        raise UnreadableError("expected a reply of the model that was asked", Fault.OTHER_MODEL)
+        raise FalseReplyError("expected a reply of the model that was asked", Fault.OTHER_MODEL)
     if reply.get("id") != f"{ID_PREFIX}{request_id}":
-        raise UnreadableError("expected a reply to the request that was sent", Fault.OTHER_REQUEST)
+        raise FalseReplyError("expected a reply to the request that was sent", Fault.OTHER_REQUEST)
     found = reply.get("choices")
     if not isinstance(found, list) or not all(isinstance(choice, dict) for choice in found):
-        raise UnreadableError("expected a list of choices")
+        raise FalseReplyError("expected a list of choices")
     indexes = [choice.get("index") for choice in found]
     if any(type(index) is not int or not 0 <= index < choices for index in indexes):
-        raise UnreadableError("expected each choice's place among those asked for")
+        raise FalseReplyError("expected each choice's place among those asked for")
     if len(set(indexes)) != len(indexes):
-        raise UnreadableError("expected each choice once")
+        raise FalseReplyError("expected each choice once")
     return Reply(tuple(sorted(found, key=lambda choice: int(choice["index"]))), _tokens(reply))
 
 
@@ -126,22 +134,18 @@ def read_answer(text: str, asked: Asked) -> Sample:
     Raises:
         UnreadableError: when the text is not exactly one JSON object as the schema has it, bounds and all.
     """
-    if len(text) > CONTENT_LIMIT or not text.startswith("{") or not text.endswith("}"):
-        raise UnreadableError("expected one bounded JSON object and nothing around it")
-    answer = _parsed(text)
-    if not isinstance(answer, dict) or answer.keys() != _MEMBERS:
-        raise UnreadableError("expected exactly the members of an answer")
+    answer = parsed_answer(text, CONTENT_LIMIT, _MEMBERS)
     options = {option.id for option in asked.options} | {ABSTAIN}
     facts = {spec.name for spec in asked.specs}
-    option = _one_of(answer["option"], options)
+    option = one_of(answer["option"], options)
     _check_confidence(answer["confidence"])
-    missing = _list(answer["missing"], MISSING_LIMIT, lambda name: _one_of(name, facts))
-    _list(answer["consult"], CONSULT_LIMIT, lambda whom: _text(whom, CONSULTED_LIMIT))
+    missing = bounded_list(answer["missing"], MISSING_LIMIT, lambda name: one_of(name, facts))
+    bounded_list(answer["consult"], CONSULT_LIMIT, lambda whom: bounded_text(whom, CONSULTED_LIMIT))
     return Sample(
         option=None if option == ABSTAIN else option,
-        evidence=_list(answer["evidence"], EVIDENCE_LIMIT, lambda cited: _evidence(cited, facts)),
+        evidence=bounded_list(answer["evidence"], EVIDENCE_LIMIT, lambda cited: _evidence(cited, facts)),
         missing=missing,
-        rationale=_text(answer["rationale"], RATIONALE_LIMIT),
+        rationale=bounded_text(answer["rationale"], RATIONALE_LIMIT),
     )
 
 
@@ -158,42 +162,6 @@ def _content(choice: dict[str, Any]) -> str:
     return content
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError):  # the limit on an integer's digits is a ValueError too
-        raise UnreadableError("expected JSON") from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise UnreadableError("expected each key once")
-    return members
-
-
-def _refuse(_: str) -> Any:
-    raise UnreadableError("expected numbers that JSON knows")
-
-
-def _one_of(value: object, allowed: set[str]) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise UnreadableError("expected one of those offered")
-    return value
-
-
-def _text(value: object, limit: int) -> str:
-    if not isinstance(value, str) or len(value) > limit:
-        raise UnreadableError(f"expected text of at most {limit} characters")
-    return value
-
-
-def _list(value: object, limit: int, read: Callable[[object], _T]) -> tuple[_T, ...]:
-    if not isinstance(value, list) or len(value) > limit:
-        raise UnreadableError(f"expected a list of at most {limit}")
-    return tuple(read(item) for item in value)
-
-
 def _check_confidence(value: object) -> None:
     """A whole number from 0 to 100; `70.0` is one, as JSON Schema has it, and `true` is not."""
     whole = type(value) is int or (type(value) is float and value.is_integer())
@@ -205,7 +173,7 @@ def _evidence(value: object, facts: set[str]) -> Evidence:
     if not isinstance(value, dict) or value.keys() != {"fact", "value", "finding"}:
         raise UnreadableError("expected exactly the members of a citation")
     return Evidence(
-        fact=_one_of(value["fact"], facts),
-        value=_text(value["value"], VALUE_LIMIT),
-        finding=_text(value["finding"], FINDING_LIMIT),
+        fact=one_of(value["fact"], facts),
+        value=bounded_text(value["value"], VALUE_LIMIT),
+        finding=bounded_text(value["finding"], FINDING_LIMIT),
     )
