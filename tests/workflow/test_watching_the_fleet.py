@@ -7,9 +7,9 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from arbiter.fleet.state import Position
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import ROLES, Permission, Role, check_roles
 from arbiter.model import ActorId
+from arbiter.panels.vllm.pool import Pool
 from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind, RunRow, add_run
 from arbiter.store.database import Database, conninfo
@@ -45,7 +46,8 @@ from tests.houses import ShiftableClock, a_client, a_house, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.model_servers import misbehaving, refusing_url
-from tests.system.service import COMMAND, ROOT, Service, a_service, case_body, environment
+from tests.patience import PATIENCE_SECONDS
+from tests.system.service import COMMAND, ROOT, Service, a_service, case_body, environment, until
 
 MODELS = ("respiratory", "circulation", "infection")
 WAIT_SECONDS = 40.0
@@ -62,7 +64,11 @@ def settings_in(folder: Path, urls: Sequence[str], *names: str) -> Settings:
     """Settings of an installation with these models on one server of these replicas."""
     write_bundle(
         folder / "own" / "mine",
-        protocol_text("deterioration", *(seat(name, name, "specialists") for name in names or MODELS)),
+        protocol_text(
+            "deterioration",
+            *(seat(name, name, "specialists") for name in names or MODELS),
+            panel_seconds=25,
+        ),
     )
     return Settings(
         data=folder / "data",
@@ -95,11 +101,14 @@ async def tell(house: House, **changes: Any) -> None:
     await tell_state(house.store, state.process, state.began, state.to_json())
 
 
-async def until(house: House, condition: Any) -> Watch:
+async def seen_when(house: House, condition: Callable[[Watch], bool]) -> Watch:
     """Look until the condition holds, and return what was seen then."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not condition(watch := await look_at_fleet(house)):
-            await asyncio.sleep(0.05)
+
+    async def look() -> Watch | None:
+        watch = await look_at_fleet(house)
+        return watch if condition(watch) else None
+
+    watch: Watch = await until(look, WAIT_SECONDS)
     return watch
 
 
@@ -141,7 +150,7 @@ async def test_a_scope_without_it_takes_the_right_away(database: Database, tmp_p
 async def test_a_process_that_ends_takes_back_what_it_told(database: Database, tmp_path: Path) -> None:
     async with fleet_house(tmp_path, database) as house:
         telling = asyncio.create_task(tell_fleet(house))
-        await until(house, lambda watch: watch.overview.servers)
+        await seen_when(house, lambda watch: bool(watch.overview.servers))
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
@@ -320,21 +329,9 @@ async def test_a_breaker_that_opened_is_told_since_it_opened_whatever_its_probes
             await submit(house, client, submission(house.clock.now()), f"k-{number}", b"%d" % number)
             await house.errands.finish(20)
         pool = house.fleet["specialists"]
-        watch = await until(
-            house,
-            lambda seen: (
-                seen.overview.servers
-                and any(
-                    breaker.position is Position.OPEN
-                    for replica in seen.overview.servers[0].replicas
-                    for breaker in replica.breakers
-                )
-            ),
-        )
+        watch = await seen_when(house, _opened)
         (first,) = watch.overview.servers[0].replicas[0].breakers
-        async with asyncio.timeout(WAIT_SECONDS):
-            while pool.replicas[0].record("respiratory").breaker.probes < 2:
-                await asyncio.sleep(0.05)
+        await until(lambda: _probed(pool), WAIT_SECONDS)
         (later,) = pool.state().replicas[0].breakers
         read = {(each.metric, *each.said.values()): each.value for each in await gauges(house)}
     assert later.since == first.since
@@ -347,67 +344,105 @@ async def test_a_breaker_that_opened_is_told_since_it_opened_whatever_its_probes
     assert read[FLEET_WAITING, "specialists"] == 0
 
 
-def test_a_serving_process_tells_and_another_sees_it_answer_be_killed_and_be_stopped() -> None:
-    """`arbiter serve` with a fleet of its own, asked for real; `arbiter panel watch` in a third process."""
+def _opened(watch: Watch) -> bool:
+    replicas = [replica for server in watch.overview.servers for replica in server.replicas]
+    return any(each.position is Position.OPEN for replica in replicas for each in replica.breakers)
+
+
+async def _probed(pool: Pool) -> bool:
+    return pool.replicas[0].record("respiratory").breaker.probes >= 2
+
+
+@pytest.mark.timeout(300)
+def test_a_serving_process_tells_and_another_sees_it_answer_be_killed_and_be_stopped(tmp_path: Path) -> None:
+    """`arbiter serve` with a fleet of its own, asked for real, and `arbiter panel watch` beside it."""
     with a_service() as service, misbehaving() as url:
-        folder = service.data.parent
-        settings = settings_in(folder / "house", (url,), "good")
+        settings = settings_in(tmp_path, (url,), "good")
         service.variables = {
             "ARBITER_PROTOCOLS": str(settings.protocols),
             "ARBITER_FLEET": str(settings.fleet),
         }
         service.start()
-        asyncio.run(_hand_in(service))
-        shown = _until(service, lambda it: _engines(it) == [f"vllm {VERSION}"])
-        (seen,), (server,) = shown["seats"], shown["servers"]
-        assert (seen["standing"], seen["model"], seen["answering"]) == ("answers", "good", 1)
-        assert server["calls"] == 1
-        assert server["replicas"][0]["outcomes"] == [["complete", 1]]
-        service.kill()
-        killed = _until(service, lambda it: it["processes"][0]["silent"])
-        assert killed["findings"][0]["level"] == "alarm"
-        assert killed["servers"] == []
-        service.start()
-        assert _until(service, lambda it: len(it["servers"]) == 1)["seats"][0]["standing"] == "not asked yet"
-        assert service.stop(signal.SIGTERM) == 0
-        left = {each["process"] for each in _watch(service)["processes"] if not each["silent"]}
-        assert left == set()
+        with watching(service, tmp_path / "seen") as watcher:
+            asyncio.run(hand_in(service))
+            shown = watcher.until(lambda it: engines(it) == [f"vllm {VERSION}"])
+            (seen,), (server,) = shown["seats"], shown["servers"]
+            assert (seen["standing"], seen["model"], seen["answering"]) == ("answers", "good", 1)
+            assert (server["calls"], server["replicas"][0]["outcomes"]) == (1, [["complete", 1]])
+            service.kill()
+            killed = watcher.until(lambda it: it["processes"][0]["silent"])
+            assert killed["findings"][0]["level"] == "alarm"
+            assert killed["servers"] == []
+            service.start()
+            again = watcher.until(lambda it: bool(it["servers"]))
+            assert again["seats"][0]["standing"] == "not asked yet"
+            assert service.stop(signal.SIGTERM) == 0
+            watcher.until(lambda it: all(each["silent"] for each in it["processes"]))
+        done = subprocess.run(
+            [*COMMAND, "panel", "watch", "--once"],
+            cwd=ROOT,
+            env=environment(service.data, **service.variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("alarm\tNo running process tells of the model servers")
 
 
-def _engines(seen: dict[str, Any]) -> list[str]:
+def engines(seen: dict[str, Any]) -> list[str]:
     return [engine for server in seen["servers"] for each in server["replicas"] for engine in each["engines"]]
 
 
-async def _hand_in(service: Service) -> None:
-    async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=30) as client:
+async def hand_in(service: Service) -> None:
+    async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as client:
         headers = {
             "Authorization": f"Bearer {service.token}",
             "Idempotency-Key": "watched",
-            "Prefer": "wait=20",
+            "Prefer": "wait=30",
         }
         answer = await client.post("/v1/cases", json=case_body(subject="watched"), headers=headers)
         assert answer.is_success, answer.text
 
 
-def _watch(service: Service) -> dict[str, Any]:
-    done = subprocess.run(
-        [*COMMAND, "panel", "watch", "--once", "--json"],
-        cwd=ROOT,
-        env=environment(service.data, **service.variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode in {0, 1}, done.stderr
-    seen: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode == 1) == any(each["level"] == "alarm" for each in seen["findings"])
-    return seen
+@dataclass
+class Watcher:
+    """`arbiter panel watch --json` as a process whose lines are read as they come."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+
+    def until(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first look for which the condition holds, of those that come from now on."""
+        seen: dict[str, Any] = {}
+        past = self.out.read_bytes().count(b"\n")
+        ends_at = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            for line in self.out.read_bytes().split(b"\n")[past:-1]:
+                seen = json.loads(line)
+                past += 1
+                if condition(seen):
+                    return seen
+            assert self.process.poll() is None, seen
+            assert time.monotonic() < ends_at, json.dumps(seen["servers"])
+            time.sleep(0.1)
 
 
-def _until(service: Service, condition: Any) -> dict[str, Any]:
-    ends_at = time.monotonic() + WAIT_SECONDS
-    while not condition(seen := _watch(service)):
-        assert time.monotonic() < ends_at, seen
-        time.sleep(0.2)
-    return seen
+@contextmanager
+def watching(service: Service, out: Path) -> Iterator[Watcher]:
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            [*COMMAND, "panel", "watch", "--json", "--every", "0.5"],
+            cwd=ROOT,
+            env=environment(service.data, **service.variables, PYTHONUNBUFFERED="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+        )
+    try:
+        yield Watcher(process, out)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+        process.wait(10)
