@@ -47,6 +47,7 @@ from arbiter.workflow.errands import Errands
 from arbiter.workflow.exports.jobs import make_exports
 from arbiter.workflow.fleet_notes import note_breakers
 from arbiter.workflow.fleet_proving import Prover
+from arbiter.workflow.fleet_watch import tell_fleet
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.log.circle_in_force import check_circle, note_circle
@@ -212,6 +213,8 @@ async def run_house(house: House) -> AsyncIterator[None]:
         others.append(asyncio.create_task(keep_up("noting the fleet", lambda: note_breakers(house))))
         if house.fleet.proofs.needed:
             others.append(asyncio.create_task(keep_up("proving the fleet", prover.run)))
+        telling = keep_up("telling of the fleet", lambda: tell_fleet(house))
+        others.append(asyncio.create_task(telling))
     if house.circle.witnesses:
         others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:

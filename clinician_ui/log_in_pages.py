@@ -9,9 +9,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import UnauthenticatedError
+from arbiter.identity.principals import Principal
 from clinician_ui.desk import Desk, beside, see
 from clinician_ui.forms import Fields, Mistake, check_log_in, only_value, read_fields
-from clinician_ui.session import safe_next
+from clinician_ui.session import HOME, home_of, safe_next
 
 _WRONG = (Mistake("login", "The login or the password is wrong, or the account is locked for now"),)
 
@@ -34,10 +35,10 @@ class LogInPages:
         """Show the log-in form; whoever is logged in goes on."""
         following = safe_next(request.query_params.get("next"))
         try:
-            await self._desk.door.visitor(request)
+            visitor = await self._desk.door.visitor(request)
         except UnauthenticatedError:
             return self._form(request, login="", following=following, mistakes=())
-        return see(following)
+        return see(_onwards(following, visitor.principal))
 
     async def log_in(self, request: Request) -> Response:
         """Open a session, or show the form again with one message for every reason."""
@@ -47,10 +48,10 @@ class LogInPages:
         if checked.values is None:
             return self._again(request, fields, checked.mistakes)
         try:
-            _, token = await self._desk.door.admit(checked.values.login, checked.values.password)
+            principal, token = await self._desk.door.admit(checked.values.login, checked.values.password)
         except UnauthenticatedError:
             return self._again(request, fields, _WRONG)
-        response = see(safe_next(checked.values.next))
+        response = see(_onwards(safe_next(checked.values.next), principal))
         self._desk.door.give_session(response, token)
         return response
 
@@ -87,3 +88,8 @@ class LogInPages:
         )
         self._desk.door.give_log_in_token(response, token)
         return response
+
+
+def _onwards(following: str, principal: Principal) -> str:
+    """Return where to go: the page asked for, or where this person's work begins."""
+    return home_of(principal) if following == HOME else following

@@ -35,10 +35,11 @@ from clinician_ui.assets import Assets, require_built
 from clinician_ui.case_pages import CasePages
 from clinician_ui.desk import Desk
 from clinician_ui.downtime import DowntimeFile
+from clinician_ui.fleet_pages import FleetPages
 from clinician_ui.glass_pages import GlassPages
 from clinician_ui.log_in_pages import LogInPages
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
-from clinician_ui.session import Doorkeeper, log_in_address
+from clinician_ui.session import HOME, Doorkeeper, log_in_address
 from clinician_ui.work_pages import WorkPages
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,19 @@ def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
 
 def page_routes(desk: Desk) -> Sequence[BaseRoute]:
     """Return every route that answers with a page."""
-    parts = (LogInPages(desk), WorkPages(desk), GlassPages(desk), CasePages(desk))
-    return (Route("/", _home, methods=["GET"]), *(route for part in parts for route in part.routes()))
+    parts = (LogInPages(desk), WorkPages(desk), GlassPages(desk), CasePages(desk), FleetPages(desk))
+    return (Route("/", _home(desk), methods=["GET"]), *(route for part in parts for route in part.routes()))
 
 
-async def _home(_request: Request) -> Response:
-    return RedirectResponse("/worklist", 303)
+def _home(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+    async def home(request: Request) -> Response:
+        try:
+            visitor = await desk.door.visitor(request)
+        except UnauthenticatedError:
+            return RedirectResponse(HOME, 303)
+        return RedirectResponse(visitor.home, 303)
+
+    return home
 
 
 def _static(assets: Assets) -> ASGIApp:

@@ -20,13 +20,15 @@ from starlette.responses import Response
 from arbiter.errors import ForbiddenError, UnauthenticatedError
 from arbiter.identity.accounts import authenticate, list_accounts
 from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Permission
 from arbiter.identity.sessions import LIFETIME, Session, check_csrf, close_session, open_session, resume
 from arbiter.settings import Mode, Settings
 from arbiter.workflow.house import House
 from clinician_ui.forms import CSRF_FIELD, Fields, only_value
 
 HOME = "/worklist"
-_LOCAL = re.compile(r"/worklist(?:/print)?|/glass|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
+FLEET = "/fleet"
+_LOCAL = re.compile(r"/worklist(?:/print)?|/glass|/fleet|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
 _LONGEST_TOKEN = 128
 
 
@@ -48,6 +50,11 @@ class Visitor:
     token: str
 
     @property
+    def home(self) -> str:
+        """Where this person's work begins."""
+        return home_of(self.principal)
+
+    @property
     def csrf_token(self) -> str:
         """The value of the hidden field in this person's forms."""
         return self.session.csrf_token
@@ -67,6 +74,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def home_of(principal: Principal) -> str:
+    """Return where somebody's work begins: the work list, or the fleet for those who may watch that alone."""
+    watches = Permission.FLEET_WATCH in principal.permissions
+    return FLEET if watches and Permission.REVIEW_WORK not in principal.permissions else HOME
 
 
 def safe_next(path: str | None) -> str:

@@ -20,7 +20,10 @@ class Position(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakerState:
-    """The breaker of one model on one replica: its position, since when, and why in fixed words."""
+    """The breaker of one model on one replica: its position, and why in fixed words.
+
+    `since` is when it closed, or ceased to be closed: a probe in between that fails does not count anew.
+    """
 
     model: str
     position: Position

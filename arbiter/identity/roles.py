@@ -35,6 +35,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     AUDIT_PAYLOADS = "audit:payloads"
     LOG_RECOVER = "log:recover"
+    FLEET_WATCH = "fleet:watch"
     ADMIN_CLIENTS = "admin:clients"
     ADMIN_ACCOUNTS = "admin:accounts"
     ADMIN_KEYS = "admin:keys"
@@ -54,6 +55,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
     RECORDS_OFFICER = "records-officer"
     DISCLOSURE = "disclosure"
+    FLEET_OPERATOR = "fleet-operator"
     ADMINISTRATOR = "administrator"
 
 
@@ -84,13 +86,22 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         ),
         Role.POLICY_AUTHOR: frozenset({P.POLICY_AUTHOR, P.PROTOCOLS_READ}),
         Role.POLICY_APPROVER: frozenset({P.POLICY_APPROVE, P.PROTOCOLS_READ}),
-        Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ}),
+        Role.AUDITOR: frozenset({P.AUDIT_READ, P.CASES_READ, P.PROTOCOLS_READ, P.FLEET_WATCH}),
         # Sees nothing of what it keeps or erases.
         Role.RECORDS_OFFICER: frozenset({P.CASES_HOLD, P.CASES_ERASE}),
         # Opens nothing by itself: it lets an auditor take what was decided away in the clear.
         Role.DISCLOSURE: frozenset({P.AUDIT_PAYLOADS}),
+        # Keeps the model servers running, at night too: sees which seats they serve, and nothing of a case.
+        Role.FLEET_OPERATOR: frozenset({P.FLEET_WATCH}),
         Role.ADMINISTRATOR: frozenset(
-            {P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS, P.LOG_RECOVER, P.PROTOCOLS_READ}
+            {
+                P.ADMIN_CLIENTS,
+                P.ADMIN_ACCOUNTS,
+                P.ADMIN_KEYS,
+                P.LOG_RECOVER,
+                P.FLEET_WATCH,
+                P.PROTOCOLS_READ,
+            }
         ),
     }
 )
@@ -134,6 +145,8 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
     {
         frozenset({P.POLICY_AUTHOR, P.POLICY_APPROVE}),
         frozenset({P.REVIEW_WORK, P.CASES_READ}),
+        # A seat that just went down tells why the next case waits.
+        frozenset({P.REVIEW_WORK, P.FLEET_WATCH}),
         *(
             frozenset({admin, content})
             for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS)
@@ -142,7 +155,8 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
         *(frozenset({keeping, content}) for keeping in _KEEPING for content in _CASE_CONTENT),
     }
 )
-"""Whoever writes a policy does not approve it; a blind reviewer cannot read the panel; administrators see no content; and
+"""Whoever writes a policy does not approve it; a blind reviewer reads neither the panel nor
+which of its seats answer; administrators see no content; and
 whoever made, judged or audits a case, or makes accounts, cannot make it disappear."""
 
 

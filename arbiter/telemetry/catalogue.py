@@ -374,6 +374,30 @@ PROBES = Metric(
     (SERVER, REPLICA, GEN_MODEL, PROBE_OUTCOME),
     "Tokens asked of a replica that failed.",
 )
+FLEET_IN_FLIGHT = Metric(
+    "arbiter.fleet.in_flight", _G, "{request}", (SERVER, REPLICA), "This process's requests under way."
+)
+FLEET_WAITING = Metric(
+    "arbiter.fleet.waiting",
+    _G,
+    "{request}",
+    (SERVER,),
+    "This process's asks that wait for a replica with room.",
+)
+FLEET_BREAKERS = Metric(
+    "arbiter.fleet.breakers.open",
+    _G,
+    "{breaker}",
+    (SERVER, REPLICA),
+    "Models that this process does not ask there, since their breaker is open or half open.",
+)
+FLEET_SILENT_SEATS = Metric(
+    "arbiter.fleet.seats.silent",
+    _G,
+    "{seat}",
+    (PROTOCOL,),
+    "Seats of the protocol in force whose model no replica gives to this process. Wake somebody.",
+)
 SEALED = Metric("arbiter.log.sealed", _C, "{entry}", (), "Entries sealed by this process.")
 SEAL_SECONDS = Metric(
     "arbiter.log.seal.duration", _H, "s", (), "Rounds that sealed something, until their commit.", _SECONDS
@@ -445,7 +469,8 @@ HTTP_SECONDS = Metric(
 
 METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
-    OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, BREAKER_MOVES, REROUTES, SHED, PROBES, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
+    OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, BREAKER_MOVES, REROUTES, SHED, PROBES,
+    FLEET_IN_FLIGHT, FLEET_WAITING, FLEET_BREAKERS, FLEET_SILENT_SEATS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
     CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
     CANARY_ALARMS, CANARY_MOVED, CANARY_AGE, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
+from arbiter.fleet.overview import Standing, seats_of
+from arbiter.fleet.state import Position
 from arbiter.store.figures import load_figures
 from arbiter.telemetry.catalogue import (
     CANARY_AGE,
@@ -17,6 +19,10 @@ from arbiter.telemetry.catalogue import (
     CONNECTIONS,
     CONNECTIONS_WANTED,
     ERRANDS,
+    FLEET_BREAKERS,
+    FLEET_IN_FLIGHT,
+    FLEET_SILENT_SEATS,
+    FLEET_WAITING,
     JOBS,
     JOBS_AGE,
     LOG_REFUSED,
@@ -28,6 +34,8 @@ from arbiter.telemetry.catalogue import (
     POOL,
     POOL_STATE,
     PROTOCOL,
+    REPLICA,
+    SERVER,
     WITNESS,
     WITNESS_BEHIND,
     WITNESS_SIZE,
@@ -76,6 +84,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         *((Figure(CHECKPOINT_AGE, _age(read.sealed_at, now), {}),) if read.sealed_at else ()),
         Figure(LOG_REFUSED, house.guard.refusal is not None, {}),
         *_connections(house),
+        *_fleet(house, now),
         *[figure async for figure in _witnesses(house, now)],
         *[figure async for figure in _canaries(house, now)],
     )
@@ -94,6 +103,24 @@ async def _canaries(house: House, now: datetime) -> AsyncIterator[Figure]:
         yield Figure(CANARY_MOVED, seat.standing is CanaryStanding.MOVED, said)
         if seat.heard_at is not None:
             yield Figure(CANARY_AGE, _age(seat.heard_at, now), said)
+
+
+def _fleet(house: House, now: datetime) -> Iterator[Figure]:
+    """Tell of the fleet as this process alone knows it: whoever collects adds processes up."""
+    state = house.fleet.state(now)
+    for server in state.servers:
+        said = {SERVER: server.name}
+        yield Figure(FLEET_WAITING, sum(replica.waiting for replica in server.replicas), said)
+        for replica in server.replicas:
+            here = {**said, REPLICA: replica.name}
+            held = sum(breaker.position is not Position.CLOSED for breaker in replica.breakers)
+            yield Figure(FLEET_IN_FLIGHT, replica.in_flight, here)
+            yield Figure(FLEET_BREAKERS, held, here)
+    silent: dict[str, int] = {}
+    for seat in seats_of(state, (shelved.protocol for shelved in house.shelf.current.values())):
+        silent[seat.protocol] = silent.get(seat.protocol, 0) + (seat.standing is Standing.SILENT)
+    for protocol, seats in silent.items():
+        yield Figure(FLEET_SILENT_SEATS, seats, {PROTOCOL: protocol})
 
 
 def _connections(house: House) -> Iterator[Figure]:

@@ -48,14 +48,16 @@ PUBLIC = {("GET", "/"), ("GET", "/login"), ("POST", "/login")}
 
 @dataclass(frozen=True)
 class Gets:
-    """The status for who may review at the waiting case's site, for who may at another, and for everybody else."""
+    """The status for who may review at the waiting case's site, for who may at another, for who watches the fleet, and for
+    everybody else."""
 
     home: int
     foreign: int
     others: int = 403
+    watchers: int = 403
 
 
-BACK = Gets(303, 303, 303)
+BACK = Gets(303, 303, 303, 303)
 """Leads to an address that asks again who is there."""
 
 TABLE: Mapping[tuple[str, str], Gets] = {
@@ -65,6 +67,8 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("GET", "/worklist/print"): Gets(200, 200),
     ("POST", "/worklist/{case}/claim"): Gets(303, 404),
     ("POST", "/worklist/{case}/acknowledge"): Gets(303, 404),
+    ("GET", "/fleet"): Gets(403, 403, watchers=200),
+    ("GET", "/fleet/now"): Gets(403, 403, watchers=200),
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),
@@ -125,9 +129,10 @@ async def test_a_role_gets_of_a_page_what_the_table_says(staffed: Ward, method: 
     case = await staffed.case()
     for role in sorted(ACCOUNT_ROLES):
         reviews = Permission.REVIEW_WORK in ROLES[role]
+        otherwise = gets.watchers if Permission.FLEET_WATCH in ROLES[role] else gets.others
         for site, expected in (("north", gets.home), ("south", gets.foreign)):
             answer = await ask(await staffed.logged_in(f"{site}-{role}"), method, path, case)
-            assert answer.status_code == (expected if reviews else gets.others), (role, site)
+            assert answer.status_code == (expected if reviews else otherwise), (role, site)
             assert SUBJECT not in answer.text, (role, site)
             if not reviews or site == "south":
                 assert case not in answer.text, (role, site)

@@ -165,7 +165,10 @@ class Places:
         before, record.breaker = record.breaker, after
         if before.position is after.position:
             return
-        record.moved_at = self._clock.now()
+        now = self._clock.now()
+        if Position.CLOSED in {before.position, after.position}:
+            # Between open and half-open nothing flows all along: since when is what those who watch ask.
+            record.moved_at = now
         self._moves.note(
             Move(
                 self.server.name,
@@ -174,7 +177,7 @@ class Places:
                 before.position,
                 after.position,
                 after.cause,
-                record.moved_at,
+                now,
             )
         )
         telling.breaker_moved(self.server.name, replica.name, model, after.position)

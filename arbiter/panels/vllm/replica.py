@@ -39,7 +39,7 @@ _ALIKE: Final = 1.25
 
 @dataclass(slots=True)
 class Record:
-    """What is known of one model on one replica."""
+    """What is known of one model on one replica. `moved_at` is when its breaker last closed or ceased to be closed."""
 
     breaker: Breaker = FRESH
     moved_at: datetime | None = None

@@ -20,6 +20,7 @@ from arbiter.store.tables.cases import (
 )
 from arbiter.store.tables.erasure import erasure, erasure_list
 from arbiter.store.tables.exports import export_job
+from arbiter.store.tables.fleet import fleet_state
 from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
@@ -44,6 +45,7 @@ __all__ = [
     "erasure",
     "erasure_list",
     "export_job",
+    "fleet_state",
     "house_chain",
     "house_document",
     "idempotency",
