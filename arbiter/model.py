@@ -20,6 +20,16 @@ ActorId = NewType("ActorId", str)
 FactValue: TypeAlias = Decimal | str | bool
 
 
+class RerouteCause(StrEnum):
+    """Why a member was asked at another replica of its server, in fixed words."""
+
+    NOT_CONNECTED = "not-connected"
+    BROKEN = "broken"
+    SERVER_ERROR = "server-error"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    SLOW = "slow"
+
+
 class RiskClass(StrEnum):
     """How soon harm may come; sets deadlines and the place in every queue."""
 

@@ -7,7 +7,6 @@ puts the use cases' parts together. `run_house` adds the work that never ends: s
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from arbiter.duty.loader import read_duty
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import NO_FLEET
 from arbiter.fleet.loader import read_fleet
-from arbiter.panels.vllm.server import close_servers, open_servers
+from arbiter.fleet.token import read_token
+from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.ports import Chance, Clock
-from arbiter.settings import Settings
+from arbiter.settings import Mode, Settings
 from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
@@ -43,6 +43,8 @@ from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.exports.jobs import make_exports
+from arbiter.workflow.fleet_notes import note_breakers
+from arbiter.workflow.fleet_proving import Prover
 from arbiter.workflow.gauges import gauged
 from arbiter.workflow.house import House
 from arbiter.workflow.log.circle_in_force import check_circle, note_circle
@@ -122,8 +124,9 @@ async def open_house_on(
     safety_net = SafetyNet(database.conninfo)
     servers = open_servers(
         NO_FLEET if settings.fleet is None else read_fleet(settings.fleet),
-        model_token(settings),
+        read_token(settings.model_server_token_file),
         ports.clock,
+        proofs_needed=settings.mode is Mode.PRODUCTION,
     )
     try:
         await pool.open(wait=True)
@@ -158,6 +161,7 @@ async def open_house_on(
             trace_id=ports.trace_id,
             database=database,
             erasures=ErasureList(settings.data, vault.mac, ports.chance),
+            fleet=servers,
             circle=NOBODY if settings.witnesses is None else read_circle(settings.witnesses),
         )
         check_calling(house)
@@ -187,6 +191,9 @@ async def run_house(house: House) -> AsyncIterator[None]:
     check_mailing(house)
     warn_of_calling(house)
     await note_circle(house)
+    prover = Prover(house)
+    if house.fleet and house.fleet.proofs.needed:
+        await prover.first_round()
     sealing = asyncio.create_task(keep_up("sealing", house.sealer.run))
     others = [
         asyncio.create_task(keep_up("watching deadlines", lambda: sweep(house))),
@@ -196,6 +203,11 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
         asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
     ]
+    if house.fleet:
+        others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))
+        others.append(asyncio.create_task(keep_up("noting the fleet", lambda: note_breakers(house))))
+        if house.fleet.proofs.needed:
+            others.append(asyncio.create_task(keep_up("proving the fleet", prover.run)))
     if house.circle.witnesses:
         others.append(asyncio.create_task(keep_up("asking witnesses", lambda: Rounds(house).run())))
     if house.settings.workers:
@@ -219,20 +231,6 @@ async def run_house(house: House) -> AsyncIterator[None]:
 async def _after_seal(house: House) -> None:
     house.cosigned.wanted.set()
     await release_sealed(house)
-
-
-def model_token(settings: Settings) -> str | None:
-    """Return the key that model servers want, from its file: an environment is seen by too many."""
-    path = settings.model_server_token_file
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"ARBITER_MODEL_SERVER_TOKEN_FILE: {path} cannot be read") from error
-    if not re.fullmatch(r"[!-~]{1,4096}", token):
-        raise ConfigurationError(f"ARBITER_MODEL_SERVER_TOKEN_FILE: expected one word in {path}")
-    return token
 
 
 async def _watch(database: Database) -> None:

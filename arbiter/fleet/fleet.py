@@ -57,7 +57,7 @@ class Server:
     """A server by the name that protocols use, and the replicas that are its like.
 
     `concurrency` is how many requests one replica works on at once for this process, `queue` how many more may wait for
-    one. `hedge` allows a second request to another replica when the first is slow.
+    one. `hedge` allows a second request to another replica when the first is slow. `version` is vLLM's, where it is stated.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Server:
     scheduling: Scheduling
     hedge: bool
     serve: Serve | None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

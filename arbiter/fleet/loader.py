@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from arbiter.errors import InvalidFleetError, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
+from arbiter.files.reading import Path as Place
 from arbiter.files.reading import read_yaml
 from arbiter.files.sources import read_source
 from arbiter.files.values import Id, ServedName
@@ -22,6 +23,28 @@ SIZE_LIMIT: Final = 256 * 1024
 CONCURRENCY: Final = 32
 QUEUE: Final = 128
 CONTEXT: Final = 8_192
+SAID: Final = frozenset(
+    {
+        "--api-key",
+        "--config",
+        "--dtype",
+        "--enable-lora",
+        "--host",
+        "--lora-modules",
+        "--max-lora-rank",
+        "--max-loras",
+        "--max-model-len",
+        "--model",
+        "--no-enable-lora",
+        "--port",
+        "--quantization",
+        "--scheduling-policy",
+        "--served-model-name",
+        "-q",
+    }
+)
+"""The options of `vllm serve` that are not for `options`: each is said by this file, a protocol, or a file of secrets."""
+_SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protocols, is not said again here"
 
 
 def _url(value: object) -> str:
@@ -84,6 +107,7 @@ class ServerPart(_Part):
     scheduling: Annotated[Scheduling, Field(strict=False)] = Scheduling.FCFS
     hedge: bool = True
     serve: ServePart | None = None
+    version: ServedName | None = None
 
 
 class FleetFile(_Part):
@@ -128,6 +152,7 @@ def _server(part: ServerPart, folder: Path) -> Server:
         scheduling=part.scheduling,
         hedge=part.hedge,
         serve=None if part.serve is None else _serve(part.serve, folder),
+        version=part.version,
     )
 
 
@@ -155,3 +180,17 @@ def _check(file: FleetFile, finder: Finder) -> None:
                     (*place, at, "url"), "duplicate", "expected each URL once, this one came before"
                 )
             urls.add(replica.url)
+        if part.serve is not None:
+            _check_options(part.serve, ("servers", index, "serve", "options"), finder)
+
+
+def _check_options(part: ServePart, place: Place, finder: Finder) -> None:
+    """Refuse an option that says again what this file or a protocol says: vLLM would go by the last."""
+    for at, option in enumerate(part.options):
+        flag = option.partition("=")[0].partition(".")[0].replace("_", "-")
+        # vLLM takes an option's beginning for the option.
+        spelt = (
+            {flag} if flag in SAID or not flag.startswith("--") else {s for s in SAID if s.startswith(flag)}
+        )
+        if spelt & SAID:
+            finder.report((*place, at), "value", f"expected no option {min(spelt & SAID)}: {_SAID_ELSEWHERE}")

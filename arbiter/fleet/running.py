@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from arbiter.errors import ConfigurationError
-from arbiter.fleet.probing import client, speaks
+from arbiter.fleet.probing import client, completes
 from arbiter.fleet.processes import free_memory, kill, living, shared_memory
 from arbiter.fleet.serving import Serving
 from arbiter.fleet.surroundings import environment, require_free
@@ -149,7 +149,7 @@ class Running:
         """Return when every name has given a completion."""
         ends_at = time.monotonic() + self.patience_seconds
         silent = list(self.serving.names)
-        async with client(self.token) as http:
+        async with client(self.serving.replica.url, self.token) as http:
             while silent:
                 status = self._status()
                 if status is not None:
@@ -161,7 +161,7 @@ class Running:
                         f"{self.name}: {', '.join(silent)} gave no completion in {self.patience_seconds:.0f} s\n{self._tail()}"
                     )
                 self._memory |= shared_memory(self.processes())
-                if await speaks(http, self.serving.replica.url, silent[0]):
+                if await completes(http, silent[0]) is None:
                     self.tell(f"{self.name}: {silent.pop(0)} answers")
                 else:
                     await asyncio.sleep(_LOOK_SECONDS)

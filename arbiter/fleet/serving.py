@@ -125,7 +125,14 @@ def _replicas(server: Server, models: list[ModelSpec]) -> Iterable[Serving]:
             host=host,
             port=port,
             build=serve.build,
-            command=(*_program(serve), "serve", str(serve.model), *where, *arguments, *serve.options),
+            command=(
+                *_program(serve),
+                "serve",
+                str(serve.model.absolute()),
+                *where,
+                *arguments,
+                *serve.options,
+            ),
             environment=MappingProxyType({**COMMON, **(CPU if serve.build is Build.CPU else {})}),
             names=names,
             context=serve.context,
@@ -172,7 +179,7 @@ def _arguments(server: Server, serve: Serve, models: list[ModelSpec]) -> tuple[s
         arguments += ["--scheduling-policy", server.scheduling.value]
     arguments += ["--structured-outputs-config", _STRUCTURED]
     if serve.adapters:
-        modules = [f"{adapter}={folder}" for adapter, folder in sorted(serve.adapters.items())]
+        modules = [f"{adapter}={folder.absolute()}" for adapter, folder in sorted(serve.adapters.items())]
         arguments += ["--enable-lora", "--max-lora-rank", str(_rank(serve.adapters.values()))]
         arguments += ["--max-loras", str(len(modules)), "--lora-modules", *modules]
     return tuple(arguments)
@@ -192,9 +199,9 @@ def _build_arguments(serve: Serve) -> tuple[str, ...]:
 def _program(serve: Serve) -> tuple[str, ...]:
     match serve.build:
         case Build.GPU:
-            return (str(serve.python.with_name("vllm")),)
+            return (str(serve.python.absolute().with_name("vllm")),)
         case Build.CPU:
-            return (str(serve.python), "-P", str(SHIM))
+            return (str(serve.python.absolute()), "-P", str(SHIM))
 
 
 def _address(replica: Replica) -> tuple[str, int]:

@@ -7,12 +7,55 @@ or an adapter's settings. What those change, the canary set sees.
 from __future__ import annotations
 
 import hashlib
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from arbiter.errors import ConfigurationError
 
-PATTERN: Final = "*.safetensors"
+SUFFIX: Final = ".safetensors"
+
+
+class UnreadableWeightsError(ConfigurationError):
+    """A folder is not there, or may not be read: nothing is known of its weights."""
+
+
+@dataclass(slots=True)
+class Hasher:
+    """Hashes weights, each file again only when its inode, size or times have changed: gigabytes take their time."""
+
+    _known: dict[Path, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+
+    def sha256(self, model: Path, adapter: Path | None = None) -> str:
+        """Return and raise as `weights_sha256`."""
+        lines = self._lines("model", model)
+        if adapter is not None:
+            lines = self._lines("adapter", adapter) + lines
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def _lines(self, name: str, folder: Path) -> list[str]:
+        return [f"{self._file(file)}  {name}/{file.name}\n" for file in weight_files(folder)]
+
+    def _file(self, file: Path) -> str:
+        try:
+            with file.open("rb") as stream:
+                status = os.fstat(stream.fileno())
+                # Its change time too: the other one can be set at will.
+                stamp = (
+                    status.st_dev,
+                    status.st_ino,
+                    status.st_size,
+                    status.st_mtime_ns,
+                    status.st_ctime_ns,
+                )
+                known = self._known.get(file)
+                if known is None or known[0] != stamp:
+                    known = (stamp, hashlib.file_digest(stream, "sha256").hexdigest())
+                    self._known[file] = known
+        except OSError as error:
+            raise UnreadableWeightsError(f"{file} cannot be read: {error.strerror}") from error
+        return known[1]
 
 
 def weights_sha256(model: Path, adapter: Path | None = None) -> str:
@@ -22,36 +65,21 @@ def weights_sha256(model: Path, adapter: Path | None = None) -> str:
     `model` and the adapter's `adapter`: `sha256sum adapter/*.safetensors model/*.safetensors | sha256sum`.
 
     Raises:
-        ConfigurationError: when a folder holds no such file, or one cannot be read.
+        UnreadableWeightsError: when a folder or file cannot be read.
+        ConfigurationError: when a folder holds no such file.
     """
-    lines = _lines("model", model)
-    if adapter is not None:
-        lines = _lines("adapter", adapter) + lines
-    return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
+    return Hasher().sha256(model, adapter)
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """Return a folder's files with weights, by name.
-
-    Raises:
-        ConfigurationError: when it holds none, or cannot be read.
-    """
+    """Return a folder's files with weights, by name; raises as `weights_sha256`."""
     try:
-        files = sorted(folder.glob(PATTERN), key=lambda file: file.name.encode())
+        files = sorted(
+            (file for file in folder.iterdir() if file.name.endswith(SUFFIX)),
+            key=lambda file: os.fsencode(file.name),
+        )
     except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be read: {error.strerror}") from error
+        raise UnreadableWeightsError(f"{folder} cannot be read: {error.strerror}") from error
     if not files:
-        raise ConfigurationError(f"expected {PATTERN} in {folder}, there is none")
+        raise ConfigurationError(f"expected *{SUFFIX} in {folder}, there is none")
     return tuple(files)
-
-
-def _lines(name: str, folder: Path) -> list[str]:
-    return [f"{_sha256(file)}  {name}/{file.name}\n" for file in weight_files(folder)]
-
-
-def _sha256(file: Path) -> str:
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error

@@ -10,6 +10,7 @@ class EntryType(StrEnum):
 
     RECEIVED = "case.received"
     ASKED = "panel.asked"
+    REROUTED = "member.rerouted"
     OPINION = "opinion.recorded"
     FACTS_WANTED = "facts.wanted"
     AMENDED = "facts.amended"
@@ -54,6 +55,7 @@ CLOSING = frozenset(
 
 DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.RECEIVED: frozenset({"request", "facts"}),
+    EntryType.REROUTED: frozenset({"reroute"}),
     EntryType.OPINION: frozenset({"opinion"}),
     EntryType.FACTS_WANTED: frozenset({"certificate"}),
     EntryType.AMENDED: frozenset({"facts"}),

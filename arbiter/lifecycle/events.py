@@ -33,6 +33,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Reroute:
+    """One member was asked at another replica too, about the facts of that version."""
+
+    member: MemberId
+    facts_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One member answered, or was found unable to, about the facts of that version."""
 
@@ -183,7 +191,7 @@ class CompleteErasure:
 
 
 Event: TypeAlias = (
-    Submit | Exclude | Ask | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
+    Submit | Exclude | Ask | Reroute | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
     | CommitOpinion | Reveal | Sign | Release | Witness | Cancel | Contest | Retract | Supersede | Read
     | BreakGlass | Hold | LiftHold | Erase | CompleteErasure
 )  # fmt: skip

@@ -43,6 +43,7 @@ from arbiter.lifecycle.events import (
     Read,
     Release,
     Renew,
+    Reroute,
     Retract,
     Reveal,
     Sign,
@@ -53,7 +54,7 @@ from arbiter.lifecycle.events import (
 )
 from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.lifecycle.table import MOVES
-from arbiter.model import ActorId, VerdictKind
+from arbiter.model import ActorId, MemberId, VerdictKind
 
 P, E = Phase, EntryType
 _BY_EVENT = {move.event: move for move in MOVES}
@@ -80,7 +81,7 @@ def step(state: CaseState | None, event: Event, now: datetime) -> Step:
 
     Raises:
         IllegalMoveError: when the table has no such move, the mover holds no claim, a wait is not over, or an answer
-            comes twice, unasked or about other facts.
+            comes twice, unasked or about other facts (a re-route likewise).
     """
     move = _BY_EVENT[type(event)]
     phase = None if state is None else state.phase
@@ -129,6 +130,9 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return _escalate(state, now, (DropSafetyNet(),))
         case Ask():
             return _ask(state, event, now)
+        case Reroute():
+            _check_awaited(state, event.member, event.facts_version)
+            return Step(state, (E.REROUTED,), ())
         case Answer():
             return _answer(state, event)
         case Conclude():
@@ -233,13 +237,17 @@ def _ask(state: CaseState, event: Ask, now: datetime) -> Step:
     return Step(asked, (E.ASKED,), (AskPanel(event.seats, state.facts_version, until),))
 
 
-def _answer(state: CaseState, event: Answer) -> Step:
-    if event.facts_version != state.facts_version:
+def _check_awaited(state: CaseState, member: MemberId, facts_version: int) -> None:
+    if facts_version != state.facts_version:
         raise IllegalMoveError(
-            f"{event.member} answered about facts version {event.facts_version}, the case holds {state.facts_version}"
+            f"{member} answered about facts version {facts_version}, the case holds {state.facts_version}"
         )
-    if event.member not in state.unanswered:
-        raise IllegalMoveError(f"{event.member} was not asked or has answered already")
+    if member not in state.unanswered:
+        raise IllegalMoveError(f"{member} was not asked or has answered already")
+
+
+def _answer(state: CaseState, event: Answer) -> Step:
+    _check_awaited(state, event.member, event.facts_version)
     answered = (*state.answered, (event.member, event.status))
     return Step(replace(state, answered=answered), (E.OPINION,), ())
 

@@ -37,6 +37,7 @@ from arbiter.lifecycle.events import (
     Read,
     Release,
     Renew,
+    Reroute,
     Retract,
     Reveal,
     Sign,
@@ -83,6 +84,7 @@ MOVES: tuple[Move, ...] = (
         Exclude, {P.RECEIVED}, {P.ESCALATED}, {E.ESCALATED}, {DropSafetyNet, NotifyDutyGroup, TellRequester}
     ),
     _move(Ask, {P.RECEIVED}, {P.DELIBERATING}, {E.ASKED}, {AskPanel}),
+    _move(Reroute, {P.DELIBERATING}, {P.DELIBERATING}, {E.REROUTED}, set()),
     _move(Answer, {P.DELIBERATING}, {P.DELIBERATING}, {E.OPINION}, set()),
     _move(
         Conclude,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from arbiter.errors import ArbiterError
-from arbiter.model import Evidence, FactSet, MemberIdentity, MemberStatus
+from arbiter.model import Evidence, FactSet, MemberId, MemberIdentity, MemberStatus, RerouteCause, RiskClass
 from arbiter.question import FactSpec, Option, too_old
 
 
@@ -22,7 +22,7 @@ class Asked:
     `asks` is `arbiter.question.QUESTION` or a facet's id, `text` its wording. `taken_at` is the instant from which the
     ages of facts are counted: the intake of this version of the case, not the time of asking, so that a repeated ask
     sees the same ages. `deadline` is when an answer stops counting. `seed` is this seat's own, for members that
-    sample. All instants are aware UTC.
+    sample. `risk_class` is the case's: where there is not room for all, graver cases pass. All instants are aware UTC.
     """
 
     asks: str
@@ -34,6 +34,7 @@ class Asked:
     taken_at: datetime
     deadline: datetime
     seed: int
+    risk_class: RiskClass = RiskClass.ROUTINE
 
     def too_old(self) -> frozenset[str]:
         """Return the names of facts older at `taken_at` than the question allows."""
@@ -51,17 +52,37 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Reroute:
+    """One further request for the same ask: from which replica to which, and why. `slow` leaves the first under way."""
+
+    from_replica: str
+    to_replica: str
+    cause: RerouteCause
+
+
+def reroute_document(member: MemberId, reroute: Reroute) -> dict[str, str]:
+    """Return the document `reroute`: names from the fleet file and fixed words, nothing of the case."""
+    return {
+        "member": member,
+        "from": reroute.from_replica,
+        "to": reroute.to_replica,
+        "cause": reroute.cause.value,
+    }
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """All samples a member drew, and the number of further draws that could not be read as an answer at all.
 
     `exchange` is the document of what a member behind HTTP was sent and what came back, to be kept sealed; `identity` is
-    what was found to have answered, where that shows only when asked.
+    what was found to have answered, where that shows only when asked; `reroutes` tells of further requests for the ask.
     """
 
     samples: tuple[Sample, ...]
     unreadable: int = 0
     exchange: bytes | None = None
     identity: MemberIdentity | None = None
+    reroutes: tuple[Reroute, ...] = ()
 
 
 Failed: TypeAlias = Literal[MemberStatus.DOWN, MemberStatus.TIMED_OUT]
@@ -79,12 +100,14 @@ class NoAnswerError(ArbiterError):
         status: Failed = MemberStatus.DOWN,
         exchange: bytes | None = None,
         identity: MemberIdentity | None = None,
+        reroutes: tuple[Reroute, ...] = (),
     ) -> None:
         super().__init__(cause)
         self.status = status
         self.cause = cause
         self.exchange = exchange
         self.identity = identity
+        self.reroutes = reroutes
 
 
 class Member(Protocol):

@@ -16,14 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from arbiter.model import FactSet, MemberId, MemberIdentity, MemberStatus, Opinion
+from arbiter.model import FactSet, MemberId, MemberIdentity, MemberStatus, Opinion, RiskClass
 from arbiter.panels.grounding import fault_of
-from arbiter.panels.member import Answer, Asked, Member, NoAnswerError, Sample
+from arbiter.panels.member import Answer, Asked, Member, NoAnswerError, Reroute, Sample
 from arbiter.ports import Clock
 from arbiter.question import QUESTION, Protocol, Seat
 from arbiter.telemetry.members import MemberCall
 
 SAMPLES_LIMIT: Final = 64
+REROUTES_LIMIT: Final = 32
 NOT_IN_TIME: Final = "no answer by its deadline"
 LAST_WORDS_SECONDS: Final = 0.05
 """How long a member out of time is waited for: its answer no longer counts, and what it was sent is still kept."""
@@ -31,14 +32,21 @@ LAST_WORDS_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What came of asking one member: its opinion, and the exchange to be kept with it where there was one."""
+    """What came of asking one member: its opinion, the exchange to be kept with it where there was one, and its re-routes."""
 
     opinion: Opinion
     exchange: bytes | None
+    reroutes: tuple[Reroute, ...] = ()
 
 
 def address(
-    protocol: Protocol, facts: FactSet, facts_hash: str, taken_at: datetime, deadline: datetime, seed: int
+    protocol: Protocol,
+    facts: FactSet,
+    facts_hash: str,
+    taken_at: datetime,
+    deadline: datetime,
+    seed: int,
+    risk_class: RiskClass = RiskClass.ROUTINE,
 ) -> dict[MemberId, Asked]:
     """Return what each seat of the protocol is asked.
 
@@ -56,6 +64,7 @@ def address(
             taken_at=taken_at,
             deadline=deadline,
             seed=_seed(seed, seat.member),
+            risk_class=risk_class,
         )
         for seat in protocol.seats
     }
@@ -142,14 +151,14 @@ def _returned(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Returned
         return Returned(turn.without(MemberStatus.TIMED_OUT, NOT_IN_TIME, at), None)
     fault = asyncio.CancelledError() if task.cancelled() else task.exception()
     known = task.result() if fault is None else fault
-    turn, exchange = turn.found(known), _exchange_of(known)
+    turn, exchange, reroutes = turn.found(known), _exchange_of(known), _reroutes_of(known)
     if at > turn.asked.deadline:
-        return Returned(turn.without(MemberStatus.TIMED_OUT, NOT_IN_TIME, at), exchange)
+        return Returned(turn.without(MemberStatus.TIMED_OUT, NOT_IN_TIME, at), exchange, reroutes)
     match fault:
         case None:
-            return Returned(turn.judge(task.result(), at), exchange)
+            return Returned(turn.judge(task.result(), at), exchange, reroutes)
         case NoAnswerError():
-            return Returned(turn.without(fault.status, fault.cause, at), exchange)
+            return Returned(turn.without(fault.status, fault.cause, at), exchange, reroutes)
         case _:
             # The class alone: an exception's text may quote the case.
             return Returned(turn.without(MemberStatus.DOWN, f"failed with {type(fault).__name__}", at), None)
@@ -158,6 +167,13 @@ def _returned(task: asyncio.Task[Answer], turn: _Turn, at: datetime) -> Returned
 def _exchange_of(known: object) -> bytes | None:
     exchange = known.exchange if isinstance(known, Answer | NoAnswerError) else None
     return exchange if isinstance(exchange, bytes) else None
+
+
+def _reroutes_of(known: object) -> tuple[Reroute, ...]:
+    reroutes: object = known.reroutes if isinstance(known, Answer | NoAnswerError) else ()
+    if not isinstance(reroutes, tuple) or not all(isinstance(reroute, Reroute) for reroute in reroutes):
+        return ()
+    return reroutes[:REROUTES_LIMIT]
 
 
 def _give_up(task: asyncio.Task[Answer]) -> None:

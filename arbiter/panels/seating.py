@@ -28,8 +28,8 @@ from arbiter.panels.scores import (
 )
 from arbiter.panels.scores.table import AnyRow, CodeRow, FlagRow, Row, Score, SlopeRow
 from arbiter.panels.vllm.member import model_member
+from arbiter.panels.vllm.pool import NO_SERVERS, Pool
 from arbiter.panels.vllm.prompt import PROMPTS, Prompt
-from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
 from arbiter.question import VLLM, FactKind, FactSpec, ModelSpec, Protocol, Seat
 
 _DETERIORATION: Final = (news2.SCORE, mews.SCORE, cart.SCORE, qsofa.SCORE, sirs.SCORE)
@@ -46,9 +46,7 @@ SCORES: Final[Mapping[str, Score]] = MappingProxyType(
 )
 
 
-def seat_members(
-    protocol: Protocol, servers: Mapping[str, ModelServer] = NO_SERVERS
-) -> dict[MemberId, Member]:
+def seat_members(protocol: Protocol, servers: Mapping[str, Pool] = NO_SERVERS) -> dict[MemberId, Member]:
     """Return a member for every seat of the protocol; a model whose server is not in `servers` is always down.
 
     Raises:
@@ -58,7 +56,7 @@ def seat_members(
     return {seat.member: _member(seat, protocol, servers) for seat in protocol.seats}
 
 
-def require_servers(protocol: Protocol, servers: Mapping[str, ModelServer]) -> None:
+def require_servers(protocol: Protocol, servers: Mapping[str, Pool]) -> None:
     """Refuse a protocol that asks a model on a server which this deployment does not know.
 
     For a protocol in force: an older one is read and replayed without its servers.
@@ -75,7 +73,7 @@ def require_servers(protocol: Protocol, servers: Mapping[str, ModelServer]) -> N
             )
 
 
-def _member(seat: Seat, protocol: Protocol, servers: Mapping[str, ModelServer]) -> Member:
+def _member(seat: Seat, protocol: Protocol, servers: Mapping[str, Pool]) -> Member:
     if seat.model is not None:
         return model_member(seat.model, _prompt(seat, seat.model), servers)
     match seat.backend:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from arbiter.fleet.state import Position
 from arbiter.lifecycle.states import DecidedBy, Phase
-from arbiter.model import MemberStatus, ReasonCode, RiskClass, VerdictKind
+from arbiter.model import MemberStatus, ReasonCode, RerouteCause, RiskClass, VerdictKind
 
 CASE_ID = re.compile(r"c_[a-z2-7]{24}")
 """What a case id looks like; nothing a hospital system sends does."""
@@ -135,6 +136,15 @@ DELIVERY_OUTCOME = Attribute(
     "What became of one attempt to deliver.",
 )
 WITNESS = Attribute("arbiter.witness.name", _SLUG, "A witness, by this installation's own name for it.")
+SERVER = Attribute("arbiter.server.name", _SLUG, "A model server, by its name in the fleet file.")
+REPLICA = Attribute(
+    "arbiter.replica.name", _SLUG, "One of a server's replicas, by its name in the fleet file."
+)
+BREAKER_POSITION = Attribute("arbiter.breaker.position", _words(Position), "Where a breaker moved to.")
+REROUTE_CAUSE = Attribute(
+    "arbiter.reroute.cause", _words(RerouteCause), "Why a member was asked at another replica too."
+)
+PROBE_OUTCOME = Attribute("arbiter.probe.outcome", _words(["answered", "failed"]), "What became of a probe.")
 GEN_OPERATION = Attribute("gen_ai.operation.name", _words(["chat"]), "What a model was asked to do.")
 GEN_PROVIDER = Attribute("gen_ai.provider.name", _words(["vllm"]), "What serves the model.")
 GEN_MODEL = Attribute(
@@ -156,7 +166,8 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, MEMBER_KIND, MEMBER_STATUS,
     MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
     ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
-    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME, WITNESS,
+    GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME, WITNESS, SERVER, REPLICA,
+    BREAKER_POSITION, REROUTE_CAUSE, PROBE_OUTCOME,
 )  # fmt: skip
 
 
@@ -335,6 +346,34 @@ TOKENS = Metric(
     "Tokens of a model's call.",
     _TOKENS,
 )
+BREAKER_MOVES = Metric(
+    "arbiter.breaker.moves",
+    _C,
+    "{move}",
+    (SERVER, REPLICA, GEN_MODEL, BREAKER_POSITION),
+    "Moves of the breaker of one model on one replica, by where to.",
+)
+REROUTES = Metric(
+    "arbiter.member.reroutes",
+    _C,
+    "{request}",
+    (SERVER, REROUTE_CAUSE),
+    "Requests sent to another replica for the same ask, hedges (`slow`) among them.",
+)
+SHED = Metric(
+    "arbiter.member.shed",
+    _C,
+    "{ask}",
+    (SERVER, RISK),
+    "Asks turned away because a server had no room for them.",
+)
+PROBES = Metric(
+    "arbiter.breaker.probes",
+    _C,
+    "{probe}",
+    (SERVER, REPLICA, GEN_MODEL, PROBE_OUTCOME),
+    "Tokens asked of a replica that failed.",
+)
 SEALED = Metric("arbiter.log.sealed", _C, "{entry}", (), "Entries sealed by this process.")
 SEAL_SECONDS = Metric(
     "arbiter.log.seal.duration", _H, "s", (), "Rounds that sealed something, until their commit.", _SECONDS
@@ -389,7 +428,7 @@ HTTP_SECONDS = Metric(
 
 METRICS: Final[tuple[Metric, ...]] = (
     TAKEN_IN, DECIDED, ESCALATED, ESCALATION_REASONS, REFUSED, RELEASED_CASES, CONCLUSION_SECONDS, RELEASE_SECONDS,
-    OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
+    OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, BREAKER_MOVES, REROUTES, SHED, PROBES, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
     CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
     CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

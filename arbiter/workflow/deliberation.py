@@ -11,15 +11,17 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from arbiter.adjudication.certifying import adjudicate, escalation_certificate
 from arbiter.documents.canonical import encode
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ErasedError, IllegalMoveError, NotFoundError, StaleStateError
-from arbiter.lifecycle.events import Answer, Conclude, Park
+from arbiter.lifecycle.events import Answer, Conclude, Park, Reroute
 from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
+from arbiter.panels.member import reroute_document
 from arbiter.panels.panel import Returned, address, ask_panel
 from arbiter.store.vault import CaseKey
 from arbiter.telemetry.catalogue import ADJUDICATION, DELIBERATION, MEMBERS_ASKED, VERDICT
@@ -60,7 +62,15 @@ async def _deliberate(house: House, hand: InHand) -> None:
         return
     protocol = hand.shelved.protocol
     until = hand.taken.taken_at + hand.docket.standing.timers.panel
-    asked = address(protocol, hand.taken.facts, hand.taken.hash, hand.taken.taken_at, until, _seed(hand))
+    asked = address(
+        protocol,
+        hand.taken.facts,
+        hand.taken.hash,
+        hand.taken.taken_at,
+        until,
+        _seed(hand),
+        hand.docket.standing.risk_class,
+    )
     stream = ask_panel(hand.shelved.members, {member: asked[member] for member in waiting}, house.clock)
     async for batch in _as_they_come(stream):
         still = await _record(house, hand, batch)
@@ -127,6 +137,7 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
         fresh = [item for item in batch if item.opinion.member in docket.standing.unanswered]
         for item in fresh:
             opinion = item.opinion
+            docket = _rerouted(house, docket, hand.key, item, now)
             docket = advance(
                 house,
                 docket,
@@ -165,6 +176,22 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
             figures.concluded(hand.shelved, saved.standing, judged.verdict, hand.taken.taken_at, now)
             return None
         return replace(hand, docket=saved, opinions=heard)
+
+
+def _rerouted(house: House, docket: Docket, key: CaseKey, item: Returned, now: datetime) -> Docket:
+    """Enter where else a member was asked, in the step that keeps what it said."""
+    member = item.opinion.member
+    for reroute in item.reroutes:
+        docket = advance(
+            house,
+            docket,
+            Reroute(member, docket.standing.facts_version),
+            actor=ARBITER,
+            now=now,
+            key=key,
+            documents={"reroute": encode(reroute_document(member, reroute))},
+        )
+    return docket
 
 
 def _documents(item: Returned) -> dict[str, bytes]:

@@ -9,6 +9,7 @@ from arbiter.audit.note import VerifierKey
 from arbiter.cosigning.circle import NOBODY, Circle
 from arbiter.duty.roster import Duty
 from arbiter.errors import ConflictError
+from arbiter.panels.vllm.pool import Servers
 from arbiter.ports import Chance, Clock, Signer
 from arbiter.settings import Settings
 from arbiter.store.cases.sharing import StepWriter
@@ -57,6 +58,7 @@ class House:
     trace_id: Callable[[], str]
     database: Database
     erasures: ErasureList
+    fleet: Servers
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
 

@@ -90,6 +90,9 @@ async def ready(house: House) -> Readiness:
     checks.append(
         ("signed log", refusal is None, "extends what was signed" if refusal is None else refusal.said)
     )
+    if house.fleet and house.fleet.proofs.needed:
+        # Told and never failing: while no model can be asked, every case still reaches a human.
+        checks.append(("fleet", True, house.fleet.proofs.in_words()))
     checks.append(("protocols", bool(house.shelf.current), f"{len(house.shelf.current)} in force"))
     return Readiness(all(passed for _, passed, _ in checks), tuple(checks))
 

@@ -10,7 +10,7 @@ from arbiter.errors import ConfigurationError, NotFoundError
 from arbiter.model import MemberId, PolicyOutcome, Reason, RiskClass
 from arbiter.panels.member import Member
 from arbiter.panels.seating import require_servers, seat_members
-from arbiter.panels.vllm.server import NO_SERVERS, ModelServer
+from arbiter.panels.vllm.pool import NO_SERVERS, Pool
 from arbiter.policy import CompiledPolicy, Ruling, compile_policy
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import load_bundle
@@ -48,7 +48,7 @@ class Shelved:
         return self.ruling.exclusion_reasons(taken)
 
 
-def shelve(bundle: Bundle, servers: Mapping[str, ModelServer] = NO_SERVERS) -> Shelved:
+def shelve(bundle: Bundle, servers: Mapping[str, Pool] = NO_SERVERS) -> Shelved:
     """Compile a bundle's policy and seat its members; a model on a server that is not given is always down.
 
     Raises:
@@ -57,7 +57,7 @@ def shelve(bundle: Bundle, servers: Mapping[str, ModelServer] = NO_SERVERS) -> S
     return Shelved(bundle, compile_policy(bundle.protocol), seat_members(bundle.protocol, servers))
 
 
-def put_in_force(bundles: Iterable[Bundle], servers: Mapping[str, ModelServer]) -> Shelf:
+def put_in_force(bundles: Iterable[Bundle], servers: Mapping[str, Pool]) -> Shelf:
     """Return the shelf on which each bundle is its protocol's version in force; of one id the last counts.
 
     Raises:
@@ -75,7 +75,7 @@ class Shelf:
     """`current` holds one version a protocol id; older versions come from the database by content hash."""
 
     current: Mapping[str, Shelved]
-    servers: Mapping[str, ModelServer]
+    servers: Mapping[str, Pool]
     _by_hash: dict[str, Shelved] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

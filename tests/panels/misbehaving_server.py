@@ -36,6 +36,11 @@ class Request:
     def model(self) -> str:
         return str(self.asked.get("model", ""))
 
+    @property
+    def id(self) -> str:
+        """What the reply is named after, as vLLM has it: the header first."""
+        return self.headers.get("x-request-id") or str(self.asked.get("request_id", "made-up"))
+
     def options(self) -> Any:
         """The options as the schema in the request offers them."""
         return self.asked["response_format"]["json_schema"]["schema"]["properties"]["option"]["enum"]
@@ -69,7 +74,7 @@ def choice(index: int, content: str | None, finish: str = "stop", **message: Any
 
 def reply(request: Request, choices: list[dict[str, Any]], **changes: Any) -> bytes:
     document = {
-        "id": "chatcmpl-1",
+        "id": f"chatcmpl-{request.id}",
         "object": "chat.completion",
         "created": 1,
         "model": request.model,

@@ -9,7 +9,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.model import MemberStatus
 from arbiter.panels.member import NoAnswerError
 from arbiter.panels.seating import require_servers, seat_members
-from arbiter.panels.vllm.server import close_servers, open_servers
+from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.question import FactKind, FactSpec, Option, Protocol
 from tests.fleet.files import a_fleet
 from tests.panels.asking import NEWS2, RealClock, asked, protocol

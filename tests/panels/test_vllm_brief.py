@@ -106,7 +106,7 @@ def test_the_request_holds_the_prompts_own_schema_and_nothing_but_the_case_chang
         request_bytes(model("m"), BRIEF_V1, replace(PUT, facts=FactSet(1, ()), facts_hash="1" * 64))
     )
     different = {key for key in told if told[key] != other[key]}
-    assert different == {"messages", "cache_salt"}
+    assert different == {"messages", "cache_salt", "request_id"}
 
 
 def test_the_prompts_hash_moves_with_whatever_makes_its_words() -> None:
@@ -241,7 +241,11 @@ def test_an_answer_in_the_long_prompts_shape_is_not_one_of_the_brief() -> None:
         "consult": [],
     }
     message = {"role": "assistant", "content": json.dumps(long_one)}
-    body = {"model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+    body = {
+        "id": "chatcmpl-r",
+        "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+    }
     reply = json.dumps(body).encode()
-    assert read_reply(reply, PUT, "m", 1, PROMPTS["question-v1"].read).unreadable == 0
-    assert read_reply(reply, PUT, "m", 1, BRIEF_V1.read).unreadable == 1
+    assert read_reply(reply, PUT, "m", 1, "r", PROMPTS["question-v1"].read).unreadable == 0
+    assert read_reply(reply, PUT, "m", 1, "r", BRIEF_V1.read).unreadable == 1

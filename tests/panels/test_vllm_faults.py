@@ -9,7 +9,7 @@ import json
 import ssl
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from arbiter.panels.member import Asked
 from arbiter.panels.panel import Returned, ask_panel
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.member import model_member
+from arbiter.panels.vllm.pool import Servers, close_servers, open_servers
 from arbiter.panels.vllm.prompt import PROMPTS
-from arbiter.panels.vllm.server import ModelServer, close_servers, open_servers
 from arbiter.question import ModelSpec
 from tests.fleet.files import a_fleet
 from tests.panels import misbehaving_server
@@ -72,19 +72,19 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-async def servers(url: str) -> AsyncIterator[Mapping[str, ModelServer]]:
+async def servers(url: str) -> AsyncIterator[Servers]:
     opened = open_servers(a_fleet({"gpu-a": url, "gone": refusing_url()}), "the key", RealClock())
     yield opened
     await close_servers(opened)
 
 
-async def one(servers: Mapping[str, ModelServer], spec: ModelSpec, put: Asked) -> Returned:
+async def one(servers: Servers, spec: ModelSpec, put: Asked) -> Returned:
     member = model_member(spec, PROMPTS["question-v1"], servers)
     (returned,) = [item async for item in ask_panel({NEWS2: member}, {NEWS2: put}, RealClock())]
     return returned
 
 
-async def opinion_of(servers: Mapping[str, ModelServer], name: str, **changes: Any) -> Opinion:
+async def opinion_of(servers: Servers, name: str, **changes: Any) -> Opinion:
     return (await one(servers, model(name, **changes), asked(deadline=soon(5)))).opinion
 
 
@@ -101,7 +101,7 @@ def seen(url: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("fault", "status", "samples", "ending"), FAULTS, ids=[row[0] for row in FAULTS])
 async def test_each_fault_ends_in_its_own_state_in_time_and_is_kept(
-    servers: Mapping[str, ModelServer], fault: str, status: MemberStatus, samples: int, ending: Ending
+    servers: Servers, fault: str, status: MemberStatus, samples: int, ending: Ending
 ) -> None:
     spec = model(fault, server="gone" if fault == "refused" else "gpu-a")
     patience = SOON_SECONDS if status is TIMED_OUT else 20.0
@@ -126,9 +126,7 @@ def test_every_behaviour_of_the_server_stands_in_the_table() -> None:
 # --- what an exchange leaves behind ------------------------------------------------------------------------------
 
 
-async def test_a_huge_reply_is_cut_off_early_and_never_held(
-    servers: Mapping[str, ModelServer], url: str
-) -> None:
+async def test_a_huge_reply_is_cut_off_early_and_never_held(servers: Servers, url: str) -> None:
     before = seen(url)["counts"].get("huge-mebibytes", 0)
     tracemalloc.start()
     returned = await one(servers, model("huge"), asked(deadline=soon(20)))
@@ -141,7 +139,7 @@ async def test_a_huge_reply_is_cut_off_early_and_never_held(
     assert exchange["reply_bytes"] < 2 * 2**20
 
 
-async def test_nothing_is_asked_twice_whatever_fails(servers: Mapping[str, ModelServer], url: str) -> None:
+async def test_nothing_is_asked_twice_whatever_fails(servers: Servers, url: str) -> None:
     failing = ["status-500", "status-503", "status-429", "reset", "hang-up", "cut-short", "redirect"]
     before = seen(url)["counts"]
     for name in failing:
@@ -151,9 +149,7 @@ async def test_nothing_is_asked_twice_whatever_fails(servers: Mapping[str, Model
     assert "/stolen" not in after
 
 
-async def test_connections_are_used_again_and_no_cookie_comes_back(
-    servers: Mapping[str, ModelServer], url: str
-) -> None:
+async def test_connections_are_used_again_and_no_cookie_comes_back(servers: Servers, url: str) -> None:
     await opinion_of(servers, "good")
     before = seen(url)["counts"]["connections"]
     for _ in range(5):
@@ -168,7 +164,7 @@ async def test_connections_are_used_again_and_no_cookie_comes_back(
 
 
 async def test_the_environment_names_no_proxy_and_no_credential(
-    servers: Mapping[str, ModelServer], monkeypatch: pytest.MonkeyPatch
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, refusing_url())
@@ -176,7 +172,7 @@ async def test_the_environment_names_no_proxy_and_no_credential(
 
 
 async def test_the_version_is_asked_once_for_many_and_stands_in_the_identity(
-    servers: Mapping[str, ModelServer], url: str
+    servers: Servers, url: str
 ) -> None:
     before = seen(url)["counts"].get("/version", 0)
     members = {
@@ -190,16 +186,14 @@ async def test_the_version_is_asked_once_for_many_and_stands_in_the_identity(
 
 
 async def test_a_server_that_does_not_tell_its_version_is_another_member(
-    servers: Mapping[str, ModelServer],
+    servers: Servers,
 ) -> None:
     known, unknown = await opinion_of(servers, "good"), await opinion_of(servers, "good", server="gone")
     assert dict(unknown.identity.details)["engine"] == "vllm unknown"
     assert known.identity.digest != unknown.identity.digest
 
 
-async def test_a_case_asked_past_its_deadline_reaches_no_server(
-    servers: Mapping[str, ModelServer], url: str
-) -> None:
+async def test_a_case_asked_past_its_deadline_reaches_no_server(servers: Servers, url: str) -> None:
     before = seen(url)["counts"].get("good", 0)
     returned = await one(servers, model("good"), asked(deadline=soon(-1)))
     assert (returned.opinion.status, returned.exchange) == (TIMED_OUT, None)
@@ -207,7 +201,7 @@ async def test_a_case_asked_past_its_deadline_reaches_no_server(
 
 
 async def test_a_server_that_no_setting_names_leaves_its_member_down(
-    servers: Mapping[str, ModelServer],
+    servers: Servers,
 ) -> None:
     returned = await one(servers, model("good", server="gpu-z"), asked(deadline=soon(20)))
     assert returned.opinion.status is DOWN
@@ -215,7 +209,7 @@ async def test_a_server_that_no_setting_names_leaves_its_member_down(
     assert returned.exchange is None
 
 
-async def test_votes_are_counted_by_sample_and_half_may_fail(servers: Mapping[str, ModelServer]) -> None:
+async def test_votes_are_counted_by_sample_and_half_may_fail(servers: Servers) -> None:
     split = await opinion_of(servers, "split")
     assert (split.votes, split.samples) == ((("continue-monitoring", 1), ("urgent-review", 2)), 3)
     half = await opinion_of(servers, "half-sound", samples=4)
@@ -225,21 +219,22 @@ async def test_votes_are_counted_by_sample_and_half_may_fail(servers: Mapping[st
 
 
 async def test_a_quarter_of_a_megabyte_of_spaces_is_invalid_even_where_the_reply_may_be_long(
-    servers: Mapping[str, ModelServer],
+    servers: Servers,
 ) -> None:
     returned = await one(servers, model("spaces", max_tokens=8192), asked(deadline=soon(20)))
     assert (opened(returned)["ending"], returned.opinion.status) == (Ending.COMPLETE, INVALID)
 
 
 @pytest.mark.parametrize("name", [row[0] for row in FAULTS if row[1] is DOWN])
-async def test_a_servers_words_are_told_to_nobody(servers: Mapping[str, ModelServer], name: str) -> None:
+async def test_a_servers_words_are_told_to_nobody(servers: Servers, name: str) -> None:
     opinion = await opinion_of(servers, name, server="gone" if name == "refused" else "gpu-a")
     assert opinion.rationale.startswith("the model server ")
     assert "as asked" not in opinion.rationale
 
 
-async def test_asks_that_were_given_up_leave_no_connection_taken(servers: Mapping[str, ModelServer]) -> None:
-    """More of them at once than the client has connections, and then again: whoever comes after is served."""
+async def test_asks_that_were_given_up_leave_no_place_taken(url: str) -> None:
+    """As many of them at once as there are places, and then again: whoever comes after is served."""
+    servers = open_servers(a_fleet({"gpu-a": url}, concurrency=140), None, RealClock())
     for name in ("black-hole", "drip"):
         members = {
             MemberId(f"m{at}"): model_member(model(name), PROMPTS["question-v1"], servers)
@@ -250,6 +245,7 @@ async def test_asks_that_were_given_up_leave_no_connection_taken(servers: Mappin
         assert {item.opinion.status for item in returned} == {TIMED_OUT}
         assert all(item.exchange is not None for item in returned)
         assert (await opinion_of(servers, "good")).status is VALID
+    await close_servers(servers)
 
 
 # --- https -------------------------------------------------------------------------------------------------------

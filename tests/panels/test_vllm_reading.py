@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from arbiter.model import FactSet
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.vllm.answer_schema import answer_schema
-from arbiter.panels.vllm.reading import CONTENT_LIMIT, read_answer, read_reply, tokens_used
+from arbiter.panels.vllm.reading import CONTENT_LIMIT, choices_of, read_answer, read_reply
 from arbiter.panels.vllm.strict import UnreadableError
 from arbiter.question import ABSTAIN
 from tests.panels.asking import TAKEN_AT, asked, fact_set
@@ -194,8 +194,8 @@ def test_a_model_that_cites_what_was_too_old_to_be_shown_is_ungrounded() -> None
     assert fault_of(sample, PUT) is None
 
 
-def choices_of(*found: Any, **changes: Any) -> bytes:
-    return json.dumps({"model": "m", "choices": list(found)} | changes).encode()
+def body_of(*found: Any, **changes: Any) -> bytes:
+    return json.dumps({"id": "chatcmpl-r", "model": "m", "choices": list(found)} | changes).encode()
 
 
 def one_choice(index: Any = 0, **changes: Any) -> dict[str, Any]:
@@ -206,27 +206,28 @@ def one_choice(index: Any = 0, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "body",
     [
-        choices_of(one_choice(-1)), choices_of(one_choice(2)), choices_of(one_choice("0")), choices_of(one_choice(True)),
-        choices_of(one_choice(None)), choices_of(one_choice(0), one_choice(0)), choices_of("text"), choices_of(None),
-        choices_of(one_choice(), choices={}), choices_of(one_choice(), choices=None), choices_of(one_choice(), model=None),
-        choices_of(one_choice(), model="M"), choices_of(one_choice(finish_reason="length")),
-        choices_of(one_choice(finish_reason=None)), choices_of(one_choice(message=None)), choices_of(one_choice(message="x")),
-        choices_of(one_choice(message={"role": "user", "content": text_of()})),
-        choices_of(one_choice(message={"role": "assistant", "content": [text_of()]})), b"", b"{}", b"\xff", b"null",
+        body_of(one_choice(-1)), body_of(one_choice(2)), body_of(one_choice("0")), body_of(one_choice(True)),
+        body_of(one_choice(None)), body_of(one_choice(0), one_choice(0)), body_of("text"), body_of(None),
+        body_of(one_choice(), choices={}), body_of(one_choice(), choices=None), body_of(one_choice(), model=None),
+        body_of(one_choice(), model="M"), body_of(one_choice(), id="chatcmpl-R"), body_of(one_choice(), id="r"),
+        body_of(one_choice(), id=None), body_of(one_choice(), id=["chatcmpl-r"]), body_of(one_choice(finish_reason="length")),
+        body_of(one_choice(finish_reason=None)), body_of(one_choice(message=None)), body_of(one_choice(message="x")),
+        body_of(one_choice(message={"role": "user", "content": text_of()})),
+        body_of(one_choice(message={"role": "assistant", "content": [text_of()]})), b"", b"{}", b"\xff", b"null",
     ],
-    ids=range(22),
+    ids=range(26),
 )  # fmt: skip
 def test_a_reply_or_choice_that_breaks_the_rules_gives_no_sample(body: bytes) -> None:
-    answer = read_reply(body, PUT, "m", 2, read_answer)
+    answer = read_reply(body, PUT, "m", 2, "r", read_answer)
     assert (answer.samples, answer.unreadable) == ((), 2)
 
 
 def test_choices_count_in_the_order_of_their_places() -> None:
-    body = choices_of(
+    body = body_of(
         one_choice(1, message={"role": "assistant", "content": text_of(rationale="second")}),
         one_choice(0, message={"role": "assistant", "content": text_of(rationale="first")}),
     )
-    answer = read_reply(body, PUT, "m", 3, read_answer)
+    answer = read_reply(body, PUT, "m", 3, "r", read_answer)
     assert [sample.rationale for sample in answer.samples] == ["first", "second"]
     assert answer.unreadable == 1
 
@@ -234,31 +235,30 @@ def test_choices_count_in_the_order_of_their_places() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_whatever_raise(body: bytes) -> None:
-    assert read_reply(body, PUT, "m", 3, read_answer).unreadable == 3
+    assert read_reply(body, PUT, "m", 3, "r", read_answer).unreadable == 3
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 10**6), st.binary(min_size=0, max_size=4))
 def test_no_damage_to_a_sound_reply_raises(at: int, put: bytes) -> None:
-    body = choices_of(one_choice())
+    body = body_of(one_choice())
     at %= len(body)
-    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1, read_answer)
+    answer = read_reply(body[:at] + put + body[at + 1 :], PUT, "m", 1, "r", read_answer)
     assert len(answer.samples) + answer.unreadable == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "tokens"),
+    ("usage", "tokens"),
     [
-        (b'{"usage": {"prompt_tokens": 812, "completion_tokens": 95}}', (812, 95)),
-        (b'{"usage": {"prompt_tokens": 812}}', None),
-        (b'{"usage": {"prompt_tokens": true, "completion_tokens": 95}}', None),
-        (b'{"usage": {"prompt_tokens": -1, "completion_tokens": 95}}', None),
-        (b'{"usage": {"prompt_tokens": 1e400, "completion_tokens": 95}}', None),
-        (b'{"usage": 7}', None),
-        (b"[]", None),
-        (b"not json", None),
-        (b"\xff", None),
+        ({"prompt_tokens": 812, "completion_tokens": 95}, (812, 95)),
+        ({"prompt_tokens": 812}, None),
+        ({"prompt_tokens": True, "completion_tokens": 95}, None),
+        ({"prompt_tokens": -1, "completion_tokens": 95}, None),
+        ({"prompt_tokens": 10**9, "completion_tokens": 95}, None),
+        ({"prompt_tokens": 8.5, "completion_tokens": 95}, None),
+        (7, None),
+        (None, None),
     ],
 )
-def test_tokens_are_told_only_as_plausible_counts(body: bytes, tokens: tuple[int, int] | None) -> None:
-    assert tokens_used(body) == tokens
+def test_tokens_are_told_only_as_plausible_counts(usage: Any, tokens: tuple[int, int] | None) -> None:
+    assert choices_of(body_of(one_choice(), usage=usage), "m", 1, "r").tokens == tokens

@@ -173,10 +173,12 @@ async def test_every_state_is_reached_every_entry_is_told_and_every_certificate_
     assert hospital.seen == set(Phase) - {Phase.RECEIVED}
     await hospital.seal()
     await hospital.seal()
-    # One rung is all that there is without a duty file: nothing climbs. Witnesses and erasures have journeys of their own
-    # (`tests/system/test_witnessed_service.py`, `tests/system/test_backups.py`).
+    # One rung is all that there is without a duty file: nothing climbs. Witnesses, erasures and failing model
+    # servers have journeys of their own (`tests/system/test_witnessed_service.py`, `tests/system/test_backups.py`,
+    # `tests/workflow/test_a_misbehaving_fleet.py`).
     elsewhere = {
         EntryType.CLIMBED,
+        EntryType.REROUTED,
         EntryType.WITNESSED,
         EntryType.HOLD_PLACED,
         EntryType.HOLD_LIFTED,

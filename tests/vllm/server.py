@@ -1,13 +1,12 @@
-"""A real vLLM on the CPU in a process group of its own: started, waited for by a real completion, stopped without a trace.
+"""A real vLLM on the CPU, started and stopped by `arbiter panel serve`, frozen and killed by the tests.
 
-Guarantees: the server reads and writes only folders made for it, sends nothing to anybody, and after the block no
-process of its group lives and no shared memory of theirs is left, whatever happened inside.
+Guarantees: after the block no process of its session lives and no shared memory of theirs is left, whatever happened inside;
+and it is the command that sees to it, else the block fails.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import signal
@@ -19,28 +18,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import httpx
-
-from tests.system.service import free_port
+from arbiter.fleet.processes import living, shared_memory
+from arbiter.fleet.weights import weights_sha256
+from tests.fleet.files import fleet_file
+from tests.panels.model_bundles import protocol_text, write_bundle
+from tests.system.service import COMMAND, ROOT, environment, free_port
+from tests.vllm.seats import SERVER, seats
 
 HERE: Final = Path(__file__).parent
-MEMORY: Final = "/dev/shm"
 CONTEXT: Final = 8_192
 READY_SECONDS: Final = 420.0
-STOP_SECONDS: Final = 30.0
-_OFFLINE: Final = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-}
+STOP_SECONDS: Final = 60.0
 
 
 def make_models(python: Path, folder: Path) -> None:
     """Write `model/` and `adapters/` under the folder, by the vLLM environment's own Python."""
+    own = {"HOME": str(folder), "HF_HOME": str(folder / "own"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
         [python, "-P", HERE / "make_model.py", folder],
-        env=_environment(folder),
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **own},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -58,7 +54,8 @@ class VllmServer:
     models: Path
     folder: Path
     port: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
+    _command: subprocess.Popen[bytes] | None = None
+    _session: int | None = None
     _memory: set[Path] = field(default_factory=set)
 
     @property
@@ -75,38 +72,61 @@ class VllmServer:
         return {folder.name: folder for folder in sorted((self.models / "adapters").iterdir())}
 
     def weights_sha256(self, adapter: str) -> str:
-        """Return the hash of all that makes an adapter's answers: SHA-256 over `sha256sum` of its files and the model's."""
-        files = sorted([*self.model.glob("*.safetensors"), *self.adapters[adapter].glob("*.safetensors")])
-        lines = [
-            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(self.models)}\n"
-            for file in files
-        ]
-        return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+        """Return the hash of all that makes an adapter's answers."""
+        return weights_sha256(self.model, self.adapters[adapter])
 
     @property
     def log(self) -> str:
         """What the server wrote so far."""
-        return (self.folder / "vllm.log").read_text("utf-8", errors="replace")
+        return (self.folder / "fleet" / f"{SERVER}.{SERVER}-1.log").read_text("utf-8", errors="replace")
+
+    @property
+    def told(self) -> str:
+        """What the command told so far."""
+        return (self.folder / "told").read_text("utf-8")
+
+    @property
+    def fleet(self) -> Path:
+        """The fleet file that the server was started by."""
+        return self.folder / "fleet.yaml"
+
+    @property
+    def bundle(self) -> Path:
+        """The protocol whose seats the server is for."""
+        return self.folder / "bundle"
+
+    def arbiter(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command about this server to its end."""
+        return subprocess.run(
+            [*COMMAND, *arguments],
+            cwd=ROOT,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=READY_SECONDS,
+        )
 
     def start(self) -> None:
-        """Start the server and return when every adapter has answered: `/health` may be green over a dead engine."""
-        with (self.folder / "vllm.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.python, "-P", HERE / "start_vllm.py", "serve", *self._arguments()],
-                cwd=self.folder,
-                env=_environment(self.folder),
+        """Start the server and return when the command says that it is ready."""
+        self._write_files()
+        options = ("--folder", str(self.folder / "fleet"), "--patience", str(READY_SECONDS))
+        with (self.folder / "told").open("wb") as told:
+            self._command = subprocess.Popen(
+                [*COMMAND, "panel", "serve", str(self.bundle), "--run", "--no-restart", *options],
+                cwd=ROOT,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+                stdout=told,
+                stderr=told,
             )
         ends_at = time.monotonic() + READY_SECONDS
-        while not all(self._speaks(name) for name in self.adapters):
-            assert self._process.poll() is None, self.log[-4000:]
-            assert time.monotonic() < ends_at, self.log[-4000:]
-            time.sleep(0.2)
-        # Remembered now: an engine that dies by itself can no longer be asked what it held.
-        self._memory |= _shared_memory(self.processes())
+        while "1 ready; Ctrl-C stops" not in self.told:
+            assert self._command.poll() is None, self.told
+            assert time.monotonic() < ends_at, self.told
+            time.sleep(0.1)
+        (self._session,) = _children(self._command.pid)
+        self._memory |= shared_memory(self.processes())
         assert self._memory, "vLLM's processes share memory; else nothing says that they give it back"
 
     def freeze(self) -> None:
@@ -120,23 +140,24 @@ class VllmServer:
     def kill(self) -> None:
         """SIGKILL to every process that computes or answers, as when the machine runs out of memory.
 
-        Python's small process that frees shared memory for the others outlives them, does so and ends.
+        Python's small process that frees shared memory for the others is left: the command is to see to it.
         """
         for process in self.processes():
-            if not _is_tracker(process):
+            if b"multiprocessing.resource_tracker" not in Path(f"/proc/{process}/cmdline").read_bytes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
         self.thaw()
-        self._await_end()
+        assert self._ended() == 1, self.told
 
     def stop(self) -> None:
-        """SIGTERM to the group, as a service manager does; the server gives its memory back by itself."""
-        self._signal(signal.SIGTERM)
-        self._await_end()
+        """SIGTERM to the command, as a service manager does; it passes it on."""
+        assert self._command is not None
+        self._command.terminate()
+        assert self._ended() == 0, self.told
 
     def processes(self) -> list[int]:
         """Return every living process of the server's session."""
-        return [] if self._process is None else _living(self._process.pid)
+        return [] if self._session is None else living(self._session)
 
     def left_in_memory(self) -> list[Path]:
         """Return what is still there of the shared memory that was seen in use."""
@@ -144,119 +165,66 @@ class VllmServer:
 
     def tear_down(self) -> None:
         """End whatever is left and free what nobody else did."""
-        if self.processes():
-            self.kill()
+        if self._command is not None and self._command.poll() is None:
+            self._command.terminate()
+            self._command.wait(STOP_SECONDS)
+        self._signal(signal.SIGKILL)
         for path in self.left_in_memory():
             path.unlink()
 
-    def _arguments(self) -> list[str]:
-        modules = [f"{name}={folder}" for name, folder in self.adapters.items()]
-        return [
-            str(self.model),
-            *("--served-model-name", "unseated"),
-            *("--dtype", "bfloat16"),
-            *("--max-model-len", str(CONTEXT)),
-            # On the CPU a seeded request whose prompt is taken in by parts kills the engine: the generator there has no
-            # offset to set back. So every prompt fits whole into one step.
-            *("--no-enable-chunked-prefill", "--max-num-batched-tokens", str(4 * CONTEXT)),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
-            "--enforce-eager",
-            *("--structured-outputs-config", '{"backend":"guidance","disable_any_whitespace":true}'),
-            *("--enable-lora", "--max-lora-rank", "8", "--max-loras", str(len(modules))),
-            *("--lora-modules", *modules),
-        ]
+    @property
+    def runs(self) -> bool:
+        return self._command is not None and self._command.poll() is None
 
-    def _speaks(self, name: str) -> bool:
-        asked = {"model": name, "prompt": "ready", "max_tokens": 1}
-        try:
-            reply = httpx.post(f"{self.url}/v1/completions", json=asked, trust_env=False, timeout=30)
-        except httpx.TransportError:
-            return False
-        return reply.status_code == 200
+    def _write_files(self) -> None:
+        serve = {
+            "build": "cpu",
+            "python": str(self.python),
+            "model": str(self.model),
+            "adapters": {name: str(folder) for name, folder in self.adapters.items()},
+            "context": CONTEXT,
+        }
+        fleet_file(self.folder, {SERVER: self.url}, serve=serve)
+        weights = {name: self.weights_sha256(name) for name in self.adapters}
+        write_bundle(self.bundle, protocol_text("with-models", *seats(weights)))
+
+    def _environment(self) -> dict[str, str]:
+        return environment(self.folder / "data", ARBITER_FLEET=str(self.fleet))
 
     def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)
+        if self._session is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._session, number)
 
-    def _await_end(self) -> None:
-        assert self._process is not None
-        self._process.wait(STOP_SECONDS)
-        ends_at = time.monotonic() + STOP_SECONDS
-        while self.processes():
-            assert time.monotonic() < ends_at, f"still alive: {self.processes()}\n{self.log[-4000:]}"
-            time.sleep(0.1)
+    def _ended(self) -> int:
+        assert self._command is not None
+        return self._command.wait(STOP_SECONDS)
 
 
 @contextlib.contextmanager
 def a_vllm(python: Path, models: Path) -> Iterator[VllmServer]:
     """A running server; afterwards it is stopped, and its folders are gone."""
-    # Not under pytest's folders: the engine's sockets lie here, and a socket's path must be short.
-    folder = Path(tempfile.mkdtemp(prefix="arb-vllm-"))
+    folder = Path(tempfile.mkdtemp(prefix="arb-test-vllm-"))
     server = VllmServer(python, models, folder)
     try:
         server.start()
         yield server
-        if server.processes():
+        if server.runs:
             server.stop()
+        assert server.processes() == []
         assert server.left_in_memory() == []
     finally:
         server.tear_down()
         shutil.rmtree(folder)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Return an environment of few names, whose every folder is the server's own: the caller's settings stay out."""
-    own = {}
-    for name in (
-        "VLLM_CACHE_ROOT",
-        "VLLM_CONFIG_ROOT",
-        "XDG_CACHE_HOME",
-        "HF_HOME",
-        "TMPDIR",
-        "TORCHINDUCTOR_CACHE_DIR",
-    ):
-        place = folder / "own" / name.lower()
-        place.mkdir(parents=True, exist_ok=True)
-        own[name] = str(place)
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_HOST_IP": "127.0.0.1",
-        # One thread: the same seed then gives the same text, alone or in a batch, before and after a restart.
-        "OMP_NUM_THREADS": "1",
-        **_OFFLINE,
-        **own,
-    }
-
-
-def _living(session: int) -> list[int]:
-    """Return the processes of a session that are no zombies [proc(5), /proc/pid/stat]."""
+def _children(parent: int) -> list[int]:
+    """Return the living children of a process that lead sessions of their own [proc(5), /proc/pid/stat]."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                state, _, _, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                if int(its_session) == session and state != "Z":
+                _, its_parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                if int(its_parent) == parent and session == entry.name:
                     found.append(int(entry.name))
-    return found
-
-
-def _is_tracker(process: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return b"multiprocessing.resource_tracker" in Path(f"/proc/{process}/cmdline").read_bytes()
-    return False
-
-
-def _shared_memory(processes: list[int]) -> set[Path]:
-    """Return the named shared memory that the processes have mapped."""
-    found = set()
-    for process in processes:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-            for line in Path(f"/proc/{process}/maps").read_text().splitlines():
-                _, _, name = line.partition(MEMORY + "/")
-                if name and not name.endswith(" (deleted)"):
-                    found.add(Path(MEMORY, name))
     return found

@@ -18,10 +18,9 @@ from arbiter.store.database import Database
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow.dossier import Dossier
 from tests.vllm.conftest import ROOT
+from tests.vllm.seats import REVISION, SAMPLES
 from tests.vllm.server import VllmServer
 from tests.vllm.wards import (
-    REVISION,
-    SAMPLES,
     UNHURRIED,
     ModelWard,
     a_model_ward,

@@ -30,35 +30,12 @@ from tests.fleet.files import fleet_file
 from tests.houses import ShiftableClock, a_client, a_house, settle
 from tests.panels.model_bundles import protocol_text, write_bundle
 from tests.system.service import case_body
+from tests.vllm.seats import SERVER, seats
 from tests.vllm.server import VllmServer
 
 UNHURRIED, HURRIED = "with-models", "with-models-in-a-hurry"
 PANEL_SECONDS: Final = {UNHURRIED: 240, HURRIED: 10}
 """The panel's time by protocol. The longer one is no measure of anything: this machine may be busy."""
-
-REVISION: Final = "made-20260301"
-SAMPLES: Final = 3
-
-_SEAT: Final = """\
-  - member: {member}
-    title: The {member} model
-    asks: question
-    backend: vllm
-    model:
-      server: cpu
-      name: {member}
-      revision: {revision}
-      weights_sha256: {weights}
-      adapter: {member}
-      dtype: bfloat16
-      prompt: question-v1
-      samples: {samples}
-      temperature: 0.7
-      top_p: 0.95
-      max_tokens: 2048
-    family: random-weights
-    weight: 1
-"""
 
 
 @dataclass
@@ -102,19 +79,16 @@ class ModelWard:
 @asynccontextmanager
 async def a_model_ward(folder: Path, database: Database, server: VllmServer) -> AsyncIterator[ModelWard]:
     """Yield a running house with both protocols in force, and the server known to it as `cpu`."""
-    seats = [
-        _SEAT.format(member=name, revision=REVISION, weights=server.weights_sha256(name), samples=SAMPLES)
-        for name in server.adapters
-    ]
+    weights = {name: server.weights_sha256(name) for name in server.adapters}
     for name, seconds in PANEL_SECONDS.items():
-        write_bundle(folder / "protocols" / name, protocol_text(name, *seats, panel_seconds=seconds))
+        write_bundle(folder / "protocols" / name, protocol_text(name, *seats(weights), panel_seconds=seconds))
     settings = Settings(
         data=folder,
         mode=Mode.DEMONSTRATION,
         secure_cookies=False,
         workers=False,
         protocols=folder / "protocols",
-        fleet=fleet_file(folder, {"cpu": server.url}),
+        fleet=fleet_file(folder, {SERVER: server.url}),
     )
     clock = ShiftableClock()
     async with a_house(folder, database, clock, settings=settings) as house:

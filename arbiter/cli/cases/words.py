@@ -27,6 +27,7 @@ STANDING: Mapping[Phase, str] = {
 STEPS: Mapping[str, str] = {
     EntryType.RECEIVED: "the case was taken",
     EntryType.ASKED: "the panel was asked",
+    EntryType.REROUTED: "a member was asked at another replica too",
     EntryType.OPINION: "a member answered",
     EntryType.FACTS_WANTED: "facts are wanted from the hospital's system",
     EntryType.AMENDED: "new facts came",

@@ -62,15 +62,15 @@ def panel_serve(
     Exit status: 0 after a signal, 1 when a server cannot be started or, with --no-restart, has ended.
     """
     from arbiter.fleet.serving import command_lines
+    from arbiter.fleet.token import read_token
     from arbiter.settings import read_settings
-    from arbiter.wiring import model_token
 
     settings = read_settings()
     lines = command_lines(fleet_of(settings), *protocols_of(settings, protocols))
     chosen = _chosen(lines, replicas)
     if run_them:
         kept = folder or settings.data / "fleet"
-        run(_run(chosen, kept, model_token(settings), patience, restart=restart))
+        run(_run(chosen, kept, read_token(settings.model_server_token_file), patience, restart=restart))
     elif as_json:
         show_json([_document(serving) for serving in chosen])
     else:

@@ -24,6 +24,29 @@ class Ending(StrEnum):
     OUT_OF_TIME = "out-of-time"
     NOT_CONNECTED = "not-connected"
     BROKEN = "broken"
+    GIVEN_UP = "given-up"
+    """Another replica answered first: only one of several attempts can end so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One of several tries of an ask: at which replica, how it ended, and when, in microseconds since the first began."""
+
+    replica: str
+    ending: Ending
+    status: int | None
+    began_us: int
+    ended_us: int
+
+    def told(self) -> dict[str, Any]:
+        """Return the attempt as the document has it."""
+        document: dict[str, Any] = {
+            "replica": self.replica,
+            "ending": self.ending.value,
+            "began_us": self.began_us,
+            "ended_us": self.ended_us,
+        }
+        return document if self.status is None else document | {"status": self.status}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +54,8 @@ class Exchange:
     """One HTTP request and what came of it.
 
     `status` is None where no head of a reply came; `reply` holds the bytes of the body that were kept, `reply_bytes` counts
-    those that were seen. Times are microseconds from the start; `head_after_us` is None where no head came.
+    those that were seen. Times are microseconds from the start; `head_after_us` is None where no head came. `replica` is the
+    one that is told of; `attempts` are all tries, in the order in which they began, where there was more than one.
     """
 
     server: str
@@ -43,6 +67,8 @@ class Exchange:
     ending: Ending
     head_after_us: int | None
     ended_after_us: int
+    replica: str = ""
+    attempts: tuple[Attempt, ...] = ()
 
     def encode(self) -> bytes:
         """Return the document `exchange`: canonical JSON, bytes in base64, absent values as absent keys."""
@@ -56,6 +82,10 @@ class Exchange:
             "ending": self.ending.value,
             "ended_after_us": self.ended_after_us,
         }
+        if self.replica:
+            document["replica"] = self.replica
+        if self.attempts:
+            document["attempts"] = [attempt.told() for attempt in self.attempts]
         if self.status is not None:
             document["status"] = self.status
         if self.head_after_us is not None:

@@ -1,4 +1,4 @@
-"""A language model in a seat: asked once over HTTP, its choices read strictly, what failed told apart and kept.
+"""A language model in a seat: asked over HTTP, its choices read strictly, what failed told apart and kept.
 
 Guarantees: a server that refuses, breaks off or answers with an error is `down`, one that does not finish in time is
 `timed-out`, a reply that cannot be read is `invalid`; in each case what was sent and what came goes with the answer.
@@ -16,15 +16,16 @@ from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import decimal_text
 from arbiter.model import MemberIdentity, MemberStatus
 from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
+from arbiter.panels.vllm.asking import Request, Told
 from arbiter.panels.vllm.exchange import Ending, Exchange
+from arbiter.panels.vllm.pool import Pool
 from arbiter.panels.vllm.prompt import Prompt
-from arbiter.panels.vllm.reading import read_reply, tokens_used
-from arbiter.panels.vllm.request import reply_limit, request_bytes
-from arbiter.panels.vllm.server import UNKNOWN, ModelServer
+from arbiter.panels.vllm.reading import UnreadableError, choices_of, read_choices
+from arbiter.panels.vllm.replica import OK, UNKNOWN
+from arbiter.panels.vllm.request import reply_limit, request_bytes, request_id
 from arbiter.question import VLLM, ModelSpec
 from arbiter.telemetry.members import used_tokens
 
-_OK: Final = 200
 _SPARE_SECONDS: Final = 0.1
 _SPARE_SHARE: Final = 0.1
 _VERSION_PATIENCE_SECONDS: Final = 1.0
@@ -68,7 +69,7 @@ class ModelMember:
 
     model: ModelSpec
     prompt: Prompt
-    server: ModelServer
+    pool: Pool
     identity: MemberIdentity = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,22 +79,65 @@ class ModelMember:
         """Return the model's samples.
 
         Raises:
-            NoAnswerError: when the server is down or does not finish in time.
+            NoAnswerError: when no replica can be asked, the server is down or does not finish in time.
         """
-        left = (asked.deadline - self.server.clock.now()).total_seconds()
+        left = (asked.deadline - self.pool.clock.now()).total_seconds()
         # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
         seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
         ends_at = asyncio.get_running_loop().time() + seconds
-        looking = self.server.look_up_version()
-        request = request_bytes(self.model, self.prompt, asked)
-        exchange = await self.server.ask(request, seconds, reply_limit(self.model))
-        identity = identity_of(self.model, self.prompt, await _version(looking, ends_at))
-        kept = exchange.encode()
-        failed = _failure(exchange)
+        barred = self._barred()
+        told = await self.pool.ask(self._request(asked, barred), seconds)
+        if told.exchange is None:
+            assert told.refused is not None
+            raise NoAnswerError(told.refused.cause, told.refused.status)
+        identity = identity_of(self.model, self.prompt, await _version(told, ends_at))
+        kept = told.exchange.encode()
+        failed = self._refuted(told) or _failure(told.exchange)
         if failed is not None:
             status, cause = failed
-            raise NoAnswerError(cause, status, kept, identity)
-        return replace(_samples(exchange, self.model, self.prompt, asked), exchange=kept, identity=identity)
+            raise NoAnswerError(cause, status, kept, identity, told.reroutes)
+        samples = self._samples(told, told.exchange, asked)
+        return replace(samples, exchange=kept, identity=identity, reroutes=told.reroutes)
+
+    def _barred(self) -> frozenset[str]:
+        """Return the replicas that must not be asked; raise NoAnswerError where that is every one."""
+        barred = self.pool.proofs.barred(self.pool.server, self.model)
+        if len(barred) == len(self.pool.replicas):
+            raise NoAnswerError(min(barred.values()))
+        return frozenset(barred)
+
+    def _refuted(self, told: Told) -> tuple[Failed, str] | None:
+        """Return why an answer does not count whose replica was found, while it answered, to serve something else."""
+        if told.replica is None:
+            return None
+        cause = self.pool.proofs.refuted(self.pool.name, told.replica.name, self.model)
+        return None if cause is None else (MemberStatus.DOWN, cause)
+
+    def _request(self, asked: Asked, barred: frozenset[str]) -> Request:
+        return Request(
+            model=self.model.name,
+            content=request_bytes(self.model, self.prompt, asked, by_priority=self.pool.by_priority),
+            limit=reply_limit(self.model),
+            risk_class=asked.risk_class,
+            id=request_id(asked),
+            barred=barred,
+        )
+
+    def _samples(self, told: Told, exchange: Exchange, asked: Asked) -> Answer:
+        """Read a reply, and say to the pool whether it was one: a replica where another model answers is not fit."""
+        if exchange.ending is Ending.TOO_LARGE:
+            return Answer((), self.model.samples)
+        assert told.replica is not None
+        try:
+            reply = choices_of(exchange.reply, self.model.name, self.model.samples, request_id(asked))
+        except UnreadableError as error:
+            self.pool.disbelieved(told.replica, self.model.name, error.fault)
+            return Answer((), self.model.samples)
+        self.pool.believed(told.replica, self.model.name)
+        if reply.tokens is not None:
+            used_tokens(*reply.tokens)
+            self.pool.used(*reply.tokens)
+        return read_choices(reply, asked, self.model.samples, self.prompt.read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +157,24 @@ class UnservedMember:
 
 
 def model_member(
-    model: ModelSpec, prompt: Prompt, servers: Mapping[str, ModelServer]
+    model: ModelSpec, prompt: Prompt, servers: Mapping[str, Pool]
 ) -> ModelMember | UnservedMember:
     """Return the member for a model, one that is always down where its server is not known."""
-    server = servers.get(model.server)
-    if server is None:
+    pool = servers.get(model.server)
+    if pool is None:
         return UnservedMember(identity_of(model, prompt, UNKNOWN))
-    return ModelMember(model, prompt, server)
+    return ModelMember(model, prompt, pool)
 
 
-async def _version(looking: asyncio.Task[str], ends_at: float) -> str:
+async def _version(told: Told, ends_at: float) -> str:
     """Return the version if it is there in time: an answer never waits long for it, and never fails for want of it."""
-    left = ends_at - asyncio.get_running_loop().time()
-    done, _ = await asyncio.wait({looking}, timeout=max(0.0, min(left, _VERSION_PATIENCE_SECONDS)))
-    return looking.result() if done and not looking.cancelled() else UNKNOWN
+    if told.replica is None:
+        return UNKNOWN
+    looking = told.replica.look_up_version()
+    if not looking.done():
+        left = ends_at - asyncio.get_running_loop().time()
+        await asyncio.wait({looking}, timeout=max(0.0, min(left, _VERSION_PATIENCE_SECONDS)))
+    return told.replica.version
 
 
 def _failure(exchange: Exchange) -> tuple[Failed, str] | None:
@@ -136,20 +184,11 @@ def _failure(exchange: Exchange) -> tuple[Failed, str] | None:
             return MemberStatus.TIMED_OUT, "the model server did not finish in time"
         case Ending.NOT_CONNECTED:
             return MemberStatus.DOWN, "the model server cannot be reached"
-        case Ending.BROKEN:
+        case Ending.BROKEN | Ending.GIVEN_UP:
             return MemberStatus.DOWN, "the model server broke off"
         case Ending.COMPLETE | Ending.TOO_LARGE:
-            if exchange.status != _OK:
+            if exchange.status != OK:
                 return MemberStatus.DOWN, f"the model server answered with status {exchange.status}"
             return None
         case _:
             assert_never(exchange.ending)
-
-
-def _samples(exchange: Exchange, model: ModelSpec, prompt: Prompt, asked: Asked) -> Answer:
-    if exchange.ending is Ending.TOO_LARGE:
-        return Answer((), model.samples)
-    tokens = tokens_used(exchange.reply)
-    if tokens is not None:
-        used_tokens(*tokens)
-    return read_reply(exchange.reply, asked, model.name, model.samples, prompt.read)

@@ -7,9 +7,9 @@ nothing before or after it. Nothing is repaired, and a choice that is missing co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
 from arbiter.model import Evidence
 from arbiter.panels.grounding import VALUE_LIMIT
@@ -23,6 +23,7 @@ from arbiter.panels.vllm.answer_schema import (
     MISSING_LIMIT,
     RATIONALE_LIMIT,
 )
+from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.strict import (
     UnreadableError,
     bounded_list,
@@ -36,24 +37,45 @@ from arbiter.question import ABSTAIN
 CONTENT_LIMIT: Final = 64 * 1024
 """As many characters may an answer have; the schema's own limits add up to less, each character escaped."""
 
+ID_PREFIX: Final = "chatcmpl-"
+"""What vLLM puts before the name that a request came with, to name its reply."""
+
 _MOST_TOKENS: Final = 10_000_000
 
 _MEMBERS: Final = frozenset({"option", "confidence", "evidence", "missing", "consult", "rationale"})
 
 
-def read_reply(
-    body: bytes, asked: Asked, model: str, choices: int, read: Callable[[str, Asked], Sample]
-) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that is whole, of the model that was asked and to the request that was sent; no answer in it is judged yet.
+
+    `tokens` are those read and written, None where the server does not say; nothing rests on them.
+    """
+
+    choices: tuple[dict[str, Any], ...]
+    tokens: tuple[int, int] | None
+
+
+Read: TypeAlias = Callable[[str, Asked], Sample]
+"""How a prompt's answers are read: a text and what was asked in, a sample out, or UnreadableError."""
+
+
+def read_reply(body: bytes, asked: Asked, model: str, choices: int, request_id: str, read: Read) -> Answer:
     """Return the samples in a reply's body, grounded in nothing yet.
 
-    `model` is the name that was asked, `choices` how many answers were asked for, `read` how the prompt's answers are read.
+    `model` is the name that was asked, `choices` how many answers were asked for, `request_id` what the request was called,
+    `read` how the prompt's answers are read.
     """
     try:
-        found = _choices(body, model, choices)
+        return read_choices(choices_of(body, model, choices, request_id), asked, choices, read)
     except UnreadableError:
         return Answer((), choices)
+
+
+def read_choices(reply: Reply, asked: Asked, choices: int, read: Read) -> Answer:
+    """Return the samples in a reply; those that cannot be read, and those that are missing, are counted."""
     samples = []
-    for choice in found:
+    for choice in reply.choices:
         try:
             samples.append(read(_content(choice), asked))
         except UnreadableError:
@@ -61,15 +83,40 @@ def read_reply(
     return Answer(tuple(samples), choices - len(samples))
 
 
-def tokens_used(body: bytes) -> tuple[int, int] | None:
-    """Return how many tokens a reply says were read and written, or None where it does not say; nothing rests on it."""
+def choices_of(body: bytes, model: str, choices: int, request_id: str) -> Reply:
+    """Return what is in a reply's body.
+
+    Raises:
+        UnreadableError: when it is no reply of that model to that request, or has more choices than were asked for.
+    """
     try:
-        usage = json.loads(body)["usage"]
-        read, written = usage["prompt_tokens"], usage["completion_tokens"]
-    except (ValueError, RecursionError, LookupError, TypeError):
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnreadableError("expected UTF-8") from None
+    reply = parsed(text)
+    if not isinstance(reply, dict) or reply.get("model") != model:
+        raise UnreadableError("expected a reply of the model that was asked", Fault.OTHER_MODEL)
+    if reply.get("id") != f"{ID_PREFIX}{request_id}":
+        raise UnreadableError("expected a reply to the request that was sent", Fault.OTHER_REQUEST)
+    found = reply.get("choices")
+    if not isinstance(found, list) or not all(isinstance(choice, dict) for choice in found):
+        raise UnreadableError("expected a list of choices")
+    indexes = [choice.get("index") for choice in found]
+    if any(type(index) is not int or not 0 <= index < choices for index in indexes):
+        raise UnreadableError("expected each choice's place among those asked for")
+    if len(set(indexes)) != len(indexes):
+        raise UnreadableError("expected each choice once")
+    return Reply(tuple(sorted(found, key=lambda choice: int(choice["index"]))), _tokens(reply))
+
+
+def _tokens(reply: dict[str, Any]) -> tuple[int, int] | None:
+    usage = reply.get("usage")
+    if not isinstance(usage, dict):
         return None
-    plausible = all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in (read, written))
-    return (read, written) if plausible else None
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(read) is not int or type(written) is not int:
+        return None
+    return (read, written) if 0 <= read <= _MOST_TOKENS and 0 <= written <= _MOST_TOKENS else None
 
 
 def read_answer(text: str, asked: Asked) -> Sample:
@@ -91,25 +138,6 @@ def read_answer(text: str, asked: Asked) -> Sample:
         missing=missing,
         rationale=bounded_text(answer["rationale"], RATIONALE_LIMIT),
     )
-
-
-def _choices(body: bytes, model: str, choices: int) -> list[dict[str, Any]]:
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UnreadableError("expected UTF-8") from None
-    reply = parsed(text)
-    if not isinstance(reply, dict) or reply.get("model") != model:
-        raise UnreadableError("expected a reply of the model that was asked")
-    found = reply.get("choices")
-    if not isinstance(found, list) or not all(isinstance(choice, dict) for choice in found):
-        raise UnreadableError("expected a list of choices")
-    indexes = [choice.get("index") for choice in found]
-    if any(type(index) is not int or not 0 <= index < choices for index in indexes):
-        raise UnreadableError("expected each choice's place among those asked for")
-    if len(set(indexes)) != len(indexes):
-        raise UnreadableError("expected each choice once")
-    return sorted(found, key=lambda choice: int(choice["index"]))
 
 
 def _content(choice: dict[str, Any]) -> str:

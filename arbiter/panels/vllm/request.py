@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, Final
 
+from arbiter.model import RiskClass
 from arbiter.panels.member import Asked
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.question import ModelSpec
@@ -15,8 +16,15 @@ _BYTES_A_TOKEN: Final = 48
 _GREATEST_REPLY: Final = 8 * 1024 * 1024
 
 
-def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked) -> bytes:
-    """Return the body of the one request that an ask makes."""
+_PRIORITIES: Final = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
+"""vLLM takes the least number first."""
+
+
+def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked, *, by_priority: bool = False) -> bytes:
+    """Return the body of an ask's request, the same wherever and however often it is sent.
+
+    `by_priority` is true for a server that schedules by priority: vLLM refuses the member otherwise.
+    """
     document: dict[str, Any] = {
         "model": model.name,
         "messages": prompt.messages(asked),
@@ -33,9 +41,12 @@ def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked) -> bytes:
         "min_p": 0.0,
         "repetition_penalty": 1.0,
         "max_tokens": model.max_tokens,
-        "cache_salt": _cache_salt(asked),
+        "cache_salt": _hidden("cache-salt", asked),
+        "request_id": request_id(asked),
         "stream": False,
     }
+    if by_priority:
+        document["priority"] = _PRIORITIES[asked.risk_class]
     # Keys stay in their order: a schema's members are decoded in the order in which they stand.
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
 
@@ -45,7 +56,15 @@ def reply_limit(model: ModelSpec) -> int:
     return min(_ENVELOPE_BYTES + model.samples * model.max_tokens * _BYTES_A_TOKEN, _GREATEST_REPLY)
 
 
-def _cache_salt(asked: Asked) -> str:
-    """Return what keeps a case's cached prefix from every other case: how long a reply takes would tell what it holds."""
-    text = f"arbiter/cache-salt/v1/{asked.facts_hash}/{asked.seed}"
+def request_id(asked: Asked) -> str:
+    """Return what the request is called: vLLM names its reply after it, so that no reply is taken for another's."""
+    return _hidden("request-id", asked)[:32]
+
+
+def _hidden(use: str, asked: Asked) -> str:
+    """Return a name of the case and seat for one use that tells neither.
+
+    As a cache's salt it keeps a case's prefix from every other case: how long a reply takes would tell what it holds.
+    """
+    text = f"arbiter/{use}/v1/{asked.facts_hash}/{asked.seed}"
     return hashlib.sha256(text.encode()).hexdigest()

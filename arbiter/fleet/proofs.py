@@ -1,0 +1,144 @@
+"""What was proven last of every model at every replica, and so which replicas must not be asked for it, and why.
+
+Guarantees, where proofs are needed: a model is asked at a replica only while the last check of just these weights there proved
+it, no breaker has opened since that check began, and the check is no older than `HOLDS_SECONDS`. What was never checked,
+is silent or is wrong is withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so
+that a case under an older protocol is not answered by the newer one's model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from arbiter.fleet.checking import Expected, Proof
+from arbiter.fleet.fleet import Server
+from arbiter.fleet.judging import Check, State
+from arbiter.question import ModelSpec
+
+HOLDS_SECONDS: Final = 300.0
+"""So long a proof counts when none follows it: whoever makes them may have stopped."""
+KNOWN_LIMIT: Final = 1_024
+"""So many seats beyond those in force are remembered, to be proven because a case under an older protocol asked."""
+
+NOT_YET: Final = "withheld: not proven yet"
+NOT_SINCE: Final = "withheld: not proven since it failed"
+NOT_LATELY: Final = "withheld: not proven lately"
+_SILENT: Final = "withheld: it gave no answer when it was checked"
+_WRONG: Final[Mapping[Check, str]] = MappingProxyType(
+    {
+        Check.ANSWER: "withheld: another model answered when it was checked",
+        Check.NAME: "withheld: the server does not serve the model",
+        Check.KIND: "withheld: the server serves a base for an adapter, or an adapter for a base",
+        Check.FOLDER: "withheld: the server serves from another folder",
+        Check.CONTEXT: "withheld: the server takes fewer tokens than it should",
+        Check.VERSION: "withheld: the server is another version of vLLM",
+        Check.WEIGHTS: "withheld: the weights are not those that the protocol states",
+    }
+)
+
+_Key = tuple[str, str, str, str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What is known of a model at a replica: how the last check came out, why it is withheld (empty: it is not), since when."""
+
+    state: State
+    cause: str
+    at: float
+
+
+class Proofs:
+    """What one process knows; `needed` is false where nothing is withheld for want of a proof."""
+
+    def __init__(self, *, needed: bool) -> None:
+        self.needed = needed
+        self.wanted = asyncio.Event()
+        self._standings: dict[_Key, _Standing] = {}
+        self._asked: dict[tuple[str, str, str | None, str | None], Expected] = {}
+
+    def barred(self, server: Server, model: ModelSpec) -> dict[str, str]:
+        """Return the replicas that must not be asked for the model, each with the cause."""
+        if not self.needed:
+            return {}
+        now = time.monotonic()
+        found = {}
+        for replica in server.replicas:
+            standing = self._standings.get(_key(server.name, replica.name, model))
+            if standing is None:
+                self._remember(server, model)
+            cause = NOT_YET if standing is None else standing.cause
+            if not cause and standing is not None and now - standing.at > HOLDS_SECONDS:
+                cause = NOT_LATELY
+            if cause:
+                found[replica.name] = cause
+        return found
+
+    def refuted(self, server: str, replica: str, model: ModelSpec) -> str | None:
+        """Return the cause where the last check found something else than the model there: its answers are not its own."""
+        standing = self._standings.get(_key(server, replica, model))
+        return standing.cause if standing is not None and standing.state is State.WRONG else None
+
+    def doubt(self, server: str, replica: str, model: str) -> None:
+        """Take in that a replica has failed at a model: whatever comes back there may be another."""
+        for key, standing in self._standings.items():
+            if key[:3] == (server, replica, model):
+                cause = standing.cause if standing.state is State.WRONG else NOT_SINCE
+                self._standings[key] = _Standing(standing.state, cause, time.monotonic())
+        self.wanted.set()
+
+    def settle(self, proofs: Iterable[Proof], began: float) -> tuple[Proof, ...]:
+        """Take in what a check found that began then (seconds of monotonic); return what stands otherwise than before."""
+        changed = []
+        for proof in proofs:
+            key = _key(proof.expected.server.name, proof.replica.name, proof.expected.model)
+            before = self._standings.get(key)
+            if before is not None and before.at > began and proof.state is State.PROVEN:
+                continue  # it has failed since
+            if before is None or before.state is not proof.state:
+                changed.append(proof)
+            self._standings[key] = _Standing(proof.state, _cause(proof), began)
+        return tuple(changed)
+
+    def asked(self) -> tuple[Expected, ...]:
+        """Return the seats that were asked for and are to be proven although no protocol in force has them."""
+        return tuple(self._asked.values())
+
+    @property
+    def all_proven(self) -> bool:
+        """Whether nothing is withheld of what was ever checked."""
+        return all(not standing.cause for standing in self._standings.values())
+
+    def in_words(self) -> str:
+        """Return how many models at their replicas are proven, and how many are withheld and why."""
+        causes = Counter(standing.cause for standing in self._standings.values())
+        told = [f"{causes.pop('', 0)} of {len(self._standings)} models at their replicas are proven"]
+        told += [f"{count} {cause}" for cause, count in sorted(causes.items())]
+        return "; ".join(told)
+
+    def _remember(self, server: Server, model: ModelSpec) -> None:
+        if len(self._asked) < KNOWN_LIMIT:
+            thing = (server.name, model.name, model.adapter, model.weights_sha256)
+            self._asked.setdefault(thing, Expected("", "", model, server))
+            self.wanted.set()
+
+
+def _key(server: str, replica: str, model: ModelSpec) -> _Key:
+    return server, replica, model.name, model.adapter, model.weights_sha256
+
+
+def _cause(proof: Proof) -> str:
+    match proof.state:
+        case State.WRONG:
+            wrong = next(line.check for line in proof.lines if line.state is State.WRONG)
+            return _WRONG[wrong]
+        case State.SILENT:
+            return _SILENT
+        case _:
+            return ""

@@ -1,0 +1,40 @@
+"""When a second request may be sent although the first still runs: rarely, and never more than a fixed share of all.
+
+Guarantees: at every moment hedges are at most `CAP` of the calls made; a long quiet time saves up no more than `SAVED`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+A_HEDGE_COSTS: Final = 20
+"""Calls that one hedge is paid with: a cap of 5%."""
+SAVED: Final = 25
+"""So many hedges at most follow each other without a call between them."""
+ENOUGH: Final = 20
+"""So many replies of a model on a replica are known before their 95th percentile is believed."""
+
+
+class Allowance:
+    """The hedges that the calls so far have paid for; whole numbers, so that the cap is exact."""
+
+    __slots__ = ("_credit", "calls", "hedges", "won")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.hedges = 0
+        self.won = 0
+        self._credit = 0
+
+    def called(self) -> None:
+        """Count a call."""
+        self.calls += 1
+        self._credit = min(self._credit + 1, SAVED * A_HEDGE_COSTS)
+
+    def take(self) -> bool:
+        """Return whether a hedge may be sent now, and count it if so."""
+        if self._credit < A_HEDGE_COSTS:
+            return False
+        self._credit -= A_HEDGE_COSTS
+        self.hedges += 1
+        return True

@@ -1,0 +1,251 @@
+"""Which replica an ask goes to: the least loaded that is fit and has room; else the ask waits, or is turned away at once.
+
+Guarantees: only replicas whose breaker for that model is closed are given; none works on more than `concurrency` requests of
+this process; at most `queue` asks a replica wait; an ask that could not be answered in time is not let in to wait, and where
+not all can wait, the least grave are turned away first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from arbiter.fleet.fleet import Server
+from arbiter.fleet.state import Position
+from arbiter.model import MemberStatus, RiskClass
+from arbiter.panels.member import Failed
+from arbiter.panels.vllm import breaker as breakers
+from arbiter.panels.vllm.breaker import Breaker, Fault
+from arbiter.panels.vllm.moves import Move, Moves
+from arbiter.panels.vllm.replica import Record, ServingReplica
+from arbiter.panels.vllm.room import Place, Waiter, WaitingRoom
+from arbiter.ports import Clock
+from arbiter.telemetry import fleet as telling
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlace:
+    """Why an ask reached no replica, in fixed words, and the state that leaves its member in."""
+
+    status: Failed
+    cause: str
+
+
+ALL_OPEN: Final = NoPlace(MemberStatus.DOWN, "no replica of the model server is fit to be asked")
+NO_ROOM: Final = NoPlace(MemberStatus.DOWN, "the model server has no room for a further request")
+NO_ROOM_IN_TIME: Final = NoPlace(MemberStatus.TIMED_OUT, "the model server had no room in time")
+
+
+class Places:
+    """The replicas of one server, and who waits for them."""
+
+    def __init__(
+        self, server: Server, replicas: Iterable[ServingReplica], clock: Clock, moves: Moves
+    ) -> None:
+        self.server = server
+        self.replicas = tuple(replicas)
+        self.shed = 0
+        self._clock = clock
+        self._moves = moves
+        self._room = WaitingRoom(server.queue * len(self.replicas))
+        self._turn = 0
+        self._chance = random.Random()  # noqa: S311 - it spreads waits, and guards nothing
+        self.when_opened: Callable[[], None] = lambda: None
+        self.doubt: Callable[[str, str], None] = lambda _replica, _model: None
+
+    # --- places
+
+    def closed(self, model: str, tried: Iterable[str] = ()) -> list[ServingReplica]:
+        """Return the replicas that may be asked for the model, but those tried already."""
+        return [
+            replica
+            for replica in self.replicas
+            if replica.name not in tried and replica.record(model).breaker.position is Position.CLOSED
+        ]
+
+    def take(self, model: str, tried: Iterable[str] = ()) -> Place | None:
+        """Return a place at the least loaded fit replica with room, or None where there is none now."""
+        now = time.perf_counter()
+        fit = [replica for replica in self.closed(model, tried) if self._has_room(replica, now)]
+        if not fit:
+            return None
+        chosen = fit[0] if len(fit) == 1 else self._least_loaded(fit, model, now)
+        return Place(chosen, chosen.take())
+
+    async def acquire(
+        self, model: str, tried: frozenset[str], risk_class: RiskClass, ends_at: float
+    ) -> Place | NoPlace:
+        """Return a place, waiting for one until `ends_at` (seconds of perf_counter) if it may be worth it."""
+        place = self.take(model, tried)
+        if place is not None:
+            return place
+        fit = self.closed(model, tried)
+        if not fit:
+            return ALL_OPEN
+        if self._too_late(fit, model, risk_class, ends_at):
+            return self._turned_away(risk_class)
+        waiter = Waiter(model, risk_class, tried, at=min(fit, key=lambda replica: replica.in_flight))
+        leaves = self._room.enter(waiter)
+        if leaves is not None:
+            self._send_away(leaves)
+        return await self._wait(waiter, ends_at)
+
+    def give_back(self, place: Place) -> None:
+        """Give a place back; whoever waits longest for one gets it."""
+        place.replica.give_back(place.number)
+        self._fill(place.replica)
+
+    def hold(self, replica: ServingReplica, seconds: float) -> None:
+        """Ask nothing of a replica for so long: it said that it has too much to do."""
+        until = time.perf_counter() + seconds
+        if until > replica.held_until:
+            replica.held_until = until
+            asyncio.get_running_loop().call_later(seconds, self._fill, replica)
+
+    # --- how breakers move
+
+    def succeeded(self, replica: ServingReplica, model: str) -> None:
+        """Count a reply that can be believed to be one."""
+        record = replica.record(model)
+        record.breaker = breakers.succeeded(record.breaker)
+
+    def failed(self, replica: ServingReplica, model: str, fault: Fault) -> None:
+        """Count a failure; the breaker may open."""
+        record = replica.record(model)
+        after = breakers.failed(record.breaker, fault, time.perf_counter(), self._chance.random())
+        self._move(replica, model, record, after)
+
+    def due(self) -> list[tuple[ServingReplica, str]]:
+        """Return the replicas and models whose breakers have waited long enough for a probe."""
+        now = time.perf_counter()
+        return [
+            (replica, model)
+            for replica in self.replicas
+            for model in replica.models
+            if breakers.due(replica.record(model).breaker, now)
+        ]
+
+    def next_due(self) -> float | None:
+        """Return when (seconds of perf_counter) the next open breaker has waited long enough."""
+        ends = [
+            replica.record(model).breaker.until
+            for replica in self.replicas
+            for model in replica.models
+            if replica.record(model).breaker.position is Position.OPEN
+        ]
+        return min(ends, default=None)
+
+    def probing(self, replica: ServingReplica, model: str) -> None:
+        """Let a probe pass."""
+        record = replica.record(model)
+        self._move(replica, model, record, breakers.probed(record.breaker, time.perf_counter()))
+
+    def probed(self, replica: ServingReplica, model: str, fault: Fault | None) -> None:
+        """Take in what became of a probe."""
+        record = replica.record(model)
+        now = time.perf_counter()
+        if fault is None:
+            replica.forget_version()
+            record.usual = None
+            after = breakers.proven(record.breaker, now)
+        else:
+            after = breakers.disproven(record.breaker, fault, now, self._chance.random())
+        self._move(replica, model, record, after)
+
+    def _move(self, replica: ServingReplica, model: str, record: Record, after: Breaker) -> None:
+        before, record.breaker = record.breaker, after
+        if before.position is after.position:
+            return
+        record.moved_at = self._clock.now()
+        self._moves.note(
+            Move(
+                self.server.name,
+                replica.name,
+                model,
+                before.position,
+                after.position,
+                after.cause,
+                record.moved_at,
+            )
+        )
+        telling.breaker_moved(self.server.name, replica.name, model, after.position)
+        if after.position is Position.OPEN:
+            self.doubt(replica.name, model)
+            for waiter in self._room:
+                if not self.closed(waiter.model, waiter.tried):
+                    self._room.leave(waiter)
+                    _settle(waiter, None)
+            self.when_opened()
+        elif after.position is Position.CLOSED:
+            self._fill(replica)
+
+    # --- choosing and waiting
+
+    def _has_room(self, replica: ServingReplica, now: float) -> bool:
+        return replica.in_flight < self.server.concurrency and replica.held_until <= now
+
+    def _least_loaded(self, fit: list[ServingReplica], model: str, now: float) -> ServingReplica:
+        """Return the one that is expected to be through soonest, each in turn where several are level."""
+        known = [usual for replica in fit if (usual := replica.record(model).usual) is not None]
+        floor = min(known, default=1.0)
+        self._turn += 1
+        turned = [*fit[self._turn % len(fit) :], *fit[: self._turn % len(fit)]]
+        return min(turned, key=lambda replica: (replica.in_flight + 1) * replica.expected(model, floor, now))
+
+    def _too_late(self, fit: list[ServingReplica], model: str, risk_class: RiskClass, ends_at: float) -> bool:
+        """Return whether waiting for a place would take so long that no answer could come in time."""
+        known = [usual for replica in fit if (usual := replica.record(model).usual) is not None]
+        if not known:
+            return False
+        usual = min(known)
+        rounds = self._room.ahead_of(risk_class) / (self.server.concurrency * len(fit))
+        return time.perf_counter() + (rounds + 1) * usual > ends_at
+
+    def _turned_away(self, risk_class: RiskClass) -> NoPlace:
+        self.shed += 1
+        telling.shed(self.server.name, risk_class)
+        return NO_ROOM
+
+    def _send_away(self, waiter: Waiter) -> None:
+        waiter.turned_away = True
+        _settle(waiter, None)
+
+    async def _wait(self, waiter: Waiter, ends_at: float) -> Place | NoPlace:
+        waiter.at.waiting += 1
+        try:
+            await asyncio.wait({waiter.given}, timeout=max(0.0, ends_at - time.perf_counter()))
+        except asyncio.CancelledError:
+            if waiter.given.done() and (place := waiter.given.result()) is not None:
+                self.give_back(place)
+            raise
+        finally:
+            waiter.at.waiting -= 1
+            self._room.leave(waiter)
+        if not waiter.given.done():
+            return NO_ROOM_IN_TIME
+        place = waiter.given.result()
+        if place is None:
+            return self._turned_away(waiter.risk_class) if waiter.turned_away else ALL_OPEN
+        return place
+
+    def _fill(self, replica: ServingReplica) -> None:
+        """Give what room a replica has to those who wait."""
+        while self._has_room(replica, time.perf_counter()):
+            waiter = self._room.next_for(
+                lambda waiter: (
+                    replica.name not in waiter.tried
+                    and replica.record(waiter.model).breaker.position is Position.CLOSED
+                )
+            )
+            if waiter is None:
+                return
+            _settle(waiter, Place(replica, replica.take()))
+
+
+def _settle(waiter: Waiter, place: Place | None) -> None:
+    if not waiter.given.done():
+        waiter.given.set_result(place)

@@ -1,0 +1,296 @@
+"""The command lines: what a panel needs is in them, and what must not be cannot get into them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arbiter.errors import ConfigurationError, InvalidFleetError
+from arbiter.files.values import SERVED_PATTERN
+from arbiter.fleet.fleet import Fleet
+from arbiter.fleet.serving import UNSEATED, Serving, command_lines
+from tests.fleet.files import a_fleet
+from tests.fleet.specs import a_model, a_protocol, a_spec, an_adapter
+
+URLS = ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
+
+
+def served(
+    folder: Path,
+    adapters: Sequence[str] = ("respiratory", "circulation"),
+    build: str = "gpu",
+    urls: Sequence[str] = URLS,
+    more: Mapping[str, Any] | None = None,
+    **server: Any,
+) -> Fleet:
+    """A fleet of one server whose folders are there."""
+    serve = {
+        "build": build,
+        "python": "/opt/vllm/bin/python",
+        "model": str(a_model(folder / "model")),
+        "adapters": {name: str(an_adapter(folder / name)) for name in adapters},
+        "context": 4096,
+        **(more or {}),
+    }
+    return a_fleet({"gpu-a": urls}, serve=serve, **server)
+
+
+def after(serving: Serving, flag: str) -> str:
+    """The word behind an option, which must stand there once."""
+    assert serving.command.count(flag) == 1, flag
+    return serving.command[serving.command.index(flag) + 1]
+
+
+def test_adapters_stand_together_on_their_base_one_process_a_replica(tmp_path: Path) -> None:
+    protocol = a_protocol(a_spec("respiratory"), a_spec("circulation"))
+    lines = command_lines(served(tmp_path), protocol)
+    assert [(line.replica.name, after(line, "--port")) for line in lines] == [
+        ("gpu-a-1", "8001"),
+        ("gpu-a-2", "8002"),
+    ]
+    for line in lines:
+        assert line.command[:3] == ("/opt/vllm/bin/vllm", "serve", str(tmp_path / "model"))
+        at = line.command.index("--lora-modules")
+        assert line.command[at + 1 : at + 3] == (
+            f"circulation={tmp_path / 'circulation'}",
+            f"respiratory={tmp_path / 'respiratory'}",
+        )
+        assert after(line, "--max-loras") == "2"
+        assert after(line, "--max-lora-rank") == "8"
+        assert after(line, "--dtype") == "bfloat16"
+        assert after(line, "--max-model-len") == "4096"
+        assert line.names == ("circulation", "respiratory")
+
+
+def test_a_base_beside_adapters_goes_by_a_name_that_no_protocol_can_write(tmp_path: Path) -> None:
+    (line, _) = command_lines(served(tmp_path), a_protocol(a_spec()))
+    name = after(line, "--served-model-name")
+    assert name == UNSEATED
+    assert name not in line.names
+    assert re.match(SERVED_PATTERN, name) is None
+
+
+def test_a_base_alone_goes_by_the_name_that_its_seats_ask(tmp_path: Path) -> None:
+    protocol = a_protocol(a_spec("big", adapter=None), a_spec("big", adapter=None, samples=1))
+    (line, _) = command_lines(served(tmp_path, ()), protocol)
+    assert after(line, "--served-model-name") == "big"
+    assert line.names == ("big",)
+    assert not [word for word in line.command if "lora" in word]
+
+
+def test_no_adapter_can_be_loaded_while_a_server_runs(tmp_path: Path) -> None:
+    for build in ("gpu", "cpu"):
+        (line, _) = command_lines(served(tmp_path, build=build), a_protocol(a_spec()))
+        assert line.environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "0"
+
+
+def test_the_cpu_build_is_started_by_its_shim_with_whole_prompts_and_one_thread(tmp_path: Path) -> None:
+    (line, _) = command_lines(served(tmp_path, build="cpu"), a_protocol(a_spec()))
+    assert line.command[:2] == ("/opt/vllm/bin/python", "-P")
+    assert Path(line.command[2]).name == "start_vllm.py"
+    assert Path(line.command[2]).is_file()
+    assert "--no-enable-chunked-prefill" in line.command
+    assert int(after(line, "--max-num-batched-tokens")) >= int(after(line, "--max-model-len"))
+    assert line.environment["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_gpu_build_keeps_its_own_way_of_taking_prompts_in(tmp_path: Path) -> None:
+    (line, _) = command_lines(served(tmp_path), a_protocol(a_spec()))
+    assert "--enforce-eager" not in line.command
+    assert "--no-enable-chunked-prefill" not in line.command
+    assert "OMP_NUM_THREADS" not in line.environment
+
+
+def test_priority_is_asked_for_where_the_fleet_file_says_so_alone(tmp_path: Path) -> None:
+    protocol = a_protocol(a_spec())
+    (line, _) = command_lines(served(tmp_path, scheduling="priority"), protocol)
+    assert after(line, "--scheduling-policy") == "priority"
+    (line, _) = command_lines(served(tmp_path), protocol)
+    assert "--scheduling-policy" not in line.command
+
+
+def test_quantisation_is_asked_for_where_the_seats_say_so_alone(tmp_path: Path) -> None:
+    (line, _) = command_lines(served(tmp_path), a_protocol(a_spec(quantisation="fp8")))
+    assert after(line, "--quantization") == "fp8"
+    (line, _) = command_lines(served(tmp_path), a_protocol(a_spec()))
+    assert "--quantization" not in line.command
+
+
+def test_further_options_come_last_as_they_are(tmp_path: Path) -> None:
+    options = ["--tensor-parallel-size", "2"]
+    (line, _) = command_lines(served(tmp_path, more={"options": options}), a_protocol(a_spec()))
+    assert list(line.command[-2:]) == options
+
+
+def test_a_line_for_a_shell_gives_a_shell_the_same_words(tmp_path: Path) -> None:
+    odd = tmp_path / "a folder; with $odd 'words'"
+    (line, _) = command_lines(served(odd), a_protocol(a_spec()))
+    words = shlex.split(line.shell())
+    assert tuple(words[len(line.environment) :]) == line.command
+    assert words[: len(line.environment)] == [f"{name}={value}" for name, value in line.environment.items()]
+
+
+def test_scores_alone_need_no_server(tmp_path: Path) -> None:
+    assert command_lines(served(tmp_path), a_protocol()) == ()
+
+
+def test_several_protocols_share_a_server(tmp_path: Path) -> None:
+    lines = command_lines(
+        served(tmp_path), a_protocol(a_spec("respiratory")), a_protocol(a_spec("circulation"))
+    )
+    assert len(lines) == len(URLS)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port"),
+    [
+        ("http://10.0.0.5:8000", "10.0.0.5", "8000"),
+        ("http://[::1]:8000", "::1", "8000"),
+        ("http://vllm.hospital.example", "vllm.hospital.example", "80"),
+        ("https://vllm.hospital.example", "vllm.hospital.example", "443"),
+    ],
+)
+def test_a_replicas_address_is_its_urls(tmp_path: Path, url: str, host: str, port: str) -> None:
+    (line,) = command_lines(served(tmp_path, urls=[url]), a_protocol(a_spec()))
+    assert (after(line, "--host"), after(line, "--port")) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("rank", "reserved"), [(1, "1"), (2, "8"), (8, "8"), (9, "16"), (33, "64"), (512, "512")]
+)
+def test_the_rank_reserved_is_the_least_that_holds_every_adapter(
+    tmp_path: Path, rank: int, reserved: str
+) -> None:
+    fleet = served(tmp_path)
+    an_adapter(tmp_path / "circulation", rank)
+    an_adapter(tmp_path / "respiratory", 1)
+    (line, _) = command_lines(fleet, a_protocol(a_spec()))
+    assert after(line, "--max-lora-rank") == reserved
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"r": 513}', "of rank 512 at most"),
+        ('{"r": 0}', "rank under 'r'"),
+        ('{"r": -8}', "rank under 'r'"),
+        ('{"r": true}', "rank under 'r'"),
+        ('{"r": "8"}', "rank under 'r'"),
+        ('{"r": 8.5}', "rank under 'r'"),
+        ("{}", "rank under 'r'"),
+        ("[8]", "rank under 'r'"),
+        ("", "no JSON came"),
+        ("[" * 100_000, "no JSON came"),
+    ],
+)
+def test_an_adapter_whose_rank_is_no_rank_is_refused(tmp_path: Path, content: str, told: str) -> None:
+    fleet = served(tmp_path)
+    (tmp_path / "respiratory" / "adapter_config.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        command_lines(fleet, a_protocol(a_spec()))
+
+
+def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    fleet = served(tmp_path)
+    (tmp_path / "respiratory" / "adapter_config.json").unlink()
+    with pytest.raises(ConfigurationError, match="No such file"):
+        command_lines(fleet, a_protocol(a_spec()))
+
+
+@pytest.mark.parametrize(
+    ("specs", "adapters", "told"),
+    [
+        (
+            [a_spec(server="elsewhere")],
+            ("respiratory",),
+            "'elsewhere' is not known; the fleet file names gpu-a",
+        ),
+        (
+            [a_spec("base", adapter=None)],
+            ("respiratory",),
+            "one asks 'base': a base model is not asked beside",
+        ),
+        ([a_spec("other")], ("respiratory",), "one asks 'other'"),
+        ([a_spec(adapter=None)], ("respiratory",), "one asks 'respiratory': a base model is not asked"),
+        ([a_spec()], (), "the fleet file serves a base alone"),
+        (
+            [a_spec("big", adapter=None), a_spec("small", adapter=None)],
+            (),
+            "expected one name in all seats that ask it, they say 'big', 'small'",
+        ),
+        (
+            [a_spec(), a_spec("circulation", dtype="float16")],
+            ("respiratory", "circulation"),
+            "expected one dtype in all seats that ask it, they say 'bfloat16', 'float16'",
+        ),
+        (
+            [a_spec(), a_spec("circulation", quantisation="fp8")],
+            ("respiratory", "circulation"),
+            "expected one quantisation in all seats that ask it, they say '', 'fp8'",
+        ),
+    ],
+)
+def test_what_a_server_cannot_serve_is_refused(
+    tmp_path: Path, specs: list[Any], adapters: Sequence[str], told: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        command_lines(served(tmp_path, adapters), a_protocol(*specs))
+
+
+def test_a_server_without_a_word_on_how_it_is_started_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="expected the key 'serve'"):
+        command_lines(a_fleet({"gpu-a": URLS[0]}), a_protocol(a_spec()))
+
+
+def test_two_protocols_that_disagree_on_a_server_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="expected one dtype"):
+        command_lines(served(tmp_path), a_protocol(a_spec()), a_protocol(replace(a_spec(), dtype="float32")))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--served-model-name",
+        "--served-model-name=respiratory",
+        "--served_model_name",
+        "--served",
+        "--lora-modules",
+        "--enable-lora",
+        "--no-enable-lora",
+        "--dtype",
+        "--quantization",
+        "-q",
+        "--host",
+        "--port=1",
+        "--po",
+        "--max-model-len",
+        "--max-loras",
+        "--max-lora-rank",
+        "--scheduling-policy",
+        "--config",
+        "--config=/tmp/all.yaml",
+        "--model",
+        "--api-key",
+        "--api_key=secret",
+    ],
+)
+def test_an_option_that_would_unsay_what_a_file_says_is_refused(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InvalidFleetError) as refused:
+        served(tmp_path, more={"options": ["--seed", "1", option]})
+    (problem,) = refused.value.problems
+    assert problem.pointer.startswith("fleet.yaml:")
+    assert "is not said again here" in problem.detail
+    assert "secret" not in problem.detail
+
+
+@pytest.mark.parametrize(
+    "option", ["--max-num-seqs", "-tp", "--gpu-memory-utilization=0.9", "--structured-outputs-config.backend"]
+)
+def test_an_option_that_says_something_new_is_taken(tmp_path: Path, option: str) -> None:
+    served(tmp_path, more={"options": [option]})
