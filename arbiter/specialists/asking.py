@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from arbiter.model import Fact, FactSet, FactStatus, FactValue
+from arbiter.documents.facts import facts_hash
+from arbiter.model import Fact, FactSet, FactStatus, FactValue, RiskClass
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Asked, Sample
 from arbiter.panels.vllm.brief import BRIEF_V1
@@ -38,17 +39,18 @@ UNREADABLE: Final = Told(readable=False, grounded=False, right=False, exact=Fals
 
 def asked_of(protocol: Protocol, facts: Mapping[str, str], seed: int) -> Asked:
     """Return what a seat of the protocol is asked about these facts, all of them fresh."""
-    held = tuple(_fact(protocol, name, facts[name]) for name in sorted(facts))
+    facts_held = FactSet(1, tuple(_fact(protocol, name, facts[name]) for name in sorted(facts)))
     return Asked(
         asks=QUESTION,
         text=protocol.question.text,
         options=protocol.question.options,
         specs=protocol.question.facts,
-        facts=FactSet(1, held),
-        facts_hash="0" * 64,
+        facts=facts_held,
+        facts_hash=facts_hash(facts_held),
         taken_at=TAKEN_AT,
         deadline=TAKEN_AT + timedelta(minutes=10),
         seed=seed,
+        risk_class=RiskClass.ROUTINE,
     )
 
 

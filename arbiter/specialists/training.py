@@ -25,7 +25,7 @@ from arbiter.specialists.lora import adapt, save_adapter
 from arbiter.specialists.muon import Muon
 from arbiter.specialists.rules import RULES
 from arbiter.specialists.shipped import CONTEXT
-from arbiter.specialists.vocabulary import ASSISTANT, BEGIN, END, USER, VIEWS, save_tokenizer
+from arbiter.specialists.vocabulary import ASSISTANT, BEGIN, END, USER, VIEWS, make_tokenizer, save_tokenizer
 
 SEED: Final = 20261126
 BATCH: Final = 64
@@ -157,7 +157,8 @@ def _rate_share(step: int, steps: int) -> float:
 def train_base(folder: Path, plan: Plan) -> None:
     """Train the base on all views and write it in bfloat16, with the tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = save_tokenizer(folder)
+    save_tokenizer(folder)
+    tokenizer = make_tokenizer(served=False)
     torch.manual_seed(SEED)
     model = base_model(tokenizer)
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from arbiter.panels.vllm.brief import BRIEF_V1
 from arbiter.question import ABSTAIN
 from arbiter.specialists.patients import CODES, NAMES
-from arbiter.specialists.rules import CONTINUE, RULES, URGENT
+from arbiter.specialists.rules import CONTINUE, GENERALIST, RULES, URGENT
 from arbiter.specialists.shipped import CONTEXT
 
 GREATEST_NUMBER: Final = 400
@@ -33,6 +33,11 @@ TEMPLATE: Final = (
     BEGIN + "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %}" + ASSISTANT + "{% endif %}"
 )
+
+# Where a schema forces bytes, guidance forces their tokens too, as the tokenizer cuts them, unless one of the last few could
+# go on as a longer token. An answer's first bytes are forced; cut into one token, which the pieces below go on from, they
+# leave the choice to the model. No answer that is trained has it, so its place in the vocabulary is a mark's.
+OPENING: Final = '{"evidence":['
 
 _PIECES: Final = (
     '{"evidence":[{"fact":"',
@@ -53,16 +58,24 @@ def _whole_tokens() -> list[str]:
     return [*numbers, *tenths, *NAMES, *lines, *codes, *options, *_PIECES, BRIEF_V1.header]
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Return the tokenizer, the same each time."""
+def make_tokenizer(*, served: bool) -> PreTrainedTokenizerFast:
+    """Return the tokenizer, the same each time: as training needs it, or as vLLM does.
+
+    Served, the generalist's mark gives its place to the answer's opening; texts of cases and answers are cut alike by both.
+    """
     special = [BEGIN, END, PAD, USER, ASSISTANT, *VIEWS.values()]
+    whole = _whole_tokens()
+    if served:
+        special[special.index(VIEWS[GENERALIST.name])] = OPENING
+        whole.append(OPENING)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: place for place, token in enumerate([*special, *alphabet])}
     raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     raw.decoder = decoders.ByteLevel()
-    raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
-    raw.add_tokens([AddedToken(token, normalized=False) for token in _whole_tokens()])
+    marks = [token for token in special if token != OPENING]
+    raw.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in marks])
+    raw.add_tokens([AddedToken(token, normalized=False) for token in whole])
     return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         bos_token=BEGIN,
@@ -74,8 +87,6 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def save_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Write the tokenizer's files and return it."""
-    tokenizer = make_tokenizer()
-    tokenizer.save_pretrained(folder)
-    return tokenizer
+def save_tokenizer(folder: Path) -> None:
+    """Write the files of the tokenizer as it is served."""
+    make_tokenizer(served=True).save_pretrained(folder)

@@ -5,6 +5,9 @@ A smaller set than the one of the README's table, by the same code; the bounds a
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,8 @@ import pytest_asyncio
 from arbiter.fleet.loader import read_fleet
 from arbiter.fleet.running import serve
 from arbiter.fleet.serving import command_lines
+from arbiter.panels.vllm.brief import BRIEF_V1
+from arbiter.specialists.asking import asked_of
 from arbiter.specialists.demonstration import SERVER, write_fleet
 from arbiter.specialists.evaluation import Ward, vote
 from arbiter.specialists.puts import BEYOND, CHANGES, changed, usual
@@ -24,6 +29,7 @@ from arbiter.specialists.rules import SPECIALISTS
 from arbiter.specialists.seated import read_seated
 from arbiter.specialists.shipped import ADAPTERS
 from tests.system.service import free_port
+from tests.vllm.conftest import ROOT
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
 
@@ -54,6 +60,28 @@ async def test_answers_hold_against_the_case_and_follow_the_rule(ward: Ward, mem
     assert all(one.readable for one in came)
     assert sum(one.grounded for one in came) >= 57
     assert sum(one.right for one in came) >= 57
+
+
+def allowed_by_guidance(python: Path, schema: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, ROOT / "tests" / "vllm" / "allowed_by_guidance.py", schema, "200"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+async def test_guidance_lets_a_model_write_each_answer_in_the_tokens_that_it_was_trained_in(
+    vllm_python: Path, tmp_path: Path
+) -> None:
+    asked = asked_of(read_seated().protocol, {"spo2": "98"}, 1)
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(BRIEF_V1.schema(asked)), "utf-8")
+    ended = allowed_by_guidance(vllm_python, schema)
+    assert ended.stdout == "200 200\n", ended.stderr[-2000:]
 
 
 async def test_without_a_schema_they_keep_to_it_all_the_same(ward: Ward) -> None:
