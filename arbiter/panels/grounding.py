@@ -74,7 +74,10 @@ def _is_name(item: object) -> bool:
 
 
 def _is_text(text: object, limit: int) -> bool:
-    return isinstance(text, str) and len(text) <= limit and _CONTROL.search(text) is None
+    if not isinstance(text, str) or len(text) > limit:
+        return False
+    # Plain texts are nearly all that come, and are told at once.
+    return (text.isascii() and text.isprintable()) or _CONTROL.search(text) is None
 
 
 def _misplaced(sample: Sample, asked: Asked) -> str | None:

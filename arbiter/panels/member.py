@@ -6,13 +6,16 @@ member's answer; what it returns is raw and believed by nobody until `arbiter.pa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar, cast
 
 from arbiter.errors import ArbiterError
 from arbiter.model import Evidence, FactSet, MemberId, MemberIdentity, MemberStatus, RerouteCause, RiskClass
 from arbiter.question import FactSpec, Option, too_old
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Asked:
     `asks` is `arbiter.question.QUESTION` or a facet's id, `text` its wording. `taken_at` is the instant from which the
     ages of facts are counted: the intake of this version of the case, not the time of asking, so that a repeated ask
     sees the same ages. `deadline` is when an answer stops counting. `seed` is this seat's own, for members that
-    sample. `risk_class` is the case's: where there is not room for all, graver cases pass. All instants are aware UTC.
+    sample. `risk_class` is the case's: where there is not room for all, graver cases pass. `drafts` is what `drafted` keeps
+    for all seats of a panel. All instants are aware UTC.
     """
 
     asks: str
@@ -35,10 +39,23 @@ class Asked:
     deadline: datetime
     seed: int
     risk_class: RiskClass = RiskClass.ROUTINE
+    drafts: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     def too_old(self) -> frozenset[str]:
         """Return the names of facts older at `taken_at` than the question allows."""
-        return too_old(self.specs, self.facts, self.taken_at)
+        return self.drafted("too old", lambda: too_old(self.specs, self.facts, self.taken_at))
+
+    def drafted(self, what: object, make: Callable[[], _T]) -> _T:
+        """Return what `make` makes of question and facts alone, made once for all seats of a panel that are asked alike.
+
+        Nothing of a seat's own (its seed, what its member said) may go into it. It is gone with the last of those asked.
+        """
+        key = (what, self.text, self.taken_at, id(self.options), id(self.specs), id(self.facts))
+        found = self.drafts.get(key)
+        if found is None:
+            # What the key names by its place is held beside it, so that no other thing can come to be there.
+            found = self.drafts[key] = (make(), self.options, self.specs, self.facts)
+        return cast(tuple[_T], found)[0]
 
 
 @dataclass(frozen=True, slots=True)

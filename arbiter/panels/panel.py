@@ -53,6 +53,7 @@ def address(
     Each seat gets a seed of its own, derived from `seed` and the member's id, so that adding a seat changes no other
     member's draws.
     """
+    drafts: dict[object, object] = {}
     return {
         seat.member: Asked(
             asks=seat.asks,
@@ -65,6 +66,7 @@ def address(
             deadline=deadline,
             seed=_seed(seed, seat.member),
             risk_class=risk_class,
+            drafts=drafts,
         )
         for seat in protocol.seats
     }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from arbiter.documents.facts import facts_hash
-from arbiter.model import Evidence, Fact, FactSet, FactStatus, FactValue, MemberId, MemberIdentity
+from arbiter.model import Evidence, Fact, FactSet, FactStatus, FactValue, MemberId, MemberIdentity, RiskClass
 from arbiter.panels.member import Answer, Asked, Sample
 from arbiter.panels.panel import address
 from arbiter.protocols.loader import read_shipped
@@ -48,11 +48,18 @@ def _unit(name: str) -> str | None:
     return spec.unit if spec else None
 
 
-def asked(facts: FactSet | None = None, member: MemberId = NEWS2, deadline: datetime | None = None) -> Asked:
+def asked(
+    facts: FactSet | None = None,
+    member: MemberId = NEWS2,
+    deadline: datetime | None = None,
+    risk_class: RiskClass = RiskClass.ROUTINE,
+) -> Asked:
     """What the seat of `member` is asked."""
     facts = facts or fact_set()
     deadline = deadline or datetime.now(UTC) + timedelta(seconds=5)
-    return address(protocol(), facts, facts_hash(facts), TAKEN_AT, deadline, seed=7)[member]
+    return address(protocol(), facts, facts_hash(facts), TAKEN_AT, deadline, seed=7, risk_class=risk_class)[
+        member
+    ]
 
 
 class RealClock:

@@ -1,7 +1,9 @@
 """A model server that misbehaves on demand: `python -m tests.panels.misbehaving_server` prints its port.
 
 It speaks vLLM's HTTP API over plain sockets, so that it can hang, drip, break off and lie in ways that no web framework
-allows. What it does is chosen by the name of the model asked; `GET /seen` tells what it has been asked.
+allows. What it does is chosen by the name of the model asked, or by what its base URL ends in: below `/as/NAME/1` it does NAME
+whatever model is asked, so that one process is a whole fleet. `GET /become/NAME/ACT` lets NAME do ACT from then on, and
+`GET /seen` tells what it has been asked. `/health` is well whatever happens.
 """
 
 from __future__ import annotations
@@ -17,16 +19,24 @@ from collections.abc import Callable
 from typing import Any
 
 VERSION = "0.0.1+misbehaving"
-HUGE_BYTES = 400 * 1024 * 1024
+HUGE_BYTES = 1024 * 1024 * 1024
+UNFOLDING = gzip.compress(b" " * (16 * 1024 * 1024), compresslevel=1) * 25
+"""A small body that unfolds to 400 MiB."""
+STORM = 5
+"""So many times a storm answers with 500 before it ends."""
 SEEN: Counter[str] = Counter()
 LAST: dict[str, Any] = {}
+BECOME: dict[str, str] = {}
 
 
 class Request:
     """One request, taken apart by this file alone."""
 
     def __init__(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
-        self.method, self.path, self.headers, self.body = method, path, headers, body
+        below = re.fullmatch(r"/as/([a-z0-9-]+)/[0-9]+(/.*)", path)
+        self.role = below[1] if below else None
+        self.path = below[2] if below else path
+        self.method, self.headers, self.body = method, headers, body
 
     @property
     def asked(self) -> Any:
@@ -40,6 +50,16 @@ class Request:
     def id(self) -> str:
         """What the reply is named after, as vLLM has it: the header first."""
         return self.headers.get("x-request-id") or str(self.asked.get("request_id", "made-up"))
+
+    @property
+    def act(self) -> str:
+        """What to do."""
+        return self.model if self.role is None else BECOME.get(self.role, self.role)
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether a token is asked for, and nothing about any case."""
+        return "response_format" not in self.asked
 
     def options(self) -> Any:
         """The options as the schema in the request offers them."""
@@ -82,6 +102,22 @@ def reply(request: Request, choices: list[dict[str, Any]], **changes: Any) -> by
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     } | changes
     return json.dumps(document).encode()
+
+
+ENVELOPES: dict[str, dict[str, Any]] = {
+    "wrong-model": {"model": "other"},
+    "other-reply": {"id": "chatcmpl-0123456789abcdef"},
+    "unnamed-reply": {"id": None},
+}
+
+
+def token(request: Request) -> bytes:
+    """A reply to a probe."""
+    return reply(request, [choice(0, "Yes", "length")], **ENVELOPES.get(request.act, {}))
+
+
+def in_envelope(request: Request) -> bytes:
+    return reply(request, json.loads(said(request))["choices"], **ENVELOPES[request.act])
 
 
 def each(request: Request, make: Callable[[int], str | None], **extra: Any) -> bytes:
@@ -153,7 +189,7 @@ BODIES: dict[str, Callable[[Request], bytes]] = {
     "none": lambda request: first_of(request, 0),
     "more": lambda request: first_of(request, request.asked["n"] + 1),
     "same-index": twice_the_first,
-    "wrong-model": lambda request: reply(request, json.loads(said(request))["choices"], model="other"),
+    **dict.fromkeys(ENVELOPES, in_envelope),
     "invalid-utf-8": lambda request: said(request).replace(b"the first", b"the \xff\xfe first"),
     "outer-duplicate": lambda request: said(request).replace(b'{"id"', b'{"model": "x", "id"'),
     "byte-order-mark": lambda request: b"\xef\xbb\xbf" + said(request),
@@ -214,8 +250,78 @@ async def huge(_: Request, writer: asyncio.StreamWriter) -> None:
 
 async def unfolding(_: Request, writer: asyncio.StreamWriter) -> None:
     """Send a small body that unfolds to hundreds of megabytes."""
-    body = gzip.compress(b" " * HUGE_BYTES, compresslevel=1)
-    await send(writer, head(200, len(body), "Content-Encoding: gzip") + body)
+    await send(writer, head(200, len(UNFOLDING), "Content-Encoding: gzip") + UNFOLDING)
+
+
+async def say(request: Request, writer: asyncio.StreamWriter, status: int, *more: str) -> None:
+    """Answer with a status and, where it is 200, soundly."""
+    body = b'{"error": {"message": "as asked"}}'
+    if status == 200:
+        body = token(request) if request.is_probe else said(request)
+    await send(writer, head(status, len(body), *more) + body)
+
+
+async def storm(request: Request, writer: asyncio.StreamWriter) -> None:
+    """500 a few times in a row, and then all is well."""
+    SEEN[f"{request.role or request.model} stormed"] += 1
+    ended = SEEN[f"{request.role or request.model} stormed"] > STORM
+    await say(request, writer, 200 if ended else 500)
+
+
+async def busy_once(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Too many requests, come again in a second; whoever does is answered."""
+    SEEN[f"{request.id} busy"] += 1
+    again = SEEN[f"{request.id} busy"] > 1
+    await (say(request, writer, 200) if again else say(request, writer, 429, "Retry-After: 1"))
+
+
+async def busy_always(request: Request, writer: asyncio.StreamWriter) -> None:
+    await say(request, writer, 429, "Retry-After: 1")
+
+
+async def busy_for_long(request: Request, writer: asyncio.StreamWriter) -> None:
+    await say(request, writer, 429, "Retry-After: 3600")
+
+
+async def busy_until_a_date(request: Request, writer: asyncio.StreamWriter) -> None:
+    await say(request, writer, 429, "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT")
+
+
+async def slow(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Ten times as slow as `steady`."""
+    await asyncio.sleep(0.5)
+    await say(request, writer, 200)
+
+
+async def steady(request: Request, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(0.05)
+    await say(request, writer, 200)
+
+
+async def dead_engine(request: Request, writer: asyncio.StreamWriter) -> None:
+    """The server is well and the engine behind it is not: what has to be generated never comes."""
+    await (say(request, writer, 500) if request.is_probe else black_hole(request, writer))
+
+
+async def talkative(request: Request, writer: asyncio.StreamWriter) -> None:
+    """A sound reply, and right behind it a second one that nobody asked for."""
+    body = said(request)
+    other = body.replace(b"the first fact says so", b"somebody else's answer")
+    await send(writer, head(200, len(body)) + body + head(200, len(other)) + other)
+
+
+async def endless(request: Request, writer: asyncio.StreamWriter) -> None:
+    """A sound reply whose end only the end of the connection tells."""
+    body = said(request)
+    await send(writer, head(200, None) + body)
+    writer.close()
+
+
+async def crumbs(_: Request, writer: asyncio.StreamWriter) -> None:
+    """A body of chunks of one byte, each with a long extension."""
+    await send(writer, head(200, None, "Transfer-Encoding: chunked"))
+    while True:
+        await send(writer, (b"1;x=" + b"y" * 1000 + b"\r\n \r\n") * 64)
 
 
 async def drip(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -259,30 +365,45 @@ async def bad_chunks(_: Request, writer: asyncio.StreamWriter) -> None:
 ACTS = {
     "black-hole": black_hole, "reset": reset, "cut-short": cut_short, "hang-up": hang_up, "huge": huge,
     "unfolding": unfolding, "drip": drip, "drip-head": drip_head, "endless-head": endless_head, "no-http": no_http,
-    "redirect": redirect, "bad-chunks": bad_chunks,
+    "redirect": redirect, "bad-chunks": bad_chunks, "storm": storm, "busy-once": busy_once, "busy-always": busy_always,
+    "busy-for-long": busy_for_long, "busy-until-a-date": busy_until_a_date, "slow": slow, "steady": steady,
+    "dead-engine": dead_engine, "talkative": talkative, "endless": endless, "crumbs": crumbs,
 }  # fmt: skip
 
 
-async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+def told(request: Request) -> bytes | None:
+    """What it says about itself, or None where a model is asked."""
     if request.path == "/seen":
         body = json.dumps({"counts": SEEN, "last": LAST}).encode()
-        return await send(writer, head(200, len(body)) + body)
+        return head(200, len(body)) + body
+    if request.path.startswith("/become/"):
+        _, _, name, act = request.path.split("/")
+        BECOME[name] = act
+        return head(204, None)
     SEEN[request.path] += 1
+    if request.path == "/health":
+        return head(200, 0)
     if request.path == "/version":
         body = json.dumps({"version": VERSION}).encode()
-        return await send(writer, head(200, len(body)) + body)
-    if request.path != "/v1/chat/completions" or request.method != "POST":
-        return await send(writer, head(404, 0))
-    SEEN[request.model] += 1
-    LAST[request.model] = request.headers
-    if request.model in ACTS:
-        return await ACTS[request.model](request, writer)
-    if request.model in STATUSES:
-        body = b'{"error": {"message": "as asked"}}'
-        return await send(writer, head(STATUSES[request.model], len(body)) + body)
-    body = BODIES[request.model](request)
-    await send(writer, head(200, len(body), "Set-Cookie: session=yes; Path=/") + body)
-    return None
+        return head(200, len(body)) + body
+    return None if request.path == "/v1/chat/completions" and request.method == "POST" else head(404, 0)
+
+
+async def respond(request: Request, writer: asyncio.StreamWriter) -> None:
+    about_itself = told(request)
+    if about_itself is not None:
+        return await send(writer, about_itself)
+    name = request.role or request.model
+    SEEN[name] += 1
+    if request.is_probe:
+        SEEN[f"{name} probed"] += 1
+    LAST[name] = request.headers
+    if request.act in ACTS:
+        return await ACTS[request.act](request, writer)
+    if request.act in STATUSES:
+        return await say(request, writer, STATUSES[request.act])
+    body = token(request) if request.is_probe else BODIES[request.act](request)
+    return await send(writer, head(200, len(body), "Set-Cookie: session=yes; Path=/") + body)
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:

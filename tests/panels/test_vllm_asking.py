@@ -19,7 +19,7 @@ from arbiter.model import Fact, FactSet, FactStatus
 from arbiter.panels.member import Asked
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.member import identity_of
-from arbiter.panels.vllm.prompt import BEGIN, END, PROMPTS, case_data
+from arbiter.panels.vllm.prompt import BEGIN, END, PROMPTS, QuestionPrompt, case_data
 from arbiter.panels.vllm.request import reply_limit, request_bytes
 from arbiter.question import FactKind, FactSpec, Option
 from tests.panels.asking import TAKEN_AT, asked, fact_set
@@ -184,6 +184,7 @@ def test_a_reply_may_never_grow_beyond_eight_megabytes() -> None:
 
 
 def test_whatever_changes_the_member_changes_its_digest() -> None:
+    assert isinstance(PROMPT, QuestionPrompt)
     base = model("ward-8b", weights_sha256="ab" * 32, adapter="lora")
     other: list[dict[str, Any]] = [
         {"name": "x"}, {"revision": "x"}, {"weights_sha256": "cd" * 32}, {"weights_sha256": None}, {"adapter": "x"},

@@ -226,10 +226,13 @@ class Asking:
     # --- what came of them
 
     def _settle(self, attempt: _Try) -> None:
-        """Give the place back, and take in what the end says of the replica."""
+        """Take in what the end says of the replica, and then give the place back: whoever gets it profits from that."""
         attempt.settled = True
-        replica, talk, model = attempt.replica, attempt.talk, self.request.model
+        self._take_in(attempt)
         self.places.give_back(attempt.place)
+
+    def _take_in(self, attempt: _Try) -> None:
+        replica, talk, model = attempt.replica, attempt.talk, self.request.model
         assert talk.ending is not None
         complete = talk.ending is Ending.COMPLETE
         replica.outcomes[
@@ -256,9 +259,7 @@ class Asking:
             return
         attempt.talk.hang_up(Ending.GIVEN_UP)
         waited = attempt.talk.ended - attempt.talk.started
-        record = attempt.replica.record(self.request.model)
-        if record.usual is None or waited > record.usual:
-            record.took(waited)
+        attempt.replica.record(self.request.model).outlasted(waited)
         self._settle(attempt)
 
     def _out_of_time(self) -> Told:

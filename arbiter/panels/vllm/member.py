@@ -20,12 +20,13 @@ from arbiter.panels.vllm.asking import Request, Told
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.pool import Pool
 from arbiter.panels.vllm.prompt import Prompt
-from arbiter.panels.vllm.reading import UnreadableError, choices_of, read_choices
+from arbiter.panels.vllm.reading import FalseReplyError, choices_of, read_choices
 from arbiter.panels.vllm.replica import OK, UNKNOWN
 from arbiter.panels.vllm.request import reply_limit, request_bytes, request_id
 from arbiter.question import VLLM, ModelSpec
 from arbiter.telemetry.members import used_tokens
 
+_IDENTITIES_KEPT: Final = 16
 _SPARE_SECONDS: Final = 0.1
 _SPARE_SHARE: Final = 0.1
 _VERSION_PATIENCE_SECONDS: Final = 1.0
@@ -71,6 +72,9 @@ class ModelMember:
     prompt: Prompt
     pool: Pool
     identity: MemberIdentity = field(init=False)
+    _identities: dict[str, MemberIdentity] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", identity_of(self.model, self.prompt, UNKNOWN))
@@ -90,7 +94,7 @@ class ModelMember:
         if told.exchange is None:
             assert told.refused is not None
             raise NoAnswerError(told.refused.cause, told.refused.status)
-        identity = identity_of(self.model, self.prompt, await _version(told, ends_at))
+        identity = self._identity(await _version(told, ends_at))
         kept = told.exchange.encode()
         failed = self._refuted(told) or _failure(told.exchange)
         if failed is not None:
@@ -98,6 +102,15 @@ class ModelMember:
             raise NoAnswerError(cause, status, kept, identity, told.reroutes)
         samples = self._samples(told, told.exchange, asked)
         return replace(samples, exchange=kept, identity=identity, reroutes=told.reroutes)
+
+    def _identity(self, engine: str) -> MemberIdentity:
+        """Return what answered; a server's version changes seldom."""
+        known = self._identities.get(engine)
+        if known is None:
+            if len(self._identities) >= _IDENTITIES_KEPT:
+                self._identities.clear()
+            known = self._identities[engine] = identity_of(self.model, self.prompt, engine)
+        return known
 
     def _barred(self) -> frozenset[str]:
         """Return the replicas that must not be asked; raise NoAnswerError where that is every one."""
@@ -130,7 +143,7 @@ class ModelMember:
         assert told.replica is not None
         try:
             reply = choices_of(exchange.reply, self.model.name, self.model.samples, request_id(asked))
-        except UnreadableError as error:
+        except FalseReplyError as error:
             self.pool.disbelieved(told.replica, self.model.name, error.fault)
             return Answer((), self.model.samples)
         self.pool.believed(told.replica, self.model.name)

@@ -54,10 +54,10 @@ class Moves:
         return tuple(self._moves)[:limit], self._dropped
 
     def told(self, moves: tuple[Move, ...], dropped: int) -> None:
-        """Forget what was entered. Those dropped meanwhile count on, and none of them is counted twice."""
-        entered = set(map(id, moves))
-        while self._moves and id(self._moves[0]) in entered:
+        """Forget what was entered; what was dropped meanwhile and stands in no entry is for the next to tell."""
+        gone = self._dropped - dropped
+        for _ in range(len(moves) - gone):
             self._moves.popleft()
-        self._dropped -= dropped
+        self._dropped = max(0, gone - len(moves))
         if not self._moves:
             self._some.clear()

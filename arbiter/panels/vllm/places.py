@@ -26,6 +26,11 @@ from arbiter.panels.vllm.room import Place, Waiter, WaitingRoom
 from arbiter.ports import Clock
 from arbiter.telemetry import fleet as telling
 
+_FULL: Final = 4.0
+"""A full replica is thought so many times slower than an idle one, beyond what its last replies say."""
+_UNHEARD_SECONDS: Final = 0.02
+"""What a reply is thought to take before any has come: where one is under way for longer, another replica goes first."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoPlace:
@@ -191,10 +196,14 @@ class Places:
     def _least_loaded(self, fit: list[ServingReplica], model: str, now: float) -> ServingReplica:
         """Return the one that is expected to be through soonest, each in turn where several are level."""
         known = [usual for replica in fit if (usual := replica.record(model).usual) is not None]
-        floor = min(known, default=1.0)
+        floor = min(known, default=_UNHEARD_SECONDS)
         self._turn += 1
         turned = [*fit[self._turn % len(fit) :], *fit[: self._turn % len(fit)]]
-        return min(turned, key=lambda replica: (replica.in_flight + 1) * replica.expected(model, floor, now))
+        return min(turned, key=lambda replica: self._cost(replica, replica.expected(model, floor, now)))
+
+    def _cost(self, replica: ServingReplica, expected: float) -> float:
+        """Return how unwelcome a further request is: replicas batch, so one that is half full is not twice as slow."""
+        return expected * (1.0 + _FULL * replica.in_flight / self.server.concurrency)
 
     def _too_late(self, fit: list[ServingReplica], model: str, risk_class: RiskClass, ends_at: float) -> bool:
         """Return whether waiting for a place would take so long that no answer could come in time."""

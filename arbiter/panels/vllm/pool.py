@@ -50,7 +50,7 @@ class Pool:
 
     @property
     def by_priority(self) -> bool:
-        """Whether the server takes a priority with a request; vLLM refuses one otherwise."""
+        """Whether the server takes a priority with a request; vLLM documents that it refuses one otherwise."""
         return self.server.scheduling is Scheduling.PRIORITY
 
     async def ask(self, request: Request, seconds: float) -> Told:

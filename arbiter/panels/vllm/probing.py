@@ -11,7 +11,7 @@ from typing import Any, Final
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.places import Places
-from arbiter.panels.vllm.reading import UnreadableError, choices_of
+from arbiter.panels.vllm.reading import FalseReplyError, choices_of
 from arbiter.panels.vllm.replica import CHAT_PATH, OK, ServingReplica
 from arbiter.telemetry import fleet as telling
 
@@ -62,7 +62,7 @@ def _of(status: int | None) -> Fault:
 def _judged(body: bytes, model: str, request_id: str) -> Fault | None:
     try:
         reply = choices_of(body, model, 1, request_id)
-    except UnreadableError as error:
+    except FalseReplyError as error:
         return error.fault
     # An engine that is alive says why it stopped; which token came matters to nobody.
     ended = [choice.get("finish_reason") in {"length", "stop"} for choice in reply.choices]

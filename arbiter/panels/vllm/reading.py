@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from arbiter.model import Evidence
 from arbiter.panels.grounding import VALUE_LIMIT
@@ -45,6 +45,14 @@ _MOST_TOKENS: Final = 10_000_000
 _MEMBERS: Final = frozenset({"option", "confidence", "evidence", "missing", "consult", "rationale"})
 
 
+class FalseReplyError(UnreadableError):
+    """A whole reply is not what it must be; `fault` is what that says against the replica."""
+
+    def __init__(self, reason: str, fault: Fault = Fault.UNREADABLE) -> None:
+        super().__init__(reason)
+        self.fault = fault
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A reply that is whole, of the model that was asked and to the request that was sent; no answer in it is judged yet.
@@ -56,11 +64,9 @@ class Reply:
     tokens: tuple[int, int] | None
 
 
-Read: TypeAlias = Callable[[str, Asked], Sample]
-"""How a prompt's answers are read: a text and what was asked in, a sample out, or UnreadableError."""
-
-
-def read_reply(body: bytes, asked: Asked, model: str, choices: int, request_id: str, read: Read) -> Answer:
+def read_reply(
+    body: bytes, asked: Asked, model: str, choices: int, request_id: str, read: Callable[[str, Asked], Sample]
+) -> Answer:
     """Return the samples in a reply's body, grounded in nothing yet.
 
     `model` is the name that was asked, `choices` how many answers were asked for, `request_id` what the request was called,
@@ -72,7 +78,7 @@ def read_reply(body: bytes, asked: Asked, model: str, choices: int, request_id: 
         return Answer((), choices)
 
 
-def read_choices(reply: Reply, asked: Asked, choices: int, read: Read) -> Answer:
+def read_choices(reply: Reply, asked: Asked, choices: int, read: Callable[[str, Asked], Sample]) -> Answer:
     """Return the samples in a reply; those that cannot be read, and those that are missing, are counted."""
     samples = []
     for choice in reply.choices:
@@ -87,25 +93,28 @@ def choices_of(body: bytes, model: str, choices: int, request_id: str) -> Reply:
     """Return what is in a reply's body.
 
     Raises:
-        UnreadableError: when it is no reply of that model to that request, or has more choices than were asked for.
+        FalseReplyError: when it is no reply of that model to that request, or has more choices than were asked for.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        raise UnreadableError("expected UTF-8") from None
-    reply = parsed(text)
+        raise FalseReplyError("expected UTF-8") from None
+    try:
+        reply = parsed(text)
+    except UnreadableError:
+        raise FalseReplyError("expected JSON") from None
     if not isinstance(reply, dict) or reply.get("model") != model:
-        raise UnreadableError("expected a reply of the model that was asked", Fault.OTHER_MODEL)
+        raise FalseReplyError("expected a reply of the model that was asked", Fault.OTHER_MODEL)
     if reply.get("id") != f"{ID_PREFIX}{request_id}":
-        raise UnreadableError("expected a reply to the request that was sent", Fault.OTHER_REQUEST)
+        raise FalseReplyError("expected a reply to the request that was sent", Fault.OTHER_REQUEST)
     found = reply.get("choices")
     if not isinstance(found, list) or not all(isinstance(choice, dict) for choice in found):
-        raise UnreadableError("expected a list of choices")
+        raise FalseReplyError("expected a list of choices")
     indexes = [choice.get("index") for choice in found]
     if any(type(index) is not int or not 0 <= index < choices for index in indexes):
-        raise UnreadableError("expected each choice's place among those asked for")
+        raise FalseReplyError("expected each choice's place among those asked for")
     if len(set(indexes)) != len(indexes):
-        raise UnreadableError("expected each choice once")
+        raise FalseReplyError("expected each choice once")
     return Reply(tuple(sorted(found, key=lambda choice: int(choice["index"]))), _tokens(reply))
 
 

@@ -48,8 +48,14 @@ class Record:
     heard_at: float = 0.0
 
     def took(self, seconds: float) -> None:
-        """Take in how long a reply took, or how long it was waited for in vain."""
+        """Take in how long a reply took."""
         self.usual = seconds if self.usual is None else self.usual + _SMOOTHING * (seconds - self.usual)
+        self.heard_at = time.perf_counter()
+
+    def outlasted(self, seconds: float) -> None:
+        """Take in how long a reply was waited for in vain: at least so long it takes, as far as anybody knows."""
+        if self.usual is None or seconds > self.usual:
+            self.usual = seconds
         self.heard_at = time.perf_counter()
 
 

@@ -16,6 +16,7 @@ _BYTES_A_TOKEN: Final = 48
 _GREATEST_REPLY: Final = 8 * 1024 * 1024
 
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _PRIORITIES: Final = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
 """vLLM takes the least number first."""
 
@@ -23,15 +24,9 @@ _PRIORITIES: Final = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROU
 def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked, *, by_priority: bool = False) -> bytes:
     """Return the body of an ask's request, the same wherever and however often it is sent.
 
-    `by_priority` is true for a server that schedules by priority: vLLM refuses the member otherwise.
+    `by_priority` is true for a server that schedules by priority: vLLM documents that it refuses a priority otherwise.
     """
     document: dict[str, Any] = {
-        "model": model.name,
-        "messages": prompt.messages(asked),
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": prompt.schema(asked)},
-        },
         "n": model.samples,
         "seed": asked.seed,
         "temperature": float(model.temperature),
@@ -47,8 +42,20 @@ def request_bytes(model: ModelSpec, prompt: Prompt, asked: Asked, *, by_priority
     }
     if by_priority:
         document["priority"] = _PRIORITIES[asked.risk_class]
+    put = asked.drafted(("request", prompt), lambda: _put(prompt, asked))
+    return f'{{"model":{_json(model.name)},{put},{_json(document)[1:]}'.encode("ascii")
+
+
+def _put(prompt: Prompt, asked: Asked) -> str:
+    """Return the members of a request that say what is asked: the same text for every seat that is asked alike."""
+    schema = {"name": "answer", "strict": True, "schema": prompt.schema(asked)}
+    wanted = {"type": "json_schema", "json_schema": schema}
+    return f'"messages":{_json(prompt.messages(asked))},"response_format":{_json(wanted)}'
+
+
+def _json(value: object) -> str:
     # Keys stay in their order: a schema's members are decoded in the order in which they stand.
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODER.encode(value)
 
 
 def reply_limit(model: ModelSpec) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from arbiter.errors import ArbiterError
 from arbiter.panels.vllm.breaker import Fault
@@ -30,7 +30,7 @@ def parsed(text: str) -> Any:
         UnreadableError: when it is anything else.
     """
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):  # the limit on an integer's digits is a ValueError too
         raise UnreadableError("expected JSON") from None
 
@@ -79,3 +79,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(_: str) -> Any:
     raise UnreadableError("expected numbers that JSON knows")
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

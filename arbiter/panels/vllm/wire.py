@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -202,8 +202,8 @@ class _Connection(asyncio.Protocol):
     # --- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Said, not checked: uvloop's transports do all of it and are no instances of it.
+        self._transport = cast("asyncio.Transport", transport)
         self._opened.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
