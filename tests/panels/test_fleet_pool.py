@@ -49,6 +49,7 @@ async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
 # (what one of two replicas does, the state the member ends in, why the other one was asked, or None where it was not)
 GOES_ON: list[tuple[str, MemberStatus, RerouteCause | None]] = [
     ("good", VALID, None),
+    ("endless", VALID, None),
     ("refused", VALID, RerouteCause.NOT_CONNECTED),
     ("reset", VALID, RerouteCause.BROKEN),
     ("cut-short", VALID, RerouteCause.BROKEN),
@@ -56,8 +57,6 @@ GOES_ON: list[tuple[str, MemberStatus, RerouteCause | None]] = [
     ("no-http", VALID, RerouteCause.BROKEN),
     ("endless-head", VALID, RerouteCause.BROKEN),
     ("bad-chunks", VALID, RerouteCause.BROKEN),
-    ("endless", VALID, RerouteCause.BROKEN),
-    ("crumbs", VALID, RerouteCause.BROKEN),
     ("status-500", VALID, RerouteCause.SERVER_ERROR),
     ("status-503", VALID, RerouteCause.SERVER_ERROR),
     ("storm", VALID, RerouteCause.SERVER_ERROR),
@@ -72,6 +71,7 @@ GOES_ON: list[tuple[str, MemberStatus, RerouteCause | None]] = [
     ("status-201", DOWN, None),
     ("redirect", DOWN, None),
     ("huge", INVALID, None),
+    ("crumbs", INVALID, None),
     ("spaces", INVALID, None),
     ("wrong-model", INVALID, None),
     ("other-reply", INVALID, None),
@@ -309,7 +309,8 @@ async def test_who_gives_up_waiting_takes_no_place(url: str) -> None:
 async def test_a_slow_replica_is_overtaken_and_its_reply_is_not_waited_for(url: str) -> None:
     become(url, "moody", "steady")
     async with fleet_of(url, "moody", "steady", concurrency=8) as servers:
-        await puts(servers, 60)
+        # So many that those which a busy machine hedged leave some of the cap.
+        await puts(servers, 200)
         before = state_of(servers)
         become(url, "moody", "slow")
         started = time.monotonic()
@@ -325,7 +326,7 @@ async def test_a_slow_replica_is_overtaken_and_its_reply_is_not_waited_for(url: 
         assert (first["ending"], second["ending"]) == ("given-up", "complete")
         assert first["began_us"] < second["began_us"] < first["ended_us"]
         state = state_of(servers)
-        # The sixty before may have seen a hedge or two of their own: some reply is always the slowest of twenty.
+        # Those before may have seen a hedge or two of their own: some reply is always the slowest of twenty.
         assert state.hedges - before.hedges == state.hedges_won - before.hedges_won == len(hedged)
         assert 20 * state.hedges <= state.calls == before.calls + 4
 
