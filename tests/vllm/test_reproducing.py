@@ -59,7 +59,7 @@ async def test_fifty_recorded_cases_are_answered_in_the_same_words(
         auditor = await create_account(
             house.identities, house.clock, house.chance, "ada", "Ada", PASSWORD, [Role.AUDITOR], [SITE]
         )
-        # One after another: what shares a batch may shift a logit in its last bits, and now and then a word with it.
+        # One after another: a case shares the server with nobody but its own members.
         for number in range(CASES):
             found += await reproduce_case(house, auditor, await recorded(house, client, number))
     assert [each for each in found if each.outcome is not Outcome.EQUAL] == []
