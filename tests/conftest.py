@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -44,8 +44,14 @@ from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
 from tests.tokens import a_token
 
-# How fast a machine is while others work on it is no property of ours: by default an example has 200 ms.
-settings.register_profile("arbiter", deadline=None)
+# How fast a machine is while others work on it is no property of ours: by default an example has 200 ms. Where a change is
+# judged, the examples are the same each time; whoever works here draws new ones with every run.
+settings.register_profile(
+    "arbiter",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("arbiter")
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -159,7 +159,7 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
 async def test_a_case_left_by_a_deployment_that_knew_the_server_ends_with_its_model_down(
     database: Database, tmp_path: Path
 ) -> None:
-    write_bundle(tmp_path / "own" / "mine", protocol_text("mine", seat("reader", "good")))
+    write_bundle(tmp_path / "own" / "mine", protocol_text("mine", seat("reader", "good"), panel_seconds=240))
     data = tmp_path / "data"
     serving = settings(
         data, protocols=tmp_path / "own", fleet=fleet_file(tmp_path, {"gpu-a": refusing_url()})
