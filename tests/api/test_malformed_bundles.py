@@ -29,8 +29,8 @@ from tests.api.bundles import (
     send,
     stable_bundle,
 )
+from tests.api.cases import rows
 from tests.api.conftest import Caller
-from tests.api.test_malformed_cases import rows
 from tests.protocols.fhir_bundles import PATIENT_URL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
