@@ -200,6 +200,13 @@ def exports_database(server: EmbeddedPostgres, _administrator: psycopg.Connectio
         yield made
 
 
+@pytest.fixture(scope="session")
+def rotated_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database for the house whose log's key is rotated before it is exported: then nobody touches it."""
+    with _migrated(server, _administrator) as made:
+        yield made
+
+
 def name_of(database: Database) -> str:
     """Return the database's name on its server."""
     name = make_url(database.app_url).database
