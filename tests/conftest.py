@@ -40,6 +40,7 @@ from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.keys.hardware import Place
+from arbiter.store.sessions import Sessions
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
 from tests.tokens import a_token
@@ -252,6 +253,11 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 def identities(engine: AsyncEngine) -> Identities:
     return Identities(engine)
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    return Sessions(engine)
 
 
 @pytest.fixture(scope="session")
