@@ -29,6 +29,7 @@ from arbiter.store.keys import Keyring, passphrase_from, read_keys
 from arbiter.store.modes import close_to_others
 from arbiter.store.origins import former_verifiers
 from arbiter.store.protocols import keep_bundle
+from arbiter.store.sessions import Sessions
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.telemetry import trace_id
@@ -149,6 +150,7 @@ async def open_house_on(
             chance=ports.chance,
             vault=vault,
             identities=Identities(engine),
+            sessions=Sessions(engine),
             shelf=put_in_force(bundles(settings.protocols), servers),
             guard=guard,
             sealer=Sealer(store, log_keys.signers, ports.clock, kept, guard),

@@ -107,14 +107,14 @@ class Doorkeeper:
         token = request.cookies.get(self.cookies.session)
         if not token or len(token) > _LONGEST_TOKEN:
             raise UnauthenticatedError("there is no session cookie")
-        session = await resume(self._house.identities, self._house.clock, token, acting=acting)
+        session = await resume(self._house.sessions, self._house.clock, token, acting=acting)
         return Visitor(session.principal, session, token)
 
     async def admit(self, login: str, password: str) -> tuple[Principal, str]:
         """Open a session for whoever login and password prove and return the cookie's token; UnauthenticatedError otherwise."""
         house = self._house
         principal = await authenticate(house.identities, house.clock, login, password)
-        _, token = await open_session(house.identities, house.clock, house.chance, principal)
+        _, token = await open_session(house.sessions, house.clock, house.chance, principal)
         return principal, token
 
     async def prove_again(self, principal: Principal, password: str) -> None:
@@ -128,7 +128,7 @@ class Doorkeeper:
 
     async def dismiss(self, visitor: Visitor) -> None:
         """End this person's session."""
-        await close_session(self._house.identities, visitor.token)
+        await close_session(self._house.sessions, visitor.token)
 
     # --- forms ---------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.keys.hardware import Place
+from arbiter.store.sessions import Sessions
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
 from tests.tokens import a_token
@@ -200,6 +201,13 @@ def exports_database(server: EmbeddedPostgres, _administrator: psycopg.Connectio
         yield made
 
 
+@pytest.fixture(scope="session")
+def rotated_database(server: EmbeddedPostgres, _administrator: psycopg.Connection) -> Iterator[Database]:
+    """A migrated database for the house whose log's key is rotated before it is exported: then nobody touches it."""
+    with _migrated(server, _administrator) as made:
+        yield made
+
+
 def name_of(database: Database) -> str:
     """Return the database's name on its server."""
     name = make_url(database.app_url).database
@@ -245,6 +253,11 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 def identities(engine: AsyncEngine) -> Identities:
     return Identities(engine)
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> Sessions:
+    return Sessions(engine)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from arbiter.audit.entry import Entry
 from arbiter.clock import SystemChance, SystemClock
@@ -17,7 +18,7 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
-from arbiter.model import FactStatus, FactValue, RiskClass
+from arbiter.model import CaseId, FactStatus, FactValue, RiskClass
 from arbiter.ports import Clock
 from arbiter.protocols.intake import RawFact
 from arbiter.settings import Mode, Settings
@@ -27,7 +28,9 @@ from arbiter.store.log.chains import load_entries
 from arbiter.wiring import Ports, open_house_on, run_house
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission
+from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.subjects import SubjectRef
+from arbiter.workflow.views import CaseView
 
 SITE = "north"
 PASSWORD = "correct horse battery staple"
@@ -153,7 +156,16 @@ async def types_of(house: House, case: str) -> list[str]:
         return [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]
 
 
-async def settle(house: House, seconds: float = 60.0) -> None:
+SETTLING_SECONDS: Final = 60.0
+"""How long a house is waited for before it counts as stuck. A slow machine is no fault, and a quick one does not wait."""
+
+
+async def settled(house: House, client: Principal, case: CaseId) -> CaseView:
+    """Return a case as it stands once it has come to rest."""
+    return await wait_until_settled(house, client, case, SETTLING_SECONDS)
+
+
+async def settle(house: House, seconds: float = SETTLING_SECONDS) -> None:
     """Wait until nothing is in hand and everything is sealed and released."""
     async with asyncio.timeout(seconds):
         await house.errands.finish(seconds)

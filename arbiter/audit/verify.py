@@ -40,13 +40,13 @@ Row = tuple[int, bytes | None, bytes]
 class LogReport:
     """Evidence that a log checks out: what was read and under which checkpoint it stands.
 
-    `closed_cases` counts cases with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
+    `chains` counts those of cases and all others alike, `closed_chains` those with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
     the checkpoint kept outside the database, if one was given. `recoveries` say where a new origin began, and what was lost.
     """
 
     entries: int
-    cases: int
-    closed_cases: int
+    chains: int
+    closed_chains: int
     checkpoints: int
     root: bytes
     newest: Checkpoint | None
@@ -175,8 +175,8 @@ class LogVerifier:
             raise LogRefusedError(self._findings)
         return LogReport(
             entries=self._tree.size,
-            cases=len(self._next_links),
-            closed_cases=len(self._closed),
+            chains=len(self._next_links),
+            closed_chains=len(self._closed),
             checkpoints=self._opened,
             root=self._tree.root(),
             newest=self._newest,

@@ -13,7 +13,7 @@ from arbiter.errors import ForbiddenError, UnauthenticatedError
 from arbiter.identity.accounts import account_principal
 from arbiter.identity.principals import Principal
 from arbiter.ports import Chance, Clock
-from arbiter.store.identities import Identities, SessionRow
+from arbiter.store.sessions import SessionRow, Sessions
 
 LIFETIME = timedelta(hours=12)
 IDLE = timedelta(minutes=30)
@@ -35,7 +35,7 @@ class Session:
 
 
 async def open_session(
-    identities: Identities, clock: Clock, chance: Chance, principal: Principal
+    sessions: Sessions, clock: Clock, chance: Chance, principal: Principal
 ) -> tuple[Session, str]:
     """Open a session for an account just proven and return it with the cookie's token, of which a hash is stored."""
     now = clock.now()
@@ -49,11 +49,11 @@ async def open_session(
         seen_at=now,
         expires_at=now + LIFETIME,
     )
-    await identities.add_session(row, idle_since=now - IDLE)
+    await sessions.add(row, idle_since=now - IDLE)
     return Session(principal, csrf_token, now, row.expires_at), token
 
 
-async def resume(identities: Identities, clock: Clock, token: str, *, acting: bool = True) -> Session:
+async def resume(sessions: Sessions, clock: Clock, token: str, *, acting: bool = True) -> Session:
     """Return the session of this token; raise UnauthenticatedError when unknown, closed, idle for 30 minutes or 12 hours old.
 
     `acting` is false for what a page does by itself: a list that refreshes must not keep a deserted session alive.
@@ -61,20 +61,20 @@ async def resume(identities: Identities, clock: Clock, token: str, *, acting: bo
     if not _TOKEN.fullmatch(token):
         raise UnauthenticatedError(_REFUSAL)
     now = clock.now()
-    found = await identities.session(_hash(token))
+    found = await sessions.find(_hash(token))
     if found is None:
         raise UnauthenticatedError(_REFUSAL)
     row, account = found
     if now >= row.expires_at or now - row.seen_at >= IDLE or account.disabled_at is not None:
         raise UnauthenticatedError(_REFUSAL)
     if acting and now - row.seen_at >= TOUCH_AFTER:
-        await identities.touch_session(row.token_hash, now)
+        await sessions.touch(row.token_hash, now)
     return Session(account_principal(account), row.csrf_token, row.created_at, row.expires_at)
 
 
-async def close_session(identities: Identities, token: str) -> None:
+async def close_session(sessions: Sessions, token: str) -> None:
     """End the session of this token; nothing happens when there is none."""
-    await identities.remove_session(_hash(token))
+    await sessions.remove(_hash(token))
 
 
 def check_csrf(session: Session, presented: str | None) -> None:

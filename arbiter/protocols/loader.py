@@ -9,6 +9,7 @@ pointers that `Bundle.locate` turns into lines.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from importlib.resources import files as package_files
@@ -102,8 +103,9 @@ def shipped() -> tuple[str, ...]:
     )
 
 
+@functools.cache
 def read_shipped(name: str) -> Bundle:
-    """Return a bundle that comes with Arbiter.
+    """Return a bundle that comes with Arbiter; read once a process, for what is installed stays as it is while one runs.
 
     Raises:
         NotFoundError: when no bundle of that name is shipped.

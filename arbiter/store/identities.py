@@ -1,4 +1,8 @@
-"""Rows of clients, accounts, sessions and sites. What they mean is decided in `arbiter.identity`."""
+"""Rows of clients, accounts and sites. What they mean is decided in `arbiter.identity`.
+
+What changes an account also ends its sessions where it must, in the same transaction; all else about sessions is in
+`arbiter.store.sessions`.
+"""
 
 from __future__ import annotations
 
@@ -64,28 +68,12 @@ class AccountStanding:
     sessions: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A browser's session; `token_hash` is SHA-256 of the cookie's token."""
-
-    token_hash: bytes = field(repr=False)
-    account_id: str
-    csrf_token: str = field(repr=False)
-    created_at: datetime
-    seen_at: datetime
-    expires_at: datetime
-
+ACCOUNT_COLUMNS = tuple(
+    column for column in account.c if column.name not in {"failed_logins", "locked_until"}
+)
+"""What an `AccountRow` is made of."""
 
 _CLIENT_BY_ID = select(client).where(client.c.id == bindparam("id"))
-_ACCOUNT_COLUMNS = [column for column in account.c if column.name not in {"failed_logins", "locked_until"}]
-_SESSION_WITH_ACCOUNT = (
-    select(
-        session,
-        *(column.label(f"account_{column.name}") for column in _ACCOUNT_COLUMNS if column.name != "id"),
-    )
-    .join_from(session, account)
-    .where(session.c.token_hash == bindparam("token_hash"))
-)
 
 
 class Identities:
@@ -209,7 +197,7 @@ class Identities:
                 failed_logins=case((fills, 0), else_=account.c.failed_logins + 1),
                 locked_until=case((fills, now + lock_for), else_=None),
             )
-            .returning(*_ACCOUNT_COLUMNS, account.c.locked_until)
+            .returning(*ACCOUNT_COLUMNS, account.c.locked_until)
         )
         async with self._begin() as connection:
             found = (await connection.execute(statement)).one_or_none()
@@ -261,7 +249,7 @@ class Identities:
 
     async def hold_account(self, account_id: str) -> AccountRow:
         """Return an active account, kept as it is until the transaction ends; raise NotFoundError when there is none."""
-        statement = select(*_ACCOUNT_COLUMNS).where(
+        statement = select(*ACCOUNT_COLUMNS).where(
             account.c.id == account_id, account.c.disabled_at.is_(None)
         )
         async with self._begin() as connection:
@@ -302,47 +290,12 @@ class Identities:
     async def accounts(self) -> tuple[AccountRow, ...]:
         """Return every account, by login."""
         async with self._reads.connect() as connection:
-            rows = await connection.execute(select(*_ACCOUNT_COLUMNS).order_by(account.c.login))
+            rows = await connection.execute(select(*ACCOUNT_COLUMNS).order_by(account.c.login))
             return tuple(_account_row(row) for row in rows)
 
     async def disable_account(self, account_id: str, now: datetime) -> None:
         """End the account and all its sessions; raise NotFoundError when there is none or it is disabled already."""
         await self._change_active(account_id, {"disabled_at": now}, end_sessions=True)
-
-    async def add_session(self, row: SessionRow, idle_since: datetime) -> None:
-        """Add a session, and forget those that ended by themselves before or were idle since `idle_since`."""
-        values = {
-            "token_hash": row.token_hash,
-            "account_id": row.account_id,
-            "csrf_token": row.csrf_token,
-            "created_at": row.created_at,
-            "seen_at": row.seen_at,
-            "expires_at": row.expires_at,
-        }
-        over = (session.c.expires_at <= row.created_at) | (session.c.seen_at <= idle_since)
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(session).where(over))
-            await connection.execute(insert(session).values(values))
-
-    async def session(self, token_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
-        """Return the session and its account, or None."""
-        async with self._reads.connect() as connection:
-            found = (
-                await connection.execute(_SESSION_WITH_ACCOUNT, {"token_hash": token_hash})
-            ).one_or_none()
-        return None if found is None else (_session_row(found), _account_of_session(found))
-
-    async def touch_session(self, token_hash: bytes, now: datetime) -> None:
-        """Note that the session was used."""
-        async with self._engine.begin() as connection:
-            await connection.execute(
-                update(session).where(session.c.token_hash == token_hash).values(seen_at=now)
-            )
-
-    async def remove_session(self, token_hash: bytes) -> None:
-        """Forget the session; nothing happens when there is none."""
-        async with self._engine.begin() as connection:
-            await connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
     async def _change_active(
         self, account_id: str, values: dict[str, object], *, end_sessions: bool = False
@@ -403,28 +356,4 @@ def _account_row(row: Row[tuple[object, ...]]) -> AccountRow:
         sites=tuple(row.sites),
         created_at=row.created_at,
         disabled_at=row.disabled_at,
-    )
-
-
-def _session_row(row: Row[tuple[object, ...]]) -> SessionRow:
-    return SessionRow(
-        token_hash=bytes(row.token_hash),
-        account_id=row.account_id,
-        csrf_token=row.csrf_token,
-        created_at=row.created_at,
-        seen_at=row.seen_at,
-        expires_at=row.expires_at,
-    )
-
-
-def _account_of_session(row: Row[tuple[object, ...]]) -> AccountRow:
-    return AccountRow(
-        id=row.account_id,
-        login=row.account_login,
-        display_name=row.account_display_name,
-        password_hash=row.account_password_hash,
-        roles=tuple(row.account_roles),
-        sites=tuple(row.account_sites),
-        created_at=row.account_created_at,
-        disabled_at=row.account_disabled_at,
     )

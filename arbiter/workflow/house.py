@@ -16,6 +16,7 @@ from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.database import Database
 from arbiter.store.identities import Identities
 from arbiter.store.keys import KeyFolder, Keyring
+from arbiter.store.sessions import Sessions
 from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
@@ -44,6 +45,7 @@ class House:
     chance: Chance
     vault: Vault
     identities: Identities
+    sessions: Sessions
     shelf: Shelf
     guard: LogGuard
     sealer: Sealer

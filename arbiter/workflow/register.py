@@ -97,7 +97,7 @@ async def make_account(
             identities, house.clock, house.chance, login, display_name, password, roles, site_ids
         )
         told = {"account": made.id, "login": login.strip().lower(), "name": made.name}
-        await note(ACCOUNT_MADE, by, told | _differences([], sorted(made.roles), [], sorted(made.sites)))
+        await note(ACCOUNT_MADE, by, told | _given(made))
     return made
 
 
@@ -124,9 +124,7 @@ async def disable_account(house: House, by: By, account_id: str) -> None:
     async with _changing(house) as (identities, note):
         before = await identities.hold_account(account_id)
         await accounts.disable_account(identities, house.clock, account_id)
-        await note(
-            ACCOUNT_DISABLED, by, {"account": before.id} | _differences(before.roles, [], before.sites, [])
-        )
+        await note(ACCOUNT_DISABLED, by, {"account": before.id} | _taken(before))
 
 
 async def unlock_account(house: House, by: By, account_id: str) -> None:
@@ -173,7 +171,7 @@ async def register_client(
             identities, house.clock, house.chance, name, roles, site_ids, expires_at=expires_at
         )
         told = {"client": made.id, "name": made.name, **_expiry(expires_at)}
-        await note(CLIENT_REGISTERED, by, told | _differences([], sorted(made.roles), [], sorted(made.sites)))
+        await note(CLIENT_REGISTERED, by, told | _given(made))
     return made, token
 
 
@@ -182,9 +180,7 @@ async def disable_client(house: House, by: By, client_id: str) -> None:
     async with _changing(house) as (identities, note):
         before = await identities.hold_client(client_id)
         await clients.disable_client(identities, house.clock, client_id)
-        await note(
-            CLIENT_DISABLED, by, {"client": before.id} | _differences(before.roles, [], before.sites, [])
-        )
+        await note(CLIENT_DISABLED, by, {"client": before.id} | _taken(before))
 
 
 async def rotate_client(house: House, by: By, client_id: str) -> str:
@@ -259,6 +255,14 @@ def _differences(
         "roles": {"before": [str(role) for role in roles_before], "after": [str(role) for role in roles]},
         "sites": {"before": list(sites_before), "after": list(site_ids)},
     }
+
+
+def _given(made: Principal) -> dict[str, Any]:
+    return _differences([], sorted(made.roles), [], sorted(made.sites))
+
+
+def _taken(row: AccountRow | ClientRow) -> dict[str, Any]:
+    return _differences(row.roles, [], row.sites, [])
 
 
 def _as_before(row: AccountRow | ClientRow) -> dict[str, Any]:

@@ -1,25 +1,17 @@
-"""Bundles that must not come in: each gets a 4xx as an OperationOutcome with its place, and leaves nothing behind.
-
-Every Bundle has a marker planted in what is personal or clinical about it; it must be in no reply and no log.
-"""
+"""Bundles that must not come in: each gets a 4xx as an OperationOutcome with its place, and leaves nothing behind."""
 
 from __future__ import annotations
 
 import copy
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import httpx
 import pytest
 
-from arbiter.api.fhir.operations import BODY_LIMIT_BYTES
 from arbiter.workflow.house import House
 from tests.api.bundles import (
     AMEND,
-    MEDIA_TYPE,
     PARAMETERS,
     SUBMIT,
     at,
@@ -29,36 +21,32 @@ from tests.api.bundles import (
     send,
     stable_bundle,
 )
+from tests.api.cases import rows
 from tests.api.conftest import Caller
-from tests.api.test_malformed_cases import rows
+from tests.api.spoilt_bundles import (
+    HEART,
+    HR,
+    LAST,
+    MARK,
+    NUMBER,
+    Change,
+    add,
+    alone,
+    both,
+    check_outcome,
+    check_told_nothing,
+    marked_bundle,
+    nothing,
+    on_bundle,
+    on_heart,
+    on_patient,
+    on_quantity,
+    on_two_servers,
+    twin,
+)
 from tests.protocols.fhir_bundles import PATIENT_URL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-MARK = "zq7-Mrs-Jones"
-NUMBER = 8675309
-HEART = "8867-4"
-
-Change = Callable[[dict[str, Any]], Any]
-"""Spoils a Bundle in place, or returns what to send instead."""
-
-
-def marked_bundle() -> dict[str, Any]:
-    """A Bundle that would be taken, with the marker wherever a Bundle is personal."""
-    bundle = stable_bundle()
-    patient(bundle).update(
-        {
-            "id": MARK,
-            "name": [{"family": MARK}],
-            "text": {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{MARK}</div>'},
-        }
-    )
-    patient(bundle)["identifier"][0]["value"] = MARK
-    for entry in bundle["entry"][1:]:
-        entry["resource"]["id"] = f"{MARK}-{entry['fullUrl'][-3:]}"
-        entry["resource"]["note"] = [{"text": MARK}]
-        entry["resource"]["performer"] = [{"display": MARK}]
-    return bundle
 
 
 @dataclass(frozen=True)
@@ -72,98 +60,14 @@ class Malformed:
     parameters: dict[str, str] = field(default_factory=lambda: dict(PARAMETERS))
 
 
-def on_heart(**members: Any) -> Change:
-    """Change members of the heart rate's Observation; `...` takes one away."""
-
-    def change(bundle: dict[str, Any]) -> None:
-        _put(observation(bundle, HEART), members)
-
-    return change
-
-
-def on_quantity(**members: Any) -> Change:
-    return lambda bundle: _put(observation(bundle, HEART)["valueQuantity"], members)
-
-
-def on_patient(**members: Any) -> Change:
-    return lambda bundle: _put(patient(bundle), members)
-
-
-def on_bundle(**members: Any) -> Change:
-    return lambda bundle: _put(bundle, members)
-
-
-def _put(place: dict[str, Any], members: dict[str, Any]) -> None:
-    for name, value in members.items():
-        if value is ...:
-            del place[name]
-        else:
-            place[name] = value
-
-
-def add(**resource: Any) -> Change:
-    def change(bundle: dict[str, Any]) -> None:
-        bundle["entry"].append({"resource": resource})
-
-    return change
-
-
-def alone(*codes: str) -> Change:
-    """Nothing but the patient, without a birth date, and the Observations named."""
-
-    def change(bundle: dict[str, Any]) -> None:
-        kept = [bundle["entry"][index_of(bundle, code)] for code in codes]
-        del patient(bundle)["birthDate"]
-        bundle["entry"] = [bundle["entry"][0], *kept]
-
-    return change
-
-
-def both(first: Change, second: Change) -> Change:
-    def change(bundle: dict[str, Any]) -> None:
-        first(bundle)
-        second(bundle)
-
-    return change
-
-
-def twin(**members: Any) -> Change:
-    def change(bundle: dict[str, Any]) -> None:
-        made = copy.deepcopy(observation(bundle, HEART))
-        _put(made, members)
-        bundle["entry"].append({"resource": made})
-
-    return change
-
-
 def with_parameters(**changes: str | None) -> dict[str, str]:
     merged = PARAMETERS | {name.replace("_", "-"): value for name, value in changes.items()}
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def on_two_servers(bundle: dict[str, Any]) -> None:
-    """The patient of one server, and an Observation of another server's patient of the same id."""
-    bundle["entry"][0]["fullUrl"] = "https://a.example/Patient/p"
-    patient(bundle)["id"] = "p"
-    for entry in bundle["entry"][1:]:
-        entry["resource"]["subject"] = {"reference": "https://a.example/Patient/p"}
-    heart = bundle["entry"][index_of(bundle, HEART)]
-    heart["fullUrl"] = "https://b.example/Observation/o"
-    heart["resource"].update({"id": "o", "subject": {"reference": "Patient/p"}})
-
-
-def nothing(_: dict[str, Any]) -> None:
-    """Leave the Bundle as it is."""
-
-
 OTHER = {"reference": f"Patient/{MARK}-other"}
-LAST = len(stable_bundle()["entry"])
-"""The index of an entry that is added to the stable patient's."""
-HEART_AT = index_of(stable_bundle(), HEART)
-HR = f"Bundle.entry[{HEART_AT}].resource"
 PATIENT = "Bundle.entry[0].resource"
 EXTENSION = [{"url": "https://hospital.example/not", "valueString": MARK}]
-
 BUNDLES = [
     # the envelope
     Malformed("an array", lambda _: [], "Bundle", "type", "structure"),
@@ -267,28 +171,6 @@ BUNDLES = [
 ]  # fmt: skip
 
 
-def check_outcome(reply: httpx.Response, status: int, expression: str, code: str, kind: str) -> None:
-    assert reply.status_code == status, reply.text
-    assert reply.headers["content-type"] == MEDIA_TYPE
-    body = reply.json()
-    assert body["resourceType"] == "OperationOutcome"
-    issue = body["issue"][0]
-    assert (issue["severity"], issue["code"]) == ("error", kind), body
-    assert issue["details"]["coding"][0]["code"] == code, body
-    assert issue["expression"] == [expression], body
-    assert issue["diagnostics"]
-
-
-def check_told_nothing(reply: httpx.Response, caplog: pytest.LogCaptureFixture) -> None:
-    for record in caplog.records:
-        if record.name.startswith("httpx"):
-            continue  # the test's own client, which logs the address that it asks
-        assert MARK not in record.getMessage() + str(record.exc_info), record
-        assert str(NUMBER) not in record.getMessage()
-    assert MARK not in reply.text
-    assert str(NUMBER) not in reply.text
-
-
 @pytest.mark.parametrize("malformed", BUNDLES, ids=lambda malformed: malformed.name)
 async def test_a_malformed_bundle_leaves_nothing(
     caller: Caller, house: House, malformed: Malformed, caplog: pytest.LogCaptureFixture
@@ -347,78 +229,6 @@ async def test_twins_that_contradict_each_other_are_named_both(caller: Caller, h
     places = [issue["expression"] for issue in reply.json()["issue"]]
     assert places == [[f"{HR}.valueQuantity.value"], [f"Bundle.entry[{LAST}].resource.valueQuantity.value"]]
     assert await rows(house) == before
-
-
-def spelt(old: str, new: str) -> bytes:
-    text = json.dumps(marked_bundle())
-    assert text.count(old) == 1, text.count(old)
-    return text.replace(old, new).encode()
-
-
-RATE = '"value": 74,'
-SPELLINGS = [
-    ("empty", b"", 400, "Bundle", "syntax"),
-    ("no JSON", b"<Bundle/>", 400, "Bundle", "syntax"),
-    ("NaN", spelt(RATE, '"value": NaN,'), 400, f"{HR}.valueQuantity.value", "number-not-finite"),
-    ("a huge number", spelt(RATE, f'"value": {NUMBER}{"0" * 40},'), 400, f"{HR}.valueQuantity.value", "number-too-long"),
-    ("a value twice", spelt(RATE, f'"value": {NUMBER}, "value": 74,'), 400, f"{HR}.valueQuantity.value", "duplicate-member"),
-    ("a type twice", spelt('"type": "collection"', f'"type": "{MARK}", "type": "collection"'), 400, "Bundle.type", "duplicate-member"),
-    ("a lone surrogate", spelt('"type": "collection"', '"type": "\\ud800"'), 400, "Bundle.type", "lone-surrogate"),
-    ("Latin 1", json.dumps(marked_bundle()).encode().replace(MARK.encode(), b"\xe9", 1), 400, "Bundle", "encoding"),
-    ("nested too deeply", spelt(RATE, f'"value": {"[" * 60}{"]" * 60},'), 400, f"{HR}.valueQuantity.value" + "[0]" * 19, "too-deep"),
-    ("nested without end", b"[" * 100_000, 400, "Bundle", "too-deep"),
-    ("too large", b'{"resourceType": "' + b"x" * BODY_LIMIT_BYTES + b'"}', 413, "Bundle", "body-too-large"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "expression", "code"),
-    [row[1:] for row in SPELLINGS],
-    ids=[row[0] for row in SPELLINGS],
-)
-async def test_a_bundle_spelt_wrongly_leaves_nothing(
-    caller: Caller, house: House, body: bytes, status: int, expression: str, code: str
-) -> None:
-    before = await rows(house)
-    reply = await send(caller, body)
-    kind = "too-long" if status == 413 else "value" if code == "number-too-long" else "structure"
-    check_outcome(reply, status, expression, code, kind)
-    assert MARK not in reply.text
-    assert str(NUMBER) not in reply.text
-    assert await rows(house) == before
-
-
-@pytest.mark.parametrize(
-    ("headers", "status", "expression"),
-    [
-        ({"Idempotency_Key": None}, 400, "http.Idempotency-Key"),
-        ({"Idempotency_Key": f"{MARK} 1"}, 400, "http.Idempotency-Key"),
-        ({"Content_Type": None}, 415, "http.Content-Type"),
-        ({"Content_Type": "application/json"}, 415, "http.Content-Type"),
-        ({"Content_Type": "application/fhir+xml"}, 415, "http.Content-Type"),
-        ({"Content_Type": f"{MEDIA_TYPE}; charset=latin-1"}, 415, "http.Content-Type"),
-        ({"Content_Type": f"{MEDIA_TYPE}; fhirVersion=3.0"}, 415, "http.Content-Type"),
-        ({"Content_Encoding": "gzip"}, 415, "http.Content-Encoding"),
-    ],
-)
-async def test_a_bundle_with_unfit_headers_leaves_nothing(
-    caller: Caller, house: House, headers: dict[str, str | None], status: int, expression: str
-) -> None:
-    before = await rows(house)
-    reply = await send(caller, marked_bundle(), SUBMIT, PARAMETERS, **headers)
-    assert reply.status_code == status
-    (issue,) = reply.json()["issue"]
-    assert issue["expression"] == [expression]
-    assert MARK not in reply.text
-    assert reply.headers.get("accept") == (MEDIA_TYPE if status == 415 else None)
-    assert await rows(house) == before
-
-
-@pytest.mark.parametrize("parameters", [f"; {name}" for name in ("charset=utf-8", "fhirVersion=4.0")])
-async def test_the_parameters_that_fhir_names_are_taken(caller: Caller, parameters: str) -> None:
-    # Waited for, so that nothing is still being written while another test counts rows.
-    reply = await send(caller, stable_bundle(), Prefer="wait=10", Content_Type=f"{MEDIA_TYPE}{parameters}")
-    assert reply.status_code == 201
 
 
 async def test_every_fault_of_a_bundle_is_told_at_once(caller: Caller) -> None:

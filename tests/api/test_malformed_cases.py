@@ -9,11 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
 
 from arbiter.api.strict_json import BODY_LIMIT_BYTES
-from arbiter.store import tables
 from arbiter.workflow.house import House
+from tests.api.cases import rows
 from tests.api.conftest import Caller, fact, stable_case
 from tests.conftest import NOON
 
@@ -21,23 +20,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECRET = "zq7-Mrs-Jones"
 NUMBER = "8675309"
-
-
-async def rows(house: House) -> dict[str, int]:
-    """How many rows every table holds that a case would write to."""
-    counted = {}
-    async with house.store.read() as transaction:
-        for table in (
-            tables.case_file,
-            tables.subject,
-            tables.entry,
-            tables.sealed_document,
-            tables.idempotency,
-        ):
-            counted[table.name] = (
-                await transaction.execute(select(func.count()).select_from(table))
-            ).scalar_one()
-    return counted
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The database goes away under a running house and comes back."""
+"""A house in order says that it is ready; its database goes away while it runs, and comes back."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 def outage(server: EmbeddedPostgres, module_database: Database) -> Iterator[None]:
     with an_outage(server, module_database):
         yield
+
+
+async def test_a_house_in_order_is_ready(caller: Caller) -> None:
+    reply = await caller.http.get("/readyz")
+    assert (reply.status_code, reply.json()["ok"]) == (200, True)
+    assert {check["name"] for check in reply.json()["checks"]} >= {"database", "log", "protocols"}
 
 
 async def test_a_lost_database_is_said_to_be_lost(caller: Caller, outage: None) -> None:

@@ -51,8 +51,8 @@ def test_an_unchanged_log_is_whole(log: AnyLog) -> None:
     report = verify(log.rows, log.notes, log.notes[-1])
     assert (report.entries, report.checkpoints) == (log.size, len(log.notes))
     entries = [Entry.from_bytes(entry) for entry in log.entries]
-    assert report.cases == len({entry.case for entry in entries})
-    assert report.closed_cases == len({entry.case for entry in entries if entry.count is not None})
+    assert report.chains == len({entry.case for entry in entries})
+    assert report.closed_chains == len({entry.case for entry in entries if entry.count is not None})
 
 
 # --- rows changed in place -----------------------------------------------------------------------------------------

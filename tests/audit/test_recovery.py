@@ -16,11 +16,7 @@ from arbiter.audit.contradiction import PrefixProof
 from arbiter.audit.merkle import leaf_hash, root_of
 from arbiter.audit.mldsa import MlDsa44Key
 from arbiter.audit.note import Ed25519NoteSigner, VerifierKey, sign_note
-from arbiter.audit.recovery import (
-    Loss,
-    Statement,
-    verify_recovery,
-)
+from arbiter.audit.recovery import Loss, Statement, verify_recovery
 from arbiter.audit.verify import LogRefusedError, verify_log
 from arbiter.errors import VerificationError
 from tests.audit.logs import ORIGIN, SIGNER, example_log, note_at
@@ -31,14 +27,15 @@ from tests.audit.recoveries import (
     LOG,
     LOST,
     NEW,
-    OTHER_LEAVES,
     SAID,
     STRANGER,
     THIRD,
-    Recovered,
     of_new,
+    of_other,
     recovered,
     recovery_entry,
+    resealed,
+    under_new,
 )
 
 
@@ -118,16 +115,12 @@ def replace_range(key: VerifierKey, last: int | None, first: int = 0) -> LogKey:
 
 
 def test_an_origin_that_changes_without_an_entry_is_refused() -> None:
-    entries = (*LOG.entries[:LEFT], *GOOD.entries[LEFT + 1 :])
-    leaves = [leaf_hash(entry) for entry in entries]
-    bare = Recovered(entries, (*LOG.notes, of_new(leaves, len(entries))), GOOD.statements)
+    bare = under_new((*LOG.entries[:LEFT], *GOOD.entries[LEFT + 1 :]))
     assert f"the origin changes from {ORIGIN} to {NEW.name} here, and the entry is opinion" in bare.refusal()
 
 
 def test_a_removed_entry_is_refused_although_all_after_it_was_signed_anew() -> None:
-    entries = (*GOOD.entries[:LEFT], *GOOD.entries[LEFT + 1 :])
-    leaves = [leaf_hash(entry) for entry in entries]
-    cut = replace(GOOD, entries=entries, notes=(*LOG.notes, of_new(leaves, len(entries))), kept=None)
+    cut = under_new((*GOOD.entries[:LEFT], *GOOD.entries[LEFT + 1 :]))
     assert "not log.recovered" in cut.refusal()
 
 
@@ -143,19 +136,14 @@ def test_an_entry_that_is_gone_explains_nothing() -> None:
 
 def test_an_entry_that_is_not_the_first_is_refused() -> None:
     before, entry, after, *rest = GOOD.entries[LEFT - 1 :]
-    entries = (*GOOD.entries[: LEFT - 1], before, after, entry, *rest)
-    leaves = [leaf_hash(entry) for entry in entries]
-    late = replace(
-        GOOD, entries=entries, notes=(*LOG.notes, of_new(leaves, len(entries))), kept=None
-    ).refusal()
+    late = under_new((*GOOD.entries[: LEFT - 1], before, after, entry, *rest)).refusal()
     assert "not log.recovered" in late
     assert "log.recovered where no origin begins" in late
 
 
 def test_a_recovery_in_a_log_whose_origin_stays_is_refused() -> None:
-    entries = GOOD.entries
-    leaves = [leaf_hash(entry) for entry in entries]
-    same = Recovered(entries, (*LOG.notes, note_at(leaves, len(entries))), GOOD.statements)
+    notes = (*LOG.notes, note_at(GOOD.leaves, len(GOOD.entries)))
+    same = replace(GOOD, notes=notes, kept=None)
     assert f"entry {LEFT}: log.recovered where no origin begins" in same.refusal()
 
 
@@ -163,14 +151,6 @@ def test_a_recovery_in_another_chain_is_refused() -> None:
     note = SAID.sign((SIGNER, NEW))
     entry = replace(recovery_entry(note), case="house").to_bytes()
     assert "expected recovery" in resealed(entry).refusal()
-
-
-def resealed(entry: bytes, statements: Mapping[int, tuple[bytes, bytes]] = GOOD.statements) -> Recovered:
-    """Return the good log with another entry in the recovery's place, honestly sealed."""
-    entries = (*GOOD.entries[:LEFT], entry, *GOOD.entries[LEFT + 1 :])
-    leaves = [leaf_hash(each) for each in entries]
-    notes = (*LOG.notes, of_new(leaves, LEFT + 1), of_new(leaves, len(entries)))
-    return Recovered(entries, notes, statements, notes[-1])
 
 
 def test_an_entry_that_commits_to_nothing_is_refused() -> None:
@@ -228,7 +208,7 @@ def test_any_changed_byte_of_the_statement_is_refused(place: int, by: int) -> No
             replace(SAID, stored=note_at(LOG.leaves, 8), lost=(8, LOST)),
             "does not quote the stored checkpoint",
         ),
-        (replace(SAID, stored=note_at(OTHER_LEAVES, LEFT)), "does not quote the stored checkpoint"),
+        (replace(SAID, stored=of_other(LEFT)), "does not quote the stored checkpoint"),
         (replace(SAID, old=NEW.name), "old and new origin are both"),
         (replace(SAID, old=STRANGER.name), "expected log.elsewhere.example"),
         (replace(SAID, kind=Loss.FORKED, lost=(None, LOST)), "a fork needs a stored checkpoint not smaller"),
@@ -237,7 +217,7 @@ def test_any_changed_byte_of_the_statement_is_refused(place: int, by: int) -> No
             "they agree",
         ),
         (
-            replace(SAID, kind=Loss.FORKED, kept=note_at(OTHER_LEAVES, 16), lost=(None, 16)),
+            replace(SAID, kind=Loss.FORKED, kept=of_other(16), lost=(None, 16)),
             "nothing shows",
         ),
         (replace(SAID, prefix=PrefixProof(b"f" * 32, ())), "the database was not behind"),

@@ -45,7 +45,7 @@ def test_a_whole_log_is_evidence() -> None:
         [LOG.rows[:10], LOG.rows[10:]], LOG.notes, KEYS, kept=LOG.notes[3], progress=seen.append
     )
     assert seen == [10, 30]
-    assert (report.entries, report.cases, report.closed_cases, report.checkpoints) == (30, 3, 3, len(SIZES))
+    assert (report.entries, report.chains, report.closed_chains, report.checkpoints) == (30, 3, 3, len(SIZES))
     assert report.root == root_of(LOG.leaves)
     assert report.newest == Checkpoint(ORIGIN, 30, root_of(LOG.leaves))
     assert report.kept is not None

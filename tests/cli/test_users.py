@@ -175,7 +175,7 @@ async def test_a_new_password_ends_sessions_and_the_old_password(service: Servic
     create(run, "erik")
     async with service.house() as house:
         erik = await authenticate(house.identities, house.clock, "erik", PASSWORD)
-        _, token = await open_session(house.identities, house.clock, house.chance, erik)
+        _, token = await open_session(house.sessions, house.clock, house.chance, erik)
     assert shown(run, "erik")["sessions"] == 1
     done = run("users", "set-password", "erik", "--password-stdin", said=f"{OTHER}\n")
     assert done.returncode == 0, done.stderr
@@ -183,7 +183,7 @@ async def test_a_new_password_ends_sessions_and_the_old_password(service: Servic
     assert await may_log_in(service, "erik", OTHER)
     async with service.house() as house:
         with pytest.raises(UnauthenticatedError):
-            await resume(house.identities, house.clock, token)
+            await resume(house.sessions, house.clock, token)
 
 
 async def test_a_disabled_account_is_out_for_good(service: Service, run: Run) -> None:

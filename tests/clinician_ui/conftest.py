@@ -138,7 +138,7 @@ class Ward:
     async def logged_in(self, login: str = "anna") -> Browser:
         """Return a browser with a session of that person; the log-in page has tests of its own."""
         house = self.house
-        _, token = await open_session(house.identities, house.clock, house.chance, self.people[login])
+        _, token = await open_session(house.sessions, house.clock, house.chance, self.people[login])
         browser = self.browser()
         browser.http.cookies.set("arbiter-session", token)
         return browser

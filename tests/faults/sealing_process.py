@@ -22,7 +22,6 @@ from typing import Any
 
 from sqlalchemy import make_url
 
-from arbiter import wiring
 from arbiter.errors import UnavailableError
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.store.database import Database
@@ -74,8 +73,8 @@ def run(order: dict[str, Any]) -> int:
 def main() -> None:
     """Answer each order with the exit status of the child that carried it out, -9 for a killed one."""
     # Read before forking: most of a start, and nothing of a round.
-    bundles = {name: read_shipped(name) for name in shipped()}
-    vars(wiring)["read_shipped"] = bundles.__getitem__
+    for name in shipped():
+        read_shipped(name)
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -24,6 +24,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.identity.sessions import open_session, resume
 from arbiter.store.identities import Identities
+from arbiter.store.sessions import Sessions
 from tests.conftest import SeededChance, SettableClock
 
 OLD = "correct horse battery"
@@ -69,9 +70,13 @@ async def test_unlocking_begins_the_count_anew(
 
 
 async def test_what_is_found_tells_lock_failures_and_sessions(
-    identities: Identities, clock: SettableClock, chance: SeededChance, reviewer: Principal
+    identities: Identities,
+    sessions: Sessions,
+    clock: SettableClock,
+    chance: SeededChance,
+    reviewer: Principal,
 ) -> None:
-    await open_session(identities, clock, chance, reviewer)
+    await open_session(sessions, clock, chance, reviewer)
     await fail(identities, clock, 3)
     standing = await find_account(identities, " Dr.Osler ")
     assert (standing.failed_logins, standing.locked_until, standing.sessions) == (3, None, 1)
@@ -100,24 +105,33 @@ async def test_a_new_password_replaces_the_old_one(
 
 
 async def test_a_new_password_ends_open_sessions_and_the_lock(
-    identities: Identities, clock: SettableClock, chance: SeededChance, reviewer: Principal
+    identities: Identities,
+    sessions: Sessions,
+    clock: SettableClock,
+    chance: SeededChance,
+    reviewer: Principal,
 ) -> None:
-    _, token = await open_session(identities, clock, chance, reviewer)
+    _, token = await open_session(sessions, clock, chance, reviewer)
     await fail(identities, clock)
     found = (await find_account(identities, "dr.osler")).account
     await set_password(identities, chance, found, NEW)
     with pytest.raises(UnauthenticatedError):
-        await resume(identities, clock, token)
+        await resume(sessions, clock, token)
     assert await authenticate(identities, clock, "dr.osler", NEW) == reviewer
 
 
 async def test_a_new_password_leaves_other_peoples_sessions_open(
-    identities: Identities, clock: SettableClock, chance: SeededChance, ward: str, reviewer: Principal
+    identities: Identities,
+    sessions: Sessions,
+    clock: SettableClock,
+    chance: SeededChance,
+    ward: str,
+    reviewer: Principal,
 ) -> None:
     other = await create_account(identities, clock, chance, "eve", "Eve", OLD, [Role.REVIEWER], [ward])
-    _, token = await open_session(identities, clock, chance, other)
+    _, token = await open_session(sessions, clock, chance, other)
     await set_password(identities, chance, (await find_account(identities, "dr.osler")).account, NEW)
-    assert (await resume(identities, clock, token)).principal == other
+    assert (await resume(sessions, clock, token)).principal == other
 
 
 @pytest.mark.parametrize("password", ["", "eleven char", "x" * 257])

@@ -25,6 +25,7 @@ from arbiter.identity.sessions import (
     resume,
 )
 from arbiter.store.identities import Identities
+from arbiter.store.sessions import Sessions
 from tests.conftest import SeededChance, SettableClock
 
 INSTANT = timedelta(microseconds=1)
@@ -41,9 +42,9 @@ async def reviewer(
 
 @pytest.fixture
 async def opened(
-    identities: Identities, clock: SettableClock, chance: SeededChance, reviewer: Principal
+    sessions: Sessions, clock: SettableClock, chance: SeededChance, reviewer: Principal
 ) -> tuple[Session, str]:
-    return await open_session(identities, clock, chance, reviewer)
+    return await open_session(sessions, clock, chance, reviewer)
 
 
 async def count(engine: AsyncEngine) -> int:
@@ -51,19 +52,19 @@ async def count(engine: AsyncEngine) -> int:
         return int((await connection.execute(text("SELECT count(*) FROM session"))).scalar_one())
 
 
-async def is_over(identities: Identities, clock: SettableClock, token: str) -> bool:
+async def is_over(sessions: Sessions, clock: SettableClock, token: str) -> bool:
     try:
-        await resume(identities, clock, token)
+        await resume(sessions, clock, token)
     except UnauthenticatedError:
         return True
     return False
 
 
 async def test_a_session_is_resumed_by_its_token(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str], reviewer: Principal
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str], reviewer: Principal
 ) -> None:
     session, token = opened
-    assert await resume(identities, clock, token) == session
+    assert await resume(sessions, clock, token) == session
     assert session.principal == reviewer
     assert session.expires_at == clock.now() + LIFETIME
 
@@ -97,46 +98,46 @@ async def test_the_token_is_not_stored(engine: AsyncEngine, opened: tuple[Sessio
     ],
 )
 async def test_any_other_token_is_refused(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str], change: Callable[[str], str]
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str], change: Callable[[str], str]
 ) -> None:
-    assert await is_over(identities, clock, change(opened[1]))
+    assert await is_over(sessions, clock, change(opened[1]))
 
 
 async def test_the_stored_hash_is_no_token(
-    engine: AsyncEngine, identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    engine: AsyncEngine, sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
     async with engine.connect() as connection:
         stored = bytes((await connection.execute(text("SELECT token_hash FROM session"))).scalar_one())
-    assert await is_over(identities, clock, stored.hex())
-    assert await is_over(identities, clock, stored.decode("latin-1"))
+    assert await is_over(sessions, clock, stored.hex())
+    assert await is_over(sessions, clock, stored.decode("latin-1"))
 
 
 async def test_an_idle_session_ends_after_thirty_minutes(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
     assert timedelta(minutes=30) == IDLE
     clock.advance(IDLE - INSTANT)
-    await resume(identities, clock, opened[1])
+    await resume(sessions, clock, opened[1])
     clock.advance(IDLE)
-    assert await is_over(identities, clock, opened[1])
+    assert await is_over(sessions, clock, opened[1])
 
 
 async def test_a_used_session_still_ends_after_twelve_hours(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
     session, token = opened
     assert timedelta(hours=12) == LIFETIME
     while clock.now() + timedelta(minutes=20) < session.expires_at:
         clock.advance(timedelta(minutes=20))
-        await resume(identities, clock, token)
+        await resume(sessions, clock, token)
     clock.set(session.expires_at - INSTANT)
-    await resume(identities, clock, token)
+    await resume(sessions, clock, token)
     clock.set(session.expires_at)
-    assert await is_over(identities, clock, token)
+    assert await is_over(sessions, clock, token)
 
 
 async def test_use_is_written_down_once_a_minute_at_most(
-    engine: AsyncEngine, identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    engine: AsyncEngine, sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
     begun = clock.now()
 
@@ -146,76 +147,77 @@ async def test_use_is_written_down_once_a_minute_at_most(
         return seen_at - begun
 
     clock.advance(TOUCH_AFTER - INSTANT)
-    await resume(identities, clock, opened[1])
+    await resume(sessions, clock, opened[1])
     assert await seen() == timedelta(0)
     clock.advance(INSTANT)
-    await resume(identities, clock, opened[1])
+    await resume(sessions, clock, opened[1])
     assert await seen() == TOUCH_AFTER
 
 
 async def test_a_refused_session_does_not_come_back_by_asking(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
     clock.advance(IDLE)
     for _ in range(3):
-        assert await is_over(identities, clock, opened[1])
+        assert await is_over(sessions, clock, opened[1])
 
 
 async def test_a_closed_session_is_over(
-    identities: Identities, clock: SettableClock, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, opened: tuple[Session, str]
 ) -> None:
-    await close_session(identities, opened[1])
-    assert await is_over(identities, clock, opened[1])
-    await close_session(identities, opened[1])
+    await close_session(sessions, opened[1])
+    assert await is_over(sessions, clock, opened[1])
+    await close_session(sessions, opened[1])
 
 
 async def test_closing_one_session_leaves_the_other(
-    identities: Identities, clock: SettableClock, chance: SeededChance, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, chance: SeededChance, opened: tuple[Session, str]
 ) -> None:
-    _, other = await open_session(identities, clock, chance, opened[0].principal)
-    await close_session(identities, opened[1])
-    await resume(identities, clock, other)
+    _, other = await open_session(sessions, clock, chance, opened[0].principal)
+    await close_session(sessions, opened[1])
+    await resume(sessions, clock, other)
 
 
 async def test_all_sessions_end_with_their_account(
     engine: AsyncEngine,
     identities: Identities,
+    sessions: Sessions,
     clock: SettableClock,
     chance: SeededChance,
     opened: tuple[Session, str],
 ) -> None:
     principal = opened[0].principal
-    _, other = await open_session(identities, clock, chance, principal)
+    _, other = await open_session(sessions, clock, chance, principal)
     await disable_account(identities, clock, principal.id)
-    assert await is_over(identities, clock, opened[1])
-    assert await is_over(identities, clock, other)
+    assert await is_over(sessions, clock, opened[1])
+    assert await is_over(sessions, clock, other)
     # Even one that a log-in at the same moment left behind.
-    _, late = await open_session(identities, clock, chance, principal)
-    assert await is_over(identities, clock, late)
+    _, late = await open_session(sessions, clock, chance, principal)
+    assert await is_over(sessions, clock, late)
     assert await count(engine) == 1
 
 
 async def test_a_role_taken_away_is_gone_from_a_running_session(
-    identities: Identities, clock: SettableClock, engine: AsyncEngine, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, engine: AsyncEngine, opened: tuple[Session, str]
 ) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE account SET roles = ARRAY['policy-author']"))
-    session = await resume(identities, clock, opened[1])
+    session = await resume(sessions, clock, opened[1])
     assert session.principal.roles == {Role.POLICY_AUTHOR}
 
 
 async def test_sessions_that_ended_are_swept_away(
     engine: AsyncEngine,
-    identities: Identities,
+    sessions: Sessions,
     clock: SettableClock,
     chance: SeededChance,
     opened: tuple[Session, str],
 ) -> None:
     for _ in range(3):
-        await open_session(identities, clock, chance, opened[0].principal)
+        await open_session(sessions, clock, chance, opened[0].principal)
     assert await count(engine) == 4
     clock.advance(IDLE)
-    await open_session(identities, clock, chance, opened[0].principal)
+    await open_session(sessions, clock, chance, opened[0].principal)
     assert await count(engine) == 1
 
 
@@ -228,9 +230,9 @@ async def test_a_form_without_the_sessions_token_is_refused(
 
 
 async def test_a_form_of_another_session_is_refused(
-    identities: Identities, clock: SettableClock, chance: SeededChance, opened: tuple[Session, str]
+    sessions: Sessions, clock: SettableClock, chance: SeededChance, opened: tuple[Session, str]
 ) -> None:
-    other, _ = await open_session(identities, clock, chance, opened[0].principal)
+    other, _ = await open_session(sessions, clock, chance, opened[0].principal)
     with pytest.raises(ForbiddenError):
         check_csrf(opened[0], other.csrf_token)
     check_csrf(opened[0], opened[0].csrf_token)

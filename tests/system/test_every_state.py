@@ -190,7 +190,7 @@ async def test_every_state_is_reached_every_entry_is_told_and_every_certificate_
     assert len(replayed) >= 17
     assert all(step.same for step in replayed), replayed
     report = await verify_log(hospital.house, (hospital.folder / "checkpoint").read_bytes())
-    assert report.cases == len(hospital.cases)
+    assert report.chains == len(hospital.cases)
 
 
 async def a_decision_is_released_contested_and_signed(at: Hospital) -> None:

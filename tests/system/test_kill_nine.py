@@ -137,7 +137,7 @@ async def check_log(service: Service) -> None:
         firsts = connection.execute("SELECT body FROM entry WHERE seq = 0").fetchall()
     # Beside the cases' chains there is the installation's own, once another test here has made an account.
     own = sum(Entry.from_bytes(body).case == HOUSE_CHAIN for (body,) in firsts)
-    assert report.cases - own == taken_in(service)
+    assert report.chains - own == taken_in(service)
 
 
 @pytest.mark.parametrize("moment", [1, 20, CASES])

@@ -1,4 +1,4 @@
-"""Two exports of one small house: of everything, and of one case."""
+"""Exports of one small house, exports of a log whose key was rotated, and a Python that knows neither."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from arbiter.store.database import Database
 from tests.exports import Exported, an_auditor, exported, furnish
 from tests.houses import a_house
 from tests.verifying.bare import Bare, copy_packages
+from tests.verifying.rotations import Rotated, rotate
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Exports:
 @pytest.fixture(scope="session")
 def exports(exports_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return asyncio.run(_export(exports_database, tmp_path_factory.mktemp("exports") / "data"))
+
+
+@pytest.fixture(scope="session")
+def rotated(rotated_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Rotated:
+    return asyncio.run(rotate(rotated_database, tmp_path_factory.mktemp("rotated") / "data"))
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ class ModelWard:
         assert all(step.same for step in await replay_case(self.house, case))
         await settle(self.house)
         report = await verify_log(self.house, self.kept.read_bytes())
-        assert report.cases >= 1
+        assert report.chains >= 1
 
 
 @asynccontextmanager

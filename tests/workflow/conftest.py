@@ -1,4 +1,4 @@
-"""What several modules share: databases to exchange, a log that lost entries, one that is tampered with, cases to erase."""
+"""What several modules share: databases to exchange, a log that lost entries, one that is tampered with, cases to erase or export."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from arbiter.store.embedded import EmbeddedPostgres
 from tests.databases import Copies
 from tests.workflow.circles import Someone, real_witnesses
 from tests.workflow.erasures import Records, records
+from tests.workflow.furniture import Furniture, furniture
 from tests.workflow.losses import Lost, lose
 from tests.workflow.tampered import Sealed, in_the_runs_of_rounds, restore, seal_and_open
 
@@ -64,6 +65,13 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Someone, ...
 async def kept(tmp_path: Path, database: Database) -> AsyncIterator[Records]:
     """Cases that need not be kept any longer, and who may erase them."""
     async with records(tmp_path / "data", database) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def furnished(tmp_path: Path, database: Database) -> AsyncIterator[Furniture]:
+    """A house with cases to export."""
+    async with furniture(tmp_path / "data", database) as made:
         yield made
 
 

@@ -35,9 +35,8 @@ from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submitted, submit
-from arbiter.workflow.reading import wait_until_settled
 from tests.fleet.files import fleet_file
-from tests.houses import a_client, a_house, settle, submission
+from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.fleets import become
 from tests.panels.misbehaving_server import ACTS, BODIES, STATUSES
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
@@ -137,7 +136,7 @@ async def a_ward(
 
 async def asked_under(ward: Ward, protocol: str, key: str = "1") -> tuple[Phase, Dossier]:
     submitted = await handed_in(ward, protocol, key)
-    view = await wait_until_settled(ward.house, ward.client, submitted.case, 60)
+    view = await settled(ward.house, ward.client, submitted.case)
     async with ward.house.store.read() as transaction:
         return view.phase, await load_dossier(ward.house, transaction, submitted.case)
 
@@ -198,7 +197,7 @@ async def test_every_case_ends_in_time_in_the_right_state_and_the_log_tells_of_i
         for fault, (phase, dossier) in zip(faults, ended, strict=True):
             await check(ward, fault, phase, dossier)
         await settle(ward.house)
-        assert (await verify_log(ward.house, ward.checkpoint.read_bytes())).cases == len(faults)
+        assert (await verify_log(ward.house, ward.checkpoint.read_bytes())).chains == len(faults)
 
 
 async def check(ward: Ward, fault: Fault, phase: Phase, dossier: Dossier) -> None:
@@ -276,7 +275,7 @@ async def test_a_replica_that_dies_and_comes_back_is_told_in_the_installations_o
         await settle(ward.house)
         report = await verify_log(ward.house, ward.checkpoint.read_bytes())
         # Six cases, and the chain of the house.
-        assert report.cases == 7
+        assert report.chains == 7
 
 
 async def moves(ward: Ward, last: tuple[str, str]) -> list[tuple[str, str]]:

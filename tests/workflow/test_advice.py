@@ -17,9 +17,9 @@ from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission, submit
-from arbiter.workflow.reading import certificate, decision, wait_until_settled
+from arbiter.workflow.reading import certificate, decision
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, open_case, reveal, sign
-from tests.houses import a_client, a_house, a_reviewer, settle, submission
+from tests.houses import a_client, a_house, a_reviewer, settle, settled, submission
 
 NAME = "surgery-readiness"
 EXAMPLES = {case.id: case for case in read_shipped(NAME).examples}
@@ -48,7 +48,7 @@ async def test_no_mode_and_no_approval_lets_the_panel_decide(
             submitted = await submit(
                 house, client, made, f"key-{risk.value}", b"body %b" % risk.value.encode()
             )
-            view = await wait_until_settled(house, client, submitted.case, 60)
+            view = await settled(house, client, submitted.case)
             assert view.phase is Phase.ESCALATED
             await settle(house)
             document = decode(await certificate(house, client, submitted.case))
@@ -64,7 +64,7 @@ async def test_facts_that_were_not_sent_are_listed_and_nobody_waits_for_them(
         client, _ = await a_client(house)
         made = planned(house, EXAMPLES["no-creatinine"], RiskClass.ROUTINE)
         submitted = await submit(house, client, made, "key-1", b"body")
-        view = await wait_until_settled(house, client, submitted.case, 60)
+        view = await settled(house, client, submitted.case)
         assert view.phase is Phase.ESCALATED
         await settle(house)
         document = decode(await certificate(house, client, submitted.case))
@@ -85,7 +85,7 @@ async def test_a_clinician_decides_with_the_panels_advice_and_against_a_rule(
         made = planned(house, EXAMPLES["anaemia-12-9"], RiskClass.ROUTINE)
         submitted = await submit(house, client, made, "key-1", b"body")
         case = submitted.case
-        await wait_until_settled(house, client, case, 60)
+        await settled(house, client, case)
         await claim(house, anna, case)
         await open_case(house, anna, case)
         await commit_opinion(house, anna, case, OwnOpinion("optimise-first", 80, ("haemoglobin",), ""))

@@ -19,8 +19,8 @@ from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import certificate, wait_until_settled
-from tests.houses import a_client, a_house, settle, submission
+from arbiter.workflow.reading import certificate
+from tests.houses import a_client, a_house, settle, settled, submission
 
 
 async def reasons(house: House, age: timedelta | None = None) -> tuple[Phase, set[str]]:
@@ -32,7 +32,7 @@ async def reasons(house: House, age: timedelta | None = None) -> tuple[Phase, se
         raised = RawFact(Decimal("6.0"), "mmol/L", now - age, FactStatus.FINAL.value, "test")
         case = replace(case, facts={**case.facts, "lactate": raised})
     submitted = await submit(house, client, case, "key-1", b"body")
-    view = await wait_until_settled(house, client, submitted.case, 60)
+    view = await settled(house, client, submitted.case)
     await settle(house)
     document = decode(await certificate(house, client, submitted.case))
     assert all(step.same for step in await replay_case(house, submitted.case))

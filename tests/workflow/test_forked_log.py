@@ -43,7 +43,7 @@ async def test_a_clone_that_sealed_on_is_refused_and_both_notes_are_kept_as_evid
         await house.sealer.round()
         (noted,) = [d for d in await load_house_documents(house.store, HOUSE_CHAIN) if d.name == "evidence"]
         assert noted.content == path.read_bytes()
-        assert (await verify_log(house, (here / "checkpoint").read_bytes())).cases == 1
+        assert (await verify_log(house, (here / "checkpoint").read_bytes())).chains == 1
 
 
 async def test_a_clone_that_sealed_less_is_behind(database: Database, copies: Copies, tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.log import rotating_kek
 from arbiter.workflow.log.rotating_kek import retire_kek, rotate_kek
-from arbiter.workflow.reading import certificate, wait_until_settled
-from tests.houses import a_client, a_house, settle, submission
+from arbiter.workflow.reading import certificate
+from tests.houses import a_client, a_house, settle, settled, submission
 from tests.workflow import rewrapping
 
 WHO = ActorId("operator:carla")
@@ -67,7 +67,7 @@ async def assert_all_open(house: House) -> None:
 async def a_case(house: House, key: str) -> str:
     client, _ = await a_client(house, key)
     submitted = await submit(house, client, submission(house.clock.now()), key, key.encode())
-    await wait_until_settled(house, client, submitted.case, 60)
+    await settled(house, client, submitted.case)
     await settle(house)
     assert await certificate(house, client, submitted.case)
     return submitted.case

@@ -26,9 +26,8 @@ from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import wait_until_settled
 from tests.fleet.files import fleet_file
-from tests.houses import a_client, a_house, settle, submission
+from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.model_servers import misbehaving, refusing_url
@@ -90,7 +89,7 @@ def _server(does: str) -> str:
 async def asked_under(ward: Ward, protocol: str) -> tuple[Phase, Dossier]:
     case = replace(submission(ward.house.clock.now()), protocol=protocol)
     submitted = await submit(ward.house, ward.client, case, f"key-{protocol}", b"body")
-    view = await wait_until_settled(ward.house, ward.client, submitted.case, 60)
+    view = await settled(ward.house, ward.client, submitted.case)
     async with ward.house.store.read() as transaction:
         return view.phase, await load_dossier(ward.house, transaction, submitted.case)
 
@@ -138,7 +137,7 @@ async def test_every_case_ends_in_time_and_each_member_in_its_own_state(ward: Wa
             )
         assert all(step.same for step in await replay_case(ward.house, dossier.row.id)), name
     await settle(ward.house)
-    assert (await verify_log(ward.house, ward.checkpoint.read_bytes())).cases == len(ROWS)
+    assert (await verify_log(ward.house, ward.checkpoint.read_bytes())).chains == len(ROWS)
 
 
 async def test_what_was_sent_and_what_came_opens_again_byte_for_byte(ward: Ward) -> None:

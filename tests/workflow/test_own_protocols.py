@@ -25,9 +25,9 @@ from arbiter.workflow.docket import advance
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import certificate, wait_until_settled
+from arbiter.workflow.reading import certificate
 from tests.fleet.files import fleet_file
-from tests.houses import a_client, a_house, settle, submission
+from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.model_servers import misbehaving, refusing_url
 from tests.workflow.test_promises import DeadAfterIntake
@@ -141,7 +141,7 @@ async def test_a_case_of_a_model_whose_server_has_gone_is_read_and_replayed(
             client, _ = await a_client(house)
             new = replace(submission(house.clock.now()), protocol="mine")
             case = (await submit(house, client, new, "key-1", b"body")).case
-            assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
+            assert (await settled(house, client, case)).phase is Phase.RELEASED
             before = await certificate(house, client, case)
         seen = (await asyncio.to_thread(httpx.get, f"{url}/seen", trust_env=False)).json()
         assert seen["last"]["good"]["authorization"] == "Bearer a-key-of-its-own"

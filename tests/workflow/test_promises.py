@@ -25,9 +25,9 @@ from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import certificate, decision, follow, receipt, view_case, wait_until_settled
+from arbiter.workflow.reading import certificate, decision, follow, receipt, view_case
 from arbiter.workflow.releasing import release_sealed
-from tests.houses import ShiftableClock, a_client, a_house, settle, submission
+from tests.houses import ShiftableClock, a_client, a_house, settle, settled, submission
 
 
 class DeadAfterIntake(Errands):
@@ -75,11 +75,11 @@ async def test_a_case_that_a_killed_process_left_is_decided_once_by_another(
         case = await hand_in(replace(house, errands=DeadAfterIntake()), client, "key-1")
         assert (await view_case(house, client, case)).phase is Phase.DELIBERATING
     async with a_house(tmp_path, database, clock, workers=True) as house:
-        assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
+        assert (await settled(house, client, case)).phase is Phase.RELEASED
         await settle(house)
         types = await entry_types(house, case)
         assert (types["opinion.recorded"], types["case.decided"], types["case.released"]) == (5, 1, 1)
-        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases == 1
+        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).chains == 1
 
 
 async def test_two_processes_that_release_at_once_release_each_decision_once(

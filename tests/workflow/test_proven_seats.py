@@ -21,11 +21,10 @@ from arbiter.store.database import Database
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import wait_until_settled
 from tests.fleet.files import fleet_file
 from tests.fleet.specs import a_model, an_adapter
 from tests.fleet.stand_in import StandIn, a_stand_in
-from tests.houses import a_client, a_house, submission
+from tests.houses import a_client, a_house, settled, submission
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.system.service import until
 
@@ -48,7 +47,7 @@ class Ward:
         self.number += 1
         case = replace(submission(self.house.clock.now()), protocol="with-a-model")
         submitted = await submit(self.house, self.client, case, f"key-{self.number}", b"body")
-        view = await wait_until_settled(self.house, self.client, submitted.case, 60)
+        view = await settled(self.house, self.client, submitted.case)
         async with self.house.store.read() as transaction:
             dossier = await load_dossier(self.house, transaction, submitted.case)
         (opinion,) = [found for found in dossier.opinions() if found.identity.kind == "vllm"]

@@ -28,10 +28,10 @@ from arbiter.workflow.deliberation import park, take_up
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submitted, submit
-from arbiter.workflow.reading import view_case, wait_until_settled
+from arbiter.workflow.reading import view_case
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
-from tests.houses import a_client, a_house, a_reviewer, facts, settle, submission
+from tests.houses import a_client, a_house, a_reviewer, facts, settle, settled, submission
 
 EXCLUDED = {"pregnant": (True, None)}
 ESCALATED = {"systolic_bp": (Decimal(85), "mm[Hg]")}
@@ -145,7 +145,7 @@ async def test_an_amendment_and_a_conclusion_at_once_leave_one_verdict_for_each_
         assert all(step.same for step in await replay_case(house, case))
     print(f"{amended} of {len(cases)} amendments came before the conclusion")
     await house.sealer.round()
-    assert (await verify_log(house, None)).cases == len(cases)
+    assert (await verify_log(house, None)).chains == len(cases)
 
 
 async def test_amendments_at_once_count_the_versions_up_one_by_one(house: House) -> None:
@@ -221,7 +221,7 @@ async def test_two_processes_work_on_one_database_and_each_case_is_decided_once(
         await asyncio.gather(
             *(take_up((other, one)[n % 2], case, last_attempt=False) for n, case in enumerate(cases))
         )
-        await asyncio.gather(*(wait_until_settled(one, client, case, 60) for case in cases))
+        await asyncio.gather(*(settled(one, client, case) for case in cases))
         await settle(one)
         await settle(other)
         for number, case in enumerate(cases):
@@ -232,7 +232,7 @@ async def test_two_processes_work_on_one_database_and_each_case_is_decided_once(
             assert (await view_case(other, client, case)).phase in ENDS | {Phase.ESCALATED}
         kept = (tmp_path / "checkpoint").read_bytes()
         report = await verify_log(one, kept)
-        assert report.cases == 60
+        assert report.chains == 60
         await check_checkpoints_agree(one, kept)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -391,6 +392,7 @@ MUTATORS = {
 KEEPERS = {"arbiter/workflow/register.py", "arbiter/store/identities.py"}
 
 
+@functools.cache
 def sources() -> list[tuple[str, ast.Module]]:
     files = [*(ROOT / "arbiter").rglob("*.py"), *(ROOT / "clinician_ui").rglob("*.py")]
     return [(str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in files]

@@ -27,11 +27,10 @@ from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.reproducing import Outcome, Reproduced, reproduce_case
 from tests.conftest import an_insider
 from tests.fleet.files import fleet_file
-from tests.houses import PASSWORD, SITE, a_client, a_house, submission, types_of
+from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.moody_server import Moods, a_moody_server
 from tests.workflow.test_replay import Insider
@@ -49,7 +48,7 @@ class Ward:
     async def case(self, key: str = "key-1") -> CaseId:
         case = replace(submission(self.house.clock.now()), protocol="moody")
         submitted = await submit(self.house, self.client, case, key, b"body")
-        await wait_until_settled(self.house, self.client, submitted.case, 60)
+        await settled(self.house, self.client, submitted.case)
         return submitted.case
 
     async def again(self, case: CaseId) -> dict[str, Reproduced]:

@@ -42,10 +42,9 @@ from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.reading import wait_until_settled
 from tests.conftest import SettableClock
 from tests.fleet.files import fleet_file
-from tests.houses import PASSWORD, SITE, a_client, a_house, submission, types_of
+from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, shipped_text, write_bundle
 from tests.panels.moody_server import NONSENSE, Moods, a_moody_server
 
@@ -403,7 +402,7 @@ async def decided(house: House, client: Principal, key: str) -> tuple[Phase, dic
     submitted = await submit(
         house, client, replace(submission(house.clock.now()), protocol="moody"), key, key.encode()
     )
-    view = await wait_until_settled(house, client, submitted.case, 60)
+    view = await settled(house, client, submitted.case)
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, submitted.case)
     assert all(step.same for step in await replay_case(house, submitted.case))

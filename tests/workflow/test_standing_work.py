@@ -32,9 +32,9 @@ from arbiter.workflow.intake import submit
 from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.publishing import ready
-from arbiter.workflow.reading import certificate, decision, view_case, wait_until_settled
+from arbiter.workflow.reading import certificate, decision, view_case
 from arbiter.workflow.standing_work import keep_up
-from tests.houses import ShiftableClock, a_client, a_house, settle, submission
+from tests.houses import ShiftableClock, a_client, a_house, settle, settled, submission
 from tests.system.service import until
 
 
@@ -124,7 +124,7 @@ async def test_a_house_outlives_an_outage_of_its_database(
         client, _ = await a_client(house)
         made = submission(house.clock.now())
         before = (await submit(house, client, made, "before", b"body")).case
-        assert (await wait_until_settled(house, client, before, 60)).phase is Phase.RELEASED
+        assert (await settled(house, client, before)).phase is Phase.RELEASED
         with Outage(server, database):
             readiness = await ready(house)
             assert not readiness.ok
@@ -137,10 +137,10 @@ async def test_a_house_outlives_an_outage_of_its_database(
                     again = submission(house.clock.now())
                     after = (await submit(house, client, again, "after", b"body")).case
                     break
-        assert (await wait_until_settled(house, client, after, 60)).phase is Phase.RELEASED
+        assert (await settled(house, client, after)).phase is Phase.RELEASED
         await settle(house)
         assert (await ready(house)).ok
-        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases == 2
+        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).chains == 2
 
 
 async def test_the_safety_net_is_spread_again_after_its_queue_was_broken(
@@ -162,7 +162,7 @@ async def test_the_safety_net_is_spread_again_after_its_queue_was_broken(
         # A case that this process never worked on: only the net can catch it.
         async with a_house(tmp_path, database, long_ago(), running=False) as dying:
             case = await left_behind(dying)
-        assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
+        assert (await settled(house, client, case)).phase is Phase.RELEASED
 
 
 async def test_a_damaged_case_keeps_no_other_from_its_release_or_its_deadline(
@@ -224,7 +224,7 @@ async def test_a_process_that_dies_before_it_keeps_its_first_checkpoint_can_be_s
                 await house.sealer.round()
     async with a_house(tmp_path, database, running=False) as house:
         await house.sealer.round()
-        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases == 1
+        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).chains == 1
 
 
 # --- the safety net ------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ async def test_a_job_in_the_hands_of_a_killed_worker_is_handed_on(
             assert held.rowcount == 1
     async with a_house(tmp_path, database, workers=True) as house:
         onlooker, _ = await a_client(house, "another system")
-        assert (await wait_until_settled(house, onlooker, case, 60)).phase is Phase.RELEASED
+        assert (await settled(house, onlooker, case)).phase is Phase.RELEASED
         await settle(house)
         async with house.store.read() as transaction:
             types = [Entry.from_bytes(body).type for _, body, _ in await load_entries(transaction, case)]

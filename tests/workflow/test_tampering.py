@@ -29,7 +29,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def test_the_untouched_log_verifies(sealed: Sealed) -> None:
     report = await verify_log(sealed.house, sealed.kept)
-    assert (report.entries, report.cases) == (sealed.size, 9)
+    assert (report.entries, report.chains) == (sealed.size, 9)
 
 
 @pytest.mark.parametrize("index", [0, 41, -1])

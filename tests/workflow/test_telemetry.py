@@ -45,9 +45,9 @@ from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import glance, submit
-from arbiter.workflow.reading import view_case, wait_until_settled
+from arbiter.workflow.reading import view_case
 from arbiter.workflow.review import claim, hand_back
-from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, settle, submission
+from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, settle, settled, submission
 from tests.telemetry.recording import Recording, recording
 from tests.workflow.test_promises import DeadAfterIntake
 
@@ -111,7 +111,7 @@ async def test_whoever_takes_a_case_up_is_linked_to_the_request_that_left_it(
                 dead = replace(house, errands=DeadAfterIntake())
                 case = (await submit(dead, client, submission(house.clock.now()), "k", b"k")).case
         async with a_house(tmp_path, database, clock, workers=True) as house:
-            assert (await wait_until_settled(house, client, case, 60)).phase is Phase.RELEASED
+            assert (await settled(house, client, case)).phase is Phase.RELEASED
             await settle(house)
             entries = await entries_of(house, case)
         taken_up = recorded.span("take up a case")

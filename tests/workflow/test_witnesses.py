@@ -66,7 +66,7 @@ async def test_a_panels_decision_is_released_once_enough_have_cosigned_and_its_r
         # What the release rests on was cosigned before it was released.
         released = [e for e in await types_of(house, case) if e == "case.released"]
         assert len(released) == 1
-        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).cases >= 1
+        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).chains >= 1
 
 
 @pytest.mark.parametrize("needed", [0, 1])

@@ -37,7 +37,7 @@ def audit_verify(*, as_json: AsJson = False) -> None:
             {
                 "verified": True,
                 "entries": report.entries,
-                "cases": report.cases,
+                "chains": report.chains,
                 "checkpoints": report.checkpoints,
                 "newest_size": size,
                 "recoveries": [str(recovery) for recovery in report.recoveries],
@@ -47,7 +47,7 @@ def audit_verify(*, as_json: AsJson = False) -> None:
         return
     against = "none missing against the kept checkpoint" if kept else "no kept checkpoint to compare with"
     out.print(
-        f"verified {report.entries} entries of {report.cases} cases under {report.checkpoints} checkpoints; "
+        f"verified {report.entries} entries of {report.chains} chains under {report.checkpoints} checkpoints; "
         f"newest covers {size}; {against}"
     )
     for recovery in report.recoveries:
