@@ -70,6 +70,10 @@ def backup(
         _list(as_json=as_json)
         return
     if new_key is not None:
+        if file is not None:
+            raise UsageError(
+                "expected --new-key alone; it makes a key and no backup, and a file for one came"
+            )
         _make_key(new_key)
         return
     if file is None or (passphrase_file is None) == (recipient is None):

@@ -65,7 +65,7 @@ def words_of(verified: Verified) -> list[str]:
     witnesses = [signature.key.name for signature in evidence.opened.cosignatures]
     said = "checked" if evidence.trusted else "consistent with itself alone, NOT PROVEN"
     lines = [
-        f"{said}: {manifest.entries} entries of {manifest.chains} chains of {checkpoint.origin}",
+        f"{said}: {manifest.entries} entries of {counted(manifest.chains, 'chain')} of {checkpoint.origin}",
         f"under its checkpoint of {checkpoint.size} entries",
         f"made {manifest.made_at} by {manifest.made_by} with Arbiter {manifest.code_version}",
         f"cosigned by {', '.join(witnesses)}" if witnesses else "cosigned by no witness whose key is known",

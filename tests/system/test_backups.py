@@ -267,6 +267,13 @@ def test_a_key_file_that_others_may_read_is_refused(lost: Lost, host: Path, tmp_
     assert run(host, "restore", str(lost.new), "--key-file", str(shown)).returncode == Status.USAGE
 
 
+def test_making_a_key_takes_no_file_for_a_backup(host: Path, tmp_path: Path) -> None:
+    done = run(host, "backup", str(tmp_path / "to.age"), "--new-key", str(tmp_path / "key.txt"))
+    assert done.returncode == Status.USAGE
+    assert "--new-key alone" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_key_file_that_is_no_text_is_refused_in_words(lost: Lost, host: Path, tmp_path: Path) -> None:
     other = tmp_path / "key.txt"
     other.write_bytes(b"\xff\xfe\x00")

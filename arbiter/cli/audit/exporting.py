@@ -16,6 +16,7 @@ from arbiter.cli.options import AsJson, Since, Until
 from arbiter.cli.output import entry_bar, out, show_json
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
 from arbiter.cli.when import instant
+from arbiter.errors import counted
 
 if TYPE_CHECKING:
     from arbiter.audit.export.manifest import Selection
@@ -82,7 +83,7 @@ def audit_export(
         )
         return
     out.print(
-        f"{file}: {manifest.entries} entries of {manifest.chains} chains, {manifest.payloads} documents, under a "
+        f"{file}: {manifest.entries} entries of {counted(manifest.chains, 'chain')}, {counted(manifest.payloads, 'document')}, under a "
         f"checkpoint of {manifest.checkpoint.size} entries; {made.size} bytes, sha256 {made.sha256}",
         markup=False,
     )

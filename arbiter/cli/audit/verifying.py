@@ -12,7 +12,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import entry_bar, out, show_json
-from arbiter.errors import ConfigurationError
+from arbiter.errors import ConfigurationError, counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,7 +47,7 @@ def audit_verify(*, as_json: AsJson = False) -> None:
         return
     against = "none missing against the kept checkpoint" if kept else "no kept checkpoint to compare with"
     out.print(
-        f"verified {report.entries} entries of {report.chains} chains under {report.checkpoints} checkpoints; "
+        f"verified {report.entries} entries of {counted(report.chains, 'chain')} under {counted(report.checkpoints, 'checkpoint')}; "
         f"newest covers {size}; {against}"
     )
     for recovery in report.recoveries:
