@@ -41,7 +41,8 @@ class Serve:
     """How a server is started: the folders of its base model and of its LoRA adapters by the names they are asked under.
 
     `python` is the interpreter of vLLM's environment; `context` the greatest number of tokens of prompt and answer together;
-    `options` go to `vllm serve` as they are.
+    `options` go to `vllm serve` as they are. `batch_invariant`: an answer does not depend on what else is being computed,
+    which costs speed.
     """
 
     build: Build
@@ -50,6 +51,7 @@ class Serve:
     adapters: Mapping[str, Path]
     context: int
     options: tuple[str, ...]
+    batch_invariant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

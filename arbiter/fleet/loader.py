@@ -95,6 +95,7 @@ class ServePart(_Part):
     options: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=1000)]], Field(max_length=64)
     ] = []
+    batch_invariant: bool = False
 
 
 class ServerPart(_Part):
@@ -164,6 +165,7 @@ def _serve(part: ServePart, folder: Path) -> Serve:
         adapters=MappingProxyType({name: folder / place for name, place in part.adapters.items()}),
         context=part.context,
         options=tuple(part.options),
+        batch_invariant=part.batch_invariant,
     )
 
 

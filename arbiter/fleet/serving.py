@@ -42,12 +42,18 @@ its processes say to each other stays on this machine."""
 
 CPU: Final[Mapping[str, str]] = MappingProxyType(
     {
-        # One thread: the same seed then gives the same text, alone or in a batch, before and after a restart.
+        # One thread: sums are taken in one order, before and after a restart.
         "OMP_NUM_THREADS": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
     }
 )
 """What the CPU build's environment says besides; the caller's VLLM_CPU_KVCACHE_SPACE (GiB) goes before."""
+
+ALONE: Final = ("--max-num-seqs", "1", "--no-enable-prefix-caching")
+"""How the CPU build, whose kernels round otherwise in a larger batch, gives one answer to one request: it computes one
+sequence at a time, and all of it. The GPU build has kernels for it [vLLM, Batch Invariance]."""
+
+_BATCH_INVARIANT: Final = "VLLM_BATCH_INVARIANT"
 
 _CONFIG_FILE: Final = "adapter_config.json"
 _CONFIG_LIMIT: Final = 1024 * 1024
@@ -133,7 +139,7 @@ def _replicas(server: Server, models: list[ModelSpec]) -> Iterable[Serving]:
                 *arguments,
                 *serve.options,
             ),
-            environment=MappingProxyType({**COMMON, **(CPU if serve.build is Build.CPU else {})}),
+            environment=_environment(serve),
             names=names,
             context=serve.context,
             model=serve.model,
@@ -193,7 +199,16 @@ def _build_arguments(serve: Serve) -> tuple[str, ...]:
             # On the CPU a seeded request whose prompt is taken in by parts kills the engine: the generator there has no
             # offset to set back. So every prompt fits whole into one step.
             whole = ("--no-enable-chunked-prefill", "--max-num-batched-tokens", str(_STEPS * serve.context))
-            return ("--enforce-eager", *whole)
+            return ("--enforce-eager", *whole, *(ALONE if serve.batch_invariant else ()))
+
+
+def _environment(serve: Serve) -> Mapping[str, str]:
+    match serve.build:
+        case Build.GPU:
+            own = {_BATCH_INVARIANT: "1"} if serve.batch_invariant else {}
+        case Build.CPU:
+            own = dict(CPU)
+    return MappingProxyType({**COMMON, **own})
 
 
 def _program(serve: Serve) -> tuple[str, ...]:

@@ -107,6 +107,29 @@ def test_the_gpu_build_keeps_its_own_way_of_taking_prompts_in(tmp_path: Path) ->
     assert "OMP_NUM_THREADS" not in line.environment
 
 
+@pytest.mark.parametrize("build", ["gpu", "cpu"])
+def test_nothing_is_computed_alone_unless_the_fleet_file_says_so(tmp_path: Path, build: str) -> None:
+    (line, _) = command_lines(served(tmp_path, build=build), a_protocol(a_spec()))
+    assert "--max-num-seqs" not in line.command
+    assert "--no-enable-prefix-caching" not in line.command
+    assert "VLLM_BATCH_INVARIANT" not in line.environment
+
+
+def test_answers_that_depend_on_nothing_else_are_had_by_kernels_on_a_gpu(tmp_path: Path) -> None:
+    fleet = served(tmp_path, more={"batch_invariant": True})
+    (line, _) = command_lines(fleet, a_protocol(a_spec()))
+    assert line.environment["VLLM_BATCH_INVARIANT"] == "1"
+    assert "--max-num-seqs" not in line.command
+
+
+def test_answers_that_depend_on_nothing_else_are_had_one_at_a_time_on_a_cpu(tmp_path: Path) -> None:
+    fleet = served(tmp_path, build="cpu", more={"batch_invariant": True})
+    (line, _) = command_lines(fleet, a_protocol(a_spec()))
+    assert after(line, "--max-num-seqs") == "1"
+    assert "--no-enable-prefix-caching" in line.command
+    assert "VLLM_BATCH_INVARIANT" not in line.environment
+
+
 def test_priority_is_asked_for_where_the_fleet_file_says_so_alone(tmp_path: Path) -> None:
     protocol = a_protocol(a_spec())
     (line, _) = command_lines(served(tmp_path, scheduling="priority"), protocol)

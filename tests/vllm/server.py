@@ -53,6 +53,7 @@ class VllmServer:
     python: Path
     models: Path
     folder: Path
+    batch_invariant: bool = False
     port: int = field(default_factory=free_port)
     _command: subprocess.Popen[bytes] | None = None
     _session: int | None = None
@@ -183,6 +184,7 @@ class VllmServer:
             "model": str(self.model),
             "adapters": {name: str(folder) for name, folder in self.adapters.items()},
             "context": CONTEXT,
+            "batch_invariant": self.batch_invariant,
         }
         fleet_file(self.folder, {SERVER: self.url}, serve=serve)
         weights = {name: self.weights_sha256(name) for name in self.adapters}
@@ -202,10 +204,10 @@ class VllmServer:
 
 
 @contextlib.contextmanager
-def a_vllm(python: Path, models: Path) -> Iterator[VllmServer]:
+def a_vllm(python: Path, models: Path, *, batch_invariant: bool = False) -> Iterator[VllmServer]:
     """A running server; afterwards it is stopped, and its folders are gone."""
     folder = Path(tempfile.mkdtemp(prefix="arb-test-vllm-"))
-    server = VllmServer(python, models, folder)
+    server = VllmServer(python, models, folder, batch_invariant)
     try:
         server.start()
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,7 +23,7 @@ from arbiter.workflow.reproducing import Outcome, Reproduced, reproduce_case
 from tests.fleet.files import fleet_file
 from tests.houses import PASSWORD, SITE, a_client, a_house, submission
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
-from tests.vllm.server import VllmServer
+from tests.vllm.server import VllmServer, a_vllm
 
 CASES = 50
 PANEL_SECONDS = 240
@@ -37,6 +38,13 @@ async def recorded(house: House, client: Principal, number: int) -> CaseId:
     view = await wait_until_settled(house, client, submitted.case, PANEL_SECONDS + 30)
     assert view.phase in SETTLED
     return submitted.case
+
+
+@pytest.fixture
+def vllm(vllm_python: Path, models: Path) -> Iterator[VllmServer]:
+    """A server whose answers depend on nothing but the request: the others' does not compute alone."""
+    with a_vllm(vllm_python, models, batch_invariant=True) as server:
+        yield server
 
 
 async def test_fifty_recorded_cases_are_answered_in_the_same_words(
@@ -59,7 +67,6 @@ async def test_fifty_recorded_cases_are_answered_in_the_same_words(
         auditor = await create_account(
             house.identities, house.clock, house.chance, "ada", "Ada", PASSWORD, [Role.AUDITOR], [SITE]
         )
-        # One after another: a case shares the server with nobody but its own members.
         for number in range(CASES):
             found += await reproduce_case(house, auditor, await recorded(house, client, number))
     assert [each for each in found if each.outcome is not Outcome.EQUAL] == []
