@@ -57,7 +57,8 @@ def with_model(**changed: object) -> Protocol:
 
 def test_a_prompt_that_nobody_wrote_is_refused() -> None:
     with pytest.raises(
-        ConfigurationError, match="seat news2: expected one of the prompts question-v1, 'question-v0' came"
+        ConfigurationError,
+        match="seat news2: expected one of the prompts brief-v1, question-v1, 'question-v0' came",
     ):
         seat_members(with_model(prompt="question-v0"))
 

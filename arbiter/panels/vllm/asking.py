@@ -243,7 +243,7 @@ class Asking:
             took = talk.ended - talk.started
             record = replica.record(model)
             record.sketch.add(round(took * 1_000_000))
-            record.took(took)
+            record.took(took, talk.ended)
             if attempt is self.hedge:
                 self.allowance.won += 1
             return
@@ -258,8 +258,8 @@ class Asking:
         if attempt.settled:
             return
         attempt.talk.hang_up(Ending.GIVEN_UP)
-        waited = attempt.talk.ended - attempt.talk.started
-        attempt.replica.record(self.request.model).outlasted(waited)
+        ended = attempt.talk.ended
+        attempt.replica.record(self.request.model).outlasted(ended - attempt.talk.started, ended)
         self._settle(attempt)
 
     def _out_of_time(self) -> Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -47,16 +48,33 @@ class Record:
     usual: float | None = None
     heard_at: float = 0.0
 
-    def took(self, seconds: float) -> None:
-        """Take in how long a reply took."""
-        self.usual = seconds if self.usual is None else self.usual + _SMOOTHING * (seconds - self.usual)
-        self.heard_at = time.perf_counter()
+    def took(self, seconds: float, now: float) -> None:
+        """Take in how long a reply took: the longer none has come, the more this one counts.
 
-    def outlasted(self, seconds: float) -> None:
+        Else a replica that was slow and is quick again would be asked once in a long while, and believed a little each time.
+        """
+        if self.usual is None:
+            self.usual = seconds
+        else:
+            kept = (1 - _SMOOTHING) * self._remembered(now)
+            self.usual = seconds + kept * (self.usual - seconds)
+        self.heard_at = now
+
+    def outlasted(self, seconds: float, now: float) -> None:
         """Take in how long a reply was waited for in vain: at least so long it takes, as far as anybody knows."""
         if self.usual is None or seconds > self.usual:
             self.usual = seconds
-        self.heard_at = time.perf_counter()
+        self.heard_at = now
+
+    def expected(self, floor: float, now: float) -> float:
+        """Return how long a reply is expected to take, in seconds; `floor` is what the fastest replica takes."""
+        if self.usual is None or self.usual <= floor * _ALIKE:
+            return floor
+        return floor + (self.usual - floor) * self._remembered(now)
+
+    def _remembered(self, now: float) -> float:
+        """Return how much of what was known still counts, from 1 down to 0 with the time that no reply has come."""
+        return math.exp2(-(now - self.heard_at) / _FORGETTING_SECONDS)
 
 
 class ServingReplica:
@@ -110,13 +128,8 @@ class ServingReplica:
 
         What has been under way for longer than that tells already that it will take longer.
         """
-        record = self.record(model)
-        usual = floor
-        if record.usual is not None and record.usual > floor * _ALIKE:
-            silent = now - record.heard_at
-            usual = floor + (record.usual - floor) * 0.5 ** (silent / _FORGETTING_SECONDS)
         oldest = next(iter(self._under_way.values()), now)
-        return max(usual, now - oldest)
+        return max(self.record(model).expected(floor, now), now - oldest)
 
     # --- what it is
 
