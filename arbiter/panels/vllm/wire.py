@@ -201,7 +201,8 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, trust: ssl.SSLContext | bool) -> None:
         super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS, ssl=trust)
-        self._factory = functools.partial[ResponseHandler](_Connection, loop=self._loop)
+        made: type[ResponseHandler] = _Connection
+        self._factory = functools.partial(made, loop=self._loop)
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:
