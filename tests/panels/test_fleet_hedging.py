@@ -9,7 +9,7 @@ import pytest
 
 from arbiter.model import MemberStatus, RerouteCause
 from arbiter.panels.member import Reroute
-from tests.panels.fleets import MODEL, become, fleet_of, opened, pool_of, puts, state_of
+from tests.panels.fleets import MODEL, become, fleet_of, opened, pool_of, put, puts, state_of
 from tests.panels.model_servers import misbehaving
 
 VALID, DOWN, TIMED_OUT = MemberStatus.VALID, MemberStatus.DOWN, MemberStatus.TIMED_OUT
@@ -82,3 +82,20 @@ async def test_a_replica_that_swallows_what_it_is_asked_is_shunned_before_that_s
         states = [item.opinion.status for item in await puts(servers, 8, seconds=0.6)]
         assert states.count(TIMED_OUT) == 1
         assert states.count(VALID) == 7
+
+
+@pytest.mark.parametrize("act", ["status-404", "status-401", "redirect", "status-500", "hang-up"])
+async def test_a_second_one_that_says_no_takes_nothing_from_the_first(url: str, act: str) -> None:
+    async with fleet_of(url, "slow", act) as servers:
+        pool = pool_of(servers)
+        for replica, usual in zip(pool.replicas, (0.05, 0.5), strict=True):
+            record = replica.record(MODEL)
+            record.took(usual, time.perf_counter())  # the first is the quicker one, as far as anybody knows
+            for _ in range(20):
+                record.sketch.add(50_000)
+        for _ in range(40):
+            pool._allowance.called()
+        item = await put(servers)
+        assert [attempt["replica"] for attempt in opened(item)["attempts"]] == ["gpu-a-1", "gpu-a-2"]
+        assert item.reroutes == (Reroute("gpu-a-1", "gpu-a-2", RerouteCause.SLOW),)
+        assert (item.opinion.status, opened(item)["replica"]) == (VALID, "gpu-a-1")

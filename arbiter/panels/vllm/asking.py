@@ -14,7 +14,7 @@ from typing import Final
 
 from arbiter.model import RerouteCause
 from arbiter.panels.member import Reroute
-from arbiter.panels.vllm.endings import answered, cause_of, failed_fast
+from arbiter.panels.vllm.endings import answered, came_to_nothing, cause_of, failed_fast
 from arbiter.panels.vllm.exchange import Exchange
 from arbiter.panels.vllm.hedging import ENOUGH, Allowance
 from arbiter.panels.vllm.places import NoPlace, Places
@@ -70,10 +70,10 @@ class Asking:
             over = await self._next_over()
             if over is None:
                 return self._told(self._tries.run_out())
+            if self._tries.running and came_to_nothing(over.talk):
+                continue  # the other of two may still answer
             if not failed_fast(over.talk):
                 return self._told(over)
-            if self._tries.running:
-                continue  # the other of two is still under way
             place = await self._another()
             if place is None:
                 return self._told(over)

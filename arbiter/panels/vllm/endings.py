@@ -30,6 +30,11 @@ def answered(talk: Talk) -> bool:
     return talk.ending is Ending.COMPLETE and talk.status == OK
 
 
+def came_to_nothing(talk: Talk) -> bool:
+    """Return whether no reply came that anybody could read: it failed, or the server said no."""
+    return not answered(talk) and talk.ending is not Ending.TOO_LARGE
+
+
 def had_too_much_to_do(talk: Talk) -> bool:
     """Return whether the server said that it has too much to do."""
     return talk.ending is Ending.COMPLETE and talk.status == _TOO_MANY
