@@ -231,6 +231,20 @@ async def test_a_server_whose_health_is_green_is_not_back_before_it_has_generate
         assert position_of(servers, 0) is not Position.CLOSED
 
 
+async def test_a_process_that_did_not_run_holds_nothing_against_its_replicas(url: str) -> None:
+    become(url, "patient", "slow")
+    async with fleet_of(url, "patient") as servers:
+        asking = [asyncio.create_task(put(servers, seconds=1.1)) for _ in range(6)]
+        await asyncio.sleep(0.1)
+        time.sleep(2.5)  # noqa: ASYNC251 - a machine that was stopped and goes on
+        assert {item.opinion.status for item in await asyncio.gather(*asking)} == {TIMED_OUT}
+        assert position_of(servers, 0) is Position.CLOSED
+        assert (await put(servers)).opinion.status is VALID
+        become(url, "patient", "black-hole")
+        await asyncio.gather(*(put(servers, seconds=1.3) for _ in range(3)))
+        assert position_of(servers, 0) is Position.OPEN
+
+
 # --- what is sent and told --------------------------------------------------------------------------------------------
 
 

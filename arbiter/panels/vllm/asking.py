@@ -69,7 +69,7 @@ class Asking:
         while True:
             over = await self._next_over()
             if over is None:
-                return self._told(self._tries.run_out())
+                return self._told(self._tries.run_out(self._ends_at))
             if self._tries.running and came_to_nothing(over.talk):
                 continue  # the other of two may still answer
             if not failed_fast(over.talk):

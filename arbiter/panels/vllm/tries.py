@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,9 @@ from arbiter.panels.vllm.wire import Talk
 KEPT_OF_TOO_LARGE: Final = 64 * 1024
 _HELD_SECONDS: Final = 0.25
 """For so long a replica that has too much to do is asked nothing, where it does not say for how long."""
+
+_AWAY_SECONDS: Final = 0.5
+"""Who looks so much later than the time was over did not run meanwhile: what did not come then speaks against no replica."""
 
 
 def _none() -> frozenset[str]:
@@ -59,6 +63,7 @@ class Tries:
         self._places = places
         self._request = request
         self._all: list[Try] = []
+        self._was_away = False
 
     def __len__(self) -> int:
         return len(self._all)
@@ -100,9 +105,10 @@ class Tries:
         """Hang up on whatever nobody waits for any more."""
         self._hang_up(Ending.GIVEN_UP)
 
-    def run_out(self) -> Try:
-        """Hang up on whatever did not end in time, and return the request that has waited longest."""
+    def run_out(self, ends_at: float) -> Try:
+        """Hang up on whatever did not end by `ends_at`, and return the request that has waited longest."""
         running = self.running
+        self._was_away = time.perf_counter() > ends_at + _AWAY_SECONDS
         self._hang_up(Ending.OUT_OF_TIME)
         return running[0] if running else self._all[-1]
 
@@ -128,7 +134,7 @@ class Tries:
     def _hang_up(self, ending: Ending) -> None:
         for attempt in self.running:
             attempt.talk.hang_up(ending)
-            if attempt.talk.ending is ending:
+            if attempt.talk.ending is ending and not self._was_away:
                 # What it took so far tells that the replica is slow, whether or not it speaks against it.
                 began, ended = attempt.talk.started, attempt.talk.ended
                 attempt.replica.record(self._request.model).outlasted(ended - began, ended)
@@ -144,7 +150,7 @@ class Tries:
         if had_too_much_to_do(talk):
             self._places.hold(replica, _HELD_SECONDS if talk.retry_after is None else talk.retry_after)
         fault = fault_of(talk, record.sketch)
-        if fault is not None:
+        if fault is not None and not self._was_away:
             self._places.failed(replica, model, fault)
 
     def _attempts(self) -> tuple[Attempt, ...]:
