@@ -23,10 +23,6 @@ _AWAY_SECONDS: Final = 0.5
 """Who looks so much later than the time was over did not run meanwhile: what did not come then speaks against no replica."""
 
 
-def _none() -> frozenset[str]:
-    return frozenset()
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked: for which model, with which bytes, how long the reply may be, and how grave the case is.
@@ -39,7 +35,7 @@ class Request:
     limit: int
     risk_class: RiskClass
     id: str
-    barred: Callable[[], Collection[str]] = _none
+    barred: Callable[[], Collection[str]]
 
 
 @dataclass(eq=False, slots=True)
