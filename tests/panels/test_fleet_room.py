@@ -97,6 +97,26 @@ async def test_who_gives_up_waiting_takes_no_place(url: str) -> None:
         assert [(one.in_flight, one.waiting) for one in state_of(servers).replicas] == [(0, 0)]
 
 
+async def test_who_is_cancelled_just_when_a_place_is_given_gives_it_back() -> None:
+    places = places_of(refusing_url())
+    (replica,) = places.replicas
+    place = places.take(MODEL, ())
+    assert place is not None
+    ends_at = time.perf_counter() + 5.0
+    first, second = (
+        asyncio.create_task(places.acquire(MODEL, frozenset, RiskClass.ROUTINE, ends_at)) for _ in range(2)
+    )
+    await asyncio.sleep(0.01)
+    assert replica.waiting == 2
+    places.give_back(place)
+    first.cancel()
+    # It is the other one's then.
+    given = await second
+    assert first.cancelled()
+    assert isinstance(given, Place)
+    assert (replica.in_flight, replica.waiting) == (1, 0)
+
+
 # --- replicas that are held -------------------------------------------------------------------------------------------
 
 
