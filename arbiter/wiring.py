@@ -46,7 +46,7 @@ from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.exports.jobs import make_exports
-from arbiter.workflow.fleet_notes import note_breakers
+from arbiter.workflow.fleet_notes import note_breakers, note_the_rest
 from arbiter.workflow.fleet_proving import Prover
 from arbiter.workflow.fleet_watch import tell_fleet
 from arbiter.workflow.gauges import gauged
@@ -230,6 +230,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         await _stop(others)
         await house.errands.finish(FINISH_SECONDS)
         if not sealing.done() and house.guard.refusal is None:
+            await note_the_rest(house)
             last_round = house.sealer.request()
             await asyncio.wait(
                 {last_round, sealing}, timeout=FINISH_SECONDS, return_when=asyncio.FIRST_COMPLETED

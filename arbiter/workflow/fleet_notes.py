@@ -3,6 +3,7 @@
 Guarantees: while the database is there, a move stands in the log about a second after it was made, in the order of the moves;
 one entry a second holds up to `MOVES_AN_ENTRY` of them, so that replicas that flap cannot flood the log. While the database
 is away moves are kept, as many as `arbiter.panels.vllm.moves.KEPT`; beyond that the oldest go, and the next entry tells how many.
+A process that is stopped in good order enters what it has left.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ DOCUMENT: Final = "breakers"
 MOVES_AN_ENTRY: Final = 64
 PAUSE_SECONDS: Final = 1.0
 AGAIN_SECONDS: Final = 5.0
+LAST_SECONDS: Final = 5.0
 
 
 async def note_breakers(house: House) -> None:
@@ -41,6 +43,16 @@ async def note_breakers(house: House) -> None:
         else:
             # Moves come in swarms: what happens within this pause is one entry.
             await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def note_the_rest(house: House) -> None:
+    """Enter what is left when a process stops; a database that is away keeps nobody from stopping."""
+    try:
+        async with asyncio.timeout(LAST_SECONDS):
+            while len(house.fleet.moves):
+                await note_moves(house)
+    except (StaleStateError, TimeoutError, *DATABASE_ERRORS) as error:
+        log.warning("breakers that moved are in no entry: %s", type(error).__name__)
 
 
 async def note_moves(house: House) -> None:

@@ -321,7 +321,7 @@ async def crumbs(_: Request, writer: asyncio.StreamWriter) -> None:
     """A body of chunks of one byte, each with a long extension."""
     await send(writer, head(200, None, "Transfer-Encoding: chunked"))
     while True:
-        await send(writer, (b"1;x=" + b"y" * 1000 + b"\r\n \r\n") * 64)
+        await send(writer, (b"1;x=" + b"y" * 200 + b"\r\n \r\n") * 64)
 
 
 async def drip(request: Request, writer: asyncio.StreamWriter) -> None:

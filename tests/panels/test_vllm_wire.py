@@ -261,6 +261,45 @@ def test_each_of_many_gets_its_own_reply_however_soon_its_connection_is_used_aga
     on_loop(main)
 
 
+UNASKED = {
+    "behind a reply": (sized(b"abc"), 0.05, sized(b"")),
+    "right behind a reply": (sized(b"abc"), 0.0, sized(b"")),
+    "before any reply": (b"", 0.0, b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_a_server_that_goes_on_speaking_unasked_is_left_and_none_of_it_is_kept(
+    on_loop: Callable[[Main], None], name: str
+) -> None:
+    first, pause, unasked = UNASKED[name]
+
+    async def main() -> None:
+        sent, left = 0, asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal sent
+            with contextlib.suppress(OSError):
+                await reader.readuntil(b"{}")
+                writer.write(first)
+                await asyncio.sleep(pause)
+                while sent < 32 * 2**20:
+                    writer.write(unasked * 1_000)
+                    sent += 1_000 * len(unasked)
+                    await writer.drain()
+            left.set()
+            writer.close()
+
+        async with listening(serve) as wire:
+            talk = await over(asks(wire))
+            assert talk.ending is (COMPLETE if first else BROKEN)
+            # Long before an idle connection would be closed; what lies in the sockets' own buffers counts here too.
+            await asyncio.wait_for(left.wait(), IDLE_SECONDS / 2)
+            assert sent < 16 * 2**20
+
+    on_loop(main)
+
+
 # --- what is sent ------------------------------------------------------------------------------------------------
 
 

@@ -15,8 +15,16 @@ from arbiter.panels.vllm.moves import KEPT, Move, Moves
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_contents
 from arbiter.store.transaction import DATABASE_ERRORS
+from arbiter.wiring import run_house
 from arbiter.workflow import fleet_notes
-from arbiter.workflow.fleet_notes import DOCUMENT, MOVES_AN_ENTRY, note_breakers, note_moves
+from arbiter.workflow.auditing import verify_log
+from arbiter.workflow.fleet_notes import (
+    DOCUMENT,
+    MOVES_AN_ENTRY,
+    note_breakers,
+    note_moves,
+    note_the_rest,
+)
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from tests.houses import a_house
@@ -124,3 +132,31 @@ async def test_while_the_database_is_away_moves_are_kept_and_entered_when_it_is_
         noting.cancel()
         assert tries == 4
         assert await told(house) == [(5, 0)]
+
+
+async def test_what_moved_just_before_a_process_stops_is_entered_and_sealed(
+    database: Database, tmp_path: Path
+) -> None:
+    async with a_house(tmp_path, database, running=False) as house:
+        async with run_house(house):
+            for number in range(MOVES_AN_ENTRY + 3):
+                house.fleet.moves.note(move(number))
+        assert await told(house) == [(MOVES_AN_ENTRY, 0), (3, 0)]
+        # The chain of the house is in the log that was sealed last.
+        assert (await verify_log(house, (tmp_path / "checkpoint").read_bytes())).chains == 1
+
+
+async def test_a_database_that_is_away_keeps_no_process_from_stopping(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hanging(*_arguments: object, **_named: object) -> int:
+        return await asyncio.sleep(3_600, 0)
+
+    monkeypatch.setattr(fleet_notes, "note_in_house", hanging)
+    monkeypatch.setattr(fleet_notes, "LAST_SECONDS", 0.05)
+    async with a_house(tmp_path, database, running=False) as house:
+        house.fleet.moves.note(move(1))
+        async with asyncio.timeout(5):
+            await note_the_rest(house)
+        assert len(house.fleet.moves) == 1
+    assert "in no entry: TimeoutError" in caplog.text

@@ -31,9 +31,9 @@ def answer_schema(asked: Asked) -> dict[str, Any]:
     """
     facts = {"type": "string", "enum": [spec.name for spec in asked.specs]}
     options = [*(option.id for option in asked.options), ABSTAIN]
-    return _object(
+    return closed_object(
         evidence=_list(
-            _object(fact=facts, value=_text(VALUE_LIMIT), finding=_text(FINDING_LIMIT)), EVIDENCE_LIMIT
+            closed_object(fact=facts, value=_text(VALUE_LIMIT), finding=_text(FINDING_LIMIT)), EVIDENCE_LIMIT
         ),
         missing=_list(facts, MISSING_LIMIT),
         rationale=_text(RATIONALE_LIMIT),
@@ -43,7 +43,8 @@ def answer_schema(asked: Asked) -> dict[str, Any]:
     )
 
 
-def _object(**members: dict[str, Any]) -> dict[str, Any]:
+def closed_object(**members: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with exactly these members, in this order."""
     return {
         "type": "object",
         "properties": members,

@@ -18,6 +18,7 @@ from typing import Any, Final
 from arbiter.model import Evidence
 from arbiter.panels.grounding import VALUE_LIMIT, fact_text
 from arbiter.panels.member import Asked, Sample
+from arbiter.panels.vllm.answer_schema import closed_object
 from arbiter.panels.vllm.escaping import escaped
 from arbiter.panels.vllm.strict import UnreadableError, bounded_list, bounded_text, one_of, parsed_answer
 from arbiter.question import ABSTAIN
@@ -59,8 +60,8 @@ class BriefPrompt:
         facts = {"type": "string", "enum": [spec.name for spec in asked.specs]}
         value = {"type": "string", "maxLength": VALUE_LIMIT}
         options = [*(option.id for option in asked.options), ABSTAIN]
-        citation = _object(fact=facts, value=value)
-        return _object(
+        citation = closed_object(fact=facts, value=value)
+        return closed_object(
             evidence={"type": "array", "items": citation, "maxItems": EVIDENCE_LIMIT},
             option={"type": "string", "enum": options},
         )
@@ -91,12 +92,3 @@ def _evidence(value: object, facts: set[str]) -> Evidence:
     return Evidence(
         fact=one_of(value["fact"], facts), value=bounded_text(value["value"], VALUE_LIMIT), finding=""
     )
-
-
-def _object(**members: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": members,
-        "required": list(members),
-        "additionalProperties": False,
-    }

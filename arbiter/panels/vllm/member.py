@@ -16,13 +16,14 @@ from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import decimal_text
 from arbiter.model import MemberIdentity, MemberStatus
 from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
-from arbiter.panels.vllm.asking import Request, Told
+from arbiter.panels.vllm.asking import Told
 from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.pool import Pool
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.panels.vllm.reading import FalseReplyError, choices_of, read_choices
 from arbiter.panels.vllm.replica import OK, UNKNOWN
 from arbiter.panels.vllm.request import reply_limit, request_bytes, request_id
+from arbiter.panels.vllm.tries import Request
 from arbiter.question import VLLM, ModelSpec
 from arbiter.telemetry.members import used_tokens
 
@@ -95,8 +96,8 @@ class ModelMember:
         # A little before the deadline, so that a time-out is told by who knows what was sent, not found from outside.
         seconds = left - min(_SPARE_SECONDS, _SPARE_SHARE * left)
         ends_at = asyncio.get_running_loop().time() + seconds
-        barred = self._barred()
-        told = await self.pool.ask(self._request(asked, content, barred), seconds)
+        self._check_proven()
+        told = await self.pool.ask(self._request(asked, content), seconds)
         if told.exchange is None:
             assert told.refused is not None
             raise NoAnswerError(told.refused.cause, told.refused.status)
@@ -109,12 +110,15 @@ class ModelMember:
         samples = self._samples(told, told.exchange, asked)
         return replace(samples, exchange=kept, identity=identity, reroutes=told.reroutes)
 
-    def _barred(self) -> frozenset[str]:
-        """Return the replicas that must not be asked; raise NoAnswerError where that is every one."""
-        barred = self.pool.proofs.barred(self.pool.server, self.model)
+    def _barred(self) -> dict[str, str]:
+        """Return the replicas that must not be asked as things stand, each with the cause."""
+        return self.pool.proofs.barred(self.pool.server, self.model)
+
+    def _check_proven(self) -> None:
+        """Raise NoAnswerError where no replica may be asked."""
+        barred = self._barred()
         if len(barred) == len(self.pool.replicas):
             raise NoAnswerError(min(barred.values()))
-        return frozenset(barred)
 
     def _refuted(self, told: Told) -> tuple[Failed, str] | None:
         """Return why an answer does not count whose replica was found, while it answered, to serve something else."""
@@ -132,14 +136,14 @@ class ModelMember:
             known = self._identities[engine] = identity_of(self.model, self.prompt, engine)
         return known
 
-    def _request(self, asked: Asked, content: bytes, barred: frozenset[str]) -> Request:
+    def _request(self, asked: Asked, content: bytes) -> Request:
         return Request(
             model=self.model.name,
             content=content,
             limit=reply_limit(self.model),
             risk_class=asked.risk_class,
             id=request_id(asked),
-            barred=barred,
+            barred=self._barred,
         )
 
     def _samples(self, told: Told, exchange: Exchange, asked: Asked) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +22,14 @@ from arbiter.panels.vllm import breaker as breakers
 from arbiter.panels.vllm.breaker import Breaker, Fault
 from arbiter.panels.vllm.moves import Move, Moves
 from arbiter.panels.vllm.replica import Record, ServingReplica
-from arbiter.panels.vllm.room import Place, Waiter, WaitingRoom
+from arbiter.panels.vllm.room import Place, Shunned, Waiter, WaitingRoom
 from arbiter.ports import Clock
 from arbiter.telemetry import fleet as telling
 
 _FULL: Final = 4.0
 """A full replica is thought so many times slower than an idle one, beyond what its last replies say."""
+LONGEST_HELD_SECONDS: Final = 30.0
+"""No longer than that is a replica left alone for having said that it has too much to do, whatever it said."""
 _UNHEARD_SECONDS: Final = 0.02
 """What a reply is thought to take before any has come: where one is under way for longer, another replica goes first."""
 
@@ -64,36 +66,28 @@ class Places:
 
     # --- places
 
-    def closed(self, model: str, tried: Iterable[str] = ()) -> list[ServingReplica]:
-        """Return the replicas that may be asked for the model, but those tried already."""
-        return [
-            replica
-            for replica in self.replicas
-            if replica.name not in tried and replica.record(model).breaker.position is Position.CLOSED
-        ]
-
-    def take(self, model: str, tried: Iterable[str] = ()) -> Place | None:
+    def take(self, model: str, shunned: Collection[str]) -> Place | None:
         """Return a place at the least loaded fit replica with room, or None where there is none now."""
         now = time.perf_counter()
-        fit = [replica for replica in self.closed(model, tried) if self._has_room(replica, now)]
+        fit = [replica for replica in self._fit(model, shunned) if self._has_room(replica, now)]
         if not fit:
             return None
         chosen = fit[0] if len(fit) == 1 else self._least_loaded(fit, model, now)
         return Place(chosen, chosen.take())
 
     async def acquire(
-        self, model: str, tried: frozenset[str], risk_class: RiskClass, ends_at: float
+        self, model: str, shunned: Shunned, risk_class: RiskClass, ends_at: float
     ) -> Place | NoPlace:
         """Return a place, waiting for one until `ends_at` (seconds of perf_counter) if it may be worth it."""
-        place = self.take(model, tried)
+        place = self.take(model, shunned())
         if place is not None:
             return place
-        fit = self.closed(model, tried)
+        fit = self._fit(model, shunned())
         if not fit:
             return ALL_OPEN
         if self._too_late(fit, model, risk_class, ends_at):
             return self._turned_away(risk_class)
-        waiter = Waiter(model, risk_class, tried, at=min(fit, key=lambda replica: replica.in_flight))
+        waiter = Waiter(model, risk_class, shunned, at=min(fit, key=lambda replica: replica.in_flight))
         leaves = self._room.enter(waiter)
         if leaves is not None:
             self._send_away(leaves)
@@ -105,11 +99,20 @@ class Places:
         self._fill(place.replica)
 
     def hold(self, replica: ServingReplica, seconds: float) -> None:
-        """Ask nothing of a replica for so long: it said that it has too much to do."""
-        until = time.perf_counter() + seconds
+        """Ask nothing of a replica for so long, within reason: it said that it has too much to do."""
+        until = time.perf_counter() + min(seconds, LONGEST_HELD_SECONDS)
         if until > replica.held_until:
             replica.held_until = until
-            asyncio.get_running_loop().call_later(seconds, self._fill, replica)
+            self._let_go(replica)
+
+    def _let_go(self, replica: ServingReplica) -> None:
+        """Give out the places of a replica that is held, when its time is over."""
+        left = replica.held_until - time.perf_counter()
+        if left > 0:
+            # INVARIANT: looked at again, for a loop's timer may be a little early, and nobody else wakes those who wait.
+            asyncio.get_running_loop().call_later(left, self._let_go, replica)
+        else:
+            self._fill(replica)
 
     # --- how breakers move
 
@@ -184,7 +187,7 @@ class Places:
         if after.position is Position.OPEN:
             self.doubt(replica.name, model)
             for waiter in self._room:
-                if not self.closed(waiter.model, waiter.tried):
+                if not self._fit(waiter.model, waiter.shunned()):
                     self._room.leave(waiter)
                     _settle(waiter, None)
             self.when_opened()
@@ -192,6 +195,14 @@ class Places:
             self._fill(replica)
 
     # --- choosing and waiting
+
+    def _fit(self, model: str, shunned: Collection[str]) -> list[ServingReplica]:
+        """Return the replicas that may be asked for the model, but those to be shunned."""
+        return [
+            replica
+            for replica in self.replicas
+            if replica.name not in shunned and replica.record(model).breaker.position is Position.CLOSED
+        ]
 
     def _has_room(self, replica: ServingReplica, now: float) -> bool:
         return replica.in_flight < self.server.concurrency and replica.held_until <= now
@@ -210,12 +221,10 @@ class Places:
 
     def _too_late(self, fit: list[ServingReplica], model: str, risk_class: RiskClass, ends_at: float) -> bool:
         """Return whether waiting for a place would take so long that no answer could come in time."""
+        begins_at = max(time.perf_counter(), min(replica.held_until for replica in fit))
         known = [usual for replica in fit if (usual := replica.record(model).usual) is not None]
-        if not known:
-            return False
-        usual = min(known)
         rounds = self._room.ahead_of(risk_class) / (self.server.concurrency * len(fit))
-        return time.perf_counter() + (rounds + 1) * usual > ends_at
+        return begins_at + (rounds + 1) * min(known, default=0.0) > ends_at
 
     def _turned_away(self, risk_class: RiskClass) -> NoPlace:
         self.shed += 1
@@ -247,12 +256,7 @@ class Places:
     def _fill(self, replica: ServingReplica) -> None:
         """Give what room a replica has to those who wait."""
         while self._has_room(replica, time.perf_counter()):
-            waiter = self._room.next_for(
-                lambda waiter: (
-                    replica.name not in waiter.tried
-                    and replica.record(waiter.model).breaker.position is Position.CLOSED
-                )
-            )
+            waiter = self._room.next_for(lambda waiter: replica in self._fit(waiter.model, waiter.shunned()))
             if waiter is None:
                 return
             _settle(waiter, Place(replica, replica.take()))

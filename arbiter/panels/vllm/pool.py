@@ -18,13 +18,14 @@ from typing import Final
 from arbiter.fleet.fleet import NO_FLEET, Fleet, Scheduling, Server
 from arbiter.fleet.proofs import Proofs
 from arbiter.fleet.state import FleetState, ServerState
-from arbiter.panels.vllm.asking import Asking, Request, Told
+from arbiter.panels.vllm.asking import Asking, Told
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.hedging import Allowance
 from arbiter.panels.vllm.moves import Moves
 from arbiter.panels.vllm.places import Places
 from arbiter.panels.vllm.probing import Prober
 from arbiter.panels.vllm.replica import ServingReplica
+from arbiter.panels.vllm.tries import Request
 from arbiter.ports import Clock
 
 

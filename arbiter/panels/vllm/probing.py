@@ -64,9 +64,10 @@ def _judged(body: bytes, model: str, request_id: str) -> Fault | None:
         reply = choices_of(body, model, 1, request_id)
     except FalseReplyError as error:
         return error.fault
+    if len(reply.choices) != 1:
+        return Fault.UNREADABLE
     # An engine that is alive says why it stopped; which token came matters to nobody.
-    ended = [choice.get("finish_reason") in {"length", "stop"} for choice in reply.choices]
-    return None if ended == [True] else Fault.UNREADABLE
+    return None if reply.choices[0].get("finish_reason") in ("length", "stop") else Fault.UNREADABLE
 
 
 class Prober:
@@ -75,7 +76,7 @@ class Prober:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._wake = asyncio.Event()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Fault | None]] = set()
         places.when_opened = self._wake.set
 
     async def run(self) -> None:
@@ -84,14 +85,14 @@ class Prober:
             while True:
                 self._wake.clear()
                 for replica, model in self._places.due():
-                    self._places.probing(replica, model)
-                    task = asyncio.create_task(self._probe(replica, model))
-                    self._under_way.add(task)
-                    task.add_done_callback(self._under_way.discard)
+                    self._begin(replica, model)
                 await self._next()
         finally:
-            for task in self._under_way:
+            under_way = list(self._under_way)
+            for task in under_way:
                 task.cancel()
+            if under_way:
+                await asyncio.wait(under_way)
 
     async def _next(self) -> None:
         """Wait until a breaker is due, or one opens."""
@@ -106,11 +107,15 @@ class Prober:
         finally:
             waking.cancel()
 
-    async def _probe(self, replica: ServingReplica, model: str) -> None:
-        fault: Fault | None = Fault.BROKEN
-        try:
-            fault = await probe(replica, model)
-        finally:
-            # Cancelled too: a breaker left half-open would be probed by nobody.
-            self._places.probed(replica, model, fault)
-            telling.probed(self._places.server.name, replica.name, model, answered=fault is None)
+    def _begin(self, replica: ServingReplica, model: str) -> None:
+        self._places.probing(replica, model)
+        task = asyncio.create_task(probe(replica, model))
+        self._under_way.add(task)
+        task.add_done_callback(lambda ended: self._ended(replica, model, ended))
+
+    def _ended(self, replica: ServingReplica, model: str, task: asyncio.Task[Fault | None]) -> None:
+        self._under_way.discard(task)
+        # INVARIANT: whatever became of a probe, its breaker moves on: one left half-open would be probed by nobody.
+        fault = Fault.BROKEN if task.cancelled() or task.exception() is not None else task.result()
+        self._places.probed(replica, model, fault)
+        telling.probed(self._places.server.name, replica.name, model, answered=fault is None)

@@ -53,6 +53,7 @@ class Record:
 
         Else a replica that was slow and is quick again would be asked once in a long while, and believed a little each time.
         """
+        self.sketch.add(round(seconds * 1_000_000))
         if self.usual is None:
             self.usual = seconds
         else:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from arbiter.model import RiskClass
 from arbiter.panels.vllm.replica import ServingReplica
 
 _GRAVEST_FIRST: Final = (RiskClass.EMERGENCY, RiskClass.URGENT, RiskClass.ROUTINE)
+
+
+Shunned: TypeAlias = Callable[[], Collection[str]]
+"""Says which replicas an ask must not go to as things stand: those it was sent to, and those where its model is not proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Waiter:
 
     model: str
     risk_class: RiskClass
-    tried: frozenset[str]
+    shunned: Shunned
     at: ServingReplica
     """Where it would have gone, had there been room: for those who watch."""
     given: asyncio.Future[Place | None] = field(

@@ -7,20 +7,12 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from arbiter.errors import ArbiterError
-from arbiter.panels.vllm.breaker import Fault
 
 _T = TypeVar("_T")
 
 
 class UnreadableError(ArbiterError):
-    """A reply or an answer is not what it must be; the reason is in fixed words.
-
-    `fault` is what that says against the replica, where a whole reply is meant.
-    """
-
-    def __init__(self, reason: str, fault: Fault = Fault.UNREADABLE) -> None:
-        super().__init__(reason)
-        self.fault = fault
+    """A reply or an answer is not what it must be; the reason is in fixed words."""
 
 
 def parsed(text: str) -> Any:

@@ -1,20 +1,22 @@
 """HTTP to one model server, by aiohttp's client, and no more of it than asking a model takes.
 
-Guarantees: a reply is read no further than its limit while it streams; a request with a body is sent once, whatever becomes of
-it; no redirect is followed, nothing unpacked, no proxy or credential taken from the environment, no cookie kept. An exchange can be
-hung up on at any instant, and costs whoever does so no waiting. What a server sends unasked on a connection may answer the next
-request there: that a reply is to the request that was sent is seen by its id (`arbiter.panels.vllm.reading`).
+Guarantees: a reply is read no further than its limit while it streams, and a connection on which a server goes on speaking unasked
+is dropped; a request with a body is sent once, whatever becomes of it; no redirect is followed, nothing unpacked, no proxy or credential taken from the environment, no cookie kept. An exchange can be
+hung up on at any instant, and costs whoever does so no waiting. A single reply that nobody asked for may answer the next request on
+its connection: that a reply is to the request that was sent is seen by its id (`arbiter.panels.vllm.reading`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import ssl
 import time
 from typing import Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from arbiter.panels.vllm.exchange import Ending
@@ -28,6 +30,8 @@ _LARGE_REQUEST: Final = 1024 * 1024
 """Above it aiohttp warns of bytes that are handed over in one piece."""
 _LONGEST_RETRY_AFTER: Final = 3_600
 _CLOSING_SECONDS: Final = 1.0
+_UNTAKEN_REPLIES: Final = 16
+"""So many replies, interim ones too, may wait on a connection; more come only from a server that was not asked for them."""
 
 
 class Talk:
@@ -147,8 +151,7 @@ class Wire:
         """Return the one session there is; it belongs to the loop that first asked."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                # How much is asked at once is bounded by who asks, and for how long too.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS, ssl=self._trust),
+                connector=_Connector(self._trust),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -181,6 +184,25 @@ class Wire:
             talk.end(Ending.NOT_CONNECTED)
         except (aiohttp.ClientError, OSError, ValueError):
             talk.end(Ending.BROKEN)
+
+
+class _Connection(ResponseHandler):
+    """One connection; aiohttp's own keeps every reply that comes, also while nobody waits for one."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, and drop the connection where it is far more than was asked for."""
+        super().data_received(data)
+        if len(self._buffer) > _UNTAKEN_REPLIES:
+            self.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes such connections. How much is asked at once, and for how long, is bounded by who asks."""
+
+    def __init__(self, trust: ssl.SSLContext | bool) -> None:
+        super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS, ssl=trust)
+        made: type[ResponseHandler] = _Connection
+        self._factory = functools.partial(made, loop=self._loop)
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:

@@ -1,0 +1,132 @@
+"""A model is asked only where it is proven at that moment: also by an ask that was under way when the proof was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from arbiter.fleet.checking import Expected, Proof
+from arbiter.fleet.judging import Check, Line, State
+from arbiter.model import MemberStatus
+from arbiter.panels.vllm.breaker import Fault
+from arbiter.panels.vllm.pool import Servers
+from arbiter.panels.vllm.room import Place
+from tests.panels.fleets import MODEL, become, fleet_of, opened, pool_of, put, state_of
+from tests.panels.model_servers import misbehaving, model
+
+VALID, DOWN = MemberStatus.VALID, MemberStatus.DOWN
+FIRST, SECOND = "gpu-a-1", "gpu-a-2"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with misbehaving() as served:
+        yield served
+
+
+def prove(servers: Servers) -> None:
+    """Take in that every replica was checked just now, and is what it should be."""
+    server = pool_of(servers).server
+    line = Line(Check.ANSWER, State.PROVEN, "this", "this", "")
+    proofs = [
+        Proof(Expected("p", "m", model(MODEL), server), replica, (line,)) for replica in server.replicas
+    ]
+    servers.proofs.settle(proofs, time.monotonic())
+
+
+@asynccontextmanager
+async def proven_fleet(url: str, *acts: str, concurrency: int = 8) -> AsyncIterator[Servers]:
+    async with fleet_of(url, *acts, concurrency=concurrency) as servers:
+        servers.proofs.needed = True
+        prove(servers)
+        yield servers
+
+
+def fail(servers: Servers, name: str) -> None:
+    """Let a replica's breaker open, and close it again at once, as its probe would."""
+    places = pool_of(servers).places
+    replica = next(replica for replica in places.replicas if replica.name == name)
+    for _ in range(3):
+        places.failed(replica, MODEL, Fault.BROKEN)
+    record = replica.record(MODEL)
+    while time.perf_counter() < record.breaker.until:
+        time.sleep(0.01)
+    places.probing(replica, MODEL)
+    places.probed(replica, MODEL, None)
+
+
+async def test_what_failed_goes_on_to_no_replica_that_lost_its_proof_meanwhile(url: str) -> None:
+    """The first breaks off after a twentieth of a second."""
+    async with proven_fleet(url, "reset", "good") as servers:
+        ended = []
+        for _ in range(2):
+            prove(servers)
+            asking = asyncio.create_task(put(servers))
+            await asyncio.sleep(0.02)
+            servers.proofs.doubt("gpu-a", SECOND, MODEL)
+            ended.append(await asking)
+        # Each in turn is asked first.
+        assert sorted(item.opinion.status for item in ended) == [DOWN, VALID]
+        assert [item.reroutes for item in ended] == [(), ()]
+
+
+async def test_who_waits_is_given_no_replica_that_lost_its_proof_meanwhile(url: str) -> None:
+    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
+        places = pool_of(servers).places
+        held = [places.take(MODEL, ()), places.take(MODEL, ())]
+        asking = asyncio.create_task(put(servers))
+        await asyncio.sleep(0.02)
+        assert sum(replica.waiting for replica in state_of(servers).replicas) == 1
+        fail(servers, FIRST)
+        for place in sorted((place for place in held if place), key=lambda place: place.replica.name):
+            assert isinstance(place, Place)
+            places.give_back(place)
+            await asyncio.sleep(0.02)
+        returned = await asking
+        assert (returned.opinion.status, opened(returned)["replica"]) == (VALID, SECOND)
+
+
+async def test_who_waits_for_the_last_that_was_proven_is_told_at_once_that_none_is(url: str) -> None:
+    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
+        places = pool_of(servers).places
+        held = [places.take(MODEL, ()), places.take(MODEL, ())]
+        started = time.monotonic()
+        asking = asyncio.create_task(put(servers, seconds=20.0))
+        await asyncio.sleep(0.02)
+        fail(servers, FIRST)
+        fail(servers, SECOND)
+        assert (await asking).opinion.status is DOWN
+        assert time.monotonic() - started < 10.0
+        for place in held:
+            assert place is not None
+            places.give_back(place)
+
+
+async def test_no_second_request_goes_to_a_replica_that_lost_its_proof_meanwhile(url: str) -> None:
+    become(url, "unproven", "steady")
+    async with proven_fleet(url, "slow", "unproven") as servers:
+        pool = pool_of(servers)
+        for replica in pool.replicas:
+            record = replica.record(MODEL)
+            record.usual = 0.05
+            for _ in range(20):
+                record.sketch.add(50_000)
+        for _ in range(100):
+            pool._allowance.called()
+        asked_first = []
+        for _ in range(2):
+            prove(servers)
+            asking = asyncio.create_task(put(servers))
+            await asyncio.sleep(0.02)
+            servers.proofs.doubt("gpu-a", SECOND, MODEL)
+            returned = await asking
+            assert returned.opinion.status is VALID
+            asked_first.append(
+                returned.reroutes[0].from_replica if returned.reroutes else opened(returned)["replica"]
+            )
+            assert SECOND not in {reroute.to_replica for reroute in returned.reroutes}
+        assert FIRST in asked_first
