@@ -31,6 +31,7 @@ from arbiter.store.log.chains import load_entries
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.deliberation import seed_of
 from arbiter.workflow.dossier import Document, Dossier
+from arbiter.workflow.fleet_proving import proving
 from arbiter.workflow.house import House
 
 LEAST_PATIENCE: Final = timedelta(seconds=60)
@@ -95,7 +96,8 @@ async def reproduce_case(house: House, principal: Principal, case: CaseId) -> tu
     dossier = await read_dossier(house, principal, case)
     await _check(house, dossier)
     given = [document for document in dossier.documents if document.name == "opinion"]
-    return tuple(await asyncio.gather(*(_reproduce(house, dossier, document) for document in given)))
+    async with proving(house, dossier.shelved.protocol):
+        return tuple(await asyncio.gather(*(_reproduce(house, dossier, document) for document in given)))
 
 
 async def _check(house: House, dossier: Dossier) -> None:
