@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -220,6 +221,26 @@ async def test_an_alarm_stays_through_quiet_nights_until_a_named_person_begins_a
     assert (await ward.run())["one"].standing is CanaryStanding.STEADY
 
 
+async def test_an_alarm_outlasts_another_identity(ward: Ward, database: Database, tmp_path: Path) -> None:
+    """Else a server that tells another version of itself, or none, would end its own alarm."""
+    paula = await ward.person("paula", Role.POLICY_APPROVER)
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    alarmed = await ward.run()
+    ward.moods.version = "0.0.3+moody"
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as later:
+        await run_now(later, "moody")
+        found = await latest_in(later)
+        assert found["one"].standing is CanaryStanding.MOVED
+        assert found["one"].alarmed_at == alarmed["one"].alarmed_at
+        assert found["two"].standing is CanaryStanding.BASELINE
+        assert later.moved.seats == {("moody", "one")}
+        await begin_anew(later, paula, "moody", "the upgrade was looked into")
+        assert (await latest_in(later))["one"].standing is CanaryStanding.BASELINE
+        assert later.moved.seats == set()
+
+
 async def test_nobody_else_begins_anew(ward: Ward) -> None:
     await ward.run()
     for role in (Role.AUDITOR, Role.ADMINISTRATOR, Role.POLICY_AUTHOR, Role.REVIEWER):
@@ -432,6 +453,22 @@ async def test_a_panel_with_a_seat_that_has_moved_decides_nothing_without_a_clin
         assert phase is Phase.RELEASED
         assert told["settings"]["automatic"] is True
         assert await gauge_of(serving, "one") == 0
+
+
+async def test_a_seat_that_moved_and_sits_no_more_holds_nobody_up(
+    ward: Ward, database: Database, tmp_path: Path
+) -> None:
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    await ward.run()
+    shutil.rmtree(tmp_path / "protocols")
+    bundle_in(tmp_path, seat("two", "m2"))
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, settings=settings) as without_it:
+        client, _ = await a_client(without_it)
+        phase, told = await decided(without_it, client, "without-it")
+    assert phase is Phase.RELEASED
+    assert told["settings"]["automatic"] is True
 
 
 async def test_the_gauge_is_one_while_a_seat_has_moved(ward: Ward) -> None:

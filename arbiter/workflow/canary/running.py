@@ -152,7 +152,7 @@ class _Seat:
         """Return the row of a seat that begins anew."""
         return RunRow(
             self.protocol, self.member, RunKind.BASELINE, self.order.night, self.at, digest, self.asked.hash, counts,
-            None, None, alarmed=False, cause=cause,
+            None, None, alarmed=False, cause=cause, anew=self.order.new_baseline,
         )  # fmt: skip
 
     def compared(
