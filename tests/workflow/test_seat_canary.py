@@ -576,7 +576,7 @@ async def test_the_doctor_tells_who_moved_who_is_silent_and_when_nobody_asks(
     ward.clock.set(datetime.now(UTC))
     await run_now(ward.house, None)
     seats = sum(len(shelved.protocol.seats) for shelved in ward.house.shelf.current.values())
-    assert await found() == [("ok", f"{seats} seats answer as they did")]
+    assert await found() == [("ok", f"no seat of {seats} has moved")]
     off = settings.model_copy(update={"canary_at": "off"})
     assert [state for state, _ in await found(off)] == ["warn"]
     turn_one_case(ward, "m1", "urgent-review")
@@ -584,3 +584,8 @@ async def test_the_doctor_tells_who_moved_who_is_silent_and_when_nobody_asks(
     ((state, told),) = await found()
     assert state == "fail"
     assert told.startswith("moved: moody/one since ")
+    ward.moods.silent.add("m2")
+    await run_now(ward.house, "moody")
+    (_, (state, told)) = await found()
+    assert (state, told.partition(": ")[0]) == ("warn", "could not be asked last")
+    assert "moody/two: " in told
