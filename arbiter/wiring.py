@@ -38,7 +38,7 @@ from arbiter.workflow.backups.restoring import check_not_restoring
 from arbiter.workflow.bell import Bell
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
 from arbiter.workflow.canaries import look_for_moved
-from arbiter.workflow.canary.nights import tend_canaries
+from arbiter.workflow.canary.nights import hear_of_canaries, tend_canaries
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
@@ -209,6 +209,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("watching the log", lambda: watch_log(house))),
         asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
         asyncio.create_task(keep_up("the canary", lambda: tend_canaries(house))),
+        asyncio.create_task(keep_up("hearing of canaries", lambda: hear_of_canaries(house))),
     ]
     if house.fleet:
         others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -129,7 +130,7 @@ def _folder(model: ModelSpec, serve: Serve | None, card: Card, base: Card | None
 def _same(place: Path | None, root: str | None) -> bool:
     if place is None or root is None:
         return False
-    return Path(root) == place.absolute() or Path(root).resolve() == place.resolve()
+    return Path(root) == place.absolute() or os.path.realpath(root) == os.path.realpath(place)
 
 
 def _context(model: ModelSpec, serve: Serve | None, base: Card | None) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -44,6 +45,14 @@ SAID: Final = frozenset(
     }
 )
 """The options of `vllm serve` that are not for `options`: each is said by this file, a protocol, or a file of secrets."""
+UNFIT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "--enable-log-outputs": "a log holds nothing of a patient's",
+        "--enable-log-requests": "a log holds nothing of a patient's",
+        "--load-format": "the safetensors files whose hash is stated are what is to be loaded",
+    }
+)
+"""Further options of `vllm serve` that are not for `options`, each with the reason."""
 _SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protocols, is not said again here"
 
 
@@ -187,12 +196,17 @@ def _check(file: FleetFile, finder: Finder) -> None:
 
 
 def _check_options(part: ServePart, place: Place, finder: Finder) -> None:
-    """Refuse an option that says again what this file or a protocol says: vLLM would go by the last."""
+    """Refuse an option that says again what this file or a protocol says, since vLLM would go by the last, or that is unfit."""
     for at, option in enumerate(part.options):
         flag = option.partition("=")[0].partition(".")[0].replace("_", "-")
-        # vLLM takes an option's beginning for the option.
-        spelt = (
-            {flag} if flag in SAID or not flag.startswith("--") else {s for s in SAID if s.startswith(flag)}
-        )
-        if spelt & SAID:
-            finder.report((*place, at), "value", f"expected no option {min(spelt & SAID)}: {_SAID_ELSEWHERE}")
+        unfit = next((name for name in sorted({*SAID, *UNFIT}) if _is_spelt(flag, name)), None)
+        if unfit is not None:
+            why = UNFIT.get(unfit, _SAID_ELSEWHERE)
+            finder.report((*place, at), "value", f"expected no option {unfit}: {why}")
+
+
+def _is_spelt(flag: str, option: str) -> bool:
+    """Return whether vLLM takes a word for that option: also its beginning, and a short one with its value behind it."""
+    if flag.startswith("--"):
+        return option.startswith(flag)
+    return flag.startswith(option)

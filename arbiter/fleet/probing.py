@@ -10,10 +10,10 @@ import asyncio
 import json
 import ssl
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 COMPLETIONS_PATH: Final = "/v1/completions"
 CHAT_PATH: Final = "/v1/chat/completions"
@@ -51,7 +51,7 @@ class Card(_Said):
     """A model as `/v1/models` lists it: an adapter's `parent` is its base, `root` the folder or repository it came from."""
 
     id: str
-    root: str | None = None
+    root: Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")] | None = None
     parent: str | None = None
     max_model_len: int | None = None
 

@@ -110,6 +110,10 @@ class Proofs:
         """Return the seats that were asked for and are to be proven although no protocol in force has them."""
         return tuple(self._asked.values())
 
+    def want(self, server: Server, model: ModelSpec) -> None:
+        """Have a model proven at every replica although no protocol in force may have it."""
+        self._remember(server, model)
+
     @property
     def all_proven(self) -> bool:
         """Whether nothing is withheld of what was ever checked."""

@@ -21,7 +21,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.probing import client, completes
@@ -127,7 +127,7 @@ class Running:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         command = [sys.executable, "-I", str(_LAUNCH), str(os.getpid()), *self.serving.command]
-        with self.log.open("wb") as log:
+        with _for_us_alone(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - the command is the fleet file's own
                 command,
                 cwd=temporary,
@@ -194,6 +194,11 @@ class Running:
         # Nobody tells when the last process of a session is gone: it is looked for.
         while self.processes():  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _for_us_alone(path: Path) -> BinaryIO:
+    """Open a new file that nobody else may read, whatever folder it lies in: a server's log may tell what it was asked."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 @dataclass(frozen=True, slots=True)

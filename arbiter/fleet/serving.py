@@ -186,8 +186,9 @@ def _arguments(server: Server, serve: Serve, models: list[ModelSpec]) -> tuple[s
     arguments += ["--structured-outputs-config", _STRUCTURED]
     if serve.adapters:
         modules = [f"{adapter}={folder.absolute()}" for adapter, folder in sorted(serve.adapters.items())]
-        arguments += ["--enable-lora", "--max-lora-rank", str(_rank(serve.adapters.values()))]
-        arguments += ["--max-loras", str(len(modules)), "--lora-modules", *modules]
+        # Not last: `--lora-modules` takes every word that follows, and the file's own options do.
+        arguments += ["--enable-lora", "--lora-modules", *modules, "--max-loras", str(len(modules))]
+        arguments += ["--max-lora-rank", str(_rank(serve.adapters.values()))]
     return tuple(arguments)
 
 

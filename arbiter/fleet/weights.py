@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from arbiter.errors import ConfigurationError
 
 SUFFIX: Final = ".safetensors"
+_SETTLED_SECONDS: Final = 2.0
 
 
 class UnreadableWeightsError(ConfigurationError):
@@ -40,22 +42,29 @@ class Hasher:
     def _file(self, file: Path) -> str:
         try:
             with file.open("rb") as stream:
-                status = os.fstat(stream.fileno())
-                # Its change time too: the other one can be set at will.
-                stamp = (
-                    status.st_dev,
-                    status.st_ino,
-                    status.st_size,
-                    status.st_mtime_ns,
-                    status.st_ctime_ns,
-                )
+                stamp = _stamp(stream)
                 known = self._known.get(file)
-                if known is None or known[0] != stamp:
-                    known = (stamp, hashlib.file_digest(stream, "sha256").hexdigest())
-                    self._known[file] = known
+                if known is not None and known[0] == stamp:
+                    return known[1]
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+                unchanged = _stamp(stream) == stamp
+        except FileNotFoundError as error:
+            # It is listed, so this is no folder of another machine: a server that starts now finds other weights, or none.
+            raise ConfigurationError(f"{file} leads to no file") from error
         except OSError as error:
             raise UnreadableWeightsError(f"{file} cannot be read: {error.strerror}") from error
-        return known[1]
+        if not unchanged:
+            raise ConfigurationError(f"{file} changed while it was read")
+        # What changed just now may change again within the same tick of the file system's clock, and look the same.
+        if time.time() - stamp[-1] / 1e9 > _SETTLED_SECONDS:
+            self._known[file] = (stamp, found)
+        return found
+
+
+def _stamp(stream: BinaryIO) -> tuple[int, ...]:
+    status = os.fstat(stream.fileno())
+    # The change time too, and last: the other one can be set at will.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def weights_sha256(model: Path, adapter: Path | None = None) -> str:
@@ -66,7 +75,7 @@ def weights_sha256(model: Path, adapter: Path | None = None) -> str:
 
     Raises:
         UnreadableWeightsError: when a folder or file cannot be read.
-        ConfigurationError: when a folder holds no such file.
+        ConfigurationError: when a folder holds no such file, or one leads nowhere or changes meanwhile.
     """
     return Hasher().sha256(model, adapter)
 

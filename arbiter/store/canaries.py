@@ -29,7 +29,8 @@ class RunRow:
 
     `night` is the night that a scheduled run stands for, None for one that a person asked for. `digest` is that of the identity
     which answered, `asked` the hash of what was asked; both are None where nobody answered. `counts` holds, by canary
-    case, how often each answer fell. `p_value` and `level` are decimal texts of a comparison.
+    case, how often each answer fell. `p_value` and `level` are decimal texts of a comparison. `anew` is true for a baseline
+    that a person had taken: it ends the alarms before it, and nothing else does.
     """
 
     protocol: str
@@ -44,13 +45,15 @@ class RunRow:
     level: str | None
     alarmed: bool
     cause: str
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StandingRow:
     """A seat's newest run, and the newest in which it was heard: whom, about what and when.
 
-    `baseline_at` and `alarmed_at` are of the identity that was heard last: its newest baseline, and the first alarm since.
+    `baseline_at` is the newest baseline of the identity that was heard last. `alarmed_at` is the first alarm since a person
+    had a baseline taken, of whatever identity: one that changes ends no alarm.
     """
 
     newest: RunRow
@@ -61,11 +64,11 @@ class StandingRow:
     alarmed_at: datetime | None
 
 
-_COLUMNS = "protocol, member, kind, night, at, digest, asked, counts, p_value, level, alarmed, cause"
+_COLUMNS = "protocol, member, kind, night, at, digest, asked, counts, p_value, level, alarmed, cause, anew"
 _ADD = f"""
 INSERT INTO canary_run ({_COLUMNS})
 VALUES (%(protocol)s, %(member)s, %(kind)s, %(night)s, %(at)s, %(digest)s, %(asked)s, %(counts)s::jsonb, %(p_value)s,
-    %(level)s, %(alarmed)s, %(cause)s)
+    %(level)s, %(alarmed)s, %(cause)s, %(anew)s)
 ON CONFLICT DO NOTHING RETURNING 1
 """  # noqa: S608 - names of ours
 _BASELINE = f"""
@@ -81,14 +84,16 @@ LEFT JOIN LATERAL (
     WHERE r.protocol = newest.protocol AND r.member = newest.member AND r.kind <> 'not-asked' ORDER BY id DESC LIMIT 1
 ) AS heard ON true
 LEFT JOIN LATERAL (
-    SELECT id, at FROM canary_run AS r
+    SELECT at FROM canary_run AS r
     WHERE r.protocol = newest.protocol AND r.member = newest.member AND r.digest = heard.digest AND r.asked = heard.asked
         AND r.kind = 'baseline' ORDER BY id DESC LIMIT 1
 ) AS baseline ON true
 LEFT JOIN LATERAL (
     SELECT at FROM canary_run AS r
-    WHERE r.protocol = newest.protocol AND r.member = newest.member AND r.digest = heard.digest AND r.asked = heard.asked
-        AND r.alarmed AND r.id > baseline.id ORDER BY id LIMIT 1
+    WHERE r.protocol = newest.protocol AND r.member = newest.member AND r.alarmed AND r.id > coalesce((
+        SELECT max(id) FROM canary_run AS a WHERE a.protocol = newest.protocol AND a.member = newest.member AND a.anew
+    ), 0)
+    ORDER BY id LIMIT 1
 ) AS alarm ON true
 ORDER BY newest.protocol, newest.member
 """  # noqa: S608 - names of ours
@@ -118,6 +123,7 @@ async def add_run(where: Where, row: RunRow) -> bool:
         "level": row.level,
         "alarmed": row.alarmed,
         "cause": row.cause,
+        "anew": row.anew,
     }
     return bool(await run(where, _ADD, parameters))
 

@@ -39,7 +39,7 @@ class LatestCanary:
     """The newest canary of one seat of a protocol in force.
 
     `at` is the newest run, `heard_at` the newest in which the seat answered, `baseline_at` when the baseline of the identity
-    that answered then was taken, `alarmed_at` when it was first found to have moved from it; each is None where there was
+    that answered then was taken, `alarmed_at` when the seat was first found to have moved since a person began it anew; each is None where there was
     none, instants are aware UTC. `p_value` and `level` are the newest run's, as decimal text, where it compared. `cases` and
     `draws` count what was compared or kept. `cause` says in fixed words why a seat was not asked, or what is new about it.
     """
@@ -66,9 +66,11 @@ async def latest_canaries(house: House) -> tuple[LatestCanary, ...]:
 
 
 async def look_for_moved(house: House) -> None:
-    """Learn which protocols have a seat that has moved, whoever found it: their panels decide nothing alone meanwhile."""
+    """Learn which seats have moved, whoever found it: their panels decide nothing alone meanwhile."""
     found = await load_canary_standings(house.store)
-    house.moved.protocols = frozenset(row.newest.protocol for row in found if row.alarmed_at is not None)
+    house.moved.seats = frozenset(
+        (row.newest.protocol, row.newest.member) for row in found if row.alarmed_at is not None
+    )
 
 
 async def canaries_of(protocols: list[Protocol], where: Where) -> tuple[LatestCanary, ...]:

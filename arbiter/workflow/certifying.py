@@ -24,20 +24,15 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     Nothing is decided without a clinician where a seat's canary has alarmed and nobody has looked into it yet.
     """
     state = docket.standing
+    protocol = house.shelf.at_hand(dict(docket.versions)["protocol"])
     return Circumstances(
         docket.case,
         state.risk_class,
         state.human_required,
-        house.settings.may_decide_alone and not _moved(house, docket),
+        house.settings.may_decide_alone and not house.moved.among(protocol),
         now,
         training=state.training,
     )
-
-
-def _moved(house: House, docket: Docket) -> bool:
-    """Return whether a seat of the case's protocol has moved; a protocol that cannot be told counts as one of those."""
-    protocol = house.shelf.id_of(dict(docket.versions)["protocol"])
-    return bool(house.moved.protocols) and (protocol is None or protocol in house.moved.protocols)
 
 
 def signature_document(

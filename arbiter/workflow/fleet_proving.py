@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from types import MappingProxyType
 from typing import Final
 
@@ -19,8 +19,10 @@ from arbiter.fleet.fleet import Fleet
 from arbiter.fleet.judging import State
 from arbiter.fleet.token import read_token
 from arbiter.fleet.weights import Hasher
+from arbiter.question import Protocol
 from arbiter.telemetry import Safe
 from arbiter.workflow.house import House
+from arbiter.workflow.standing_work import keep_up
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,29 @@ class Prover:
         fleet = Fleet(MappingProxyType({name: pool.server for name, pool in house.fleet.items()}))
         in_force = (shelved.protocol for shelved in house.shelf.current.values())
         return (*seats_of(fleet, in_force), *house.fleet.proofs.asked())
+
+
+@contextlib.asynccontextmanager
+async def proving(house: House, *further: Protocol) -> AsyncIterator[None]:
+    """Make proofs for as long as the block runs, in a process that asks models and is not one that serves.
+
+    The seats of `further` are proven too: protocols that may be in force no more. Where no proofs are needed, none are made.
+    """
+    proofs = house.fleet.proofs
+    if not (house.fleet and proofs.needed):
+        yield
+        return
+    for seat in (seat for protocol in further for seat in protocol.seats):
+        if seat.model is not None and seat.model.server in house.fleet:
+            proofs.want(house.fleet[seat.model.server].server, seat.model)
+    prover = Prover(house)
+    await prover.first_round()
+    keeping = asyncio.create_task(keep_up("proving the fleet", prover.run))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def _tell(changed: Iterable[Proof]) -> None:

@@ -31,11 +31,13 @@ from arbiter.store.log.chains import load_entries
 from arbiter.workflow.acting import read_dossier
 from arbiter.workflow.deliberation import seed_of
 from arbiter.workflow.dossier import Document, Dossier
+from arbiter.workflow.fleet_proving import proving
 from arbiter.workflow.house import House
 
 LEAST_PATIENCE: Final = timedelta(seconds=60)
 """Nobody waits for this as for a case: a member has so long at least, however short its panel's time was."""
 
+_ANOTHERS: Final = "what came is no reply of this model to this request"
 _SILENT: Final = frozenset({MemberStatus.DOWN, MemberStatus.TIMED_OUT})
 
 
@@ -43,7 +45,7 @@ class Outcome(StrEnum):
     """How an answer given again compares with the recorded one."""
 
     EQUAL = "equal"
-    """The same words in every choice; from a score the same answer, evidence and all."""
+    """The same words in every choice, read to the same state and option; from a score the same answer, evidence and all."""
     EQUAL_OPTION = "equal-option"
     """Other words, and the same state with the same leading option."""
     DIFFERENT = "different"
@@ -95,7 +97,8 @@ async def reproduce_case(house: House, principal: Principal, case: CaseId) -> tu
     dossier = await read_dossier(house, principal, case)
     await _check(house, dossier)
     given = [document for document in dossier.documents if document.name == "opinion"]
-    return tuple(await asyncio.gather(*(_reproduce(house, dossier, document) for document in given)))
+    async with proving(house, dossier.shelved.protocol):
+        return tuple(await asyncio.gather(*(_reproduce(house, dossier, document) for document in given)))
 
 
 async def _check(house: House, dossier: Dossier) -> None:
@@ -124,15 +127,16 @@ async def _reproduce(house: House, dossier: Dossier, document: Document) -> Repr
     if again.status in _SILENT:
         return _not_asked(document, opinion, again.rationale)
     words = None if returned.exchange is None else read_exchange(returned.exchange).words
+    words_then = None if recorded is None else recorded.words
     return Reproduced(
         entry=document.seq,
         member=opinion.member,
         kind=opinion.identity.kind,
-        outcome=_outcome(opinion, again, None if recorded is None else recorded.words, words),
+        outcome=_outcome(opinion, again, words_then, words),
         then=_told(opinion),
         now=_told(again),
         changed=_changed(opinion, again),
-        cause="",
+        cause=_ANOTHERS if words_then is not None and words is None else "",
     )
 
 
@@ -154,16 +158,18 @@ async def _ask(house: House, member: Member, name: MemberId, asked: Asked) -> Re
 
 def _outcome(then: Opinion, now: Opinion, words_then: Words | None, words_now: Words | None) -> Outcome:
     if then.identity.kind == VLLM:
+        if words_now is None and words_then is not None:
+            # Another model's reply, or to another request: that it too counts as invalid makes it no answer of the member's.
+            return Outcome.DIFFERENT
         equal = words_then is not None and words_then == words_now
     else:
         # When it was asked, and by which code, are no part of what a score says.
         equal = (
             replace(now, identity=then.identity, asked_at=then.asked_at, answered_at=then.answered_at) == then
         )
-    if equal:
-        return Outcome.EQUAL
-    same = (then.status, then.leading_option()) == (now.status, now.leading_option())
-    return Outcome.EQUAL_OPTION if same else Outcome.DIFFERENT
+    if (then.status, then.leading_option()) != (now.status, now.leading_option()):
+        return Outcome.DIFFERENT
+    return Outcome.EQUAL if equal else Outcome.EQUAL_OPTION
 
 
 def _not_asked(document: Document, opinion: Opinion, cause: str) -> Reproduced:

@@ -93,10 +93,10 @@ class Shelf:
             )
         return self.current[protocol]
 
-    def id_of(self, content_hash: str) -> str | None:
-        """Return the id of the protocol with that hash, None for one that this process has not fetched."""
-        at_hand = self._by_hash.get(content_hash)
-        return None if at_hand is None else at_hand.protocol.id
+    def at_hand(self, content_hash: str) -> Protocol | None:
+        """Return the version with that hash, None for one that this process has not fetched."""
+        shelved = self._by_hash.get(content_hash)
+        return None if shelved is None else shelved.protocol
 
     async def fetch(self, where: Where, content_hash: str) -> Shelved:
         """Return the version with that hash, from the database if need be.

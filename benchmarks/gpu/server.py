@@ -27,6 +27,9 @@ STOP_SECONDS: Final = 60.0
 SEQUENCES: Final = 2_048
 """Samples that may decode at once: as many as any panel of the plan asks for, so that the cache is what limits."""
 
+# Run as a file, never imported: it needs nothing of Arbiter's, and neither does the benchmark.
+_SHIM: Final = Path(__file__).parents[2] / "arbiter" / "fleet" / "start_vllm.py"
+
 IDLE_SECONDS: Final = 3.0
 """Below the 5 seconds after which vLLM's own HTTP server closes an idle connection."""
 
@@ -114,7 +117,7 @@ class Server:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
-                [sys.executable, "-P", str(Path(__file__).with_name("start_vllm.py")), *self.arguments()],
+                [sys.executable, "-P", str(_SHIM), *self.arguments()],
                 env=_environment(self._folder, on_gpu=self._on_gpu),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,

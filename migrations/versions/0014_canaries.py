@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("level", sa.Text),
         sa.Column("alarmed", sa.Boolean, nullable=False),
         sa.Column("cause", sa.Text, nullable=False),
+        sa.Column("anew", sa.Boolean, nullable=False),
         sa.CheckConstraint(
             "kind IN ('baseline', 'comparison', 'not-asked')", name=op.f("ck_canary_run_known_kind")
         ),
@@ -44,6 +45,7 @@ def upgrade() -> None:
             "(kind = 'comparison') = (p_value IS NOT NULL AND level IS NOT NULL)",
             name=op.f("ck_canary_run_comparison_has_p_value"),
         ),
+        sa.CheckConstraint("kind = 'baseline' OR NOT anew", name=op.f("ck_canary_run_anew_is_baseline")),
         sa.PrimaryKeyConstraint("id", name="pk_canary_run"),
     )
     op.create_index("ix_canary_run_seat", "canary_run", ["protocol", "member", "id"])

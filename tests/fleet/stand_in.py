@@ -109,8 +109,15 @@ class StandIn:
                 if all(card["id"] != model for card in self.cards):
                     return 404, b"{}"
                 speaker = self.speakers.get(model, model)
-                choice = {"index": 0, "finish_reason": "length", "text": "y", "message": {"content": "y"}}
-                return 200, json.dumps({"id": "x", "model": speaker, "choices": [choice]}).encode()
+                said = {"finish_reason": "length", "text": "y", "message": {"content": "y"}}
+                choices = [{"index": at, **said} for at in range(asked.get("n", 1))]
+                # vLLM names its reply after the request.
+                reply = {
+                    "id": f"chatcmpl-{asked.get('request_id', 'x')}",
+                    "model": speaker,
+                    "choices": choices,
+                }
+                return 200, json.dumps(reply).encode()
             case _:
                 return 404, b"{}"
 

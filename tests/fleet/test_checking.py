@@ -375,6 +375,24 @@ async def test_a_root_that_is_no_folder_is_not_looked_for_here(ground: Ground, r
     assert state_of(await ground.one_proof(serve=False), Check.WEIGHTS) is State.UNKNOWN
 
 
+@pytest.mark.parametrize("serve", [True, False])
+@pytest.mark.parametrize("root", ["/srv/a\0b", "/" + "x" * 5_000, "/dev/zero", "/a-loop"])
+async def test_a_root_that_no_folder_can_have_spoils_no_other_seats_proof(
+    pair: Ground, root: str, serve: bool
+) -> None:
+    if root == "/a-loop":
+        root = str(pair.folder / "a-loop")
+        (pair.folder / "a-loop").symlink_to("a-loop")
+    for card in pair.replicas[1].cards:
+        card["root"] = root
+    sound, other = await pair.check(serve=serve)
+    assert sound.state is State.PROVEN
+    if "\0" in root:
+        assert other.state is State.SILENT
+    else:
+        assert state_of(other, Check.FOLDER) is (State.WRONG if serve else State.UNKNOWN)
+
+
 async def test_what_a_server_says_is_shown_short_and_printable(ground: Ground) -> None:
     ground.one.adapters("x" * 500, "\x1b[31mred")
     (line,) = (await ground.one_proof()).lines

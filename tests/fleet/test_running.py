@@ -102,9 +102,11 @@ async def until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS
 
 async def test_a_server_is_ready_when_every_adapter_has_answered(tmp_path: Path) -> None:
     told: list[str] = []
+    (tmp_path / "kept").mkdir(mode=0o755)
     async with serve(lines(tmp_path), tmp_path / "kept", tell=told.append) as served:
         (running,) = served.running
         assert running.ready.is_set()
+        assert stat.S_IMODE(running.log.stat().st_mode) == 0o600, "nobody else reads what a server was asked"
         said = Said(running)
         assert lives(said.child)
         assert said.memory.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -163,6 +164,16 @@ def test_scores_alone_need_no_server(tmp_path: Path) -> None:
     assert command_lines(served(tmp_path), a_protocol()) == ()
 
 
+@pytest.mark.parametrize("build", ["gpu", "cpu"])
+def test_a_word_among_the_options_never_becomes_an_adapter(tmp_path: Path, build: str) -> None:
+    """`--lora-modules` takes every word that follows it."""
+    more = {"options": ["unseen=/srv/unseen"]}
+    (line, _) = command_lines(served(tmp_path, more=more, build=build), a_protocol(a_spec()))
+    at = line.command.index("--lora-modules") + 1
+    modules = itertools.takewhile(lambda word: not word.startswith("-"), line.command[at:])
+    assert [word.partition("=")[0] for word in modules] == ["circulation", "respiratory"]
+
+
 def test_several_protocols_share_a_server(tmp_path: Path) -> None:
     lines = command_lines(
         served(tmp_path), a_protocol(a_spec("respiratory")), a_protocol(a_spec("circulation"))
@@ -301,6 +312,7 @@ def test_two_protocols_that_disagree_on_a_server_are_refused(tmp_path: Path) -> 
         "--model",
         "--api-key",
         "--api_key=secret",
+        "-qawq",
     ],
 )
 def test_an_option_that_would_unsay_what_a_file_says_is_refused(tmp_path: Path, option: str) -> None:
@@ -310,6 +322,23 @@ def test_an_option_that_would_unsay_what_a_file_says_is_refused(tmp_path: Path, 
     assert problem.pointer.startswith("fleet.yaml:")
     assert "is not said again here" in problem.detail
     assert "secret" not in problem.detail
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--load-format=dummy", "whose hash is stated"),
+        ("--load_format", "whose hash is stated"),
+        ("--enable-log-requests", "patient"),
+        ("--enable_log_outputs", "patient"),
+        ("--enable-log-o", "patient"),
+    ],
+)
+def test_an_option_that_would_undo_what_is_promised_is_refused(tmp_path: Path, option: str, why: str) -> None:
+    with pytest.raises(InvalidFleetError) as refused:
+        served(tmp_path, more={"options": [option]})
+    (problem,) = refused.value.problems
+    assert why in problem.detail
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
+from io import BufferedReader
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +100,62 @@ def test_a_folder_that_is_none_is_told_apart_from_one_without_weights(
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UnreadableWeightsError, match="cannot be read"):
         weights_sha256(model, tmp_path / name)
+
+
+def test_a_change_right_after_the_first_look_is_seen(
+    model: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file's times are told in ticks, on some file systems in seconds: two changes within one look alike."""
+    fstat = os.fstat
+
+    def in_seconds(descriptor: int) -> SimpleNamespace:
+        told = fstat(descriptor)
+        times = {name: getattr(told, name) // 10**9 * 10**9 for name in ("st_mtime_ns", "st_ctime_ns")}
+        return SimpleNamespace(st_dev=told.st_dev, st_ino=told.st_ino, st_size=told.st_size, **times)
+
+    monkeypatch.setattr("os.fstat", in_seconds)
+    hasher, file = Hasher(), adapter / "adapter_model.safetensors"
+    for number in range(5):
+        file.write_bytes(b"right%05d" % number)
+        before = hasher.sha256(model, adapter)
+        file.write_bytes(b"wrong%05d" % number)
+        assert hasher.sha256(model, adapter) != before
+
+
+def test_weights_that_change_while_they_are_read_are_no_weights(
+    model: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = adapter / "adapter_model.safetensors"
+    digest = hashlib.file_digest
+
+    def meanwhile(stream: BufferedReader, name: str) -> object:
+        found = digest(stream, name)
+        file.write_bytes(b"other and longer")
+        return found
+
+    monkeypatch.setattr("hashlib.file_digest", meanwhile)
+    with pytest.raises(ConfigurationError, match="changed while it was read") as refused:
+        Hasher().sha256(model, adapter)
+    assert not isinstance(refused.value, UnreadableWeightsError), "it is wrong, not unknown"
+
+
+def test_a_file_that_is_listed_and_leads_nowhere_is_wrong_and_not_unknown(model: Path, adapter: Path) -> None:
+    file = adapter / "adapter_model.safetensors"
+    file.unlink()
+    file.symlink_to("gone")
+    with pytest.raises(ConfigurationError, match="leads to no file") as refused:
+        Hasher().sha256(model, adapter)
+    assert not isinstance(refused.value, UnreadableWeightsError)
+
+
+def test_a_link_is_hashed_as_what_it_leads_to_and_seen_when_it_is_turned(model: Path, adapter: Path) -> None:
+    hasher, file = Hasher(), adapter / "adapter_model.safetensors"
+    before = hasher.sha256(model, adapter)
+    for name, content in (("right", file.read_bytes()), ("wrong", b"planted")):
+        (adapter / name).write_bytes(content)
+    file.unlink()
+    file.symlink_to("right")
+    assert hasher.sha256(model, adapter) == before
+    file.unlink()
+    file.symlink_to("wrong")
+    assert hasher.sha256(model, adapter) != before

@@ -24,7 +24,7 @@ class Moods:
     """What the server says: by model, the weight of each option (`abstain` and `nonsense` too); words; version; silence.
 
     `by_case` turns everything the model says of one case, told by the value of its heart rate, into one option,
-    `by_index` every choice of that index.
+    `by_index` every choice of that index. `speakers` names who a reply says it is by.
     """
 
     weights: dict[str, Mapping[str, float]] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Moods:
     rationale: str = "the first fact says so"
     version: str = "0.0.2+moody"
     silent: set[str] = field(default_factory=set)
+    speakers: dict[str, str] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
     url: str = ""
 
@@ -77,7 +78,7 @@ class Moods:
                 "id": f"chatcmpl-{asked.get('request_id', '1')}",
                 "object": "chat.completion",
                 "created": len(self.asked),
-                "model": asked["model"],
+                "model": self.speakers.get(asked["model"], asked["model"]),
                 "choices": choices,
                 "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
             }

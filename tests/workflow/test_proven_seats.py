@@ -13,19 +13,25 @@ import pytest
 
 from arbiter.api.app import create_app
 from arbiter.fleet.weights import weights_sha256
+from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
+from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import Phase
-from arbiter.model import MemberStatus, Opinion
+from arbiter.model import CaseId, MemberStatus, Opinion
+from arbiter.protocols.bundle import EXAMPLES_FILE
 from arbiter.settings import Mode, Settings
+from arbiter.store.canaries import RunKind
 from arbiter.store.database import Database
+from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.reproducing import reproduce_case
 from tests.fleet.files import fleet_file
 from tests.fleet.specs import a_model, an_adapter
 from tests.fleet.stand_in import StandIn, a_stand_in
-from tests.houses import a_client, a_house, settled, submission
-from tests.panels.model_bundles import protocol_text, seat, write_bundle
+from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission
+from tests.panels.model_bundles import protocol_text, seat, shipped_text, write_bundle
 from tests.system.service import until
 
 CHAT = "/v1/chat/completions"
@@ -42,14 +48,17 @@ class Ward:
     adapter: Path
     number: int = 0
 
-    async def opinion(self) -> tuple[Phase, Opinion]:
-        """Hand a case in and return where it ended and what became of the model."""
+    async def hand_in(self) -> CaseId:
         self.number += 1
         case = replace(submission(self.house.clock.now()), protocol="with-a-model")
-        submitted = await submit(self.house, self.client, case, f"key-{self.number}", b"body")
-        view = await settled(self.house, self.client, submitted.case)
+        return (await submit(self.house, self.client, case, f"key-{self.number}", b"body")).case
+
+    async def opinion(self) -> tuple[Phase, Opinion]:
+        """Hand a case in and return where it ended and what became of the model."""
+        case = await self.hand_in()
+        view = await settled(self.house, self.client, case)
         async with self.house.store.read() as transaction:
-            dossier = await load_dossier(self.house, transaction, submitted.case)
+            dossier = await load_dossier(self.house, transaction, case)
         (opinion,) = [found for found in dossier.opinions() if found.identity.kind == "vllm"]
         return view.phase, opinion
 
@@ -70,6 +79,8 @@ async def a_ward(
     database: Database,
     spoil: Callable[[list[StandIn], Path], object],
     mode: Mode = Mode.PRODUCTION,
+    *,
+    running: bool = True,
 ) -> AsyncIterator[Ward]:
     model, adapter = a_model(folder / "model"), an_adapter(folder / "adapters" / "respiratory")
     weights = weights_sha256(model, adapter)
@@ -95,7 +106,7 @@ async def a_ward(
             fleet=fleet_file(folder, {"gpu-a": [first.url, second.url]}, serve=serve),
         )
         spoil([first, second], adapter)
-        async with a_house(folder / "data", database, settings=settings) as house:
+        async with a_house(folder / "data", database, settings=settings, running=running) as house:
             client, _ = await a_client(house)
             yield Ward(house, client, [first, second], adapter)
 
@@ -202,3 +213,44 @@ async def test_a_demonstration_needs_no_proofs(tmp_path: Path, database: Databas
         assert ward.asked() == 1
         _, checks = await ward.ready()
         assert "fleet" not in checks
+
+
+def with_examples(_: object, adapter: Path) -> None:
+    folder = adapter.parent.parent / "protocols" / "with-a-model"
+    (folder / EXAMPLES_FILE).write_text("".join(shipped_text(EXAMPLES_FILE).splitlines(keepends=True)[:4]))
+
+
+async def test_a_command_that_asks_seats_proves_them_first(tmp_path: Path, database: Database) -> None:
+    """`arbiter panel canary` and `arbiter panel reproduce` are processes of their own, beside the one that serves."""
+    async with a_ward(tmp_path, database, with_examples, running=False) as ward:
+        rows = {row.member: row for row in await run_now(ward.house, "with-a-model")}
+        assert rows["model"].cause == "heard for the first time"
+        assert ward.replicas[0].seen[CHAT] + ward.replicas[1].seen[CHAT] > 2
+
+
+async def test_a_command_asks_no_planted_adapter_either(tmp_path: Path, database: Database) -> None:
+    def spoil(replicas: list[StandIn], adapter: Path) -> None:
+        with_examples(replicas, adapter)
+        plant(replicas, adapter)
+
+    async with a_ward(tmp_path, database, spoil, running=False) as ward:
+        rows = {row.member: row for row in await run_now(ward.house, "with-a-model")}
+        assert (rows["model"].kind, rows["model"].cause) == (RunKind.NOT_ASKED, WRONG)
+
+
+async def test_a_recorded_case_is_asked_again_by_a_command_in_production(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_ward(tmp_path, database, lambda *_: None) as ward:
+        case = await ward.hand_in()
+        await settled(ward.house, ward.client, case)
+        ada = await create_account(
+            ward.house.identities, ward.house.clock, ward.house.chance, "ada", "Ada", PASSWORD,
+            frozenset({Role.AUDITOR}), frozenset({SITE}),
+        )  # fmt: skip
+        async with a_house(
+            tmp_path / "data", database, settings=ward.house.settings, running=False
+        ) as command:
+            (model,) = [each for each in await reproduce_case(command, ada, case) if each.kind == "vllm"]
+        assert model.now is not None, model.cause
+        assert ward.asked() == 2

@@ -139,6 +139,27 @@ async def test_another_answer_is_different(
     assert found["two"].outcome is Outcome.EQUAL
 
 
+@pytest.mark.parametrize("weights", [{"continue-monitoring": 1.0}, {"nonsense": 1.0}])
+async def test_the_same_words_by_another_model_are_different(ward: Ward, weights: dict[str, float]) -> None:
+    ward.moods.weights["m1"] = weights
+    case = await ward.case()
+    ward.moods.speakers["m1"] = "m2"
+    found = await ward.again(case)
+    assert found["one"].outcome is Outcome.DIFFERENT
+    assert found["one"].cause == "what came is no reply of this model to this request"
+    assert found["two"].outcome is Outcome.EQUAL
+
+
+async def test_an_answer_that_was_invalid_is_reproduced_like_any_other(ward: Ward) -> None:
+    ward.moods.weights["m1"] = {"nonsense": 1.0}
+    case = await ward.case()
+    found = (await ward.again(case))["one"]
+    assert found.then.status is MemberStatus.INVALID
+    assert found.outcome is Outcome.EQUAL
+    ward.moods.weights["m1"] = {"continue-monitoring": 1.0}
+    assert (await ward.again(case))["one"].outcome is Outcome.DIFFERENT
+
+
 async def test_another_share_of_samples_with_the_same_lead_shows_in_the_votes(ward: Ward) -> None:
     case = await ward.case()
     ward.moods.by_index["m1", 2] = "urgent-review"
@@ -261,20 +282,53 @@ def test_an_exchange_of_another_form_is_refused() -> None:
             read_exchange(encode(document))
 
 
+SAID: dict[str, Any] = {
+    "id": "chatcmpl-r1",
+    "model": "m1",
+    "choices": [{"index": 0, "message": {"content": "yes"}, "finish_reason": "stop"}],
+}
+
+
+def an_exchange(reply: bytes, **request: object) -> bytes:
+    asked = {"model": "m1", "n": 1, "request_id": "r1", **request}
+    return encode(
+        {
+            "format": "arbiter/exchange/v1",
+            "server": "gpu-a",
+            "path": "/v1/chat/completions",
+            "request": base64.b64encode(json.dumps(asked).encode()).decode(),
+            "reply": base64.b64encode(reply).decode(),
+            "reply_bytes": len(reply),
+            "ending": "complete",
+            "ended_after_us": 1,
+            "status": 200,
+        }
+    )
+
+
+def test_the_words_of_a_reply_are_its_choices() -> None:
+    assert read_exchange(an_exchange(json.dumps(SAID).encode())).words == ((0, "yes", "stop"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ({"model": "m2"}, {}),
+        ({"id": "chatcmpl-r2"}, {}),
+        ({"choices": SAID["choices"] * 2}, {}),
+        ({}, {"request_id": None}),
+        ({}, {"n": "1"}),
+        ({}, {"model": 7}),
+    ],
+    ids=["another model's", "to another request", "a choice twice", "no name", "no number", "no model"],
+)
+def test_a_reply_that_is_not_the_requests_has_no_words(said: dict[str, Any], asked: dict[str, Any]) -> None:
+    assert read_exchange(an_exchange(json.dumps(SAID | said).encode(), **asked)).words is None
+
+
 @pytest.mark.parametrize(
     "reply",
     [b"", b"[]", b"{}", b'{"choices": 3}', b'{"choices": [{"index": "0", "message": {}}]}', b"[" * 100_000],
 )
 def test_a_reply_without_words_has_none(reply: bytes) -> None:
-    document = {
-        "format": "arbiter/exchange/v1",
-        "server": "gpu-a",
-        "path": "/v1/chat/completions",
-        "request": base64.b64encode(b"{}").decode(),
-        "reply": base64.b64encode(reply).decode(),
-        "reply_bytes": len(reply),
-        "ending": "complete",
-        "ended_after_us": 1,
-        "status": 200,
-    }
-    assert read_exchange(encode(document)).words is None
+    assert read_exchange(an_exchange(reply)).words is None

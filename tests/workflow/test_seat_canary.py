@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -19,7 +21,7 @@ import pytest_asyncio
 from arbiter.adjudication.canary import CaseCounts, compare
 from arbiter.cli.doctor.canary_checks import canaries
 from arbiter.documents.canonical import decode
-from arbiter.errors import ForbiddenError, NotFoundError
+from arbiter.errors import ConflictError, ForbiddenError, NotFoundError
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
@@ -29,6 +31,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind, hold_canary, load_baseline
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents_named
+from arbiter.store.transaction import Where
 from arbiter.telemetry.catalogue import CANARY_MOVED, MEMBER, PROTOCOL
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.canaries import CanaryStanding, LatestCanary, latest_canaries, look_for_moved
@@ -37,16 +40,25 @@ from arbiter.workflow.canary.asked_for import begin_anew, run_now
 from arbiter.workflow.canary.asking import ABSTAINED, INVALID
 from arbiter.workflow.canary.cases import canary_set
 from arbiter.workflow.canary.nights import NIGHT_LASTS, night_due, tonight
-from arbiter.workflow.canary.running import BASELINE_DRAWS, NIGHT_DRAWS, NO_CASES, OTHER_IDENTITY
+from arbiter.workflow.canary.running import (
+    BASELINE_DRAWS,
+    NIGHT_DRAWS,
+    NO_CASES,
+    OTHER_IDENTITY,
+    Order,
+    run_canary,
+)
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.register import By
 from tests.conftest import SettableClock
 from tests.fleet.files import fleet_file
 from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, shipped_text, write_bundle
 from tests.panels.moody_server import NONSENSE, Moods, a_moody_server
+from tests.patience import PATIENCE_SECONDS
 
 CASES = 6
 MIDNIGHT = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
@@ -220,6 +232,44 @@ async def test_an_alarm_stays_through_quiet_nights_until_a_named_person_begins_a
     assert (await ward.run())["one"].standing is CanaryStanding.STEADY
 
 
+async def test_an_alarm_outlasts_another_identity(ward: Ward, database: Database, tmp_path: Path) -> None:
+    """Else a server that tells another version of itself, or none, would end its own alarm."""
+    paula = await ward.person("paula", Role.POLICY_APPROVER)
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    alarmed = await ward.run()
+    ward.moods.version = "0.0.3+moody"
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as later:
+        await run_now(later, "moody")
+        found = await latest_in(later)
+        assert found["one"].standing is CanaryStanding.MOVED
+        assert found["one"].alarmed_at == alarmed["one"].alarmed_at
+        assert found["two"].standing is CanaryStanding.BASELINE
+        assert later.moved.seats == {("moody", "one")}
+        await begin_anew(later, paula, "moody", "the upgrade was looked into")
+        assert (await latest_in(later))["one"].standing is CanaryStanding.BASELINE
+        assert later.moved.seats == set()
+
+
+async def test_an_alarm_that_nobody_had_seen_is_not_ended_by_who_began_anew_before_it(ward: Ward) -> None:
+    await ward.run()
+    paula = await ward.person("paula", Role.POLICY_APPROVER)
+    found = False
+
+    async def meanwhile() -> None:
+        nonlocal found
+        if not found:
+            found = True
+            turn_one_case(ward, "m1", "urgent-review")
+            await run_now(ward.house, "moody")
+
+    order = Order(By(paula.id), new_baseline=True, reason="all is well")
+    with pytest.raises(ConflictError, match="one has moved meanwhile"):
+        await run_canary(ward.house, ward.house.shelf.in_force("moody"), order, meanwhile)
+    assert (await ward.latest())["one"].standing is CanaryStanding.MOVED
+
+
 async def test_nobody_else_begins_anew(ward: Ward) -> None:
     await ward.run()
     for role in (Role.AUDITOR, Role.ADMINISTRATOR, Role.POLICY_AUTHOR, Role.REVIEWER):
@@ -332,6 +382,50 @@ async def test_a_night_of_another_process_is_left_to_it(ward: Ward) -> None:
     assert ward.moods.asked != []
 
 
+async def test_a_turn_lasts_longer_than_any_one_asking_may(
+    ward: Ward, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two processes would take the night from each other for ever, and neither would end it."""
+    protocol = tmp_path / "protocols" / "moody" / "protocol.yaml"
+    protocol.write_text(re.sub(r"panel: PT\S+", "panel: PT2H", protocol.read_text("utf-8")), "utf-8")
+    held: list[int] = []
+
+    async def hold(where: Where, holder: str, seconds: int) -> bool:
+        held.append(seconds)
+        return await hold_canary(where, holder, seconds)
+
+    monkeypatch.setattr(nights, "hold_canary", hold)
+    ward.clock.set(MIDNIGHT + timedelta(hours=3))
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as slow:
+        await tonight(slow)
+    assert held
+    assert min(held) > 7_200
+
+
+async def test_what_others_find_is_heard_of_while_a_night_is_asked(
+    ward: Ward, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nights, "LOOK_SECONDS", 0.05)
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    asking, asked = asyncio.Event(), asyncio.Event()
+
+    async def endless(_: House) -> None:
+        asking.set()
+        await asked.wait()
+
+    monkeypatch.setattr(nights, "tonight", endless)
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, settings=settings) as serving:
+        await asyncio.wait_for(asking.wait(), PATIENCE_SECONDS)
+        await ward.run()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not serving.moved.seats:  # noqa: ASYNC110 - what is waited for is standing work
+                await asyncio.sleep(0.05)
+        asked.set()
+
+
 async def test_a_process_that_lost_its_turn_keeps_nothing(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +528,22 @@ async def test_a_panel_with_a_seat_that_has_moved_decides_nothing_without_a_clin
         assert await gauge_of(serving, "one") == 0
 
 
+async def test_a_seat_that_moved_and_sits_no_more_holds_nobody_up(
+    ward: Ward, database: Database, tmp_path: Path
+) -> None:
+    await ward.run()
+    turn_one_case(ward, "m1", "urgent-review")
+    await ward.run()
+    shutil.rmtree(tmp_path / "protocols")
+    bundle_in(tmp_path, seat("two", "m2"))
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, settings=settings) as without_it:
+        client, _ = await a_client(without_it)
+        phase, told = await decided(without_it, client, "without-it")
+    assert phase is Phase.RELEASED
+    assert told["settings"]["automatic"] is True
+
+
 async def test_the_gauge_is_one_while_a_seat_has_moved(ward: Ward) -> None:
     await ward.run()
     assert await gauge_of(ward.house, "one") == 0
@@ -466,7 +576,7 @@ async def test_the_doctor_tells_who_moved_who_is_silent_and_when_nobody_asks(
     ward.clock.set(datetime.now(UTC))
     await run_now(ward.house, None)
     seats = sum(len(shelved.protocol.seats) for shelved in ward.house.shelf.current.values())
-    assert await found() == [("ok", f"{seats} seats answer as they did")]
+    assert await found() == [("ok", f"no seat of {seats} has moved")]
     off = settings.model_copy(update={"canary_at": "off"})
     assert [state for state, _ in await found(off)] == ["warn"]
     turn_one_case(ward, "m1", "urgent-review")
@@ -474,3 +584,8 @@ async def test_the_doctor_tells_who_moved_who_is_silent_and_when_nobody_asks(
     ((state, told),) = await found()
     assert state == "fail"
     assert told.startswith("moved: moody/one since ")
+    ward.moods.silent.add("m2")
+    await run_now(ward.house, "moody")
+    (_, (state, told)) = await found()
+    assert (state, told.partition(": ")[0]) == ("warn", "could not be asked last")
+    assert "moody/two: " in told

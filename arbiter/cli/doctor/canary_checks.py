@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from arbiter.cli.doctor.findings import Finding, first_of
-from arbiter.errors import ArbiterError, counted
+from arbiter.errors import ArbiterError
 from arbiter.settings import Settings
 from arbiter.store.transaction import Where
 from arbiter.workflow.canaries import CanaryStanding, LatestCanary, canaries_of
@@ -41,6 +41,11 @@ def _findings(settings: Settings, seats: tuple[LatestCanary, ...], now: datetime
         )
         yield Finding(_CHECK, "fail", f"moved: {first_of(told, _SHOWN)}", advice)
     silent = [seat for seat in seats if seat.heard_at is None or now - seat.heard_at > OLD]
+    missed = [seat for seat in seats if seat.standing is CanaryStanding.NOT_ASKED and seat not in silent]
+    if missed:
+        told = [f"{_named(seat)}: {seat.cause}" for seat in missed]
+        advice = "see whether its server answers (`arbiter panel check`), then `arbiter panel canary`"
+        yield Finding(_CHECK, "warn", f"could not be asked last: {first_of(told, _SHOWN)}", advice)
     if settings.canary_time is None:
         advice = (
             "set ARBITER_CANARY_AT to a time of day, or see that something else runs `arbiter panel canary`"
@@ -52,8 +57,8 @@ def _findings(settings: Settings, seats: tuple[LatestCanary, ...], now: datetime
             "right before the first night; else see whether its server answers, then `arbiter panel canary`"
         )
         yield Finding(_CHECK, "warn", f"not heard for two nights: {first_of(told, _SHOWN)}", advice)
-    elif not moved:
-        yield Finding(_CHECK, "ok", f"{counted(len(seats), 'seat')} answer as they did")
+    elif not moved and not missed:
+        yield Finding(_CHECK, "ok", f"no seat of {len(seats)} has moved")
 
 
 def _named(seat: LatestCanary) -> str:

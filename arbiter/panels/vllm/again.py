@@ -14,7 +14,9 @@ from arbiter.model import MemberIdentity
 from arbiter.panels.member import Answer, Asked, NoAnswerError
 from arbiter.panels.vllm.exchange import FORMAT, Ending
 from arbiter.panels.vllm.member import ModelMember
+from arbiter.panels.vllm.reading import choices_of
 from arbiter.panels.vllm.request import request_id
+from arbiter.panels.vllm.strict import UnreadableError
 
 Words: TypeAlias = tuple[tuple[int, str | None, str | None], ...]
 """What each choice of a reply said: its index, its text, and how it ended; sorted by index."""
@@ -22,7 +24,10 @@ Words: TypeAlias = tuple[tuple[int, str | None, str | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a document `exchange` holds of the request, and of the reply its words: None where it has no whole one to read."""
+    """What a document `exchange` holds of the request, and of the reply its words.
+
+    They are None where no whole reply came, or none of the model that was asked and to this request.
+    """
 
     server: str
     request: bytes
@@ -40,11 +45,9 @@ def read_exchange(content: bytes) -> Recorded:
         if document["format"] != FORMAT:
             raise VerificationError(f"expected a document {FORMAT}, another format came")
         whole = document["ending"] == Ending.COMPLETE and document.get("status") == 200
-        return Recorded(
-            server=document["server"],
-            request=base64.b64decode(document["request"], validate=True),
-            words=_words(base64.b64decode(document["reply"], validate=True)) if whole else None,
-        )
+        request = base64.b64decode(document["request"], validate=True)
+        reply = base64.b64decode(document["reply"], validate=True)
+        return Recorded(document["server"], request, _words(request, reply) if whole else None)
     except (KeyError, TypeError, binascii.Error) as error:
         raise VerificationError(f"expected a whole document {FORMAT}") from error
 
@@ -80,16 +83,17 @@ def _name_of(request: bytes) -> object:
         return None
 
 
-def _words(reply: bytes) -> Words | None:
-    """Return the words of a reply, or None where it cannot be told what they are."""
+def _words(request: bytes, reply: bytes) -> Words | None:
+    """Return the words of a reply, or None where it is not one of the model that was asked, to this request."""
     try:
-        document: Any = json.loads(reply)
-        said = [
+        asked: Any = json.loads(request)
+        name = asked.get("request_id")
+        if not isinstance(name, str):
+            return None
+        choices = choices_of(reply, asked["model"], asked["n"], name).choices
+        return tuple(
             (choice["index"], choice["message"].get("content"), choice.get("finish_reason"))
-            for choice in document["choices"]
-        ]
-    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            for choice in choices
+        )
+    except (UnreadableError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
-    if any(type(index) is not int for index, _, _ in said):
-        return None
-    return tuple(sorted(said, key=lambda choice: choice[0]))

@@ -37,6 +37,8 @@ canary_run = Table(
     Column("level", Text),
     Column("alarmed", Boolean, nullable=False),
     Column("cause", Text, nullable=False),
+    # A person had this baseline taken: it ends the alarms before it.
+    Column("anew", Boolean, nullable=False),
     CheckConstraint("kind IN ('baseline', 'comparison', 'not-asked')", name="known_kind"),
     CheckConstraint(
         "(kind = 'not-asked') OR (digest IS NOT NULL AND asked IS NOT NULL)", name="heard_has_digest"
@@ -44,6 +46,7 @@ canary_run = Table(
     CheckConstraint(
         "(kind = 'comparison') = (p_value IS NOT NULL AND level IS NOT NULL)", name="comparison_has_p_value"
     ),
+    CheckConstraint("kind = 'baseline' OR NOT anew", name="anew_is_baseline"),
     Index("ix_canary_run_seat", "protocol", "member", "id"),
     Index(
         "uq_canary_run_night",

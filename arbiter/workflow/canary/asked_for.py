@@ -10,6 +10,7 @@ from arbiter.identity.roles import Permission
 from arbiter.store.canaries import RunRow
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.canary.running import Order, run_canary
+from arbiter.workflow.fleet_proving import proving
 from arbiter.workflow.house import House
 from arbiter.workflow.register import By, operator
 
@@ -43,8 +44,9 @@ async def _run(house: House, protocol: str | None, order: Order) -> tuple[RunRow
         else [house.shelf.in_force(protocol)]
     )
     rows: list[RunRow] = []
-    for shelved in asked:
-        rows += await run_canary(house, shelved, order, _go_on)
+    async with proving(house):
+        for shelved in asked:
+            rows += await run_canary(house, shelved, order, _go_on)
     with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
         # What was entered is committed; where this process may not seal it, the running service does.
         await house.sealer.round()

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from arbiter.model import MemberId, MemberIdentity, MemberStatus, Opinion, RiskClass
@@ -101,8 +102,13 @@ async def ask_seats(
             turn += 1
 
 
+def panel_time(protocol: Protocol) -> timedelta:
+    """Return how long the seats have for one asking: as long as for a case that is not urgent."""
+    return protocol.timers(RiskClass.ROUTINE).panel
+
+
 async def _ask_once(asking: Round, heard: Mapping[MemberId, Heard], case: CanaryCase, turn: str) -> None:
-    deadline = asking.clock.now() + asking.protocol.timers(RiskClass.ROUTINE).panel
+    deadline = asking.clock.now() + panel_time(asking.protocol)
     digest = hashlib.sha256(f"{asking.word}/{case.id}/{turn}".encode()).digest()
     put = address(
         asking.protocol,

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, tzinfo
+from math import ceil
 from typing import Final
 
 from arbiter.errors import ConflictError, UnavailableError
 from arbiter.store.canaries import end_canary, hold_canary, load_protocols_of_night
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.canaries import look_for_moved
+from arbiter.workflow.canary.asking import panel_time
 from arbiter.workflow.canary.running import Order, run_canary
 from arbiter.workflow.house import House
 from arbiter.workflow.register import BY_ITSELF
+from arbiter.workflow.shelf import Shelved
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ NIGHT_LASTS: Final = timedelta(hours=4)
 """How long after its time a night's run may still begin."""
 
 LEASE_SECONDS: Final = 900
-"""Longer than any one asking: a process that is silent for so long has died."""
+"""How much longer than any one asking may take: a process that is silent for so long has died."""
 
 
 class LostTurnError(ConflictError):
@@ -45,14 +49,23 @@ def night_due(now: datetime, at: time, zone: tzinfo | None) -> date | None:
 
 
 async def tend_canaries(house: House) -> None:
-    """Run the canary every night until cancelled, and learn every minute what others found."""
+    """Run the canary every night until cancelled."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            await tonight(house)
+        except (UnavailableError, *DATABASE_ERRORS) as error:
+            log.warning("the canary could not be run, and is tried again: %s", type(error).__name__)
+
+
+async def hear_of_canaries(house: House) -> None:
+    """Learn every minute what others found, until cancelled: a night's asking takes long, and this never waits for it."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         try:
             await look_for_moved(house)
-            await tonight(house)
         except (UnavailableError, *DATABASE_ERRORS) as error:
-            log.warning("the canary could not be run, and is tried again: %s", type(error).__name__)
+            log.warning("what canaries found could not be read: %s", type(error).__name__)
 
 
 async def tonight(house: House) -> None:
@@ -63,12 +76,12 @@ async def tonight(house: House) -> None:
         return
     done = await load_protocols_of_night(house.store, night)
     left = [shelved for name, shelved in sorted(house.shelf.current.items()) if name not in done]
-    holder = house.chance.token(16).hex()
-    if not left or not await hold_canary(house.store, holder, LEASE_SECONDS):
+    holder, seconds = house.chance.token(16).hex(), _turn_seconds(left)
+    if not left or not await hold_canary(house.store, holder, seconds):
         return
 
     async def still_ours() -> None:
-        if not await hold_canary(house.store, holder, LEASE_SECONDS):
+        if not await hold_canary(house.store, holder, seconds):
             raise LostTurnError("another process has taken this night's canary over")
 
     try:
@@ -78,3 +91,8 @@ async def tonight(house: House) -> None:
         log.info("the canary is left to another process: %s", type(error).__name__)
     finally:
         await end_canary(house.store, holder)
+
+
+def _turn_seconds(left: Iterable[Shelved]) -> int:
+    slowest = max((panel_time(shelved.protocol) for shelved in left), default=timedelta())
+    return LEASE_SECONDS + ceil(slowest.total_seconds())

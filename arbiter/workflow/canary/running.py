@@ -78,9 +78,10 @@ async def run_canary(
     `go_on` is awaited before each asking, and may raise to end the run; nothing of it is kept then.
 
     Raises:
-        ConflictError: when another process has kept a run for that night.
+        ConflictError: when another process has kept a run for that night, or a seat that is to begin anew has moved meanwhile.
     """
     protocol, asked = shelved.protocol, canary_set(shelved)
+    moved = _moved(await _standings(house, protocol.id))
     word = house.chance.token(16).hex()
     asking = Round(protocol, shelved.members, house.clock, word)
     heard = {seat.member: Heard() for seat in protocol.seats}
@@ -88,11 +89,12 @@ async def run_canary(
     baselines = await _baselines(house, protocol.id, heard, asked, order)
     beginning = {name: heard[name] for name, row in baselines.items() if row is None}
     await ask_seats(asking, beginning, asked.cases, BASELINE_DRAWS, go_on)
-    standings = {
-        row.newest.member: row
-        for row in await load_canary_standings(house.store)
-        if row.newest.protocol == protocol.id
-    }
+    standings = await _standings(house, protocol.id)
+    if order.new_baseline and not _moved(standings) <= moved:
+        # An alarm that nobody has seen is not for anybody to end.
+        raise ConflictError(
+            f"of the seats of {protocol.id} one has moved meanwhile: look into it, then begin anew"
+        )
     threshold = level_in(house)
     now = house.clock.now()
     rows = [
@@ -106,6 +108,16 @@ async def run_canary(
     await look_for_moved(house)
     _tell(rows)
     return tuple(rows)
+
+
+async def _standings(house: House, protocol: str) -> dict[str, StandingRow]:
+    """Return how the protocol's seats stand, by member."""
+    found = await load_canary_standings(house.store)
+    return {row.newest.member: row for row in found if row.newest.protocol == protocol}
+
+
+def _moved(standings: Mapping[str, StandingRow]) -> set[str]:
+    return {member for member, row in standings.items() if row.alarmed_at is not None}
 
 
 def level_in(house: House) -> Fraction:
@@ -152,7 +164,7 @@ class _Seat:
         """Return the row of a seat that begins anew."""
         return RunRow(
             self.protocol, self.member, RunKind.BASELINE, self.order.night, self.at, digest, self.asked.hash, counts,
-            None, None, alarmed=False, cause=cause,
+            None, None, alarmed=False, cause=cause, anew=self.order.new_baseline,
         )  # fmt: skip
 
     def compared(
