@@ -12,15 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 
-from arbiter.fleet.overview import (
-    Breaker,
-    CanaryResult,
-    Overview,
-    Replica,
-    SeatLine,
-    Server,
-    Standing,
-)
+from arbiter.fleet.overview import Breaker, Overview, Replica, Server
+from arbiter.fleet.seats import CanaryResult, SeatLine, Standing
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Position
 
@@ -106,14 +99,15 @@ def _seat(seat: SeatLine, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 Level.ALARM,
                 f"{named} does not answer: no replica of {seat.server} gives answers for {seat.model}",
-                f"{_consequence(seat)} See which breakers are open below, and bring a replica back: "
+                f"{_consequence(seat)} See below which breakers are open and what is withheld, and bring a replica back: "
                 f"arbiter panel check {seat.protocol} asks the seat for a real answer.",
             )
         case Standing.PARTLY:
             yield Finding(
                 Level.WARNING,
                 f"{named} does not answer some processes, and answers others",
-                f"The way from some hosts to {seat.server} is cut: compare the processes, and the network between.",
+                f"The way from some hosts to {seat.server} is cut, or some processes cannot prove what it serves: compare the "
+                "processes, their folders of weights, and the network between.",
             )
         case Standing.ANSWERS | Standing.STRAINED | Standing.UNASKED | Standing.UNKNOWN:
             pass
@@ -180,6 +174,7 @@ def _server(server: Server) -> Iterator[Finding]:
     yield from _elsewhere(server)
     for replica in server.replicas:
         yield from _breakers(server, replica)
+        yield from _withheld(server, replica)
     yield from _slow(server)
     engines = {
         engine
@@ -258,6 +253,23 @@ def _breakers(server: Server, replica: Replica) -> Iterator[Finding]:
         )
 
 
+def _withheld(server: Server, replica: Replica) -> Iterator[Finding]:
+    """Tell of what is not asked at a replica for want of a proof, unless its breaker, which comes first, tells it already."""
+    told = {each.model for each in replica.breakers if each.position is not Position.CLOSED}
+    by_cause: dict[str, list[str]] = {}
+    for each in replica.withheld:
+        if each.model not in told:
+            by_cause.setdefault(each.cause, []).append(each.model)
+    for cause, models in by_cause.items():
+        named = list(dict.fromkeys(models))
+        yield Finding(
+            Level.WARNING,
+            f"On {server.name}/{replica.name} {_listed(named)} {'is' if len(named) == 1 else 'are'} {cause}",
+            f"A model is asked only where the last check proved it. {_meanwhile(server, replica, named)} arbiter panel check "
+            f"tells more; once {' or '.join(replica.urls)} is put right, the next check lets it be asked again.",
+        )
+
+
 def _in_some(breakers: Sequence[Breaker]) -> str:
     """Return in how many processes, where it is not all of them."""
     affected = max(breaker.open + breaker.half_open for breaker in breakers)
@@ -269,7 +281,7 @@ def _meanwhile(server: Server, replica: Replica, models: Sequence[str]) -> str:
     others = [
         other.name
         for other in server.replicas
-        if other is not replica and all(_closed(other, model) for model in models)
+        if other is not replica and all(other.gives(model) for model in models)
     ]
     if not others:
         return (
@@ -278,10 +290,6 @@ def _meanwhile(server: Server, replica: Replica, models: Sequence[str]) -> str:
             else "No other replica takes its place."
         )
     return f"Requests go to {_listed(others)} meanwhile."
-
-
-def _closed(replica: Replica, model: str) -> bool:
-    return all(breaker.position is Position.CLOSED for breaker in replica.breakers if breaker.model == model)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -134,8 +134,8 @@ async def test_the_page_says_what_is_wrong_and_what_to_do_before_it_draws(ward: 
         "On specialists/specialists-3 the breakers of circulation, infection and respiratory are not closed (not connected)",
         "specialists/specialists-2 is slow: half of its replies take",
         "Second requests on specialists are near their cap: 4.7% of calls",
-        "The queue of specialists is filling: 76 of 128 places are taken",
-        "76 of 128 places",
+        "The queue of specialists is filling: 76 of 144 places are taken",
+        "76 of 144 places",
         "Tokens read 5,123,456",
     ):
         assert sentence in said
