@@ -134,8 +134,9 @@ def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
             yield Finding(
                 Level.ALARM,
                 f"{named} answers the canary cases otherwise than it did{chance}",
-                "Something about the model has changed without being said: compare weights, version and settings with the protocol "
-                f"(arbiter panel check {seat.protocol}) before its answers are relied on.",
+                "Its protocol decides nothing without a clinician meanwhile. Something about the model has changed without being "
+                f"said: compare weights, version and settings with the protocol (arbiter panel check {seat.protocol}). Whoever "
+                "approves policy then begins anew: arbiter panel canary --baseline.",
                 canary.at,
             )
         case CanaryResult.NOT_ASKED:

@@ -179,6 +179,8 @@ async def test_an_operator_sees_the_fleet_on_every_screen(
         await expect(page.get_by_role("img", name="of specialists-2 took")).to_be_visible()
         await expect(page.get_by_role("rowheader", name="Model circulation")).to_contain_text("required")
         await visited.look("fleet")
+        await page.get_by_role("link", name="Show it as it stands now").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The fleet")
         await page.set_viewport_size(PHONE)
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

@@ -247,6 +247,13 @@ def test_a_canary_that_is_not_steady_is_told(canary: SeatCanary | None, level: L
     assert len(seen) == 1
 
 
+def test_a_seat_that_has_moved_says_what_it_does_to_cases_and_how_it_ends() -> None:
+    moved = SeatCanary(NOW, CanaryResult.MOVED, NOW, None)
+    (finding,) = found(a_state(a_calm_server()), seats=(a_seat("alpha"),), canary=moved)
+    assert finding.remedy.startswith("Its protocol decides nothing without a clinician meanwhile.")
+    assert finding.remedy.endswith("arbiter panel canary --baseline.")
+
+
 # --- all of them -------------------------------------------------------------------------------------------------
 
 
