@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -60,7 +60,6 @@ class CanaryWords:
 class SeatRow:
     """A seat and what sits in it."""
 
-    member: str
     title: str
     role: str
     model: str
@@ -139,9 +138,15 @@ def fleet_page(watch: Watch, here: Here) -> FleetPage:
         panels=_panels(overview.seats, here),
         servers=tuple(server_section(server, here) for server in overview.servers),
         processes=tuple(_process_row(heard, here) for heard in overview.processes),
-        at=moment(overview.at, here),
+        at=_shown_at(overview.at, here),
         zone=here.zone_name,
     )
+
+
+def _shown_at(instant: datetime, here: Here) -> Moment:
+    """Return it with its day and second: a page that was left open must not be taken for one of now."""
+    local = instant.astimezone(here.zone)
+    return Moment(f"{local.day} {local:%B}, {local:%H:%M:%S}", instant.isoformat(timespec="seconds"))
 
 
 _ASKABLE: Final = frozenset({Standing.ANSWERS, Standing.STRAINED, Standing.UNASKED})
@@ -202,7 +207,6 @@ def _panels(seats: Sequence[SeatLine], here: Here) -> tuple[Panel, ...]:
 
 def _seat_row(seat: SeatLine, here: Here) -> SeatRow:
     return SeatRow(
-        member=seat.member,
         title=seat.title,
         role=seat.role or "",
         model=seat.model,

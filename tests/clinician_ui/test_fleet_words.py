@@ -72,7 +72,7 @@ def test_the_page_is_read_where_it_is() -> None:
     page = fleet_page(
         Watch(overview, findings(overview)), Here(datetime(2026, 3, 2, 10, tzinfo=UTC), {}, UTC)
     )
-    assert (page.at.text, page.zone, page.processes[0].heard) == ("10:00", "UTC", "3\u00a0s ago")
+    assert (page.at.text, page.zone, page.processes[0].heard) == ("2 March, 10:00:00", "UTC", "3\u00a0s ago")
 
 
 def test_of_many_replies_the_page_says_that_it_draws_the_newest() -> None:
