@@ -54,6 +54,7 @@ def findings(overview: Overview) -> tuple[Finding, ...]:
     found = [
         *_processes(overview),
         *(finding for seat in overview.seats for finding in _seat(seat, overview.at)),
+        *_not_known(overview),
         *_never_had_a_canary(overview),
         *(finding for server in overview.servers for finding in _server(server)),
     ]
@@ -114,6 +115,17 @@ def _seat(seat: SeatLine, now: datetime) -> Iterator[Finding]:
         case _:
             assert_never(seat.standing)
     yield from _canary(seat, named, now)
+
+
+def _not_known(overview: Overview) -> Iterator[Finding]:
+    """Tell of seats whose server nobody tells of, although processes are heard."""
+    for seat in overview.seats:
+        if seat.standing is Standing.UNKNOWN and overview.servers:
+            yield Finding(
+                Level.WARNING,
+                f"How {seat.title} ({seat.protocol}) stands is not known: no process that is heard has the server {seat.server}",
+                "They were started with other fleet files or protocols than this one: restart them all with the same.",
+            )
 
 
 def _consequence(seat: SeatLine) -> str:

@@ -149,6 +149,13 @@ def test_a_seat_cut_off_from_one_process_is_no_silent_seat() -> None:
     }
 
 
+def test_a_seat_whose_server_no_process_has_is_told_and_not_passed_over_in_silence() -> None:
+    seen = found(a_state(a_calm_server()), seats=(a_seat("alpha"), a_seat("beta", "elsewhere")))
+    assert only(seen, Level.WARNING).what == (
+        "How Model beta (deterioration) stands is not known: no process that is heard has the server elsewhere"
+    )
+
+
 def test_breakers_that_opened_for_one_cause_are_one_finding() -> None:
     names = ("alpha", "beta", "gamma")
     gone = tuple(breaker(name, OPEN, since=NOW - timedelta(minutes=at)) for at, name in enumerate(names))
