@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from arbiter.fleet.findings import CALLS_A_HEDGE, UNKNOWN_VERSION, share
+from arbiter.fleet.finding import share
 from arbiter.fleet.overview import Breaker, Replica, Server
+from arbiter.fleet.server_findings import CALLS_A_HEDGE, UNKNOWN_VERSION
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Latency, Position
 from clinician_ui.fleet_plots import Axis, LatencyPlot, Meter, latency_plot, meter, shared_axis, spaced

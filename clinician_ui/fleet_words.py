@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from arbiter.fleet.findings import Finding, Level
+from arbiter.fleet.finding import Finding, Level
 from arbiter.fleet.overview import Heard, Overview
 from arbiter.fleet.seats import CanaryResult, SeatCanary, SeatLine, Standing
 from arbiter.fleet.state import Position

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from arbiter.errors import UnavailableError
-from arbiter.fleet.findings import Finding, findings
+from arbiter.fleet.finding import Finding
+from arbiter.fleet.findings import findings
 from arbiter.fleet.overview import Heard, Overview, oversee
 from arbiter.fleet.seats import Canaries, CanaryResult, SeatCanary
 from arbiter.fleet.state import FleetState

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.fleet.findings import CALLS_A_HEDGE, Finding, Level, findings
+from arbiter.fleet.finding import Finding, Level
+from arbiter.fleet.findings import findings
 from arbiter.fleet.overview import Heard, oversee
 from arbiter.fleet.seats import CanaryResult, SeatCanary
+from arbiter.fleet.server_findings import CALLS_A_HEDGE
 from arbiter.fleet.state import FleetState, Position, ServerState
 from arbiter.panels.vllm.hedging import A_HEDGE_COSTS
 from arbiter.question import Seat

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from arbiter.api.app import create_app
-from arbiter.fleet.findings import Level
+from arbiter.fleet.finding import Level
 from arbiter.fleet.seats import Standing
 from arbiter.fleet.weights import weights_sha256
 from arbiter.identity.principals import Principal

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from arbiter.errors import ForbiddenError, RefusedError
-from arbiter.fleet.findings import Level
+from arbiter.fleet.finding import Level
 from arbiter.fleet.overview import SILENT_AFTER
 from arbiter.fleet.seats import CanaryResult, Standing
 from arbiter.fleet.state import Position

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from arbiter.fleet.findings import Finding, Level, share
+from arbiter.fleet.finding import Finding, Level, share
 from arbiter.fleet.overview import Replica, Server
 from arbiter.fleet.seats import CanaryResult, SeatLine, Standing
 from arbiter.fleet.sketches import time_words
