@@ -50,7 +50,8 @@ from arbiter.workflow.register import BY_ITSELF, add_site, make_account, registe
 
 ORIGIN = "demonstration.arbiter.invalid/log"
 SITE = "demonstration"
-REVIEWERS = (("anna", "Anna Example"), ("boris", "Boris Example"))
+REVIEWERS = (("anna", "Anna Example", Role.REVIEWER), ("boris", "Boris Example", Role.REVIEWER))
+OPERATOR = ("olga", "Olga Example", Role.FLEET_OPERATOR)
 WAIT_SECONDS = 20
 TURNED_AWAY_LIMIT = 60
 AT_ONCE = 4
@@ -141,7 +142,7 @@ async def _run(out: Console, settings: Settings, bundles: Sequence[Bundle]) -> N
 
 
 async def _make_people(house: House, notes: Notes) -> dict[str, str]:
-    """Make site, client and reviewers where missing; return the new passwords by login."""
+    """Make site, client and people where missing, with models one who watches them; return the new passwords by login."""
     if SITE not in {site for site, _ in await house.identities.sites()}:
         await add_site(house, BY_ITSELF, SITE, "Demonstration Hospital")
     if not notes.token:
@@ -151,12 +152,10 @@ async def _make_people(house: House, notes: Notes) -> dict[str, str]:
         notes.write()
     known = {account.login for account in await house.identities.accounts()}
     passwords = {}
-    for login, display_name in REVIEWERS:
+    for login, display_name, role in (*REVIEWERS, OPERATOR) if house.fleet else REVIEWERS:
         if login not in known:
             passwords[login] = secrets.token_urlsafe(12)
-            await make_account(
-                house, BY_ITSELF, login, display_name, passwords[login], [Role.REVIEWER], [SITE]
-            )
+            await make_account(house, BY_ITSELF, login, display_name, passwords[login], [role], [SITE])
     return passwords
 
 
@@ -296,6 +295,7 @@ async def _summary(
     out.print(await _verified_receipt(settings, house, notes, outcomes), markup=False)
     address = f"http://{settings.host}:{settings.port}"
     lines = [f"clinicians' pages  {address}/", f"REST door          {address}/v1/cases"]
+    lines += [f"model servers      {address}/fleet, for {OPERATOR[0]}"] if house.fleet else []
     lines += [f"log in as          {login}  password {password}" for login, password in passwords.items()]
     if not passwords:
         lines.append("log in             with the passwords that the first run printed")

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
 
-from arbiter.fleet.findings import CALLS_A_HEDGE, UNKNOWN_VERSION, Finding, Level, share
-from arbiter.fleet.overview import (
-    Breaker,
-    CanaryResult,
-    Heard,
-    Overview,
-    Replica,
-    SeatCanary,
-    SeatLine,
-    Server,
-    Standing,
-)
-from arbiter.fleet.sketches import time_words
+from arbiter.fleet.finding import Finding, Level
+from arbiter.fleet.overview import Heard, Overview
+from arbiter.fleet.seats import CanaryResult, SeatCanary, SeatLine, Standing
 from arbiter.fleet.state import Position
 from arbiter.workflow.fleet_watch import Watch
-from clinician_ui.fleet_plots import (
-    Axis,
-    LatencyPlot,
-    Meter,
-    latency_plot,
-    meter,
-    shared_axis,
-    spaced,
-)
+from clinician_ui.fleet_server_words import ServerSection, server_section
 from clinician_ui.presenters import Here, Moment, Tag, duration_words, moment
 
 _LEVELS: Final = {
@@ -53,14 +35,6 @@ _CANARIES: Final = {
     CanaryResult.MOVED: Tag("Moved", "red"),
     CanaryResult.NOT_ASKED: Tag("Not asked", "orange"),
 }
-_POSITIONS: Final = {
-    Position.CLOSED: "Closed",
-    Position.HALF_OPEN: "Half open",
-    Position.OPEN: "Open",
-}
-_IN_USE_HIGH: Final = 0.9
-_QUEUE_HIGH: Final = 0.5
-_OUTCOMES_SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +60,6 @@ class CanaryWords:
 class SeatRow:
     """A seat and what sits in it."""
 
-    member: str
     title: str
     role: str
     model: str
@@ -105,48 +78,6 @@ class Panel:
     protocol: str
     title: str
     seats: tuple[SeatRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerRow:
-    """A breaker: its position as a word for its class and one for its reader, and since when and why it is so."""
-
-    model: str
-    position: str
-    words: str
-    since: Moment
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaCard:
-    """One replica: how busy, how fast, how its requests ended, and its breakers."""
-
-    name: str
-    urls: tuple[str, ...]
-    engine: str
-    in_flight: Meter
-    plot: LatencyPlot | None
-    measured: str
-    p50: str
-    p95: str
-    p99: str
-    outcomes: tuple[tuple[str, str], ...]
-    breakers: tuple[BreakerRow, ...]
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSection:
-    """One server: what all its replicas share."""
-
-    name: str
-    replicas: tuple[ReplicaCard, ...]
-    queue: Meter
-    hedges: Meter
-    hedge_share: str
-    hedge_cap: str
-    counts: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +100,7 @@ class FleetPage:
     answering: int
     replicas: int
     open_breakers: int
+    withheld: int
     in_flight: int
     waiting: int
     findings: tuple[FindingRow, ...]
@@ -199,15 +131,22 @@ def fleet_page(watch: Watch, here: Here) -> FleetPage:
             for replica in server.replicas
             for breaker in replica.breakers
         ),
+        withheld=sum(len(replica.withheld) for server in overview.servers for replica in server.replicas),
         in_flight=sum(server.in_flight for server in overview.servers),
         waiting=sum(server.waiting for server in overview.servers),
         findings=tuple(_finding_row(finding, here) for finding in watch.findings),
         panels=_panels(overview.seats, here),
-        servers=tuple(_server_section(server, here) for server in overview.servers),
+        servers=tuple(server_section(server, here) for server in overview.servers),
         processes=tuple(_process_row(heard, here) for heard in overview.processes),
-        at=moment(overview.at, here),
+        at=_shown_at(overview.at, here),
         zone=here.zone_name,
     )
+
+
+def _shown_at(instant: datetime, here: Here) -> Moment:
+    """Return it with its day and second: a page that was left open must not be taken for one of now."""
+    local = instant.astimezone(here.zone)
+    return Moment(f"{local.day} {local:%B}, {local:%H:%M:%S}", instant.isoformat(timespec="seconds"))
 
 
 _ASKABLE: Final = frozenset({Standing.ANSWERS, Standing.STRAINED, Standing.UNASKED})
@@ -268,7 +207,6 @@ def _panels(seats: Sequence[SeatLine], here: Here) -> tuple[Panel, ...]:
 
 def _seat_row(seat: SeatLine, here: Here) -> SeatRow:
     return SeatRow(
-        member=seat.member,
         title=seat.title,
         role=seat.role or "",
         model=seat.model,
@@ -290,83 +228,6 @@ def _duties(seat: SeatLine) -> str:
 
 def _canary_words(canary: SeatCanary, here: Here) -> CanaryWords:
     return CanaryWords(_CANARIES[canary.result], moment(canary.at, here))
-
-
-# --- servers -----------------------------------------------------------------------------------------------------
-
-
-def _server_section(server: Server, here: Here) -> ServerSection:
-    axis = shared_axis([replica.latency for replica in server.replicas])
-    return ServerSection(
-        name=server.name,
-        replicas=tuple(_replica_card(replica, axis, here) for replica in server.replicas),
-        queue=meter(server.waiting, server.queue, high_from=_QUEUE_HIGH),
-        hedges=meter(server.hedges, server.calls // CALLS_A_HEDGE, high_from=0.8),
-        hedge_share=share(server.hedges, server.calls),
-        hedge_cap=share(1, CALLS_A_HEDGE),
-        counts=(
-            ("Calls", _number(server.calls)),
-            ("Sent again elsewhere", _number(server.reroutes)),
-            ("Second requests that won", f"{_number(server.hedges_won)} of {_number(server.hedges)}"),
-            ("Shed", _number(server.shed)),
-            ("Tokens read", _number(server.input_tokens)),
-            ("Tokens written", _number(server.output_tokens)),
-        ),
-    )
-
-
-def _replica_card(replica: Replica, axis: Axis, here: Here) -> ReplicaCard:
-    sketch = replica.latency
-    return ReplicaCard(
-        name=replica.name,
-        urls=replica.urls,
-        engine=", ".join(engine_words(engine) for engine in replica.engines),
-        in_flight=meter(replica.in_flight, replica.concurrency, high_from=_IN_USE_HIGH),
-        plot=latency_plot(sketch, axis),
-        measured=f"{_number(sketch.count)} {'reply' if sketch.count == 1 else 'replies'}",
-        p50=spaced(time_words(sketch.p50_us)),
-        p95=spaced(time_words(sketch.p95_us)),
-        p99=spaced(time_words(sketch.p99_us)),
-        outcomes=_outcomes(replica.outcomes),
-        breakers=tuple(_breaker_row(breaker, here) for breaker in replica.breakers),
-        state=_state_of(replica),
-    )
-
-
-def _state_of(replica: Replica) -> str:
-    """Return the word for a replica's colour; one that nobody has asked has none."""
-    if not replica.breakers:
-        return "unasked"
-    closed = all(breaker.position is Position.CLOSED for breaker in replica.breakers)
-    return "sound" if closed else "troubled"
-
-
-def _outcomes(outcomes: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...]:
-    """Return how requests ended, the commonest first; the rare ones together."""
-    shown = [(outcome.replace("-", " "), _number(number)) for outcome, number in outcomes[:_OUTCOMES_SHOWN]]
-    if rest := sum(number for _, number in outcomes[_OUTCOMES_SHOWN:]):
-        shown.append(("otherwise", _number(rest)))
-    return tuple(shown)
-
-
-def _breaker_row(breaker: Breaker, here: Here) -> BreakerRow:
-    words = _POSITIONS[breaker.position]
-    affected = breaker.open + breaker.half_open
-    if affected and breaker.closed:
-        words = f"{words} in {affected} of {breaker.processes} processes"
-    why = "" if breaker.position is Position.CLOSED else breaker.cause.replace("-", " ")
-    return BreakerRow(breaker.model, breaker.position.value, words, moment(breaker.since, here), why)
-
-
-def _number(number: int) -> str:
-    return f"{number:,}"
-
-
-def engine_words(engine: str) -> str:
-    """Return what serves, such as vLLM 0.11.0."""
-    name, _, version = engine.partition(" ")
-    name = "vLLM" if name == "vllm" else name
-    return f"{name}, version not known" if version in {"", UNKNOWN_VERSION} else f"{name} {version}"
 
 
 # --- processes ---------------------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ SERVED_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}$"
 METHOD_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,63}$"
 SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 
+# A title is printed at terminals, in lines for programs and on paper: no control characters, no turned direction.
+TITLE_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+
 PATTERNS: Final[Mapping[str, str]] = {
     ID_PATTERN: "lower-case words joined by hyphens",
     FACT_PATTERN: "lower-case words joined by underscores",
@@ -43,6 +46,7 @@ PATTERNS: Final[Mapping[str, str]] = {
     SERVED_PATTERN: "a name without spaces of at most 128 characters",
     METHOD_PATTERN: "the name of a method in lower case",
     SHA256_PATTERN: "64 lower-case hexadecimal digits",
+    TITLE_PATTERN: "one line of printable text",
 }
 
 
@@ -83,7 +87,9 @@ Unit = Annotated[str, StringConstraints(pattern=UNIT_PATTERN)]
 Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 ServedName = Annotated[str, StringConstraints(pattern=SERVED_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256_PATTERN)]
-Title = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Title = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=TITLE_PATTERN)
+]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Number = Annotated[Decimal, BeforeValidator(exact_number)]

@@ -1,20 +1,28 @@
 """What all processes know of the fleet, seen together: servers, replicas, and the seats that depend on them. Pure.
 
-Guarantees: what a process told too long ago counts for nothing that is said of the present; a seat is said to answer only
-where every process that was heard from could ask it. Counters are since each process began and are added up.
+Guarantees: what a process told too long ago counts for nothing that is said of the present. Counters are since each process
+began and are added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
+from arbiter.fleet.seats import Canaries, SeatLine, seat_lines
 from arbiter.fleet.sketches import joined
-from arbiter.fleet.state import BreakerState, FleetState, Latency, Position, ReplicaState, ServerState
-from arbiter.question import Protocol, Seat
+from arbiter.fleet.state import (
+    BreakerState,
+    FleetState,
+    Latency,
+    Position,
+    ReplicaState,
+    ServerState,
+    Withheld,
+)
+from arbiter.question import Protocol
 
 SILENT_AFTER: Final = timedelta(seconds=15)
 """A process that told nothing for so long has ended, or does not reach the database."""
@@ -63,7 +71,7 @@ class Breaker:
 class Replica:
     """One replica over all processes, which may have `concurrency` requests under way together.
 
-    `urls` and `engines` are several only where processes disagree.
+    `urls` and `engines` are several only where processes disagree; `withheld` is what any of them does not ask here.
     """
 
     name: str
@@ -75,11 +83,17 @@ class Replica:
     outcomes: tuple[tuple[str, int], ...]
     latency: Latency
     breakers: tuple[Breaker, ...]
+    withheld: tuple[Withheld, ...]
+
+    def gives(self, model: str) -> bool:
+        """Return whether every process that asked for the model here may ask on."""
+        closed = all(each.position is Position.CLOSED for each in self.breakers if each.model == model)
+        return closed and all(each.model != model for each in self.withheld)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server over all processes: its places to wait, and what was counted, added up."""
+    """One server over all processes: its places to wait, which every replica adds to, and what was counted, added up."""
 
     name: str
     queue: int
@@ -103,62 +117,6 @@ class Server:
         return sum(replica.waiting for replica in self.replicas)
 
 
-class Standing(StrEnum):
-    """Whether a seat that a model sits in can be asked."""
-
-    ANSWERS = "answers"
-    STRAINED = "answers with fewer replicas"
-    PARTLY = "does not answer every process"
-    SILENT = "does not answer"
-    UNASKED = "not asked yet"
-    UNKNOWN = "not known"
-
-
-class CanaryResult(StrEnum):
-    """What the last canary of a seat showed."""
-
-    BASELINE = "baseline taken"
-    STEADY = "steady"
-    MOVED = "moved"
-    NOT_ASKED = "not asked"
-
-
-@dataclass(frozen=True, slots=True)
-class SeatCanary:
-    """The last canary of a seat: what it showed, and since when or when; and when the seat was heard last, if ever.
-
-    `p_value` is the chance of a night at least so strange without any change, where the night that moved told it.
-    """
-
-    at: datetime
-    result: CanaryResult
-    heard_at: datetime | None
-    p_value: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SeatLine:
-    """A seat with a model in it: what sits there, on which server, and whether it can be asked.
-
-    `answering` of the server's `replicas` are asked for this model by every process that was heard from.
-    """
-
-    protocol: str
-    protocol_title: str
-    member: str
-    title: str
-    role: str | None
-    server: str
-    model: str
-    adapter: str | None
-    required: bool
-    veto: tuple[str, ...]
-    standing: Standing
-    answering: int
-    replicas: int
-    canary: SeatCanary | None
-
-
 @dataclass(frozen=True, slots=True)
 class Overview:
     """The fleet at an instant."""
@@ -169,22 +127,13 @@ class Overview:
     seats: tuple[SeatLine, ...]
 
 
-Canaries = Mapping[tuple[str, str], SeatCanary]
-"""The last canary by protocol id and member."""
-
-
 def oversee(
     heard: Iterable[Heard], protocols: Iterable[Protocol], canaries: Canaries, now: datetime
 ) -> Overview:
     """Return the fleet as it is now, for the protocols in force."""
     processes = _without_predecessors(sorted(heard, key=lambda each: (each.age, each.process)))
     present = [each.state for each in processes if each.state is not None and not each.silent]
-    return Overview(now, processes, _servers(present), _seats(protocols, present, canaries))
-
-
-def seats_of(state: FleetState, protocols: Iterable[Protocol]) -> tuple[SeatLine, ...]:
-    """Return how the seats stand for one process."""
-    return _seats(protocols, (state,), {})
+    return Overview(now, processes, _servers(present), seat_lines(protocols, present, canaries))
 
 
 def _without_predecessors(heard: Sequence[Heard]) -> tuple[Heard, ...]:
@@ -218,7 +167,7 @@ def _server(name: str, told: Sequence[ServerState]) -> Server:
             room[replica.name] = room.get(replica.name, 0) + server.concurrency
     return Server(
         name=name,
-        queue=sum(server.queue for server in told),
+        queue=sum(server.queue * len(server.replicas) for server in told),
         calls=sum(server.calls for server in told),
         hedges=sum(server.hedges for server in told),
         hedges_won=sum(server.hedges_won for server in told),
@@ -233,7 +182,9 @@ def _server(name: str, told: Sequence[ServerState]) -> Server:
 def _replica(name: str, concurrency: int, told: Sequence[ReplicaState]) -> Replica:
     outcomes: dict[str, int] = {}
     breakers: dict[str, list[BreakerState]] = {}
+    withheld: set[Withheld] = set()
     for replica in told:
+        withheld.update(replica.withheld)
         for outcome, number in replica.outcomes:
             outcomes[outcome] = outcomes.get(outcome, 0) + number
         for breaker in replica.breakers:
@@ -248,6 +199,7 @@ def _replica(name: str, concurrency: int, told: Sequence[ReplicaState]) -> Repli
         outcomes=tuple(sorted(outcomes.items(), key=lambda each: (-each[1], each[0]))),
         latency=joined([replica.latency for replica in told]),
         breakers=tuple(_breaker(model, breakers[model]) for model in sorted(breakers)),
+        withheld=tuple(sorted(withheld, key=lambda each: (each.model, each.cause, repr(each)))),
     )
 
 
@@ -269,62 +221,3 @@ def _breaker(model: str, told: Sequence[BreakerState]) -> Breaker:
         half_open=numbers[Position.HALF_OPEN],
         open=numbers[Position.OPEN],
     )
-
-
-# --- seats -------------------------------------------------------------------------------------------------------
-
-
-def _seats(
-    protocols: Iterable[Protocol], states: Sequence[FleetState], canaries: Canaries
-) -> tuple[SeatLine, ...]:
-    return tuple(
-        _seat_line(protocol, seat, states, canaries)
-        for protocol in sorted(protocols, key=lambda protocol: protocol.id)
-        for seat in protocol.seats
-        if seat.model is not None
-    )
-
-
-def _seat_line(protocol: Protocol, seat: Seat, states: Sequence[FleetState], canaries: Canaries) -> SeatLine:
-    model = seat.model
-    assert model is not None
-    standing, answering, replicas = _standing(model.server, model.name, states)
-    return SeatLine(
-        protocol=protocol.id,
-        protocol_title=protocol.title,
-        member=seat.member,
-        title=seat.title,
-        role=seat.role,
-        server=model.server,
-        model=model.name,
-        adapter=model.adapter,
-        required=seat.required,
-        veto=seat.veto,
-        standing=standing,
-        answering=answering,
-        replicas=replicas,
-        canary=canaries.get((protocol.id, seat.member)),
-    )
-
-
-def _standing(server: str, model: str, states: Sequence[FleetState]) -> tuple[Standing, int, int]:
-    """Return whether the model can be asked, on how many replicas by all processes, and how many replicas there are."""
-    told = [each for state in states for each in state.servers if each.name == server]
-    if not told:
-        return Standing.UNKNOWN, 0, 0
-    # A model that a process has not asked on a replica has no breaker there, and may be asked.
-    flowing = [{replica.name for replica in each.replicas if _flows(replica, model)} for each in told]
-    everywhere = set.intersection(*flowing)
-    every = {replica.name for each in told for replica in each.replicas}
-    counted = len(everywhere), len(every)
-    if not any(flowing):
-        return Standing.SILENT, *counted
-    if not all(flowing):
-        return Standing.PARTLY, *counted
-    if not any(breaker.model == model for each in told for r in each.replicas for breaker in r.breakers):
-        return Standing.UNASKED, *counted
-    return (Standing.ANSWERS if everywhere == every else Standing.STRAINED), *counted
-
-
-def _flows(replica: ReplicaState, model: str) -> bool:
-    return all(breaker.position is Position.CLOSED for breaker in replica.breakers if breaker.model == model)

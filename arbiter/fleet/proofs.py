@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -64,21 +63,22 @@ class Proofs:
         self._asked: dict[tuple[str, str, str | None, str | None], Expected] = {}
 
     def barred(self, server: Server, model: ModelSpec) -> dict[str, str]:
-        """Return the replicas that must not be asked for the model, each with the cause."""
+        """Return the replicas that must not be asked for the model, each with the cause; what is unknown is then checked."""
+        barred = self.withheld(server, model)
+        if NOT_YET in barred.values():
+            self._remember(server, model)
+        return barred
+
+    def withheld(self, server: Server, model: ModelSpec) -> dict[str, str]:
+        """Return the replicas that are withheld from the model, each with the cause, for those who watch."""
         if not self.needed:
             return {}
         now = time.monotonic()
-        found = {}
-        for replica in server.replicas:
-            standing = self._standings.get(_key(server.name, replica.name, model))
-            if standing is None:
-                self._remember(server, model)
-            cause = NOT_YET if standing is None else standing.cause
-            if not cause and standing is not None and now - standing.at > HOLDS_SECONDS:
-                cause = NOT_LATELY
-            if cause:
-                found[replica.name] = cause
-        return found
+        causes = {
+            replica.name: _standing_cause(self._standings.get(_key(server.name, replica.name, model)), now)
+            for replica in server.replicas
+        }
+        return {name: cause for name, cause in causes.items() if cause}
 
     def refuted(self, server: str, replica: str, model: ModelSpec) -> str | None:
         """Return the cause where the last check found something else than the model there: its answers are not its own."""
@@ -119,13 +119,6 @@ class Proofs:
         """Whether nothing is withheld of what was ever checked."""
         return all(not standing.cause for standing in self._standings.values())
 
-    def in_words(self) -> str:
-        """Return how many models at their replicas are proven, and how many are withheld and why."""
-        causes = Counter(standing.cause for standing in self._standings.values())
-        told = [f"{causes.pop('', 0)} of {len(self._standings)} models at their replicas are proven"]
-        told += [f"{count} {cause}" for cause, count in sorted(causes.items())]
-        return "; ".join(told)
-
     def _remember(self, server: Server, model: ModelSpec) -> None:
         if len(self._asked) < KNOWN_LIMIT:
             thing = (server.name, model.name, model.adapter, model.weights_sha256)
@@ -135,6 +128,15 @@ class Proofs:
 
 def _key(server: str, replica: str, model: ModelSpec) -> _Key:
     return server, replica, model.name, model.adapter, model.weights_sha256
+
+
+def _standing_cause(standing: _Standing | None, now: float) -> str:
+    """Return why a model is withheld now (seconds of monotonic), empty where it is not."""
+    if standing is None:
+        return NOT_YET
+    if not standing.cause and now - standing.at > HOLDS_SECONDS:
+        return NOT_LATELY
+    return standing.cause
 
 
 def _cause(proof: Proof) -> str:

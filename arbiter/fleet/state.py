@@ -9,6 +9,8 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from arbiter.question import ModelSpec
+
 
 class Position(StrEnum):
     """Whether requests flow (`closed`), none does (`open`), or one probe is on its way (`half-open`)."""
@@ -34,10 +36,29 @@ class BreakerState:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """A sketch of how long complete replies took: how many, and three quantiles in microseconds.
+class Withheld:
+    """A model, by name, adapter and stated hash, that a process does not ask at a replica for want of a proof, and why."""
 
-    `buckets` are the upper bounds in microseconds with what was counted below each, for a plot.
+    model: str
+    adapter: str | None
+    weights_sha256: str | None
+    cause: str
+
+    def is_of(self, model: ModelSpec) -> bool:
+        """Return whether that is the model withheld: of one name, another hash is another thing to prove."""
+        return (self.model, self.adapter, self.weights_sha256) == (
+            model.name,
+            model.adapter,
+            model.weights_sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A sketch of how long complete replies took: three quantiles in microseconds of the newest few thousand.
+
+    `count` is of all replies since the process began. `buckets` are the upper bounds in microseconds with what was counted
+    below each, for a plot: together those that the quantiles rest on.
     """
 
     count: int
@@ -62,11 +83,15 @@ class ReplicaState:
     outcomes: tuple[tuple[str, int], ...]
     latency: Latency
     breakers: tuple[BreakerState, ...]
+    withheld: tuple[Withheld, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """One server: its replicas, and what was counted over all of them since the process began."""
+    """One server: its replicas, and what was counted over all of them since the process began.
+
+    `concurrency` and `queue` are a replica's. `reroutes` are requests at another replica for the same ask, hedges among them.
+    """
 
     name: str
     concurrency: int

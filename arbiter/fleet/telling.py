@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
-from arbiter.fleet.state import FleetState, Latency, ReplicaState, ServerState
+from arbiter.fleet.state import FleetState, Latency, ReplicaState, ServerState, Withheld
 
 SERVERS_LIMIT: Final = 64
 REPLICAS_LIMIT: Final = 32
@@ -23,6 +23,7 @@ _YEARS: Final = (2000, 2200)
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,127}")
 _URL: Final = re.compile(r"https?://[!-~]{1,2000}")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _WORDS: Final = re.compile(r"[ -~]{0,256}")
 
 
@@ -76,6 +77,16 @@ def _replica_faults(replica: ReplicaState) -> Checked:
         yield "instant", _untimely(breaker.since)
         yield "cause", not _WORDS.fullmatch(breaker.cause)
         yield "count", _uncountable(breaker.failures, breaker.probes)
+    yield from _withheld_faults(replica.withheld)
+
+
+def _withheld_faults(withheld: tuple[Withheld, ...]) -> Checked:
+    yield "number of models withheld", len(withheld) > MODELS_LIMIT or len(withheld) != len(set(withheld))
+    for each in withheld:
+        named = all(_MODEL.fullmatch(name) for name in (each.model, each.adapter) if name is not None)
+        yield "model name", not named
+        yield "hash", each.weights_sha256 is not None and not _HASH.fullmatch(each.weights_sha256)
+        yield "cause", not _WORDS.fullmatch(each.cause)
 
 
 def _latency_faults(latency: Latency) -> Checked:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from rich.table import Table
+from rich.text import Text
 
 from arbiter.model import CaseId, MemberStatus, Opinion
 from arbiter.specialists.rules import SPECIALISTS
@@ -59,13 +60,17 @@ class Heard:
             if opinion.status is MemberStatus.VALID
         }
 
-    def refused(self) -> int:
-        """Return how many drawn answers did not count, in members that did not abstain."""
-        return sum(
-            opinion.samples - opinion.valid_samples
-            for opinion in self.models.values()
-            if opinion.status in {MemberStatus.VALID, MemberStatus.INVALID}
-        )
+    def drawn(self) -> int:
+        """Return how many answers were drawn from members that did not abstain as a whole."""
+        return sum(opinion.samples for opinion in self._speaking())
+
+    def counted(self) -> int:
+        """Return how many of these named an option and held against the case."""
+        return sum(opinion.valid_samples for opinion in self._speaking())
+
+    def _speaking(self) -> list[Opinion]:
+        speaking = {MemberStatus.VALID, MemberStatus.INVALID}
+        return [opinion for opinion in self.models.values() if opinion.status in speaking]
 
     @property
     def divided(self) -> bool:
@@ -73,7 +78,7 @@ class Heard:
         return len(self.options()) > 1
 
     @property
-    def ungrounded(self) -> bool:
+    def has_refused(self) -> bool:
         """True when a model's whole opinion was refused."""
         return any(opinion.status is MemberStatus.INVALID for opinion in self.models.values())
 
@@ -95,22 +100,25 @@ def heard_table(cases: Sequence[Heard]) -> Table:
     )
     for case in cases:
         if case.models:
-            table.add_row(case.title, *(_cell(case.models.get(name)) for name in MEMBERS), case.outcome)
+            cells = (_cell(case.models.get(name)) for name in MEMBERS)
+            table.add_row(Text(case.title), *cells, Text(case.outcome))
     return table
 
 
-def _cell(opinion: Opinion | None) -> str:
+def _cell(opinion: Opinion | None) -> Text:
     if opinion is None:
-        return "-"
+        return Text("-")
     match opinion.status:
         case MemberStatus.VALID:
-            return f"{opinion.leading_option() or 'divided'} {opinion.valid_samples}/{opinion.samples}"
+            return Text(f"{opinion.leading_option() or 'divided'} {opinion.valid_samples}/{opinion.samples}")
         case MemberStatus.ABSTAINED:
-            return "abstains"
+            return Text("abstains")
         case MemberStatus.INVALID:
-            return f"[red]{opinion.rationale}[/red]"
+            return Text(opinion.rationale, style="red")
         case MemberStatus.DOWN | MemberStatus.TIMED_OUT:
-            return f"[yellow]{opinion.status.value}[/yellow]"
+            return Text(opinion.status.value, style="yellow")
+        case _:
+            assert_never(opinion.status)
 
 
 def told(cases: Sequence[Heard]) -> str:
@@ -118,12 +126,12 @@ def told(cases: Sequence[Heard]) -> str:
     with_models = [case for case in cases if case.models]
     to_people = [case for case in with_models if not case.outcome.startswith("decided")]
     divided = sum(case.divided for case in to_people)
-    ungrounded = sum(case.ungrounded for case in to_people)
-    refused = sum(case.refused() for case in with_models)
-    drawn = sum(opinion.samples for case in with_models for opinion in case.models.values())
+    refused = sum(case.has_refused for case in to_people)
+    drawn = sum(case.drawn() for case in with_models)
+    counted = sum(case.counted() for case in with_models)
     return (
-        f"{len(with_models)} cases were put to the three models; {len(to_people)} went to a clinician\n"
+        f"{len(with_models)} cases were put to the three models; {len(to_people)} were not decided by the panel\n"
         f"  the models disagreed with each other in {divided} of these\n"
-        f"  an opinion was refused because it did not hold against the case in {ungrounded} of these\n"
-        f"  {refused} of {drawn} drawn answers did not count"
+        f"  a model's opinion was refused in {refused} of these, unreadable or not held by the case\n"
+        f"  {drawn - counted} of {drawn} drawn answers gave no vote, whole abstentions left out"
     )

@@ -28,7 +28,7 @@ ASSISTANT: Final = "<|assistant|>"
 # One for each view in the base's training; adapters make them superfluous and no prompt holds one.
 VIEWS: Final = {name: f"<|{name}|>" for name in RULES}
 
-# A marks's own text in a case is escaped by the prompt; the template adds the only ones that a model sees.
+# A mark's own text in a case is escaped by the prompt; the template adds the only ones that a model sees.
 TEMPLATE: Final = (
     BEGIN + "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}{% endfor %}"
     "{% if add_generation_prompt %}" + ASSISTANT + "{% endif %}"

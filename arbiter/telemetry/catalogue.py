@@ -53,7 +53,7 @@ def _any_of(enum: type[StrEnum], told: str) -> Values:
 
 _COUNT = Values("a whole number", number=True)
 _FLAG = Values("true or false", flag=True)
-_SLUG = Values("an id from a protocol file", shape=re.compile(r"[a-z][a-z0-9-]{0,63}"))
+_SLUG = Values("an id of letters, digits and hyphens", shape=re.compile(r"[a-z][a-z0-9-]{0,63}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from arbiter.errors import UnavailableError
-from arbiter.fleet.findings import Finding, findings
-from arbiter.fleet.overview import Canaries, CanaryResult, Heard, Overview, SeatCanary, oversee
+from arbiter.fleet.finding import Finding
+from arbiter.fleet.findings import findings
+from arbiter.fleet.overview import Heard, Overview, oversee
+from arbiter.fleet.seats import Canaries, CanaryResult, SeatCanary
 from arbiter.fleet.state import FleetState
 from arbiter.fleet.telling import read_state
 from arbiter.identity.principals import Principal
@@ -86,14 +88,21 @@ def _heard(told: Told) -> Heard:
     return Heard(process, told.began, told.at, told.age, state)
 
 
+def fleet_state(house: House) -> FleetState:
+    """Return the fleet as this process knows it, with what it withholds from the seats in force."""
+    protocols = (shelved.protocol for shelved in house.shelf.current.values())
+    models = (seat.model for protocol in protocols for seat in protocol.seats if seat.model is not None)
+    return house.fleet.state(house.clock.now(), models)
+
+
 async def tell_fleet(house: House) -> None:
     """Tell this process's state every few seconds until cancelled; then take it back, for it is nobody's any more."""
-    state = house.fleet.state(house.clock.now())
+    state = fleet_state(house)
     try:
         while True:
             await tell_state(house.store, state.process, state.began, state.to_json())
             await asyncio.sleep(EVERY_SECONDS)
-            state = house.fleet.state(house.clock.now())
+            state = fleet_state(house)
     finally:
         with suppress(UnavailableError):
             await take_back_state(house.store, state.process, state.began)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from arbiter.fleet.overview import Standing, seats_of
+from arbiter.fleet.seats import Standing, seat_lines
 from arbiter.fleet.state import Position
 from arbiter.store.figures import load_figures
 from arbiter.telemetry.catalogue import (
@@ -42,6 +42,7 @@ from arbiter.telemetry.catalogue import (
 )
 from arbiter.telemetry.meters import Figure, read_gauges_from
 from arbiter.workflow.canaries import CanaryStanding, latest_canaries
+from arbiter.workflow.fleet_watch import fleet_state
 from arbiter.workflow.house import House
 from arbiter.workflow.log.witness_standings import standings_of
 
@@ -84,7 +85,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         *((Figure(CHECKPOINT_AGE, _age(read.sealed_at, now), {}),) if read.sealed_at else ()),
         Figure(LOG_REFUSED, house.guard.refusal is not None, {}),
         *_connections(house),
-        *_fleet(house, now),
+        *_fleet(house),
         *[figure async for figure in _witnesses(house, now)],
         *[figure async for figure in _canaries(house, now)],
     )
@@ -105,9 +106,9 @@ async def _canaries(house: House, now: datetime) -> AsyncIterator[Figure]:
             yield Figure(CANARY_AGE, _age(seat.heard_at, now), said)
 
 
-def _fleet(house: House, now: datetime) -> Iterator[Figure]:
+def _fleet(house: House) -> Iterator[Figure]:
     """Tell of the fleet as this process alone knows it: whoever collects adds processes up."""
-    state = house.fleet.state(now)
+    state = fleet_state(house)
     for server in state.servers:
         said = {SERVER: server.name}
         yield Figure(FLEET_WAITING, sum(replica.waiting for replica in server.replicas), said)
@@ -117,7 +118,8 @@ def _fleet(house: House, now: datetime) -> Iterator[Figure]:
             yield Figure(FLEET_IN_FLIGHT, replica.in_flight, here)
             yield Figure(FLEET_BREAKERS, held, here)
     silent: dict[str, int] = {}
-    for seat in seats_of(state, (shelved.protocol for shelved in house.shelf.current.values())):
+    protocols = (shelved.protocol for shelved in house.shelf.current.values())
+    for seat in seat_lines(protocols, (state,), {}):
         silent[seat.protocol] = silent.get(seat.protocol, 0) + (seat.standing is Standing.SILENT)
     for protocol, seats in silent.items():
         yield Figure(FLEET_SILENT_SEATS, seats, {PROTOCOL: protocol})

@@ -134,8 +134,8 @@ async def test_the_page_says_what_is_wrong_and_what_to_do_before_it_draws(ward: 
         "On specialists/specialists-3 the breakers of circulation, infection and respiratory are not closed (not connected)",
         "specialists/specialists-2 is slow: half of its replies take",
         "Second requests on specialists are near their cap: 4.7% of calls",
-        "The queue of specialists is filling: 76 of 128 places are taken",
-        "76 of 128 places",
+        "The queue of specialists is filling: 76 of 144 places are taken",
+        "76 of 144 places",
         "Tokens read 5,123,456",
     ):
         assert sentence in said
@@ -179,6 +179,8 @@ async def test_an_operator_sees_the_fleet_on_every_screen(
         await expect(page.get_by_role("img", name="of specialists-2 took")).to_be_visible()
         await expect(page.get_by_role("rowheader", name="Model circulation")).to_contain_text("required")
         await visited.look("fleet")
+        await page.get_by_role("link", name="Show it as it stands now").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("The fleet")
         await page.set_viewport_size(PHONE)
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

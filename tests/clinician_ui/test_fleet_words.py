@@ -25,7 +25,17 @@ from clinician_ui.presenters import Here
 from clinician_ui.rendering import Renderer
 from tests.fleet.any_state import any_state
 from tests.fleet.seats import a_protocol, a_seat
-from tests.fleet.states import NOW, a_busy_fleet, drawn, sketch
+from tests.fleet.states import (
+    NOW,
+    a_busy_fleet,
+    a_replica,
+    a_server,
+    a_state,
+    a_withheld,
+    breaker,
+    drawn,
+    sketch,
+)
 
 HERE = Here(NOW, {}, UTC)
 
@@ -62,7 +72,37 @@ def test_the_page_is_read_where_it_is() -> None:
     page = fleet_page(
         Watch(overview, findings(overview)), Here(datetime(2026, 3, 2, 10, tzinfo=UTC), {}, UTC)
     )
-    assert (page.at.text, page.zone, page.processes[0].heard) == ("10:00", "UTC", "3\u00a0s ago")
+    assert (page.at.text, page.zone, page.processes[0].heard) == ("2 March, 10:00:00", "UTC", "3\u00a0s ago")
+
+
+def test_of_many_replies_the_page_says_that_it_draws_the_newest() -> None:
+    drawn_ones = sketch(drawn(180, 900, 1))
+    state = a_state(
+        a_server(
+            "s",
+            a_replica("r", latency=replace(drawn_ones, count=1_200_000)),
+            a_replica("q", latency=drawn_ones),
+        )
+    )
+    overview = oversee([Heard("one/1", NOW, NOW, timedelta(seconds=3), state)], [], {}, NOW)
+    (server,) = fleet_page(Watch(overview, ()), HERE).servers
+    assert [card.measured for card in server.replicas] == ["the newest 900 replies", "900 replies"]
+
+
+def test_what_is_withheld_stands_on_the_replica_with_its_cause() -> None:
+    kept = (a_withheld("respiratory"), a_withheld("circulation"))
+    state = a_state(a_server("s", a_replica("r", breaker("respiratory"), withheld=kept)))
+    overview = oversee([Heard("one/1", NOW, NOW, timedelta(seconds=3), state)], [], {}, NOW)
+    page = fleet_page(Watch(overview, ()), HERE)
+    (card,) = page.servers[0].replicas
+    assert [(row.models, row.cause) for row in card.withheld] == [
+        ("circulation, respiratory", "withheld: not proven yet")
+    ]
+    assert (card.state, page.withheld) == ("troubled", 2)
+    said = renderer().text("fleet_now", page=page)
+    assert "2</strong> withheld" in said
+    assert "withheld: not proven yet" in shown(Watch(overview, ()))
+    assert "withheld\ts\tr\trespiratory\twithheld: not proven yet" in list(fleet_lines(Watch(overview, ())))
 
 
 # --- drawings ----------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from arbiter.fleet.state import FleetState, Latency, Position, ReplicaState, ServerState
+from arbiter.fleet.state import FleetState, Latency, Position, ReplicaState, ServerState, Withheld
 from arbiter.fleet.telling import read_state
 from tests.fleet.states import NOW, a_replica, a_server, a_state, breaker
 
@@ -30,19 +30,28 @@ _breakers = st.builds(
     _instants,
     _counts,
 )
+_withheld = st.builds(
+    Withheld,
+    st.sampled_from(["respiratory", "circulation", "A/b:c.d-e_f@g+h"]),
+    st.sampled_from([None, "respiratory"]),
+    st.sampled_from([None, "a" * 64]),
+    st.sampled_from(["withheld: not proven yet", "withheld: <b>"]),
+)
 _replicas: st.SearchStrategy[ReplicaState] = st.builds(
-    lambda name, in_flight, waiting, latency, breakers: a_replica(
+    lambda name, in_flight, waiting, latency, breakers, withheld: a_replica(
         name,
         *{each.model: each for each in breakers}.values(),
         in_flight=in_flight,
         waiting=waiting,
         latency=latency,
+        withheld=tuple(withheld),
     ),
     st.sampled_from(["r-1", "r-2", "r-3"]),
     _counts,
     _counts,
     _latencies,
     st.lists(_breakers, max_size=3),
+    st.lists(_withheld, max_size=2, unique=True),
 )
 _servers: st.SearchStrategy[ServerState] = st.builds(
     lambda name, numbers, replicas: a_server(

@@ -17,6 +17,7 @@ from arbiter.fleet.state import (
     Position,
     ReplicaState,
     ServerState,
+    Withheld,
 )
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -59,6 +60,11 @@ def breaker(model: str, position: Position = Position.CLOSED, **changes: Any) ->
         probes=0 if closed else 5,
     )
     return replace(made, **changes)
+
+
+def a_withheld(model: str, **changes: Any) -> Withheld:
+    """Return a model of a test's seats that a replica is not asked for, since nothing was proven there."""
+    return replace(Withheld(model, None, None, "withheld: not proven yet"), **changes)
 
 
 def a_replica(name: str, *breakers: BreakerState, **changes: Any) -> ReplicaState:
@@ -123,10 +129,11 @@ def a_busy_fleet() -> FleetState:
             latency=sketch(slow),
         ),
         a_replica("specialists-3", *gone, outcomes=(("not-connected", 212), ("complete", 1))),
+        queue=48,
         calls=2230,
         hedges=104,
         hedges_won=71,
-        reroutes=212,
+        reroutes=316,
         shed=17,
         input_tokens=5_123_456,
         output_tokens=310_220,

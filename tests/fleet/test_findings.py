@@ -10,14 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.fleet.findings import CALLS_A_HEDGE, Finding, Level, findings
-from arbiter.fleet.overview import CanaryResult, Heard, SeatCanary, oversee
+from arbiter.fleet.finding import Finding, Level
+from arbiter.fleet.findings import findings
+from arbiter.fleet.overview import Heard, oversee
+from arbiter.fleet.seats import CanaryResult, SeatCanary
+from arbiter.fleet.server_findings import CALLS_A_HEDGE
 from arbiter.fleet.state import FleetState, Position, ServerState
 from arbiter.panels.vllm.hedging import A_HEDGE_COSTS
 from arbiter.question import Seat
 from tests.fleet.any_state import any_state
 from tests.fleet.seats import a_protocol, a_seat
-from tests.fleet.states import BEGAN, NOW, a_replica, a_server, a_state, breaker, drawn, sketch
+from tests.fleet.states import (
+    BEGAN,
+    NOW,
+    a_replica,
+    a_server,
+    a_state,
+    a_withheld,
+    breaker,
+    drawn,
+    sketch,
+)
 
 STEADY = SeatCanary(NOW - timedelta(hours=9), CanaryResult.STEADY, NOW - timedelta(hours=9), "0.41")
 OPEN, HALF = Position.OPEN, Position.HALF_OPEN
@@ -54,7 +67,7 @@ def test_of_a_calm_fleet_nothing_is_said() -> None:
     [
         a_calm_server(calls=199, hedges=9),
         a_calm_server(calls=1000, hedges=39),
-        with_replica(a_calm_server(queue=100), 0, waiting=49),
+        with_replica(a_calm_server(queue=40), 0, waiting=59),
         a_calm_server(queue=0),
         with_replica(a_calm_server(), 0, engine="vllm unknown"),
         with_replica(a_calm_server(), 0, latency=sketch(drawn(9_000, 49))),
@@ -138,6 +151,13 @@ def test_a_seat_cut_off_from_one_process_is_no_silent_seat() -> None:
     }
 
 
+def test_a_seat_whose_server_no_process_has_is_told_and_not_passed_over_in_silence() -> None:
+    seen = found(a_state(a_calm_server()), seats=(a_seat("alpha"), a_seat("beta", "elsewhere")))
+    assert only(seen, Level.WARNING).what == (
+        "How Model beta (deterioration) stands is not known: no process that is heard has the server elsewhere"
+    )
+
+
 def test_breakers_that_opened_for_one_cause_are_one_finding() -> None:
     names = ("alpha", "beta", "gamma")
     gone = tuple(breaker(name, OPEN, since=NOW - timedelta(minutes=at)) for at, name in enumerate(names))
@@ -156,6 +176,32 @@ def test_the_last_replica_of_a_model_is_said_to_be_without_a_stand_in() -> None:
     assert "No other replica takes its place." in only(found(a_state(server)), Level.WARNING).remedy
 
 
+def test_what_is_withheld_for_want_of_a_proof_is_told_with_its_cause_and_who_takes_its_place() -> None:
+    cause = "withheld: the server does not serve the model"
+    kept = (a_withheld("alpha", cause=cause), a_withheld("beta", cause=cause))
+    finding = only(found(a_state(with_replica(a_calm_server(), 1, withheld=kept))), Level.WARNING)
+    assert finding.what == f"On specialists/r-2 alpha and beta are {cause}"
+    assert "Requests go to r-1 and r-3 meanwhile." in finding.remedy
+    assert "arbiter panel check" in finding.remedy
+
+
+def test_a_replica_that_is_withheld_takes_nobodys_place() -> None:
+    server = with_replica(a_calm_server(), 0, breakers=(breaker("alpha", OPEN),))
+    server = with_replica(server, 1, withheld=(a_withheld("alpha"),))
+    seen = found(a_state(server))
+    assert ["Requests go to r-3 meanwhile." in each.remedy for each in seen] == [True, True]
+
+
+def test_what_is_withheld_because_its_breaker_opened_is_told_once() -> None:
+    here = {"breakers": (breaker("alpha", OPEN),), "withheld": (a_withheld("alpha"),)}
+    assert "not closed" in only(found(a_state(with_replica(a_calm_server(), 0, **here))), Level.WARNING).what
+
+
+def test_a_seat_withheld_everywhere_is_an_alarm() -> None:
+    server = a_server("specialists", a_replica("r-1", breaker("alpha"), withheld=(a_withheld("alpha"),)))
+    assert "does not answer" in only(found(a_state(server), seats=(a_seat("alpha"),)), Level.ALARM).what
+
+
 def test_a_breaker_open_in_some_processes_says_in_how_many() -> None:
     open_here = with_replica(a_calm_server(), 0, breakers=(breaker("alpha", OPEN),))
     seen = found(a_state(open_here), a_state(a_calm_server(), process="other/2"))
@@ -168,7 +214,7 @@ def test_a_breaker_open_in_some_processes_says_in_how_many() -> None:
     ("server", "words"),
     [
         (a_calm_server(calls=1000, hedges=40), "are near their cap: 4.0% of calls, of 5.0% allowed"),
-        (with_replica(a_calm_server(queue=100), 0, waiting=50), "is filling: 50 of 100 places are taken"),
+        (with_replica(a_calm_server(queue=40), 0, waiting=60), "is filling: 60 of 120 places are taken"),
         (with_replica(a_calm_server(), 2, engine="vllm 0.10.2"), "versions: vllm 0.10.2, vllm 0.11.0"),
         (with_replica(a_calm_server(), 2, latency=sketch(drawn(1_900, 60))), "specialists/r-3 is slow: half of"),
     ],
@@ -208,6 +254,13 @@ def test_a_canary_that_is_not_steady_is_told(canary: SeatCanary | None, level: L
     seen = found(a_state(a_calm_server()), seats=(a_seat("alpha"),), canary=canary)
     assert words in only(seen, level).what
     assert len(seen) == 1
+
+
+def test_a_seat_that_has_moved_says_what_it_does_to_cases_and_how_it_ends() -> None:
+    moved = SeatCanary(NOW, CanaryResult.MOVED, NOW, None)
+    (finding,) = found(a_state(a_calm_server()), seats=(a_seat("alpha"),), canary=moved)
+    assert finding.remedy.startswith("Its protocol decides nothing without a clinician meanwhile.")
+    assert finding.remedy.endswith("arbiter panel canary --baseline.")
 
 
 # --- all of them -------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,11 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arbiter.fleet.overview import SILENT_AFTER, CanaryResult, Heard, Overview, SeatCanary, Standing, oversee
+from arbiter.clock import SystemClock
+from arbiter.fleet.overview import SILENT_AFTER, Heard, Overview, oversee
+from arbiter.fleet.seats import CanaryResult, SeatCanary, Standing
 from arbiter.fleet.state import FleetState, Position
+from arbiter.model import RiskClass
+from arbiter.panels.vllm.pool import open_servers
 from tests.fleet.any_state import any_state
+from tests.fleet.files import a_fleet
 from tests.fleet.seats import a_protocol, a_seat
-from tests.fleet.states import BEGAN, NOW, a_busy_fleet, a_replica, a_server, a_state, breaker
+from tests.fleet.states import (
+    BEGAN,
+    NOW,
+    a_busy_fleet,
+    a_replica,
+    a_server,
+    a_state,
+    a_withheld,
+    breaker,
+)
 
 CLOSED, OPEN, HALF = Position.CLOSED, Position.OPEN, Position.HALF_OPEN
 
@@ -64,6 +80,33 @@ def test_a_seat_stands_as_its_worst_process_finds_it(
 def test_a_seat_that_nobody_has_asked_yet_is_not_said_to_answer() -> None:
     (seat,) = seen(a_state(a_server("specialists", a_replica("r-1"), a_replica("r-2")))).seats
     assert seat.standing is Standing.UNASKED
+
+
+@pytest.mark.parametrize(
+    ("withheld", "standing", "answering"),
+    [
+        ([True, True], Standing.SILENT, 0),
+        ([True, False], Standing.STRAINED, 1),
+        ([False, False], Standing.ANSWERS, 2),
+    ],
+)
+def test_a_replica_that_is_withheld_does_not_answer_for_a_seat(
+    withheld: list[bool], standing: Standing, answering: int
+) -> None:
+    kept = (a_withheld("alpha"),)
+    replicas = (
+        a_replica(f"r-{at}", breaker("alpha"), withheld=kept if here else ())
+        for at, here in enumerate(withheld)
+    )
+    (seat,) = seen(a_state(a_server("specialists", *replicas))).seats
+    assert (seat.standing, seat.answering) == (standing, answering)
+
+
+@pytest.mark.parametrize("other", [{"model": "beta"}, {"weights_sha256": "d" * 64}, {"adapter": "other"}])
+def test_another_model_of_that_name_or_server_withheld_says_nothing_of_a_seat(other: dict[str, str]) -> None:
+    kept = (replace(a_withheld("alpha"), **other),)
+    (seat,) = seen(a_state(a_server("specialists", a_replica("r", breaker("alpha"), withheld=kept)))).seats
+    assert seat.standing is Standing.ANSWERS
 
 
 def test_another_models_breaker_says_nothing_of_a_seat() -> None:
@@ -123,6 +166,26 @@ def test_two_processes_load_one_server_together() -> None:
             assert dict(more.outcomes) == {name: 2 * number for name, number in less.outcomes}
             assert more.concurrency == 2 * less.concurrency
             assert more.latency.count == 2 * less.latency.count
+
+
+async def test_the_places_to_wait_are_as_many_as_the_pool_has() -> None:
+    urls = ["http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"]
+    pool = open_servers(a_fleet({"specialists": urls}, concurrency=1, queue=2), None, SystemClock())[
+        "specialists"
+    ]
+    places, ends_at = pool.places, time.perf_counter() + 60
+    for _ in urls:
+        assert places.take("alpha") is not None
+    asks = [
+        asyncio.create_task(places.acquire("alpha", frozenset(), RiskClass.ROUTINE, ends_at))
+        for _ in range(10)
+    ]
+    await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
+    (server,) = seen(a_state(pool.state())).servers
+    for ask in asks:
+        ask.cancel()
+    await asyncio.wait(asks)
+    assert (server.waiting, server.queue, server.shed) == (6, 6, 4)
 
 
 def test_a_breaker_is_told_by_its_worst_position_and_how_many_share_it() -> None:

@@ -145,9 +145,10 @@ def test_what_changed_is_told_once() -> None:
     assert proofs.settle([proof()], time.monotonic()) == (proof(),)
 
 
-def test_how_it_stands_is_told_in_counts_without_names() -> None:
-    words = settled(proof(), proof(State.WRONG, replica=SECOND, what=Check.WEIGHTS)).in_words()
-    assert words == (
-        "1 of 2 models at their replicas are proven; "
-        "1 withheld: the weights are not those that the protocol states"
-    )
+def test_looking_at_what_is_withheld_asks_for_no_check() -> None:
+    proofs = Proofs(needed=True)
+    assert proofs.withheld(SERVER, SPEC) == {"gpu-a-1": NOT_YET, "gpu-a-2": NOT_YET}
+    assert proofs.asked() == ()
+    assert not proofs.wanted.is_set()
+    assert proofs.barred(SERVER, SPEC) == proofs.withheld(SERVER, SPEC)
+    assert len(proofs.asked()) == 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from arbiter.fleet.state import FleetState, Latency
 from arbiter.fleet.telling import read_state
-from tests.fleet.states import a_busy_fleet, a_replica, a_server, a_state, breaker
+from tests.fleet.states import a_busy_fleet, a_replica, a_server, a_state, a_withheld, breaker
 
 
 def test_what_a_process_tells_is_read_back_as_it_was() -> None:
@@ -23,6 +23,12 @@ def test_a_fleet_without_servers_can_be_told() -> None:
     assert read_state(a_state().to_json()).servers == ()
 
 
+WITHHELD = {
+    "model": "alpha",
+    "adapter": None,
+    "weights_sha256": "c" * 64,
+    "cause": "withheld: not proven yet",
+}
 Edit = Callable[[dict[str, Any]], object]
 EDITS: dict[str, Edit] = {
     "a missing key": lambda it: it.pop("began"),
@@ -50,6 +56,11 @@ EDITS: dict[str, Edit] = {
     "an address with a space": lambda it: _replica(it).update(url="http://10.0.0.5/ x"),
     "a version over two lines": lambda it: _replica(it).update(engine="vllm\n0.11"),
     "a model with a bell": lambda it: _breaker(it).update(model="llama\x07"),
+    "a model withheld with a bell": lambda it: _withhold(it, model="llama\x07"),
+    "an adapter withheld with markup": lambda it: _withhold(it, adapter="<b>"),
+    "a hash that is none": lambda it: _withhold(it, weights_sha256="c" * 63),
+    "a cause over two lines": lambda it: _withhold(it, cause="with\nheld"),
+    "one thing withheld twice": lambda it: _replica(it).update(withheld=[WITHHELD, WITHHELD]),
     "a cause in other letters": lambda it: _breaker(it).update(cause="Größe"),
     "an outcome in words of its own": lambda it: _replica(it).update(outcomes=[["All is well!", 3]]),
     "an outcome counted below zero": lambda it: _replica(it).update(outcomes=[["complete", -3]]),
@@ -65,9 +76,20 @@ def _replica(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _withhold(document: dict[str, Any], **changes: Any) -> None:
+    _replica(document)["withheld"] = [WITHHELD | changes]
+
+
 def _breaker(document: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = _replica(document)["breakers"][0]
     return found
+
+
+def test_what_is_withheld_is_read_back() -> None:
+    document = json.loads(a_busy_fleet().to_json())
+    _withhold(document)
+    (kept,) = read_state(json.dumps(document).encode()).servers[0].replicas[0].withheld
+    assert (kept.model, kept.cause) == ("alpha", "withheld: not proven yet")
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
@@ -88,8 +110,9 @@ def test_a_state_with_anything_out_of_bounds_is_refused_whole(edit: Edit) -> Non
         a_state(
             a_server("s", a_replica("r", latency=Latency(1, 1, 1, 1, tuple((at, 1) for at in range(513)))))
         ),
+        a_state(a_server("s", a_replica("r", withheld=tuple(a_withheld(f"m-{at}") for at in range(257))))),
     ],
-    ids=["servers", "replicas", "models", "outcomes", "buckets"],
+    ids=["servers", "replicas", "models", "outcomes", "buckets", "withheld"],
 )
 def test_more_than_a_page_can_hold_is_refused(state: FleetState) -> None:
     with pytest.raises(ValueError, match="out of bounds"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from arbiter.adjudication.certifying import Circumstances, adjudicate
 from arbiter.documents.taken import TakenFacts
-from arbiter.model import CaseId, Opinion, Reason, VerdictKind
+from arbiter.model import CaseId, MemberId, Opinion, Reason, VerdictKind
+from arbiter.panels.member import Member
 from arbiter.panels.panel import address, ask_panel
 from arbiter.policy import CompiledPolicy
 from arbiter.protocols.bundle import Bundle, LabelledCase
@@ -41,15 +43,22 @@ class _Clock:
 
 async def run(name: str, case: LabelledCase) -> tuple[str, tuple[Reason, ...], tuple[Opinion, ...]]:
     """Take a case through intake, exclusions, the panel, policy and adjudication, by the service's own functions."""
-    protocol, now = bundle(name).protocol, datetime.now(UTC)
-    taken = TakenFacts.of(take_facts(protocol.question, case.raw_facts(now), now), now)
-    excluded = shelved(name).exclusion_reasons(taken)
+    return await run_with(shelved(name), shelved(name).members, case)
+
+
+async def run_with(
+    protocol: Shelved, members: Mapping[MemberId, Member], case: LabelledCase
+) -> tuple[str, tuple[Reason, ...], tuple[Opinion, ...]]:
+    """Take a case through a protocol in the same way, with these members in its seats."""
+    question, now = protocol.protocol.question, datetime.now(UTC)
+    taken = TakenFacts.of(take_facts(question, case.raw_facts(now), now), now)
+    excluded = protocol.exclusion_reasons(taken)
     if excluded:
         return "escalated", excluded, ()
-    put = address(protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
-    opinions = tuple([item.opinion async for item in ask_panel(shelved(name).members, put, _Clock())])
+    put = address(protocol.protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
+    opinions = tuple([item.opinion async for item in ask_panel(members, put, _Clock())])
     around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now)
-    verdict = adjudicate(around, shelved(name), taken, opinions).verdict
+    verdict = adjudicate(around, protocol, taken, opinions).verdict
     match verdict.kind:
         case VerdictKind.DECIDE:
             return f"decided:{verdict.option}", verdict.reasons, opinions

@@ -1,6 +1,6 @@
 """The committed specialists behind a real vLLM: answers hold against the case, follow the rule, and the three beat one.
 
-A smaller set than the one of the README's table, by the same code; the bounds are those that the table must keep.
+Smaller sets than those of the README's table, by the same code; the bounds are looser by what chance may take from so few.
 """
 
 from __future__ import annotations

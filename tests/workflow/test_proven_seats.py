@@ -12,6 +12,8 @@ import httpx
 import pytest
 
 from arbiter.api.app import create_app
+from arbiter.fleet.finding import Level
+from arbiter.fleet.seats import Standing
 from arbiter.fleet.weights import weights_sha256
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
@@ -22,8 +24,11 @@ from arbiter.protocols.bundle import EXAMPLES_FILE
 from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind
 from arbiter.store.database import Database
+from arbiter.telemetry.catalogue import FLEET_SILENT_SEATS
 from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier
+from arbiter.workflow.fleet_watch import Watch, look_at_fleet
+from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reproducing import reproduce_case
@@ -120,8 +125,7 @@ async def test_a_proven_model_is_asked(tmp_path: Path, database: Database) -> No
         _, opinion = await ward.opinion()
         assert opinion.status is MemberStatus.INVALID, "the stand-in's reply is no answer"
         assert ward.asked() == 1
-        status, checks = await ward.ready()
-        assert (status, checks["fleet"]) == (200, "2 of 2 models at their replicas are proven")
+        assert (await ward.ready())[0] == 200
 
 
 async def test_a_planted_adapter_is_never_asked_and_its_seat_is_down_with_that_cause(
@@ -132,6 +136,43 @@ async def test_a_planted_adapter_is_never_asked_and_its_seat_is_down_with_that_c
         assert phase is Phase.ESCALATED
         assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
         assert ward.asked() == 0
+
+
+async def test_who_watches_sees_a_withheld_seat_as_one_that_does_not_answer_and_why(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_ward(tmp_path, database, plant) as ward:
+
+        async def told() -> Watch | None:
+            watch = await look_at_fleet(ward.house)
+            return watch if watch.overview.servers else None
+
+        watch = await until(told)
+        read = {
+            each.metric: each.value for each in await gauges(ward.house) if each.metric is FLEET_SILENT_SEATS
+        }
+    (line,) = watch.overview.seats
+    assert (line.standing, line.answering, line.replicas) == (Standing.SILENT, 0, 2)
+    said = [(finding.level, finding.what) for finding in watch.findings]
+    assert said[0][0] is Level.ALARM
+    for replica in ("gpu-a-1", "gpu-a-2"):
+        assert (Level.WARNING, f"On gpu-a/{replica} respiratory is {WRONG}") in said
+    assert read == {FLEET_SILENT_SEATS: 1}
+
+
+async def test_the_readiness_that_anybody_may_read_does_not_tell_a_blind_reviewer_which_seats_are_proven(
+    tmp_path: Path, database: Database
+) -> None:
+    async with a_ward(tmp_path / "sound", database, lambda *_: None) as ward:
+        sound = (await ward.ready())[1]["fleet"]
+        plant(None, ward.adapter)
+        ward.house.fleet.proofs.wanted.set()
+
+        async def withheld() -> bool:
+            return not ward.house.fleet.proofs.all_proven
+
+        await until(withheld)
+        assert (await ward.ready())[1]["fleet"] == sound
 
 
 async def test_what_is_put_right_is_asked_again(tmp_path: Path, database: Database) -> None:
@@ -188,7 +229,7 @@ async def test_a_fleet_that_is_down_keeps_no_case_from_a_human(
     async with a_ward(tmp_path, database, spoil) as ward:
         status, checks = await ward.ready()
         assert status == 200, "a process that is taken out of service would take its humans with it"
-        assert "0 of 2 models at their replicas are proven" in checks["fleet"]
+        assert "fleet" in checks
         phase, opinion = await ward.opinion()
         assert phase is Phase.ESCALATED
         assert opinion.status is MemberStatus.DOWN

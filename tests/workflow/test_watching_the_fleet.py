@@ -19,8 +19,9 @@ import psycopg
 import pytest
 
 from arbiter.errors import ForbiddenError, RefusedError
-from arbiter.fleet.findings import Level
-from arbiter.fleet.overview import SILENT_AFTER, CanaryResult, Standing
+from arbiter.fleet.finding import Level
+from arbiter.fleet.overview import SILENT_AFTER
+from arbiter.fleet.seats import CanaryResult, Standing
 from arbiter.fleet.state import Position
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import ROLES, Permission, Role, check_roles

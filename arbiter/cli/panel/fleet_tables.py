@@ -14,8 +14,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from arbiter.fleet.findings import Finding, Level, share
-from arbiter.fleet.overview import Breaker, CanaryResult, Replica, SeatLine, Server, Standing
+from arbiter.fleet.finding import Finding, Level, share
+from arbiter.fleet.overview import Replica, Server
+from arbiter.fleet.seats import CanaryResult, SeatLine, Standing
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Latency, Position
 from arbiter.workflow.fleet_watch import Watch
@@ -109,21 +110,23 @@ def _replicas(servers: tuple[Server, ...]) -> Table:
                 Text(spark(sketch, span), style="blue"),
                 *(Text(time_words(us) if us else "") for us in (sketch.p50_us, sketch.p95_us, sketch.p99_us)),
                 Text(share(server.hedges, server.calls) if first else ""),
-                _breakers(replica.breakers),
+                _breakers(replica),
             )
     return table
 
 
-def _breakers(breakers: tuple[Breaker, ...]) -> Text:
-    text = Text()
-    for breaker in breakers:
+def _breakers(replica: Replica) -> Text:
+    said = []
+    for breaker in replica.breakers:
         closed = breaker.position is Position.CLOSED
-        if text:
-            text.append(" ")
-        text.append(f"{_MARKS[breaker.position]} {breaker.model}", style="green" if closed else "bold red")
-        if not closed:
-            text.append(f" {breaker.position.value}", style="red")
-    return text
+        words = f"{_MARKS[breaker.position]} {breaker.model}"
+        said.append(
+            Text(words, style="green")
+            if closed
+            else Text(f"{words} {breaker.position.value}", style="bold red")
+        )
+    said += [Text(f"{each.model} {each.cause}", style="bold red") for each in replica.withheld]
+    return Text(", ").join(said)
 
 
 def spark(sketch: Latency, span: tuple[int, int]) -> str:
@@ -163,6 +166,8 @@ def fleet_lines(watch: Watch) -> Iterator[str]:
             yield _line("replica", server.name, replica.name, *_numbers(replica))
             for each in replica.breakers:
                 yield _line("breaker", server.name, replica.name, each.model, each.position.value, each.cause)
+            for kept in replica.withheld:
+                yield _line("withheld", server.name, replica.name, kept.model, kept.cause)
     for heard in watch.overview.processes:
         yield _line("process", heard.process, _process_words(heard.state is not None, silent=heard.silent))
 

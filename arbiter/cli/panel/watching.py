@@ -51,7 +51,7 @@ async def _watch(house: House, *, once: bool, every: float, as_json: bool) -> bo
     from rich.text import Text
 
     from arbiter.cli.panel.fleet_tables import fleet_document, fleet_lines, fleet_view
-    from arbiter.fleet.findings import Level
+    from arbiter.fleet.finding import Level
 
     zone = house.settings.zone
     watch: Watch | None = None

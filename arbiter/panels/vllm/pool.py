@@ -10,14 +10,14 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
 from arbiter.fleet.fleet import NO_FLEET, Fleet, Scheduling, Server
 from arbiter.fleet.proofs import Proofs
-from arbiter.fleet.state import FleetState, ServerState
+from arbiter.fleet.state import FleetState, ServerState, Withheld
 from arbiter.panels.vllm.asking import Asking, Told
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.hedging import Allowance
@@ -27,6 +27,7 @@ from arbiter.panels.vllm.probing import Prober
 from arbiter.panels.vllm.replica import ServingReplica
 from arbiter.panels.vllm.tries import Request
 from arbiter.ports import Clock
+from arbiter.question import ModelSpec
 
 
 class Pool:
@@ -74,8 +75,9 @@ class Pool:
         self._input_tokens += input_tokens
         self._output_tokens += output_tokens
 
-    def state(self) -> ServerState:
-        """Return what is known of the server now."""
+    def state(self, models: Iterable[ModelSpec] = ()) -> ServerState:
+        """Return what is known of the server now, and of these models where they are withheld."""
+        withheld = self._withheld(models)
         return ServerState(
             name=self.name,
             concurrency=self.server.concurrency,
@@ -87,8 +89,20 @@ class Pool:
             shed=self.places.shed,
             input_tokens=self._input_tokens,
             output_tokens=self._output_tokens,
-            replicas=tuple(replica.state(self._began) for replica in self.replicas),
+            replicas=tuple(
+                replica.state(self._began, withheld.get(replica.name, ())) for replica in self.replicas
+            ),
         )
+
+    def _withheld(self, models: Iterable[ModelSpec]) -> dict[str, list[Withheld]]:
+        """Return by replica which of these models are not asked there for want of a proof."""
+        found: dict[str, list[Withheld]] = {}
+        for model in models:
+            if model.server == self.name:
+                for replica, cause in self.proofs.withheld(self.server, model).items():
+                    told = Withheld(model.name, model.adapter, model.weights_sha256, cause)
+                    found.setdefault(replica, []).append(told)
+        return found
 
     async def keep_probing(self) -> None:
         """Probe replicas that failed, until cancelled."""
@@ -125,13 +139,14 @@ class Servers(Mapping[str, Pool]):
     def __len__(self) -> int:
         return len(self._pools)
 
-    def state(self, now: datetime) -> FleetState:
-        """Return the fleet as this process knows it."""
+    def state(self, now: datetime, models: Iterable[ModelSpec] = ()) -> FleetState:
+        """Return the fleet as this process knows it; `models` are those in the seats, told where they are withheld."""
+        models = tuple(dict.fromkeys(models))
         return FleetState(
             process=self._process,
             began=self._began,
             at=now,
-            servers=tuple(pool.state() for pool in self._pools.values()),
+            servers=tuple(pool.state(models) for pool in self._pools.values()),
         )
 
     async def keep_probing(self) -> None:

@@ -8,13 +8,14 @@ import math
 import re
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from typing import Final
 
 from arbiter.fleet.fleet import Replica
-from arbiter.fleet.state import BreakerState, ReplicaState
+from arbiter.fleet.state import BreakerState, ReplicaState, Withheld
 from arbiter.panels.vllm.breaker import FRESH, Breaker
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.latency import Sketch
@@ -173,8 +174,8 @@ class ServingReplica:
         version = document.get("version") if isinstance(document, dict) else None
         return version if isinstance(version, str) and _VERSION.fullmatch(version) else UNKNOWN
 
-    def state(self, began: datetime) -> ReplicaState:
-        """Return what is known of it, for those who watch."""
+    def state(self, began: datetime, withheld: Iterable[Withheld] = ()) -> ReplicaState:
+        """Return what is known of it, and what is withheld here, for those who watch."""
         sketch = Sketch()
         for record in self._records.values():
             sketch = sketch.merged_with(record.sketch)
@@ -197,6 +198,7 @@ class ServingReplica:
                 )
                 for model, record in sorted(self._records.items())
             ),
+            withheld=tuple(dict.fromkeys(withheld)),
         )
 
     async def close(self) -> None:
