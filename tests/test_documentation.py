@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from typer.main import get_command
-
 from arbiter import __version__
-from arbiter.cli import app
 from arbiter.settings import PREFIX, ClientSettings, Settings
-from tests.cli.commands import commands_below
+from tests.cli.commands import every_command
 from tests.pages import FENCE, NAMED_TEST, ROOT, code_spans, each_page, prose_of, text_of
 
 _IN_TREE = re.compile(
@@ -53,7 +50,7 @@ def test_every_test_named_is_there(page: Path) -> None:
 def test_every_command_of_arbiter_named_is_one(page: Path) -> None:
     plain: set[str] = set()
     grouped: set[str] = set()
-    for path, _ in commands_below(get_command(app)):
+    for path, _ in every_command():
         (plain if len(path) == 1 else grouped).add(" ".join(path[:2]))
     spans = "\n".join([*code_spans(page), *(found["body"] for found in FENCE.finditer(text_of(page)))])
     for first, second in re.findall(

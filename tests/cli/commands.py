@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,5 +22,6 @@ def commands_below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[t
             yield (*path, name), below
 
 
-def every_command() -> list[tuple[tuple[str, ...], Any]]:
-    return list(commands_below(get_command(app)))
+@functools.cache
+def every_command() -> tuple[tuple[tuple[str, ...], Any], ...]:
+    return tuple(commands_below(get_command(app)))

@@ -6,7 +6,9 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -33,6 +35,7 @@ from arbiter.wiring import open_house
 from arbiter.workflow.house import House
 from tests.houses import a_client, facts
 from tests.patience import PATIENCE_SECONDS
+from tests.system.forking import Forks
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "log.hospital.example/arbiter"
@@ -189,10 +192,10 @@ def environment(data: Path, **more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.upper().startswith(("ARBITER_", "OTEL_"))
     }
-    # Starting again is most of what these tests wait for: compile our code and the libraries' once.
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Starting again is most of what these tests wait for: compile our code and the libraries' once, where it may be kept.
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        kept["PYTHONPYCACHEPREFIX"] = str(bytecode_folder())
     return kept | {
-        "PYTHONPYCACHEPREFIX": str(bytecode_folder()),
         "ARBITER_DATA": str(data),
         "ARBITER_MODE": Mode.DEMONSTRATION.value,
         "ARBITER_SECURE_COOKIES": "false",
@@ -201,12 +204,33 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     }
 
 
+@functools.cache
+def forks() -> Forks:
+    """Return the session's process that forks commands, started at its first use."""
+    started = Forks(environment(ROOT))
+    atexit.register(started.close)
+    return started
+
+
+_begun: set[tuple[str, ...]] = set()
+
+
 def run_arbiter(data: Path, *arguments: str, said: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the command line to its end, with `said` on its standard input."""
+    """Run a command of the command line to its end, with `said` on its standard input.
+
+    The first time it is a process from nothing, as whoever types it has one; from then on it is forked.
+    """
+    environ = environment(data, **more)
+    words = tuple(itertools.takewhile(re.compile("[a-z-]+").fullmatch, arguments[:2]))
+    if words in _begun:
+        done = forks().run(arguments, environ, said, PATIENCE_SECONDS)
+        if done is not None:
+            return done
+    _begun.add(words)
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=ROOT,
-        env=environment(data, **more),
+        env=environ,
         input=said,
         capture_output=True,
         text=True,
