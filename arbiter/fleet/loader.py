@@ -53,6 +53,8 @@ UNFIT: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Further options of `vllm serve` that are not for `options`, each with the reason."""
+ALONE_SAID: Final = frozenset({"--enable-prefix-caching", "--max-num-seqs", "--no-enable-prefix-caching"})
+"""Those that `batch_invariant` says."""
 _SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protocols, is not said again here"
 
 
@@ -197,9 +199,10 @@ def _check(file: FleetFile, finder: Finder) -> None:
 
 def _check_options(part: ServePart, place: Place, finder: Finder) -> None:
     """Refuse an option that says again what this file or a protocol says, since vLLM would go by the last, or that is unfit."""
+    said = {*SAID, *UNFIT, *(ALONE_SAID if part.batch_invariant else ())}
     for at, option in enumerate(part.options):
         flag = option.partition("=")[0].partition(".")[0].replace("_", "-")
-        unfit = next((name for name in sorted({*SAID, *UNFIT}) if _is_spelt(flag, name)), None)
+        unfit = next((name for name in sorted(said) if _is_spelt(flag, name)), None)
         if unfit is not None:
             why = UNFIT.get(unfit, _SAID_ELSEWHERE)
             finder.report((*place, at), "value", f"expected no option {unfit}: {why}")

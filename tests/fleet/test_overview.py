@@ -177,8 +177,7 @@ async def test_the_places_to_wait_are_as_many_as_the_pool_has() -> None:
     for _ in urls:
         assert places.take("alpha", ()) is not None
     asks = [
-        asyncio.create_task(places.acquire("alpha", frozenset, RiskClass.ROUTINE, ends_at))
-        for _ in range(10)
+        asyncio.create_task(places.acquire("alpha", frozenset, RiskClass.ROUTINE, ends_at)) for _ in range(10)
     ]
     await asyncio.wait(asks, return_when=asyncio.FIRST_COMPLETED)
     (server,) = seen(a_state(pool.state())).servers

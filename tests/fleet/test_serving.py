@@ -341,6 +341,12 @@ def test_an_option_that_would_undo_what_is_promised_is_refused(tmp_path: Path, o
     assert why in problem.detail
 
 
+@pytest.mark.parametrize("option", ["--max-num-seqs=8", "--max_num_s", "--enable-prefix-caching"])
+def test_an_option_that_would_compute_beside_others_again_is_refused(tmp_path: Path, option: str) -> None:
+    with pytest.raises(InvalidFleetError, match="1 problem"):
+        served(tmp_path, more={"options": [option], "batch_invariant": True})
+
+
 @pytest.mark.parametrize(
     "option", ["--max-num-seqs", "-tp", "--gpu-memory-utilization=0.9", "--structured-outputs-config.backend"]
 )
