@@ -12,7 +12,7 @@ import httpx
 
 from arbiter.audit.note import VerifierKey
 from tests.patience import PATIENCE_SECONDS
-from tests.system.service import COMMAND, ROOT, environment, free_port
+from tests.system.service import COMMAND, ROOT, environment, free_port, run_arbiter
 
 
 class WitnessProcess:
@@ -25,15 +25,7 @@ class WitnessProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, "witness", *arguments, "--folder", str(self.folder)],
-            cwd=ROOT,
-            env=environment(self.folder / "unused"),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        return run_arbiter(self.folder / "unused", "witness", *arguments, "--folder", str(self.folder))
 
     def make(self, name: str, *trusted: VerifierKey) -> VerifierKey:
         """Make the witness, have it trust these logs, and return its key."""
