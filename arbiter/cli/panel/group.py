@@ -4,4 +4,10 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="The members of the panels, and the model servers behind them.")
+from arbiter.cli.examples import examples
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The members of the panels, and the model servers behind them.",
+    epilog=examples("arbiter panel check", "arbiter panel watch"),
+)
