@@ -104,7 +104,7 @@ async def test_a_protocol_whose_server_is_not_known_stops_the_start_with_advice(
     database: Database, tmp_path: Path
 ) -> None:
     write_bundle(tmp_path / "own" / "mine", protocol_text("mine", seat("reader", "good")))
-    with pytest.raises(ConfigurationError, match=r"protocol mine, seat reader: .*add gpu-a=http://host:port"):
+    with pytest.raises(ConfigurationError, match=r"protocol mine, seat reader: .*add gpu-a with its replicas"):
         await in_force(tmp_path / "data", database, protocols=tmp_path / "own")
 
 
