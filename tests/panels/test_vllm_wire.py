@@ -160,6 +160,21 @@ def test_a_server_that_goes_on_speaking_unasked_is_left_and_none_of_it_is_kept(
     on_loop(main)
 
 
+def test_a_body_in_crumbs_is_read_no_further_than_its_limit_allows_for(
+    on_loop: Callable[[Main], None],
+) -> None:
+    crumbs: list[bytes | float | str | None] = [CHUNKED, *[b"1;x=" + b"y" * 500 + b"\r\n \r\n"] * 500, None]
+
+    async def main() -> None:
+        server = Told([crumbs])
+        async with listening(server.serve) as wire:
+            talk = await over(asks(wire))
+            assert talk.ending is TOO_LARGE
+            assert 0 < talk.seen <= LIMIT
+
+    on_loop(main)
+
+
 # --- what is sent ------------------------------------------------------------------------------------------------
 
 
