@@ -1,7 +1,7 @@
 """What was proven last of every model at every replica, and so which replicas must not be asked for it, and why.
 
 Guarantees, where proofs are needed: a model is asked at a replica only while the last check of just these weights there proved
-it, no breaker has opened since that check began, and the check is no older than `HOLDS_SECONDS`. What was never checked,
+it, since that check began no breaker has opened and no request found the replica gone or lost it, and the check is no older than `HOLDS_SECONDS`. What was never checked,
 is silent or is wrong is withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so
 that a case under an older protocol is not answered by the newer one's model.
 """
@@ -85,10 +85,10 @@ class Proofs:
         standing = self._standings.get(_key(server, replica, model))
         return standing.cause if standing is not None and standing.state is State.WRONG else None
 
-    def doubt(self, server: str, replica: str, model: str) -> None:
-        """Take in that a replica has failed at a model: whatever comes back there may be another."""
+    def doubt(self, server: str, replica: str, model: str | None = None) -> None:
+        """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another."""
         for key, standing in self._standings.items():
-            if key[:3] == (server, replica, model):
+            if key[:2] == (server, replica) and model in {None, key[2]}:
                 cause = standing.cause if standing.state is State.WRONG else NOT_SINCE
                 self._standings[key] = _Standing(standing.state, cause, time.monotonic())
         self.wanted.set()

@@ -11,6 +11,7 @@ import pytest
 
 from arbiter.fleet.checking import Expected, Proof
 from arbiter.fleet.judging import Check, Line, State
+from arbiter.fleet.proofs import NOT_SINCE
 from arbiter.model import MemberStatus
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.pool import Servers
@@ -130,3 +131,44 @@ async def test_no_second_request_goes_to_a_replica_that_lost_its_proof_meanwhile
             )
             assert SECOND not in {reroute.to_replica for reroute in returned.reroutes}
         assert FIRST in asked_first
+
+
+@pytest.mark.parametrize("act", ["refused", "hang-up", "reset"])
+async def test_a_replica_that_was_gone_once_is_asked_nothing_before_it_is_proven_anew(
+    url: str, act: str
+) -> None:
+    """It may be another process that comes back, and one failure opens no breaker."""
+    async with proven_fleet(url, act, "good") as servers:
+        server, other = pool_of(servers).server, model("ward-2")
+        line = Line(Check.ANSWER, State.PROVEN, "this", "this", "")
+        expected = Expected("p", "m", other, server)
+        servers.proofs.settle([Proof(expected, one, (line,)) for one in server.replicas], time.monotonic())
+        for _ in range(2):
+            assert (await put(servers)).opinion.status is VALID
+        # Neither the model that was asked nor another one that the same process serves.
+        for spec in (model(MODEL), other):
+            assert servers.proofs.barred(server, spec) == {FIRST: NOT_SINCE}
+        assert servers.proofs.wanted.is_set()
+
+
+@pytest.mark.parametrize("act", ["status-500", "status-429", "wrong-schema", "status-404"])
+async def test_a_replica_that_only_answers_badly_keeps_its_proof(url: str, act: str) -> None:
+    async with proven_fleet(url, act, "good") as servers:
+        for _ in range(2):
+            await put(servers)
+        assert servers.proofs.barred(pool_of(servers).server, model(MODEL)) == {}
+
+
+async def test_who_waits_for_a_replica_that_is_gone_is_told_before_its_breaker_opens(url: str) -> None:
+    async with proven_fleet(url, "good", concurrency=1) as servers:
+        places = pool_of(servers).places
+        (replica,) = places.replicas
+        held = places.take(MODEL, ())
+        assert held is not None
+        started = time.monotonic()
+        asking = asyncio.create_task(put(servers, seconds=20.0))
+        await asyncio.sleep(0.02)
+        places.failed(replica, MODEL, Fault.BROKEN)
+        assert (await asking).opinion.status is DOWN
+        assert time.monotonic() - started < 10.0
+        places.give_back(held)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-import uvloop
 
 from arbiter.model import MemberStatus, RiskClass
 from arbiter.panels.vllm.moves import Moves
@@ -18,6 +17,7 @@ from tests.fleet.files import a_fleet
 from tests.panels.asking import RealClock
 from tests.panels.fleets import MODEL, fleet_of, put, puts, state_of
 from tests.panels.model_servers import misbehaving, refusing_url
+from tests.panels.wires import Main
 
 VALID, DOWN = MemberStatus.VALID, MemberStatus.DOWN
 
@@ -128,8 +128,9 @@ def places_of(*urls: str) -> Places:
     )
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_who_waits_for_a_replica_that_is_held_is_woken_when_its_time_is_over(loop: str) -> None:
+def test_who_waits_for_a_replica_that_is_held_is_woken_when_its_time_is_over(
+    on_loop: Callable[[Main], None],
+) -> None:
     """A loop's timer may be a little early: then the replica is held still, and who waits must not be forgotten."""
 
     async def main() -> None:
@@ -145,9 +146,7 @@ def test_who_waits_for_a_replica_that_is_held_is_woken_when_its_time_is_over(loo
             assert isinstance(place, Place)
             places.give_back(place)
 
-    factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
+    on_loop(main)
 
 
 async def test_nobody_waits_for_a_replica_that_is_held_beyond_the_cases_time() -> None:

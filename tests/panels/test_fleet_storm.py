@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import uvloop
 
 from arbiter.fleet.state import Position
 from arbiter.model import RiskClass
@@ -24,6 +23,7 @@ from arbiter.panels.vllm.wire import Talk
 from tests.fleet.files import a_fleet
 from tests.panels.asking import RealClock
 from tests.panels.model_servers import refusing_url
+from tests.panels.wires import Main
 
 CONCURRENCY = 4
 QUEUE = 6
@@ -136,12 +136,6 @@ def assert_nothing_is_left(places: Places) -> None:
     assert len(places._room) == 0
 
 
-@pytest.mark.parametrize(
-    "factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_after_a_storm_no_place_is_taken_and_nobody_waits(
-    factory: Callable[[], asyncio.AbstractEventLoop], seed: int
-) -> None:
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(storm(seed))
+def test_after_a_storm_no_place_is_taken_and_nobody_waits(on_loop: Callable[[Main], None], seed: int) -> None:
+    on_loop(lambda: storm(seed))

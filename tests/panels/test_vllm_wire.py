@@ -1,125 +1,34 @@
-"""The wire to a model server, on both event loops, against a server that sends exactly the bytes it is told to."""
+"""What is sent over the wire to a model server and what is taken in of its replies, on both event loops, byte by byte."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import gzip
-import socket
-import ssl
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import uvloop
 
 from arbiter.panels.vllm.exchange import Ending
-from arbiter.panels.vllm.wire import IDLE_SECONDS, Talk, Wire
+from arbiter.panels.vllm.wire import IDLE_SECONDS, Talk
 from tests.panels.model_servers import refusing_url
-from tests.panels.test_vllm_faults import self_signed
+from tests.panels.wires import (
+    BROKEN,
+    CHUNKED,
+    COMPLETE,
+    LIMIT,
+    LONG_BODY,
+    OK,
+    TOO_LARGE,
+    Main,
+    Told,
+    asks,
+    listening,
+    over,
+    sized,
+)
 
-COMPLETE, BROKEN, TOO_LARGE = Ending.COMPLETE, Ending.BROKEN, Ending.TOO_LARGE
-OK = b"HTTP/1.1 200 OK\r\n"
-LIMIT = 1000
-LONG_BODY = b"x" * (8 * 1024 * 1024)
-"""More than the sockets' own buffers take in."""
-
-Main = Callable[[], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def on_loop(request: pytest.FixtureRequest) -> Callable[[Main], None]:
-    """Runs a coroutine on a loop of that kind; whatever was left open is found at its end."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-
-    def run(main: Main) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main())
-        gc.collect()
-
-    return run
-
-
-@dataclass
-class Told:
-    """A server that answers each request with the next of its lines; None is silence, and "close" ends the connection."""
-
-    replies: list[list[bytes | float | str | None]]
-    requests: list[bytes] = field(default_factory=list)
-    connections: int = 0
-    left: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                lines = [line.partition(b":") for line in head.lower().split(b"\r\n")]
-                length = next((int(value) for name, _, value in lines if name == b"content-length"), 0)
-                self.requests.append(head + await reader.readexactly(length))
-                await self.reply(writer, self.replies.pop(0))
-        self.left += 1
-        writer.close()
-
-    async def reply(self, writer: asyncio.StreamWriter, parts: list[bytes | float | str | None]) -> None:
-        for part in parts:
-            if isinstance(part, bytes):
-                writer.write(part)
-                await writer.drain()
-            elif isinstance(part, float):
-                await asyncio.sleep(part)
-            elif part == "close":
-                writer.close()
-                return
-
-
-@contextlib.asynccontextmanager
-async def listening(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
-    trust: ssl.SSLContext | None = None,
-    token: str | None = None,
-) -> AsyncIterator[Wire]:
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=trust)
-    scheme = "https" if trust else "http"
-    wire = Wire(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", token)
-    try:
-        yield wire
-    finally:
-        await wire.close()
-        server.close()
-        # What the server still serves has been hung up on.
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        if others:
-            await asyncio.wait(others, timeout=5)
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends
-        await asyncio.sleep(0.005)
-
-
-async def over(talk: Talk, seconds: float = 5.0) -> Talk:
-    await asyncio.wait_for(asyncio.shield(talk.done), seconds)
-    return talk
-
-
-def asks(wire: Wire, content: bytes = b"{}") -> Talk:
-    return wire.begin("POST", "/v1/chat/completions", content, LIMIT, "r1")
-
-
-def sized(body: bytes, *more: bytes, status: bytes = b"200 OK") -> bytes:
-    lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *more]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 FOLDED = gzip.compress(b" " * 100_000)
 
 # What the server sends, how that ends, and what of the body is held.
@@ -169,55 +78,6 @@ def test_every_reply_ends_as_it_must_at_once_and_no_more_of_it_is_held(
             assert (talk.ending, bytes(talk.body)) == (ending, body)
             assert (talk.status is None) == (talk.head is None)
         assert len(server.requests) == server.connections == 1
-
-    on_loop(main)
-
-
-# --- one request is sent once ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-def test_a_request_on_a_connection_that_is_dropped_is_not_sent_again(
-    on_loop: Callable[[Main], None], end: str
-) -> None:
-
-    async def main() -> None:
-        requests: list[bytes] = []
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            requests.append(await reader.readuntil(b"{}"))
-            writer.write(sized(b"abc"))
-            requests.append(await reader.readuntil(b"{}"))
-            if end == "reset":
-                linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                writer.transport.abort()
-            writer.close()
-
-        async with listening(serve) as wire:
-            assert (await over(asks(wire))).ending is COMPLETE
-            assert (await over(asks(wire))).ending is BROKEN
-            await asyncio.sleep(0.05)
-        assert len(requests) == 2
-
-    on_loop(main)
-
-
-def test_connections_are_used_again_but_none_that_was_idle_too_long_or_closed(
-    on_loop: Callable[[Main], None],
-) -> None:
-    async def main() -> None:
-        server = Told([[sized(b"1")], [sized(b"2"), 0.05, "close"], [sized(b"3")], [sized(b"4")]])
-        async with listening(server.serve) as wire:
-            assert [(await over(asks(wire))).body for _ in range(2)] == [b"1", b"2"]
-            assert server.connections == 1
-            await until(lambda: server.left == 1)
-            await asyncio.sleep(0.1)
-            assert (await over(asks(wire))).body == b"3"
-            assert server.connections == 2
-            await asyncio.sleep(IDLE_SECONDS + 0.2)
-            assert (await over(asks(wire))).body == b"4"
-            assert server.connections == 3
 
     on_loop(main)
 
@@ -300,6 +160,21 @@ def test_a_server_that_goes_on_speaking_unasked_is_left_and_none_of_it_is_kept(
     on_loop(main)
 
 
+def test_a_body_in_crumbs_is_read_no_further_than_its_limit_allows_for(
+    on_loop: Callable[[Main], None],
+) -> None:
+    crumbs: list[bytes | float | str | None] = [CHUNKED, *[b"1;x=" + b"y" * 500 + b"\r\n \r\n"] * 500, None]
+
+    async def main() -> None:
+        server = Told([crumbs])
+        async with listening(server.serve) as wire:
+            talk = await over(asks(wire))
+            assert talk.ending is TOO_LARGE
+            assert 0 < talk.seen <= LIMIT
+
+    on_loop(main)
+
+
 # --- what is sent ------------------------------------------------------------------------------------------------
 
 
@@ -341,120 +216,5 @@ def test_the_key_goes_with_every_request_and_a_long_request_arrives_whole(
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
         assert b"Authorization: Bearer the key" in head.split(b"\r\n")
         assert body == LONG_BODY
-
-    on_loop(main)
-
-
-# --- hanging up --------------------------------------------------------------------------------------------------
-
-SILENT: dict[str, list[bytes | float | str | None]] = {
-    "nothing came": [None],
-    "half a head came": [OK, None],
-    "half a body came": [OK + b"Content-Length: 100\r\n\r\nabc", None],
-    "half a chunk came": [CHUNKED + b"6\r\nabc", None],
-}
-
-
-@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 100])
-@pytest.mark.parametrize("name", SILENT)
-def test_hanging_up_takes_no_time_and_leaves_no_connection_whenever_it_happens(
-    on_loop: Callable[[Main], None], name: str, turns: int
-) -> None:
-    async def main() -> None:
-        server = Told([SILENT[name]] * 20)
-        async with listening(server.serve) as wire:
-            talks = [asks(wire) for _ in range(20)]
-            for _ in range(turns):
-                await asyncio.sleep(0.001 if turns == 100 else 0)
-            for talk in talks:
-                talk.hang_up(Ending.GIVEN_UP)
-                assert talk.done.done()
-            assert {talk.ending for talk in talks} == {Ending.GIVEN_UP}
-            await until(lambda: server.left == server.connections)
-            talks[0].hang_up(Ending.OUT_OF_TIME)
-            assert talks[0].ending is Ending.GIVEN_UP
-
-    on_loop(main)
-
-
-def test_hanging_up_while_a_connection_is_made_leaves_no_socket(on_loop: Callable[[Main], None]) -> None:
-    with socket.socket() as held, contextlib.ExitStack() as others:
-        held.bind(("127.0.0.1", 0))
-        held.listen(0)
-        address = held.getsockname()
-        for _ in range(8):  # the queue of those that nobody accepts is full now
-            other = others.enter_context(socket.socket())
-            other.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                other.connect(address)
-
-        async def main() -> None:
-            wire = Wire(f"http://127.0.0.1:{address[1]}", None)
-            talk = asks(wire)
-            await asyncio.sleep(0.1)
-            assert talk.ending is None
-            talk.hang_up(Ending.OUT_OF_TIME)
-            assert talk.done.done()
-            await asyncio.sleep(0.05)
-            assert asyncio.all_tasks() == {asyncio.current_task()}
-            await wire.close()
-
-        on_loop(main)
-
-
-def test_closing_ends_whatever_is_under_way_and_nothing_begins_after_it(
-    on_loop: Callable[[Main], None],
-) -> None:
-    async def main() -> None:
-        server = Told([[None]] * 5)
-        async with listening(server.serve) as wire:
-            talks = [asks(wire) for _ in range(5)]
-            await until(lambda: len(server.requests) == 5)
-            talks.append(asks(wire))
-            await wire.close()
-            assert {talk.ending for talk in talks} == {BROKEN}
-            assert asks(wire).ending is Ending.NOT_CONNECTED
-            await wire.close()
-
-    on_loop(main)
-
-
-@pytest.mark.parametrize("url", ["", "http://no-such-host.invalid", 'http://a"b', "http://" + "a" * 300])
-def test_a_server_that_cannot_be_reached_is_not_connected(on_loop: Callable[[Main], None], url: str) -> None:
-    async def main() -> None:
-        wire = Wire(url or refusing_url(), None)
-        talk = await over(asks(wire), 20)
-        await wire.close()
-        assert (talk.ending, talk.status, talk.head) == (Ending.NOT_CONNECTED, None, None)
-
-    on_loop(main)
-
-
-# --- https -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("trusted", [True, False])
-def test_over_https_the_machines_trust_store_decides(
-    on_loop: Callable[[Main], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trusted: bool
-) -> None:
-    certificate, key = self_signed(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-
-    async def main() -> None:
-        server = Told([[sized(b"abc")], [sized(b"abc")], [OK, None]])
-        async with listening(server.serve, context) as wire:
-            talk = await over(asks(wire))
-            assert talk.ending is (COMPLETE if trusted else Ending.NOT_CONNECTED)
-            assert len(server.requests) == int(trusted)
-            if trusted:
-                assert (await over(asks(wire))).ending is COMPLETE
-                hung_up = asks(wire)
-                await asyncio.sleep(0.05)
-                hung_up.hang_up(Ending.GIVEN_UP)
-                await until(lambda: server.left == 1)
-                assert server.connections == 1
 
     on_loop(main)

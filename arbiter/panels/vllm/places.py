@@ -30,6 +30,8 @@ _FULL: Final = 4.0
 """A full replica is thought so many times slower than an idle one, beyond what its last replies say."""
 LONGEST_HELD_SECONDS: Final = 30.0
 """No longer than that is a replica left alone for having said that it has too much to do, whatever it said."""
+_GONE: Final = frozenset({Fault.NOT_CONNECTED, Fault.BROKEN})
+"""What says that the process at the other end may have ended."""
 _UNHEARD_SECONDS: Final = 0.02
 """What a reply is thought to take before any has come: where one is under way for longer, another replica goes first."""
 
@@ -62,7 +64,7 @@ class Places:
         self._turn = 0
         self._chance = random.Random()  # noqa: S311 - it spreads waits, and guards nothing
         self.when_opened: Callable[[], None] = lambda: None
-        self.doubt: Callable[[str, str], None] = lambda _replica, _model: None
+        self.doubt: Callable[[str, str | None], None] = lambda _replica, _model: None
 
     # --- places
 
@@ -123,6 +125,11 @@ class Places:
 
     def failed(self, replica: ServingReplica, model: str, fault: Fault) -> None:
         """Count a failure; the breaker may open."""
+        if fault in _GONE:
+            # It may have been started anew, and with something else.
+            replica.forget_version()
+            self.doubt(replica.name, None)
+            self._tell_the_hopeless()
         record = replica.record(model)
         after = breakers.failed(record.breaker, fault, time.perf_counter(), self._chance.random())
         self._move(replica, model, record, after)
@@ -186,10 +193,7 @@ class Places:
         telling.breaker_moved(self.server.name, replica.name, model, after.position)
         if after.position is Position.OPEN:
             self.doubt(replica.name, model)
-            for waiter in self._room:
-                if not self._fit(waiter.model, waiter.shunned()):
-                    self._room.leave(waiter)
-                    _settle(waiter, None)
+            self._tell_the_hopeless()
             self.when_opened()
         elif after.position is Position.CLOSED:
             self._fill(replica)
@@ -234,6 +238,13 @@ class Places:
     def _send_away(self, waiter: Waiter) -> None:
         waiter.turned_away = True
         _settle(waiter, None)
+
+    def _tell_the_hopeless(self) -> None:
+        """Let go of whoever waits and can be asked nowhere any more."""
+        for waiter in self._room:
+            if not self._fit(waiter.model, waiter.shunned()):
+                self._room.leave(waiter)
+                _settle(waiter, None)
 
     async def _wait(self, waiter: Waiter, ends_at: float) -> Place | NoPlace:
         waiter.at.waiting += 1

@@ -13,7 +13,7 @@ import functools
 import io
 import ssl
 import time
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -30,6 +30,8 @@ _LARGE_REQUEST: Final = 1024 * 1024
 """Above it aiohttp warns of bytes that are handed over in one piece."""
 _LONGEST_RETRY_AFTER: Final = 3_600
 _CLOSING_SECONDS: Final = 1.0
+_AROUND_A_REPLY: Final = 64 * 1024
+"""So many bytes may come beside twice a reply's limit: whoever sends a body in crumbs costs more to read than it says."""
 _UNTAKEN_REPLIES: Final = 16
 """So many replies, interim ones too, may wait on a connection; more come only from a server that was not asked for them."""
 
@@ -173,9 +175,10 @@ class Wire:
                 method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
                 talk.take_head(response)
+                connection = response.connection
                 async for piece in response.content.iter_any():
                     talk.take(piece)
-                    if talk.seen > talk.limit:
+                    if talk.seen > talk.limit or _came_over(connection) > 2 * talk.limit + _AROUND_A_REPLY:
                         talk.end(Ending.TOO_LARGE)
                         response.close()
                         return
@@ -189,8 +192,17 @@ class Wire:
 class _Connection(ResponseHandler):
     """One connection; aiohttp's own keeps every reply that comes, also while nobody waits for one."""
 
+    came = 0
+    """How many bytes came since a request was last sent, the head and what stands around chunks counted in."""
+
+    def set_response_params(self, **options: Any) -> None:
+        """Make ready for the reply to a request."""
+        self.came = 0
+        super().set_response_params(**options)
+
     def data_received(self, data: bytes) -> None:
         """Take in what came, and drop the connection where it is far more than was asked for."""
+        self.came += len(data)
         super().data_received(data)
         if len(self._buffer) > _UNTAKEN_REPLIES:
             self.abort()
@@ -203,6 +215,12 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(limit=0, keepalive_timeout=IDLE_SECONDS, ssl=trust)
         made: type[ResponseHandler] = _Connection
         self._factory = functools.partial(made, loop=self._loop)
+
+
+def _came_over(connection: aiohttp.connector.Connection | None) -> int:
+    """Return how many bytes came over a connection for the present reply; none where it is whole and the connection given back."""
+    protocol = None if connection is None else connection.protocol
+    return protocol.came if isinstance(protocol, _Connection) else 0
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:
