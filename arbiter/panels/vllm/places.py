@@ -40,6 +40,9 @@ class NoPlace:
     cause: str
 
 
+_LOST: Final = frozenset({Fault.NOT_CONNECTED, Fault.BROKEN})
+"""What a server's end looks like: whoever answers there next may be another."""
+
 ALL_OPEN: Final = NoPlace(MemberStatus.DOWN, "no replica of the model server is fit to be asked")
 NO_ROOM: Final = NoPlace(MemberStatus.DOWN, "the model server has no room for a further request")
 NO_ROOM_IN_TIME: Final = NoPlace(MemberStatus.TIMED_OUT, "the model server had no room in time")
@@ -61,6 +64,7 @@ class Places:
         self._chance = random.Random()  # noqa: S311 - it spreads waits, and guards nothing
         self.when_opened: Callable[[], None] = lambda: None
         self.doubt: Callable[[str, str], None] = lambda _replica, _model: None
+        self.when_lost: Callable[[], None] = lambda: None
 
     # --- places
 
@@ -120,6 +124,8 @@ class Places:
 
     def failed(self, replica: ServingReplica, model: str, fault: Fault) -> None:
         """Count a failure; the breaker may open."""
+        if fault in _LOST:
+            self.when_lost()
         record = replica.record(model)
         after = breakers.failed(record.breaker, fault, time.perf_counter(), self._chance.random())
         self._move(replica, model, record, after)

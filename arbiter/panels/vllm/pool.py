@@ -41,6 +41,7 @@ class Pool:
         self.places = Places(server, self.replicas, clock, moves)
         self.proofs = Proofs(needed=False) if proofs is None else proofs
         self.places.doubt = lambda replica, model: self.proofs.doubt(server.name, replica, model)
+        self.places.when_lost = self.proofs.wanted.set
         self._allowance = Allowance()
         self._prober = Prober(self.places)
         self._began = clock.now()
