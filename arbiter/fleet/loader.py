@@ -24,6 +24,8 @@ SIZE_LIMIT: Final = 256 * 1024
 CONCURRENCY: Final = 32
 QUEUE: Final = 128
 CONTEXT: Final = 8_192
+PORTS: Final = {"http": 80, "https": 443}
+"""Where a URL leads that names no port."""
 SAID: Final = frozenset(
     {
         "--api-key",
@@ -67,7 +69,7 @@ def _url(value: object) -> str:
         "replica_url",
         "expected a base URL such as http://10.0.0.5:8000, without user, password, query or fragment",
     )
-    if not isinstance(value, str) or not re.fullmatch(r"[!-~]{1,2000}", value):
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]{1,2000}", value):
         raise expected
     try:
         parts = urlsplit(value)
@@ -76,7 +78,7 @@ def _url(value: object) -> str:
         raise expected from None
     if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
         raise expected
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not parts.hostname:
         raise expected
     return value.rstrip("/")
 
@@ -182,19 +184,25 @@ def _serve(part: ServePart, folder: Path) -> Serve:
 
 def _check(file: FleetFile, finder: Finder) -> None:
     finder.unique(("servers",), "name", (part.name for part in file.servers))
-    urls: set[str] = set()
+    processes: set[tuple[str | int | None, ...]] = set()
     for index, part in enumerate(file.servers):
         place = ("servers", index, "replicas")
         finder.unique(place, "name", (replica.name for replica in part.replicas))
         for at, replica in enumerate(part.replicas):
             # One process under two names would be counted twice: as capacity, and as the other when one is slow.
-            if replica.url in urls:
+            if (process := _process(replica.url)) in processes:
                 finder.report(
                     (*place, at, "url"), "duplicate", "expected each URL once, this one came before"
                 )
-            urls.add(replica.url)
+            processes.add(process)
         if part.serve is not None:
             _check_options(part.serve, ("servers", index, "serve", "options"), finder)
+
+
+def _process(url: str) -> tuple[str | int | None, ...]:
+    """Return what two URLs of one process have in common, however they are written."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or PORTS[parts.scheme], parts.path
 
 
 def _check_options(part: ServePart, place: Place, finder: Finder) -> None:

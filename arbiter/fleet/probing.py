@@ -79,7 +79,7 @@ def client(url: str, token: str | None) -> httpx.AsyncClient:
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     # The machine's own trust store, where a hospital's authority stands.
-    trust = ssl.create_default_context() if url.startswith("https:") else False
+    trust = False if url.startswith("http:") else ssl.create_default_context()
     return httpx.AsyncClient(
         base_url=url,
         headers=headers,

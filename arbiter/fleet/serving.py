@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import Build, Fleet, Replica, Scheduling, Serve, Server
+from arbiter.fleet.loader import PORTS
 from arbiter.question import ModelSpec, Protocol
 
 UNSEATED: Final = "_unseated"
@@ -57,7 +58,6 @@ _BATCH_INVARIANT: Final = "VLLM_BATCH_INVARIANT"
 
 _CONFIG_FILE: Final = "adapter_config.json"
 _CONFIG_LIMIT: Final = 1024 * 1024
-_PORTS: Final = {"http": 80, "https": 443}
 # Guidance gave 264 schema-valid replies of 264 where the default gave 19 to 23 of 64.
 _STRUCTURED: Final = '{"backend":"guidance","disable_any_whitespace":true}'
 _STEPS: Final = 4
@@ -222,7 +222,7 @@ def _program(serve: Serve) -> tuple[str, ...]:
 
 def _address(replica: Replica) -> tuple[str, int]:
     parts = urlsplit(replica.url)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    return parts.hostname or "", parts.port or PORTS[parts.scheme]
 
 
 def _rank(folders: Iterable[Path]) -> int:

@@ -24,7 +24,7 @@ class Moods:
     """What the server says: by model, the weight of each option (`abstain` and `nonsense` too); words; version; silence.
 
     `by_case` turns everything the model says of one case, told by the value of its heart rate, into one option,
-    `by_index` every choice of that index. `speakers` names who a reply says it is by.
+    `by_index` every choice of that index; `silent_about` has it refuse to answer of a case. `speakers` names who a reply says it is by.
     """
 
     weights: dict[str, Mapping[str, float]] = field(default_factory=dict)
@@ -33,6 +33,7 @@ class Moods:
     rationale: str = "the first fact says so"
     version: str = "0.0.2+moody"
     silent: set[str] = field(default_factory=set)
+    silent_about: set[tuple[str, str]] = field(default_factory=set)
     speakers: dict[str, str] = field(default_factory=dict)
     asked: list[bytes] = field(default_factory=list)
     url: str = ""
@@ -43,8 +44,7 @@ class Moods:
         weights = self.weights.get(model, {"continue-monitoring": 1.0})
         draw = random.Random(f"{asked['seed']}/{index}")
         option = draw.choices(list(weights), list(weights.values()))[0]
-        data = json.loads(asked["messages"][-1]["content"].split("\n")[1])
-        heart = next((fact["value"] for fact in data["facts"] if fact["name"] == "heart_rate"), "")
+        data, heart = _case_of(asked)
         option = self.by_case.get((model, heart), self.by_index.get((model, index), option))
         if option == NONSENSE:
             return "{}"
@@ -85,6 +85,12 @@ class Moods:
         ).encode()
 
 
+def _case_of(asked: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The case that a request is about, and its heart rate."""
+    data: dict[str, Any] = json.loads(asked["messages"][-1]["content"].split("\n")[1])
+    return data, next((fact["value"] for fact in data["facts"] if fact["name"] == "heart_rate"), "")
+
+
 @contextlib.asynccontextmanager
 async def a_moody_server() -> AsyncIterator[Moods]:
     """Yield the moods of a server on a loopback port; `url` says where it is."""
@@ -114,7 +120,9 @@ async def _respond(moods: Moods, first: str, body: bytes, writer: asyncio.Stream
         status, content = 200, json.dumps({"version": moods.version}).encode()
     elif first.startswith("POST /v1/chat/completions "):
         moods.asked.append(body)
-        silent = json.loads(body)["model"] in moods.silent
+        asked = json.loads(body)
+        model = asked["model"]
+        silent = model in moods.silent or (model, _case_of(asked)[1]) in moods.silent_about
         status, content = (503, b"{}") if silent else (200, moods.reply(body))
     writer.write(
         f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()

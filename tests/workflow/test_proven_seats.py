@@ -27,6 +27,7 @@ from arbiter.store.database import Database
 from arbiter.telemetry.catalogue import FLEET_SILENT_SEATS
 from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier
+from arbiter.workflow.fleet_proving import LONGEST_PAUSE_SECONDS
 from arbiter.workflow.fleet_watch import Watch, look_at_fleet
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
@@ -216,6 +217,23 @@ async def test_a_model_that_turns_wrong_while_the_house_works_is_asked_no_more(
         _, opinion = await ward.opinion()
         assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
         assert ward.asked() == 0
+
+
+async def test_a_lost_connection_brings_on_the_next_check_at_once(tmp_path: Path, database: Database) -> None:
+    """A server that ended may come back as another; where all is proven, the next check would be half a minute away."""
+    async with a_ward(tmp_path, database, lambda *_: None) as ward:
+        for replica in ward.replicas:
+            replica.faults[CHAT] = "break off"
+        plant(None, ward.adapter)
+        await ward.opinion()
+        assert ward.asked() == 2, "two failures open no breaker"
+        for replica in ward.replicas:
+            replica.faults.clear()
+        async with asyncio.timeout(LONGEST_PAUSE_SECONDS / 2):
+            while ward.house.fleet.proofs.all_proven:  # noqa: ASYNC110 - what is waited for is standing work
+                await asyncio.sleep(0.05)
+        _, opinion = await ward.opinion()
+        assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
 
 
 @pytest.mark.parametrize("fault", ["break off", 500, 404])

@@ -27,6 +27,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import Phase
 from arbiter.protocols.bundle import EXAMPLES_FILE
+from arbiter.question import QUESTION
 from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind, hold_canary, load_baseline
 from arbiter.store.database import Database
@@ -126,12 +127,16 @@ async def ward(database: Database, tmp_path: Path) -> AsyncIterator[Ward]:
             yield Ward(house, moods, clock)
 
 
+def heart_of_the_first(ward: Ward) -> str:
+    """What tells the first case from the others."""
+    heart = canary_set(ward.house.shelf.in_force("moody")).cases[0].taken.facts.get("heart_rate")
+    assert heart is not None
+    return str(heart.value)
+
+
 def turn_one_case(ward: Ward, model: str, option: str) -> None:
     """Let a model answer one case alone otherwise, at every draw."""
-    first = canary_set(ward.house.shelf.in_force("moody")).cases[0]
-    heart = first.taken.facts.get("heart_rate")
-    assert heart is not None
-    ward.moods.by_case[model, str(heart.value)] = option
+    ward.moods.by_case[model, heart_of_the_first(ward)] = option
 
 
 async def test_the_first_run_takes_a_baseline_and_the_next_compares_with_it(ward: Ward) -> None:
@@ -302,6 +307,36 @@ async def test_a_seat_that_is_down_is_told_as_not_asked_and_never_as_moved(
     # Let alone after a few failures in a row, not asked everything in vain.
     assert sum(json.loads(body)["model"] == "m1" for body in ward.moods.asked) < CASES
     assert await types_of(ward.house, HOUSE_CHAIN) == ["canary.run", "canary.run"]
+
+
+async def test_a_case_that_nobody_answers_of_is_told_as_not_watched(ward: Ward) -> None:
+    """Else a baseline from a bad hour would leave cases unwatched for good, and look whole."""
+    heart = heart_of_the_first(ward)
+    ward.moods.silent_about.add(("m1", heart))
+    first = await ward.run()
+    assert first["one"].standing is CanaryStanding.BASELINE
+    assert first["one"].cause == f"heard for the first time; 1 of {CASES} cases is not in it"
+    ward.moods.silent_about.clear()
+    found = await ward.run()
+    assert found["one"].standing is CanaryStanding.STEADY
+    assert (found["one"].cases, found["one"].cause) == (CASES - 1, f"1 of {CASES} cases is not in it")
+    assert found["two"].cause == ""
+
+
+async def test_a_seat_that_is_asked_something_else_is_not_compared_with_what_it_said_before(
+    ward: Ward, database: Database, tmp_path: Path
+) -> None:
+    await ward.run()
+    shutil.rmtree(tmp_path / "protocols")
+    bundle_in(tmp_path, seat("one", "m1", asks="sepsis-risk"), seat("two", "m2"))
+    ward.moods.weights["m1"] = {"high": 1.0}
+    settings = settings_with(tmp_path, ward.moods.url)
+    async with a_house(tmp_path, database, ward.clock, settings=settings, running=False) as later:
+        await run_now(later, "moody")
+        found = await latest_in(later)
+    assert found["one"].standing is CanaryStanding.BASELINE
+    assert found["one"].cause == "something else is asked than before"
+    assert found["two"].standing is CanaryStanding.STEADY
 
 
 async def test_a_seat_that_is_down_stays_moved_if_it_was(ward: Ward) -> None:
@@ -476,7 +511,7 @@ def test_the_time_is_the_hospitals() -> None:
 
 async def test_a_baseline_is_of_one_identity_and_one_set_of_cases(ward: Ward) -> None:
     await ward.run()
-    asked = canary_set(ward.house.shelf.in_force("moody")).hash
+    asked = canary_set(ward.house.shelf.in_force("moody")).hash_of(QUESTION)
     member = next(
         each for name, each in ward.house.shelf.in_force("moody").members.items() if name == "news2"
     )

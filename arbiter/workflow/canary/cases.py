@@ -44,6 +44,10 @@ class CanarySet:
     cases: tuple[CanaryCase, ...]
     hash: str
 
+    def hash_of(self, asks: str) -> str:
+        """Return the hash (SHA-256, hex) of what a seat is asked: of the set, and whether its question or which facet."""
+        return hashlib.sha256(f"{self.hash}/{asks}".encode()).hexdigest()
+
 
 def canary_set(shelved: Shelved) -> CanarySet:
     """Return what the seats of a protocol are asked; no cases where its bundle has no examples that a panel would see."""

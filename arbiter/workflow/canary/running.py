@@ -20,6 +20,7 @@ from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import decimal_text
 from arbiter.errors import ConflictError
 from arbiter.model import MemberId
+from arbiter.question import Protocol
 from arbiter.store.canaries import (
     RunKind,
     RunRow,
@@ -86,7 +87,7 @@ async def run_canary(
     asking = Round(protocol, shelved.members, house.clock, word)
     heard = {seat.member: Heard() for seat in protocol.seats}
     await ask_seats(asking, heard, asked.cases, NIGHT_DRAWS, go_on)
-    baselines = await _baselines(house, protocol.id, heard, asked, order)
+    baselines = await _baselines(house, protocol, heard, asked, order)
     beginning = {name: heard[name] for name, row in baselines.items() if row is None}
     await ask_seats(asking, beginning, asked.cases, BASELINE_DRAWS, go_on)
     standings = await _standings(house, protocol.id)
@@ -99,7 +100,7 @@ async def run_canary(
     now = house.clock.now()
     rows = [
         await asyncio.to_thread(
-            _row, _Seat(protocol.id, seat.member, asked, order, now, threshold), heard[seat.member],
+            _row, _Seat(protocol.id, seat.member, seat.asks, asked, order, now, threshold), heard[seat.member],
             baselines.get(seat.member), standings.get(seat.member),
         )
         for seat in protocol.seats
@@ -127,17 +128,18 @@ def level_in(house: House) -> Fraction:
 
 
 async def _baselines(
-    house: House, protocol: str, heard: Mapping[MemberId, Heard], asked: CanarySet, order: Order
+    house: House, protocol: Protocol, heard: Mapping[MemberId, Heard], asked: CanarySet, order: Order
 ) -> dict[MemberId, RunRow | None]:
     """Return, for each seat that one identity alone answered from, what it is compared with; None where it begins anew."""
     found: dict[MemberId, RunRow | None] = {}
-    for name, said in heard.items():
-        if len(said.identities) == 1:
-            (digest,) = said.identities
+    for seat in protocol.seats:
+        name, identities = seat.member, heard[seat.member].identities
+        if len(identities) == 1:
+            (digest,) = identities
             found[name] = (
                 None
                 if order.new_baseline
-                else await load_baseline(house.store, protocol, name, digest, asked.hash)
+                else await load_baseline(house.store, protocol.id, name, digest, asked.hash_of(seat.asks))
             )
     return found
 
@@ -148,10 +150,16 @@ class _Seat:
 
     protocol: str
     member: MemberId
+    asks: str
     asked: CanarySet
     order: Order
     at: datetime
     level: Fraction
+
+    @property
+    def hash(self) -> str:
+        """The hash of what the seat is asked."""
+        return self.asked.hash_of(self.asks)
 
     def not_asked(self, cause: str) -> RunRow:
         """Return the row of a seat that nothing is known of tonight."""
@@ -163,8 +171,8 @@ class _Seat:
     def baseline(self, digest: str, counts: Mapping[str, Mapping[str, int]], cause: str) -> RunRow:
         """Return the row of a seat that begins anew."""
         return RunRow(
-            self.protocol, self.member, RunKind.BASELINE, self.order.night, self.at, digest, self.asked.hash, counts,
-            None, None, alarmed=False, cause=cause, anew=self.order.new_baseline,
+            self.protocol, self.member, RunKind.BASELINE, self.order.night, self.at, digest, self.hash, counts,
+            None, None, alarmed=False, cause=_joined(cause, self._left_out(counts)), anew=self.order.new_baseline,
         )  # fmt: skip
 
     def compared(
@@ -176,10 +184,16 @@ class _Seat:
         # Which cases speak loudest, for whoever looks into it: ids of made-up cases.
         loudest = ", ".join(case for case, surprise in found.cases[:3] if surprise) if alarmed else ""
         return RunRow(
-            self.protocol, self.member, RunKind.COMPARISON, self.order.night, self.at, digest, self.asked.hash, counts,
+            self.protocol, self.member, RunKind.COMPARISON, self.order.night, self.at, digest, self.hash, counts,
             in_figures(found.p_value), in_figures(self.level), alarmed=alarmed,
-            cause=f"most surprising: {loudest}" if loudest else "",
+            cause=_joined(f"most surprising: {loudest}" if loudest else "", self._left_out(counts)),
         )  # fmt: skip
+
+    def _left_out(self, counts: Mapping[str, Mapping[str, int]]) -> str:
+        """Return how many cases say nothing of the seat: what a baseline lacks is not watched until it is taken anew."""
+        whole = len(self.asked.cases)
+        left_out = whole - len(counts)
+        return f"{left_out} of {whole} cases {'is' if left_out == 1 else 'are'} not in it" if left_out else ""
 
 
 def _row(seat: _Seat, heard: Heard, before: RunRow | None, last: StandingRow | None) -> RunRow:
@@ -205,6 +219,10 @@ def _row(seat: _Seat, heard: Heard, before: RunRow | None, last: StandingRow | N
     return seat.compared(digest, counts, before.counts)
 
 
+def _joined(*causes: str) -> str:
+    return "; ".join(cause for cause in causes if cause)
+
+
 def _why_anew(seat: _Seat, digest: str, last: StandingRow | None) -> str:
     if seat.order.new_baseline:
         return "a person began it anew"
@@ -212,7 +230,7 @@ def _why_anew(seat: _Seat, digest: str, last: StandingRow | None) -> str:
         return "heard for the first time"
     if last.heard_digest != digest:
         return OTHER_IDENTITY
-    return "other cases are asked than before"
+    return "something else is asked than before"
 
 
 def in_figures(value: Fraction) -> str:
@@ -271,5 +289,5 @@ def _tell(rows: Sequence[RunRow]) -> None:
         elif row.kind is RunKind.NOT_ASKED:
             log.warning("canary: seat %s could not be asked: %s", seat, Safe(row.cause))
         elif row.kind is RunKind.BASELINE:
-            how = logging.WARNING if row.cause == OTHER_IDENTITY else logging.INFO
+            how = logging.WARNING if row.cause.startswith(OTHER_IDENTITY) else logging.INFO
             log.log(how, "canary: seat %s begins a new baseline: %s", seat, Safe(row.cause))
