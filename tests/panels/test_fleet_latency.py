@@ -117,6 +117,14 @@ def test_who_was_not_waited_for_is_thought_at_least_as_slow_as_that() -> None:
     assert record.usual == 0.7
 
 
+def test_not_having_waited_long_keeps_nobody_thought_slow() -> None:
+    record = Record()
+    record.took(2.0, now=0.0)
+    for at in range(1, 60):
+        record.outlasted(0.1, now=float(at))
+    assert record.expected(0.2, now=60.0) < 0.25
+
+
 # --- hedges -----------------------------------------------------------------------------------------------------------
 
 

@@ -63,10 +63,12 @@ class Record:
         self.heard_at = now
 
     def outlasted(self, seconds: float, now: float) -> None:
-        """Take in how long a reply was waited for in vain: at least so long it takes, as far as anybody knows."""
+        """Take in how long a reply was waited for in vain: at least so long it takes, as far as anybody knows.
+
+        Less than that tells nothing: it must not keep what was slow from being forgotten either.
+        """
         if self.usual is None or seconds > self.usual:
-            self.usual = seconds
-        self.heard_at = now
+            self.usual, self.heard_at = seconds, now
 
     def expected(self, floor: float, now: float) -> float:
         """Return how long a reply is expected to take, in seconds; `floor` is what the fastest replica takes."""
