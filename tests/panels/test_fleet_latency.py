@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from arbiter.panels.vllm.hedging import A_HEDGE_COSTS, SAVED, Allowance
 from arbiter.panels.vllm.latency import RELATIVE_ERROR, Sketch
-from arbiter.panels.vllm.replica import Record
 
 SHARES = (0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 1.0)
 
@@ -77,52 +76,6 @@ def test_what_was_long_ago_is_forgotten_and_nothing_grows() -> None:
     assert sketch.quantile(0.99) == pytest.approx(10_000, rel=RELATIVE_ERROR)
     assert (sketch.seen, sketch.known <= 4_000) == (22_000, True)
     assert grown < 64 * 1024 + sys.getsizeof(sketch)
-
-
-# --- what a replica is expected to take -------------------------------------------------------------------------------
-
-
-def test_while_replies_come_one_alone_says_little() -> None:
-    record = Record()
-    for at in range(100):
-        record.took(0.2, at / 100)
-    record.took(2.0, 1.0)
-    assert record.usual == pytest.approx(0.56, rel=0.01)
-
-
-def test_a_replica_that_was_slow_is_forgiven_with_time_but_not_at_once() -> None:
-    record = Record()
-    for at in range(100):
-        record.took(2.0, at / 100)
-    expected = [record.expected(0.2, now=1.0 + silent) for silent in (0, 10, 20, 60)]
-    assert expected == pytest.approx([2.0, 1.1, 0.65, 0.23], rel=0.02)
-
-
-def test_the_first_reply_after_a_long_silence_is_believed() -> None:
-    record = Record()
-    for at in range(100):
-        record.took(2.0, at / 100)
-    record.took(0.2, now=61.0)
-    assert record.expected(0.2, now=61.0) == pytest.approx(0.2, rel=0.15)
-    record.took(2.0, now=121.0)
-    assert record.expected(0.2, now=121.0) > 1.9
-
-
-def test_who_was_not_waited_for_is_thought_at_least_as_slow_as_that() -> None:
-    record = Record()
-    record.took(0.2, now=1.0)
-    record.outlasted(0.1, now=2.0)
-    assert record.usual == 0.2
-    record.outlasted(0.7, now=3.0)
-    assert record.usual == 0.7
-
-
-def test_not_having_waited_long_keeps_nobody_thought_slow() -> None:
-    record = Record()
-    record.took(2.0, now=0.0)
-    for at in range(1, 60):
-        record.outlasted(0.1, now=float(at))
-    assert record.expected(0.2, now=60.0) < 0.25
 
 
 # --- hedges -----------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Asking:
         self._allowance.called()
         try:
             self._tries.begin(place)
-            self._hedge_at = self._hedge_time()
+            self._hedge_at = self._hedge_time(place.replica)
             return await self._until_told()
         finally:
             self._tries.give_up()
@@ -157,11 +157,14 @@ class Asking:
 
     # --- two at once
 
-    def _hedge_time(self) -> float | None:
-        """Return when the request counts as slow, or None where no second one may follow it."""
+    def _hedge_time(self, asked: ServingReplica) -> float | None:
+        """Return when the request counts as slow, or None where no second one may follow it.
+
+        A replica that was slow, and is tried again, gets less time: the case does not pay for finding out.
+        """
         if not self._places.server.hedge or len(self._places.replicas) == 1:
             return None
-        usual = self._fastest(0.95)
+        usual = self._fastest(0.5 if asked.pace.is_doubtful else 0.95)
         return None if usual is None else time.perf_counter() + usual
 
     def _begin_hedge(self, slow: Try) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 A_HEDGE_COSTS: Final = 20
 """Calls that one hedge is paid with: a cap of 5%."""
-SAVED: Final = 25
+SAVED: Final = 100
 """So many hedges at most follow each other without a call between them."""
 ENOUGH: Final = 20
 """So many replies of a model on a replica are known before their 95th percentile is believed."""

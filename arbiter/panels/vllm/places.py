@@ -21,6 +21,7 @@ from arbiter.panels.member import Failed
 from arbiter.panels.vllm import breaker as breakers
 from arbiter.panels.vllm.breaker import Breaker, Fault
 from arbiter.panels.vllm.moves import Move, Moves
+from arbiter.panels.vllm.pace import Pace
 from arbiter.panels.vllm.replica import Record, ServingReplica
 from arbiter.panels.vllm.room import Place, Shunned, Waiter, WaitingRoom
 from arbiter.ports import Clock
@@ -116,6 +117,11 @@ class Places:
         else:
             self._fill(replica)
 
+    def floor(self, model: str) -> float | None:
+        """Return how many seconds a reply of the fastest replica takes, or None where none has come."""
+        usual = (replica.record(model).usual for replica in self.replicas)
+        return min((seconds for seconds in usual if seconds is not None), default=None)
+
     # --- how breakers move
 
     def succeeded(self, replica: ServingReplica, model: str) -> None:
@@ -166,6 +172,7 @@ class Places:
         if fault is None:
             replica.forget_version()
             record.usual = None
+            replica.pace = Pace()
             after = breakers.proven(record.breaker, now)
         else:
             after = breakers.disproven(record.breaker, fault, now, self._chance.random())
@@ -213,11 +220,10 @@ class Places:
 
     def _least_loaded(self, fit: list[ServingReplica], model: str, now: float) -> ServingReplica:
         """Return the one that is expected to be through soonest, each in turn where several are level."""
-        known = [usual for replica in fit if (usual := replica.record(model).usual) is not None]
-        floor = min(known, default=_UNHEARD_SECONDS)
+        floor = self.floor(model) or _UNHEARD_SECONDS
         self._turn += 1
         turned = [*fit[self._turn % len(fit) :], *fit[: self._turn % len(fit)]]
-        return min(turned, key=lambda replica: self._cost(replica, replica.expected(model, floor, now)))
+        return min(turned, key=lambda replica: self._cost(replica, replica.expected(floor, now)))
 
     def _cost(self, replica: ServingReplica, expected: float) -> float:
         """Return how unwelcome a further request is: replicas batch, so one that is half full is not twice as slow."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ from arbiter.fleet.state import BreakerState, ReplicaState, Withheld
 from arbiter.panels.vllm.breaker import FRESH, Breaker
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.latency import Sketch
+from arbiter.panels.vllm.pace import Pace
 from arbiter.panels.vllm.wire import Wire
 
 CHAT_PATH: Final = "/v1/chat/completions"
@@ -33,10 +33,6 @@ _UNKNOWN_HOLDS_SECONDS: Final = 5.0
 _VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
 _SMOOTHING: Final = 0.2
 """What a reply adds to the time that the next is expected to take."""
-_FORGETTING_SECONDS: Final = 10.0
-"""What was slow and has not been asked for so long is thought half as much slower than the others as it was."""
-_ALIKE: Final = 1.25
-"""Replicas this much slower than the fastest count as equal to it: who has least under way is asked then."""
 
 
 @dataclass(slots=True)
@@ -47,38 +43,11 @@ class Record:
     moved_at: datetime | None = None
     sketch: Sketch = field(default_factory=Sketch)
     usual: float | None = None
-    heard_at: float = 0.0
 
-    def took(self, seconds: float, now: float) -> None:
-        """Take in how long a reply took: the longer none has come, the more this one counts.
-
-        Else a replica that was slow and is quick again would be asked once in a long while, and believed a little each time.
-        """
+    def took(self, seconds: float) -> None:
+        """Take in how long a reply took."""
         self.sketch.add(round(seconds * 1_000_000))
-        if self.usual is None:
-            self.usual = seconds
-        else:
-            kept = (1 - _SMOOTHING) * self._remembered(now)
-            self.usual = seconds + kept * (self.usual - seconds)
-        self.heard_at = now
-
-    def outlasted(self, seconds: float, now: float) -> None:
-        """Take in how long a reply was waited for in vain: at least so long it takes, as far as anybody knows.
-
-        Less than that tells nothing: it must not keep what was slow from being forgotten either.
-        """
-        if self.usual is None or seconds > self.usual:
-            self.usual, self.heard_at = seconds, now
-
-    def expected(self, floor: float, now: float) -> float:
-        """Return how long a reply is expected to take, in seconds; `floor` is what the fastest replica takes."""
-        if self.usual is None or self.usual <= floor * _ALIKE:
-            return floor
-        return floor + (self.usual - floor) * self._remembered(now)
-
-    def _remembered(self, now: float) -> float:
-        """Return how much of what was known still counts, from 1 down to 0 with the time that no reply has come."""
-        return math.exp2(-(now - self.heard_at) / _FORGETTING_SECONDS)
+        self.usual = seconds if self.usual is None else self.usual + _SMOOTHING * (seconds - self.usual)
 
 
 class ServingReplica:
@@ -91,6 +60,7 @@ class ServingReplica:
         self.held_until = 0.0
         self.waiting = 0
         self.outcomes: Counter[str] = Counter()
+        self.pace = Pace()
         self._records: dict[str, Record] = {}
         self._places = count()
         # In the order in which they began, so that the first is the oldest.
@@ -127,13 +97,13 @@ class ServingReplica:
         """Give a place back."""
         self._under_way.pop(place, None)
 
-    def expected(self, model: str, floor: float, now: float) -> float:
+    def expected(self, floor: float, now: float) -> float:
         """Return how long a reply is expected to take, in seconds; `floor` is what the fastest replica takes.
 
         What has been under way for longer than that tells already that it will take longer.
         """
         oldest = next(iter(self._under_way.values()), now)
-        return max(self.record(model).expected(floor, now), now - oldest)
+        return max(floor * self.pace.expected(now, busy=bool(self._under_way)), now - oldest)
 
     # --- what it is
 

@@ -133,15 +133,22 @@ class Tries:
             if attempt.talk.ending is ending and not self._was_away:
                 # What it took so far tells that the replica is slow, whether or not it speaks against it.
                 began, ended = attempt.talk.started, attempt.talk.ended
-                attempt.replica.record(self._request.model).outlasted(ended - began, ended)
+                attempt.replica.pace.outlasted(self._ratio(ended - began), ended)
             self.settle(attempt)
+
+    def _ratio(self, seconds: float) -> float:
+        """Return how many times as long as the fastest replica's replies that is."""
+        floor = self._places.floor(self._request.model)
+        return seconds / floor if floor else 1.0
 
     def _take_in(self, attempt: Try) -> None:
         replica, talk, model = attempt.replica, attempt.talk, self._request.model
         record = replica.record(model)
         replica.outcomes[told_of(talk)] += 1
         if answered(talk):
-            record.took(talk.ended - talk.started, talk.ended)
+            seconds = talk.ended - talk.started
+            replica.pace.took(self._ratio(seconds), talk.ended)
+            record.took(seconds)
             return
         if had_too_much_to_do(talk):
             self._places.hold(replica, _HELD_SECONDS if talk.retry_after is None else talk.retry_after)
