@@ -82,15 +82,15 @@ def test_what_was_long_ago_is_forgotten_and_nothing_grows() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.booleans(), max_size=600))
-def test_hedges_never_exceed_their_share_of_the_calls_made(wanted: list[bool]) -> None:
+@given(st.lists(st.sampled_from(["call", "slow", "silent"]), max_size=600))
+def test_hedges_never_exceed_their_share_of_the_calls_made(wanted: list[str]) -> None:
     """At every moment, for any order of calls and wishes."""
     allowance, calls, hedges = Allowance(), 0, 0
-    for is_call in wanted:
-        if is_call:
+    for wish in wanted:
+        if wish == "call":
             allowance.called()
             calls += 1
-        elif allowance.take():
+        elif allowance.take(silent=wish == "silent"):
             hedges += 1
         assert A_HEDGE_COSTS * hedges <= calls
         assert (allowance.calls, allowance.hedges) == (calls, hedges)
@@ -101,12 +101,27 @@ def test_every_call_wants_one_and_one_in_twenty_gets_it() -> None:
     got = 0
     for _ in range(10_000):
         allowance.called()
-        got += allowance.take()
+        got += allowance.take(silent=True)
     assert got == 500
+
+
+def test_what_is_slow_now_and_then_leaves_enough_for_a_replica_that_falls_silent() -> None:
+    allowance = Allowance()
+    for _ in range(10_000):
+        allowance.called()
+        allowance.take(silent=False)
+    assert sum(allowance.take(silent=True) for _ in range(1_000)) == 60
+
+
+def test_also_what_is_slow_among_the_first_hundred_gets_one() -> None:
+    allowance = Allowance()
+    for _ in range(100):
+        allowance.called()
+    assert [allowance.take(silent=False) for _ in range(4)] == [True, True, False, False]
 
 
 def test_a_long_quiet_time_saves_up_no_storm() -> None:
     allowance = Allowance()
     for _ in range(1_000_000):
         allowance.called()
-    assert sum(allowance.take() for _ in range(1_000)) == SAVED
+    assert sum(allowance.take(silent=True) for _ in range(1_000)) == SAVED

@@ -175,7 +175,7 @@ class Asking:
         place = self._places.take(self._request.model, self._shunned())
         if place is None:
             return
-        if not self._allowance.take():
+        if not self._allowance.take(silent=slow.replica.is_silent_since(slow.talk.started)):
             self._places.give_back(place)
             return
         self._hedge = self._reroute(slow.replica, place, RerouteCause.SLOW)

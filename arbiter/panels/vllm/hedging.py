@@ -11,6 +11,8 @@ A_HEDGE_COSTS: Final = 20
 """Calls that one hedge is paid with: a cap of 5%."""
 SAVED: Final = 100
 """So many hedges at most follow each other without a call between them."""
+_KEPT_PERCENT: Final = 60
+"""So much of what could be saved is kept for replicas that have fallen silent: what is slow now and then would use it up."""
 ENOUGH: Final = 20
 """So many replies of a model on a replica are known before their 95th percentile is believed."""
 
@@ -31,9 +33,10 @@ class Allowance:
         self.calls += 1
         self._credit = min(self._credit + 1, SAVED * A_HEDGE_COSTS)
 
-    def take(self) -> bool:
-        """Return whether a hedge may be sent now, and count it if so."""
-        if self._credit < A_HEDGE_COSTS:
+    def take(self, *, silent: bool) -> bool:
+        """Return whether a hedge may be sent now, and count it if so; `silent`: the replica answers nobody any more."""
+        kept = 0 if silent else _KEPT_PERCENT * min(self.calls, SAVED * A_HEDGE_COSTS) // 100
+        if self._credit - A_HEDGE_COSTS < kept:
             return False
         self._credit -= A_HEDGE_COSTS
         self.hedges += 1

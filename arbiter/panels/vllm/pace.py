@@ -14,6 +14,8 @@ from typing import Final
 ALIKE: Final = 1.25
 """Replicas this much slower than the fastest count as equal to it: who has least under way is asked then."""
 _DOUBTFUL: Final = 2.0
+_WHO_KNOWS: Final = 4.0
+"""What was not waited for to its end is reckoned to take so many times what it was waited for."""
 _SMOOTHING: Final = 0.2
 """What a quick reply changes where others came just before."""
 _FORGETTING_SECONDS: Final = 10.0
@@ -36,12 +38,12 @@ class Pace:
         self.told_at = now
 
     def outlasted(self, ratio: float, now: float) -> None:
-        """Take in that a reply was waited for so long in vain: it takes so long at least, as far as anybody knows.
+        """Take in that a reply was waited for so long in vain: how much longer it takes nobody knows.
 
         What is no longer than others take tells nothing, and keeps nobody thought slow.
         """
         if ratio > ALIKE:
-            self.ratio = max(self.ratio, ratio)
+            self.ratio = max(self.ratio, _WHO_KNOWS * ratio)
             self.told_at = now
 
     def expected(self, now: float, *, busy: bool) -> float:

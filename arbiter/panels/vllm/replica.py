@@ -61,6 +61,7 @@ class ServingReplica:
         self.waiting = 0
         self.outcomes: Counter[str] = Counter()
         self.pace = Pace()
+        self.answered_at = 0.0
         self._records: dict[str, Record] = {}
         self._places = count()
         # In the order in which they began, so that the first is the oldest.
@@ -96,6 +97,11 @@ class ServingReplica:
     def give_back(self, place: int) -> None:
         """Give a place back."""
         self._under_way.pop(place, None)
+
+    def is_silent_since(self, started: float) -> bool:
+        """Return whether no reply came for at least half of the time since then (seconds of perf_counter)."""
+        now = time.perf_counter()
+        return now - self.answered_at >= (now - started) / 2
 
     def expected(self, floor: float, now: float) -> float:
         """Return how long a reply is expected to take, in seconds; `floor` is what the fastest replica takes.

@@ -147,6 +147,7 @@ class Tries:
         replica.outcomes[told_of(talk)] += 1
         if answered(talk):
             seconds = talk.ended - talk.started
+            replica.answered_at = talk.ended
             replica.pace.took(self._ratio(seconds), talk.ended)
             record.took(seconds)
             return
