@@ -15,7 +15,7 @@ def test_a_model_seat_tells_what_answers_and_how_it_is_sampled_but_not_where() -
     assert third["backend"] == "vllm"
     assert third["model"] == {
         "name": "ward-8b", "revision": "4f2a1c", "weights_sha256": "0a" * 32, "adapter": "ward-lora",
-        "dtype": "bfloat16", "prompt": "question-v1", "samples": 5, "temperature": "0.7", "top_p": "0.95",
+        "dtype": "bfloat16", "quantisation": None, "prompt": "question-v1", "samples": 5, "temperature": "0.7", "top_p": "0.95",
         "max_tokens": 512,
     }  # fmt: skip
     assert (fourth["model"]["weights_sha256"], fourth["model"]["adapter"]) == (None, None)

@@ -45,7 +45,8 @@ class Stormy:
             talk.end(Ending.NOT_CONNECTED)
             return talk
         self.under_way.add(talk)
-        self.most = max(self.most, len(self.under_way))
+        # What has ended is taken out a turn of the loop later.
+        self.most = max(self.most, sum(not talk.done.done() for talk in self.under_way))
         talk.done.add_done_callback(lambda _: self.under_way.discard(talk))
         ending = self._chance.choices(
             (Ending.COMPLETE, Ending.BROKEN, Ending.NOT_CONNECTED, Ending.TOO_LARGE, None), (80, 6, 4, 2, 8)

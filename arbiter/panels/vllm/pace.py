@@ -16,6 +16,8 @@ ALIKE: Final = 1.25
 _DOUBTFUL: Final = 2.0
 _WHO_KNOWS: Final = 4.0
 """What was not waited for to its end is reckoned to take so many times what it was waited for."""
+_MOST: Final = 10.0
+"""No replica is thought slower than that, so that each is tried again within a minute even where there is little to do."""
 _SMOOTHING: Final = 0.2
 """What a quick reply changes where others came just before."""
 _FORGETTING_SECONDS: Final = 10.0
@@ -32,7 +34,7 @@ class Pace:
     def took(self, ratio: float, now: float) -> None:
         """Take in a reply that took so many times what the fastest replica takes."""
         if ratio >= self.ratio:
-            self.ratio = ratio
+            self.ratio = min(ratio, _MOST)
         else:
             self.ratio = ratio + (1 - _SMOOTHING) * self._remembered(now) * (self.ratio - ratio)
         self.told_at = now
@@ -43,7 +45,7 @@ class Pace:
         What is no longer than others take tells nothing, and keeps nobody thought slow.
         """
         if ratio > ALIKE:
-            self.ratio = max(self.ratio, _WHO_KNOWS * ratio)
+            self.ratio = min(max(self.ratio, _WHO_KNOWS * ratio), _MOST)
             self.told_at = now
 
     def expected(self, now: float, *, busy: bool) -> float:
