@@ -24,7 +24,7 @@ def test_a_slow_reply_counts_at_once_and_quick_ones_by_and_by() -> None:
 
 
 def test_a_replica_that_was_slow_is_forgiven_with_time() -> None:
-    expected = [slow().expected(silent, busy=False) for silent in (0.0, 10.0, 20.0, 60.0)]
+    expected = [slow().expected(silent, busy=False) for silent in (0.0, 5.0, 10.0, 30.0)]
     assert expected == pytest.approx([10.0, 5.5, 3.25, 1.14], rel=0.01)
 
 
@@ -40,7 +40,7 @@ def test_the_first_reply_after_a_long_silence_is_believed() -> None:
     assert pace.expected(120.0, busy=True) == 10.0
 
 
-@pytest.mark.parametrize(("waited", "expected"), [(1.0, 1.14), (1.25, 1.14), (2.0, 9.4), (20.0, 9.4)])
+@pytest.mark.parametrize(("waited", "expected"), [(1.0, 1.0), (1.25, 1.0), (2.0, 8.8), (20.0, 8.8)])
 def test_having_waited_in_vain_tells_of_a_replica_only_where_others_would_have_answered(
     waited: float, expected: float
 ) -> None:
@@ -50,10 +50,10 @@ def test_having_waited_in_vain_tells_of_a_replica_only_where_others_would_have_a
     assert pace.expected(60.0, busy=False) == pytest.approx(expected, rel=0.02)
 
 
-def test_however_slow_it_was_it_is_tried_again_within_a_minute() -> None:
+def test_however_slow_it_was_it_is_tried_again_within_half_a_minute() -> None:
     pace = Pace()
     pace.took(10_000.0, now=0.0)
-    assert pace.expected(45.0, busy=False) < 1.5
+    assert pace.expected(25.0, busy=False) < 1.5
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.1, 1.25])

@@ -17,10 +17,10 @@ _DOUBTFUL: Final = 2.0
 _WHO_KNOWS: Final = 4.0
 """What was not waited for to its end is reckoned to take so many times what it was waited for."""
 _MOST: Final = 10.0
-"""No replica is thought slower than that, so that each is tried again within a minute even where there is little to do."""
+"""No replica is thought slower than that, so that each is tried again within half a minute even where there is little to do."""
 _SMOOTHING: Final = 0.2
 """What a quick reply changes where others came just before."""
-_FORGETTING_SECONDS: Final = 10.0
+_FORGETTING_SECONDS: Final = 5.0
 """What was slow and has told nothing for so long is thought half as much slower than the others as it was."""
 
 
