@@ -60,7 +60,7 @@ bench: $(VENV)/.dev ## measure the log, latency, throughput and overload here, w
 
 bench-fleet: $(VENV)/.dev $(PEERS)/.installed ## measure what asking a fleet of models costs, beside LangGraph and DBOS, and a bad replica
 	@$(BIN)/python -m benchmarks.fleet overhead --peers $(PEERS)
-	@$(BIN)/python -m benchmarks.fleet tail --cases 2000
+	@$(BIN)/python -m benchmarks.fleet tail --cases 700
 	@$(BIN)/python -m benchmarks.fleet profile
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
