@@ -40,8 +40,9 @@ Row = tuple[int, bytes | None, bytes]
 class LogReport:
     """Evidence that a log checks out: what was read and under which checkpoint it stands.
 
-    `chains` counts those of cases and all others alike, `closed_chains` those with a closing entry; `newest` is None for an empty log without checkpoints; `kept` is
-    the checkpoint kept outside the database, if one was given. `recoveries` say where a new origin began, and what was lost.
+    `chains` counts those of cases and all others alike, `closed_chains` those with a closing entry; `newest` is None for an
+    empty log without checkpoints; `kept` is the checkpoint kept outside the database, if one was given. `recoveries` say
+    where a new origin began, and what was lost.
     """
 
     entries: int

@@ -44,17 +44,16 @@ def test_nobody_else_may_reach_the_socket_or_the_files(server: EmbeddedPostgres)
     }
 
 
+def run_as_nobody(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as another user of the machine."""
+    return subprocess.run(
+        command, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False
+    )
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can try as somebody else")
 def test_another_user_of_the_machine_cannot_connect(server: EmbeddedPostgres) -> None:
-    stranger = subprocess.run(
-        [find_programs() / "psql", conninfo(server.superuser_url)],
-        user=65534,
-        group=65534,
-        extra_groups=[],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    stranger = run_as_nobody(find_programs() / "psql", conninfo(server.superuser_url))
     assert stranger.returncode != 0
     assert "Permission denied" in stranger.stderr
 
@@ -144,15 +143,7 @@ def test_a_stranger_gets_to_nothing_in_the_data_folder(made: Path, short_folder:
     (data / "arbiter.log").chmod(0o644)
     short_folder.chmod(0o711)
     for path in (data, data / "arbiter.log", data / "postgres", data / "postgres" / "arbiter.conf"):
-        read = subprocess.run(
-            ["cat" if path.suffix else "ls", str(path)],
-            user=65534,
-            group=65534,
-            extra_groups=[],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        read = run_as_nobody("cat" if path.suffix else "ls", path)
         assert read.returncode != 0, path
         assert "Permission denied" in read.stderr
     assert standing(above) == ("0o755", "root"), "what everybody may pass already stays as it is"
