@@ -209,6 +209,7 @@ async def serving(
     """
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ARBITER_", "OTEL_"))},
+        "ARBITER_CANARY_AT": "off",
         **variables,
         "ARBITER_DATA": str(settings.data),
         "ARBITER_PORT": str(settings.port),

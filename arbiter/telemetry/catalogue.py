@@ -365,7 +365,7 @@ SHED = Metric(
     _C,
     "{ask}",
     (SERVER, RISK),
-    "Asks turned away because a server had no room for them.",
+    "Asks turned away because a server had no room for them, or none in time.",
 )
 PROBES = Metric(
     "arbiter.breaker.probes",

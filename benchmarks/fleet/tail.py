@@ -25,7 +25,7 @@ from benchmarks.fleet.loads import Decided, load, look_back
 
 REPLICAS: Final = 3
 SLOWER: Final = 10
-RECOVERY_SECONDS: Final = 60.0
+RECOVERY_SECONDS: Final = 300.0
 SLOW: Final = RerouteCause.SLOW.value
 
 

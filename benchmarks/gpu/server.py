@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +34,7 @@ _SHIM: Final = Path(__file__).parents[2] / "arbiter" / "fleet" / "start_vllm.py"
 IDLE_SECONDS: Final = 3.0
 """Below the 5 seconds after which vLLM's own HTTP server closes an idle connection."""
 
-_OWN: Final = ("VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "XDG_CACHE_HOME", "HF_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR",
-               "TRITON_CACHE_DIR")  # fmt: skip
+_OWN: Final = ("VLLM_CACHE_ROOT", "VLLM_CONFIG_ROOT", "XDG_CACHE_HOME", "HF_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")  # fmt: skip
 
 
 class StartError(Exception):
@@ -105,6 +105,8 @@ class Server:
         self._folder = folder
         self._on_gpu = on_gpu
         self._process: subprocess.Popen[bytes] | None = None
+        # Of its own and short, wherever the work lies: vLLM's sockets lie in it, and a socket's path holds 107 characters.
+        self._temporary = tempfile.TemporaryDirectory(prefix="arb-vllm-")
 
     @property
     def names(self) -> Sequence[str]:
@@ -118,7 +120,7 @@ class Server:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
                 [sys.executable, "-P", str(_SHIM), *self.arguments()],
-                env=_environment(self._folder, on_gpu=self._on_gpu),
+                env=_environment(self._folder, Path(self._temporary.name), on_gpu=self._on_gpu),
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -178,17 +180,21 @@ class Server:
 
     def stop(self) -> None:
         """End the group: politely, then not."""
-        if self._process is None:
-            return
-        for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-            ends_at = time.monotonic() + patience
-            while time.monotonic() < ends_at:
-                self._process.poll()
-                if not _group_lives(self._process.pid):
-                    return
-                time.sleep(0.1)
+        if self._process is not None:
+            _end(self._process)
+        self._temporary.cleanup()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        ends_at = time.monotonic() + patience
+        while time.monotonic() < ends_at:
+            process.poll()
+            if not _group_lives(process.pid):
+                return
+            time.sleep(0.1)
 
 
 # On the CPU a seeded request whose prompt is taken in by parts kills the engine: every prompt fits whole into one step.
@@ -216,8 +222,8 @@ def read_metrics(text: str) -> Mapping[str, float]:
     return found
 
 
-def _environment(folder: Path, *, on_gpu: bool) -> dict[str, str]:
-    own = {}
+def _environment(folder: Path, temporary: Path, *, on_gpu: bool) -> dict[str, str]:
+    own = {"TMPDIR": str(temporary)}
     for name in _OWN:
         # One for all servers: what was compiled once is not compiled again.
         place = folder.parent / "own" / name.lower()

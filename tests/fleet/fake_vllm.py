@@ -12,6 +12,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
+from typing import ClassVar
 
 
 def behave(word: str) -> bool:
@@ -34,6 +35,8 @@ def names() -> list[str]:
 
 
 class Door(BaseHTTPRequestHandler):
+    answered: ClassVar[set[str]] = set()
+
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         wanted = os.environ.get("VLLM_API_KEY")
@@ -48,6 +51,11 @@ class Door(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.wfile.flush()
+        if behave("dies-later"):
+            Door.answered.add(asked["model"])
+            if len(Door.answered) == len(names()):
+                threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -76,8 +84,6 @@ def main() -> None:
     else:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     door = ThreadingHTTPServer((after("--host"), int(after("--port"))), Door)
-    if behave("dies-later"):
-        threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGKILL)).start()
     door.serve_forever()
 
 

@@ -21,7 +21,8 @@ from tests.fleet.stand_in import BASE, StandIn, a_stand_in
 from tests.system.service import free_port
 
 CHAT = "/v1/chat/completions"
-SECONDS = 1.0
+SECONDS = 10.0
+HANGING_SECONDS = 1.0
 
 
 @dataclass
@@ -56,7 +57,9 @@ class Ground:
             }
         fleet = a_fleet({"gpu-a": [replica.url for replica in self.replicas]}, **more)
         seats = seats_of(fleet, [a_protocol(*(specs or (self.spec(),)))])
-        return await check(seats, self.token, Hasher(), only=only, seconds=SECONDS)
+        hanging = any({"hang", "drip"} & {*replica.faults.values()} for replica in self.replicas)
+        seconds = HANGING_SECONDS if hanging else SECONDS
+        return await check(seats, self.token, Hasher(), only=only, seconds=seconds)
 
     async def one_proof(self, spec: ModelSpec | None = None, **how: Any) -> Proof:
         (proof,) = await self.check(*(() if spec is None else (spec,)), **how)

@@ -152,7 +152,7 @@ def test_closing_ends_whatever_is_under_way_and_nothing_begins_after_it(
     on_loop(main)
 
 
-@pytest.mark.parametrize("url", ["", "http://no-such-host.invalid", 'http://a"b', "http://" + "a" * 300])
+@pytest.mark.parametrize("url", ["", 'http://a"b', "http://" + "a" * 300])
 def test_a_server_that_cannot_be_reached_is_not_connected(on_loop: Callable[[Main], None], url: str) -> None:
     async def main() -> None:
         wire = Wire(url or refusing_url(), None)

@@ -198,6 +198,7 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     return kept | {
         "ARBITER_DATA": str(data),
         "ARBITER_MODE": Mode.DEMONSTRATION.value,
+        "ARBITER_CANARY_AT": "off",
         "ARBITER_SECURE_COOKIES": "false",
         "COLUMNS": "400",
         **more,

@@ -64,7 +64,6 @@ async def test_recorded_cases_are_answered_in_the_same_words(
         workers=False,
         protocols=tmp_path / "protocols",
         fleet=fleet_file(tmp_path, {"cpu": vllm.url}),
-        canary_at="off",
     )
     found: list[Reproduced] = []
     async with a_house(tmp_path, database, settings=settings) as house:

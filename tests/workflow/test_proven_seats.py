@@ -72,6 +72,12 @@ class Ward:
         """How many cases were put to the model: a probe's completion holds no case."""
         return sum(replica.seen["case"] for replica in self.replicas)
 
+    def causes(self) -> set[str]:
+        """Why the model is withheld, wherever it is."""
+        protocol = self.house.shelf.current["with-a-model"].protocol
+        (model,) = [seat.model for seat in protocol.seats if seat.model is not None]
+        return set(self.house.fleet.proofs.withheld(self.house.fleet["gpu-a"].server, model).values())
+
     async def ready(self) -> tuple[int, dict[str, str]]:
         transport = httpx.ASGITransport(app=create_app(self.house))
         async with httpx.AsyncClient(transport=transport, base_url="http://arbiter.test") as http:
@@ -230,7 +236,7 @@ async def test_a_lost_connection_brings_on_the_next_check_at_once(tmp_path: Path
         for replica in ward.replicas:
             replica.faults.clear()
         async with asyncio.timeout(LONGEST_PAUSE_SECONDS / 2):
-            while ward.house.fleet.proofs.all_proven:  # noqa: ASYNC110 - what is waited for is standing work
+            while WRONG not in ward.causes():  # noqa: ASYNC110 - what is waited for is standing work
                 await asyncio.sleep(0.05)
         _, opinion = await ward.opinion()
         assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)

@@ -114,6 +114,7 @@ def settings_with(folder: Path, url: str) -> Settings:
         protocols=folder / "protocols",
         fleet=fleet_file(folder, {"gpu-a": url}),
         time_zone="UTC",
+        canary_at="03:00",
     )
 
 
