@@ -108,7 +108,9 @@ async def test_what_no_training_showed_is_answered_in_the_schema_at_least(ward: 
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif("CI" in os.environ, reason="12,000 answers; fewer tell nothing, and the weights are sealed")
+@pytest.mark.skipif(
+    "CI" in os.environ, reason="12,000 answers; fewer tell nothing, and the weights are sealed"
+)
 async def test_the_majority_is_right_more_often_than_the_best_of_them(ward: Ward) -> None:
     votes = await vote(ward, 3_000)
     best = max(votes.singles[rule.name] for rule in SPECIALISTS)
