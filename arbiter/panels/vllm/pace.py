@@ -50,9 +50,8 @@ class Pace:
 
     def expected(self, now: float, *, busy: bool) -> float:
         """Return the ratio to reckon with; nothing is forgiven a replica that is `busy`, so that one request at a time tries it."""
-        if self.ratio <= ALIKE:
-            return 1.0
-        return self.ratio if busy else 1.0 + (self.ratio - 1.0) * self._remembered(now)
+        ratio = self.ratio if busy else 1.0 + (self.ratio - 1.0) * self._remembered(now)
+        return ratio if ratio > ALIKE else 1.0
 
     @property
     def is_doubtful(self) -> bool:
