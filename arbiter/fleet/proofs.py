@@ -60,6 +60,8 @@ class Proofs:
         self.needed = needed
         self.wanted = asyncio.Event()
         self._standings: dict[_Key, _Standing] = {}
+        # By server, replica and model (None: all of them), also where nothing stands yet: when it failed last.
+        self._doubted: dict[tuple[str, str, str | None], float] = {}
         self._asked: dict[tuple[str, str, str | None, str | None], Expected] = {}
 
     def barred(self, server: Server, model: ModelSpec) -> dict[str, str]:
@@ -87,10 +89,11 @@ class Proofs:
 
     def doubt(self, server: str, replica: str, model: str | None = None) -> None:
         """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another."""
+        self._doubted[server, replica, model] = time.monotonic()
         for key, standing in self._standings.items():
             if key[:2] == (server, replica) and model in {None, key[2]}:
                 cause = standing.cause if standing.state is State.WRONG else NOT_SINCE
-                self._standings[key] = _Standing(standing.state, cause, time.monotonic())
+                self._standings[key] = _Standing(standing.state, cause, standing.at)
         self.wanted.set()
 
     def settle(self, proofs: Iterable[Proof], began: float) -> tuple[Proof, ...]:
@@ -98,9 +101,9 @@ class Proofs:
         changed = []
         for proof in proofs:
             key = _key(proof.expected.server.name, proof.replica.name, proof.expected.model)
+            if proof.state is State.PROVEN and self._has_failed_since(key, began):
+                continue
             before = self._standings.get(key)
-            if before is not None and before.at > began and proof.state is State.PROVEN:
-                continue  # it has failed since
             if before is None or before.state is not proof.state:
                 changed.append(proof)
             self._standings[key] = _Standing(proof.state, _cause(proof), began)
@@ -116,8 +119,15 @@ class Proofs:
 
     @property
     def all_proven(self) -> bool:
-        """Whether nothing is withheld of what was ever checked."""
-        return all(not standing.cause for standing in self._standings.values())
+        """Whether something was checked, and nothing is withheld of what ever was."""
+        now = time.monotonic()
+        standings = self._standings.values()
+        return bool(standings) and not any(_standing_cause(standing, now) for standing in standings)
+
+    def _has_failed_since(self, key: _Key, began: float) -> bool:
+        server, replica, name, *_ = key
+        doubts = (self._doubted.get((server, replica, model)) for model in (name, None))
+        return any(doubted is not None and doubted >= began for doubted in doubts)
 
     def _remember(self, server: Server, model: ModelSpec) -> None:
         if len(self._asked) < KNOWN_LIMIT:

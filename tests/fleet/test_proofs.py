@@ -85,6 +85,38 @@ def test_a_check_that_began_before_the_failure_proves_nothing() -> None:
     assert proofs.barred(SERVER, SPEC) == {}
 
 
+@pytest.mark.parametrize("model", [SPEC.name, None])
+def test_a_first_check_that_began_before_the_failure_proves_nothing_either(model: str | None) -> None:
+    proofs = Proofs(needed=True)
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1", model)
+    assert proofs.settle([proof(), proof(replica=SECOND)], began) == (proof(replica=SECOND),)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_YET}
+    proofs.settle([proof()], time.monotonic())
+    assert proofs.barred(SERVER, SPEC) == {}
+
+
+def test_a_first_check_that_began_before_the_failure_still_finds_what_is_wrong() -> None:
+    proofs = Proofs(needed=True)
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1")
+    proofs.settle([proof(State.WRONG)], began)
+    assert proofs.refuted("gpu-a", "gpu-a-1", SPEC) is not None
+
+
+def test_where_nothing_was_checked_yet_not_everything_is_proven() -> None:
+    """The first round may have been given up: the next must follow in seconds."""
+    assert not Proofs(needed=True).all_proven
+    assert settled(proof()).all_proven
+    assert not settled(proof(), proof(State.SILENT, SECOND)).all_proven
+
+
+def test_what_was_proven_too_long_ago_is_not_proven() -> None:
+    proofs = Proofs(needed=True)
+    proofs.settle([proof(), proof(replica=SECOND)], time.monotonic() - HOLDS_SECONDS - 1)
+    assert not proofs.all_proven
+
+
 def test_a_failure_does_not_hide_that_a_replica_was_wrong() -> None:
     proofs = settled(proof(State.WRONG, what=Check.WEIGHTS))
     before = proofs.barred(SERVER, SPEC)["gpu-a-1"]
