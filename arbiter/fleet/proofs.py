@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -62,6 +62,7 @@ class Proofs:
         self._standings: dict[_Key, _Standing] = {}
         # By server, replica and model (None: all of them), also where nothing stands yet: when it failed last.
         self._doubted: dict[tuple[str, str, str | None], float] = {}
+        self._hearers: list[Callable[[], None]] = []
         self._asked: dict[tuple[str, str, str | None, str | None], Expected] = {}
 
     def barred(self, server: Server, model: ModelSpec) -> dict[str, str]:
@@ -107,7 +108,13 @@ class Proofs:
             if before is None or before.state is not proof.state:
                 changed.append(proof)
             self._standings[key] = _Standing(proof.state, _cause(proof), began)
+        for hear in self._hearers:
+            hear()
         return tuple(changed)
+
+    def then(self, hear: Callable[[], None]) -> None:
+        """Call `hear` whenever a check was taken in: who waits for a replica may have one now, or none any more."""
+        self._hearers.append(hear)
 
     def asked(self) -> tuple[Expected, ...]:
         """Return the seats that were asked for and are to be proven although no protocol in force has them."""

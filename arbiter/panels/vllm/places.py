@@ -101,6 +101,12 @@ class Places:
         place.replica.give_back(place.number)
         self._fill(place.replica)
 
+    def look_again(self) -> None:
+        """Let those who wait go where they may go now, as nobody else wakes them: what is proven has changed."""
+        self._tell_the_hopeless()
+        for replica in self.replicas:
+            self._fill(replica)
+
     def hold(self, replica: ServingReplica, seconds: float) -> None:
         """Ask nothing of a replica for so long, within reason: it said that it has too much to do."""
         until = time.perf_counter() + min(seconds, LONGEST_HELD_SECONDS)

@@ -43,6 +43,7 @@ class Pool:
         self.places = Places(server, self.replicas, clock, moves)
         self.proofs = Proofs(needed=False) if proofs is None else proofs
         self.places.doubt = lambda replica, model: self.proofs.doubt(server.name, replica, model)
+        self.proofs.then(self.places.look_again)
         self._allowance = Allowance()
         self._prober = Prober(self.places)
         self._began = clock.now()
