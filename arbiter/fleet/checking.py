@@ -57,6 +57,14 @@ class Proof:
         return next((grave for grave in (State.WRONG, State.SILENT) if grave in states), State.PROVEN)
 
     @property
+    def is_late(self) -> bool:
+        """Whether nothing but the completion is missing, and that for want of time: it may have queued behind cases."""
+        silent = [(line.check, line.came) for line in self.lines if line.state is State.SILENT]
+        # Who lists no models was not seen at all.
+        listed = any(line.check is Check.NAME for line in self.lines)
+        return self.state is State.SILENT and listed and silent == [(Check.ANSWER, OUT_OF_TIME)]
+
+    @property
     def cause(self) -> str:
         """What the gravest line says, in a sentence; empty for a seat that is proven."""
         grave = next((line for line in self.lines if line.state is self.state), None)

@@ -1,9 +1,10 @@
 """What was proven last of every model at every replica, and so which replicas must not be asked for it, and why.
 
 Guarantees, where proofs are needed: a model is asked at a replica only while the last check of just these weights there proved
-it, since that check began no breaker has opened and no request found the replica gone or lost it, and the check is no older than `HOLDS_SECONDS`. What was never checked,
-is silent or is wrong is withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so
-that a case under an older protocol is not answered by the newer one's model.
+it, since that check began no breaker has opened and no request found the replica gone or lost it, and the check is no older than
+`HOLDS_SECONDS`; a check whose completion alone came too late says nothing. What was never checked, is silent or is wrong is
+withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so that a case under an older
+protocol is not answered by the newer one's model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +22,7 @@ from arbiter.fleet.judging import Check, State
 from arbiter.question import ModelSpec
 
 HOLDS_SECONDS: Final = 300.0
-"""So long a proof counts when none follows it: whoever makes them may have stopped."""
+"""So long a proof counts when none follows it: whoever makes them may have stopped, or the replica be busy."""
 KNOWN_LIMIT: Final = 1_024
 """So many seats beyond those in force are remembered, to be proven because a case under an older protocol asked."""
 
@@ -88,26 +89,33 @@ class Proofs:
         standing = self._standings.get(_key(server, replica, model))
         return standing.cause if standing is not None and standing.state is State.WRONG else None
 
-    def doubt(self, server: str, replica: str, model: str | None = None) -> None:
-        """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another."""
+    def doubt(self, server: str, replica: str, model: str | None = None) -> tuple[str, ...]:
+        """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another.
+
+        Return the models that are withheld there from now on and were not before.
+        """
         self._doubted[server, replica, model] = time.monotonic()
+        withheld = []
         for key, standing in self._standings.items():
-            if key[:2] == (server, replica) and model in {None, key[2]}:
-                cause = standing.cause if standing.state is State.WRONG else NOT_SINCE
-                self._standings[key] = _Standing(standing.state, cause, standing.at)
+            if key[:2] == (server, replica) and model in {None, key[2]} and not standing.cause:
+                self._standings[key] = replace(standing, cause=NOT_SINCE)
+                withheld.append(key[2])
         self.wanted.set()
+        return tuple(dict.fromkeys(withheld))
 
     def settle(self, proofs: Iterable[Proof], began: float) -> tuple[Proof, ...]:
         """Take in what a check found that began then (seconds of monotonic); return what stands otherwise than before."""
         changed = []
         for proof in proofs:
             key = _key(proof.expected.server.name, proof.replica.name, proof.expected.model)
+            before, cause = self._standings.get(key), _cause(proof)
             if proof.state is State.PROVEN and self._has_failed_since(key, began):
                 continue
-            before = self._standings.get(key)
-            if before is None or before.state is not proof.state:
+            if proof.is_late and not _standing_cause(before, time.monotonic()):
+                continue  # who is only busy keeps the proof there is, which ages: a dead engine opens its breaker
+            if before is None or (before.state, before.cause) != (proof.state, cause):
                 changed.append(proof)
-            self._standings[key] = _Standing(proof.state, _cause(proof), began)
+            self._standings[key] = _Standing(proof.state, cause, began)
         for hear in self._hearers:
             hear()
         return tuple(changed)

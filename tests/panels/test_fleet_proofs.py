@@ -240,3 +240,14 @@ async def test_who_waits_goes_on_waiting_where_a_check_leaves_one_replica(url: s
             await asyncio.sleep(0.02)
         returned = await asking
         assert (returned.opinion.status, opened(returned)["replica"]) == (VALID, SECOND)
+
+
+async def test_that_a_proof_is_lost_is_told_by_the_log_once(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proven_fleet(url, "good", "good") as servers:
+        places = pool_of(servers).places
+        for _ in range(3):
+            places.failed(places.replicas[0], MODEL, Fault.BROKEN)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"server gpu-a, replica {FIRST}: {MODEL} is withheld: not proven since it failed"]

@@ -29,7 +29,7 @@ from arbiter.telemetry.catalogue import FLEET_SILENT_SEATS
 from arbiter.workflow import fleet_proving
 from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier
-from arbiter.workflow.fleet_proving import LONGEST_PAUSE_SECONDS, proving
+from arbiter.workflow.fleet_proving import LONGEST_PAUSE_SECONDS, Prover, proving
 from arbiter.workflow.fleet_watch import Watch, look_at_fleet
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
@@ -242,6 +242,33 @@ async def test_a_lost_connection_brings_on_the_next_check_at_once(tmp_path: Path
                 await asyncio.sleep(0.05)
         _, opinion = await ward.opinion()
         assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
+
+
+async def test_who_is_only_busy_keeps_its_proof_and_who_failed_or_turned_wrong_does_not(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fleet_proving, "COMPLETION_SECONDS", 0.2)
+    caplog.set_level("INFO", logger=fleet_proving.__name__)
+    async with a_ward(tmp_path, database, lambda *_: None, running=False) as ward:
+        prover = Prover(ward.house)
+
+        async def causes(*faults: str) -> set[str]:
+            for replica in ward.replicas:
+                replica.faults = dict.fromkeys((CHAT,), faults[0]) if faults else {}
+            caplog.clear()
+            await prover.round()
+            return ward.causes()
+
+        assert await causes() == set()
+        assert await causes("hang") == set()
+        assert caplog.messages == []
+        for replica in ("gpu-a-1", "gpu-a-2"):
+            ward.house.fleet.proofs.doubt("gpu-a", replica)
+        assert len(await causes("hang")) == 1
+        assert await causes() == set()
+        assert [line.rsplit(": ", 1)[1] for line in caplog.messages] == ["respiratory is proven"] * 2
+        plant(None, ward.adapter)
+        assert await causes("hang") == {WRONG}
 
 
 @pytest.mark.parametrize("fault", ["break off", 500, 404])
