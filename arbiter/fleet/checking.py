@@ -19,8 +19,8 @@ from arbiter.fleet.fleet import Fleet, Replica, Server
 from arbiter.fleet.judging import Check, Line, State, judge
 from arbiter.fleet.probing import (
     ASK_SECONDS,
+    ONE_TOKEN_SECONDS,
     OUT_OF_TIME,
-    PROBE_SECONDS,
     Card,
     Silence,
     answers,
@@ -110,7 +110,7 @@ async def check(
     hasher: Hasher,
     *,
     only: Sequence[str] = (),
-    seconds: float = PROBE_SECONDS,
+    seconds: float = ONE_TOKEN_SECONDS,
 ) -> tuple[Proof, ...]:
     """Return a proof for every seat at every replica of its server, or at those named alone.
 

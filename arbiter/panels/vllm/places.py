@@ -179,9 +179,9 @@ class Places:
             replica.forget_version()
             record.usual = None
             replica.pace = Pace()
-            after = breakers.proven(record.breaker, now)
+            after = breakers.recovered(record.breaker, now)
         else:
-            after = breakers.disproven(record.breaker, fault, now, self._chance.random())
+            after = breakers.failed_again(record.breaker, fault, now, self._chance.random())
         self._move(replica, model, record, after)
 
     def _move(self, replica: ServingReplica, model: str, record: Record, after: Breaker) -> None:
