@@ -19,8 +19,8 @@ from arbiter.fleet.fleet import Fleet, Replica, Server
 from arbiter.fleet.judging import Check, Line, State, judge
 from arbiter.fleet.probing import (
     ASK_SECONDS,
+    ONE_TOKEN_SECONDS,
     OUT_OF_TIME,
-    PROBE_SECONDS,
     Card,
     Silence,
     answers,
@@ -55,6 +55,14 @@ class Proof:
         """The gravest of its lines: wrong, then silent; what cannot be known here proves nothing and refutes nothing."""
         states = {line.state for line in self.lines}
         return next((grave for grave in (State.WRONG, State.SILENT) if grave in states), State.PROVEN)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether nothing but the completion is missing, and that for want of time: it may have queued behind cases."""
+        silent = [(line.check, line.came) for line in self.lines if line.state is State.SILENT]
+        # Who lists no models was not seen at all.
+        listed = any(line.check is Check.NAME for line in self.lines)
+        return self.state is State.SILENT and listed and silent == [(Check.ANSWER, OUT_OF_TIME)]
 
     @property
     def cause(self) -> str:
@@ -102,7 +110,7 @@ async def check(
     hasher: Hasher,
     *,
     only: Sequence[str] = (),
-    seconds: float = PROBE_SECONDS,
+    seconds: float = ONE_TOKEN_SECONDS,
 ) -> tuple[Proof, ...]:
     """Return a proof for every seat at every replica of its server, or at those named alone.
 

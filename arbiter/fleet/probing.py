@@ -19,7 +19,7 @@ COMPLETIONS_PATH: Final = "/v1/completions"
 CHAT_PATH: Final = "/v1/chat/completions"
 MODELS_PATH: Final = "/v1/models"
 VERSION_PATH: Final = "/version"
-PROBE_SECONDS: Final = 60.0
+ONE_TOKEN_SECONDS: Final = 60.0
 """How long a completion of one token may take: the first of a server that has just started takes longest."""
 ASK_SECONDS: Final = 5.0
 OUT_OF_TIME: Final = "did not answer in time"
@@ -90,13 +90,13 @@ def client(url: str, token: str | None) -> httpx.AsyncClient:
     )
 
 
-async def completes(http: httpx.AsyncClient, name: str, seconds: float = PROBE_SECONDS) -> Silence | None:
+async def completes(http: httpx.AsyncClient, name: str, seconds: float = ONE_TOKEN_SECONDS) -> Silence | None:
     """Return None when a plain prompt is completed by the model of that name, else why not."""
     asked = {"model": name, "prompt": "ready", "max_tokens": 1, "temperature": 0, "seed": 0}
     return _completed(await _ask(http, "POST", COMPLETIONS_PATH, asked, seconds))
 
 
-async def answers(http: httpx.AsyncClient, name: str, seconds: float = PROBE_SECONDS) -> str | Silence:
+async def answers(http: httpx.AsyncClient, name: str, seconds: float = ONE_TOKEN_SECONDS) -> str | Silence:
     """Return the name of the model that gave one token of an answer, bound to a schema as every case's answer is."""
     asked = {
         "model": name,

@@ -1,17 +1,18 @@
 """What was proven last of every model at every replica, and so which replicas must not be asked for it, and why.
 
 Guarantees, where proofs are needed: a model is asked at a replica only while the last check of just these weights there proved
-it, since that check began no breaker has opened and no request found the replica gone or lost it, and the check is no older than `HOLDS_SECONDS`. What was never checked,
-is silent or is wrong is withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so
-that a case under an older protocol is not answered by the newer one's model.
+it, since that check began no breaker has opened and no request found the replica gone or lost it, and the check is no older than
+`HOLDS_SECONDS`; a check whose completion alone came too late says nothing. What was never checked, is silent or is wrong is
+withheld; the cause is in fixed words. Another name, adapter or hash is another thing to prove, so that a case under an older
+protocol is not answered by the newer one's model.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -21,7 +22,7 @@ from arbiter.fleet.judging import Check, State
 from arbiter.question import ModelSpec
 
 HOLDS_SECONDS: Final = 300.0
-"""So long a proof counts when none follows it: whoever makes them may have stopped."""
+"""So long a proof counts when none follows it: whoever makes them may have stopped, or the replica be busy."""
 KNOWN_LIMIT: Final = 1_024
 """So many seats beyond those in force are remembered, to be proven because a case under an older protocol asked."""
 
@@ -60,6 +61,9 @@ class Proofs:
         self.needed = needed
         self.wanted = asyncio.Event()
         self._standings: dict[_Key, _Standing] = {}
+        # By server, replica and model (None: all of them), also where nothing stands yet: when it failed last.
+        self._doubted: dict[tuple[str, str, str | None], float] = {}
+        self._hearers: list[Callable[[], None]] = []
         self._asked: dict[tuple[str, str, str | None, str | None], Expected] = {}
 
     def barred(self, server: Server, model: ModelSpec) -> dict[str, str]:
@@ -85,26 +89,40 @@ class Proofs:
         standing = self._standings.get(_key(server, replica, model))
         return standing.cause if standing is not None and standing.state is State.WRONG else None
 
-    def doubt(self, server: str, replica: str, model: str | None = None) -> None:
-        """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another."""
+    def doubt(self, server: str, replica: str, model: str | None = None) -> tuple[str, ...]:
+        """Take in that a replica has failed at a model, or is gone (no model): whatever comes back there may be another.
+
+        Return the models that are withheld there from now on and were not before.
+        """
+        self._doubted[server, replica, model] = time.monotonic()
+        withheld = []
         for key, standing in self._standings.items():
-            if key[:2] == (server, replica) and model in {None, key[2]}:
-                cause = standing.cause if standing.state is State.WRONG else NOT_SINCE
-                self._standings[key] = _Standing(standing.state, cause, time.monotonic())
+            if key[:2] == (server, replica) and model in {None, key[2]} and not standing.cause:
+                self._standings[key] = replace(standing, cause=NOT_SINCE)
+                withheld.append(key[2])
         self.wanted.set()
+        return tuple(dict.fromkeys(withheld))
 
     def settle(self, proofs: Iterable[Proof], began: float) -> tuple[Proof, ...]:
         """Take in what a check found that began then (seconds of monotonic); return what stands otherwise than before."""
         changed = []
         for proof in proofs:
             key = _key(proof.expected.server.name, proof.replica.name, proof.expected.model)
-            before = self._standings.get(key)
-            if before is not None and before.at > began and proof.state is State.PROVEN:
-                continue  # it has failed since
-            if before is None or before.state is not proof.state:
+            before, cause = self._standings.get(key), _cause(proof)
+            if proof.state is State.PROVEN and self._has_failed_since(key, began):
+                continue
+            if proof.is_late and not _standing_cause(before, time.monotonic()):
+                continue  # who is only busy keeps the proof there is, which ages: a dead engine opens its breaker
+            if before is None or (before.state, before.cause) != (proof.state, cause):
                 changed.append(proof)
-            self._standings[key] = _Standing(proof.state, _cause(proof), began)
+            self._standings[key] = _Standing(proof.state, cause, began)
+        for hear in self._hearers:
+            hear()
         return tuple(changed)
+
+    def then(self, hear: Callable[[], None]) -> None:
+        """Call `hear` whenever a check was taken in: who waits for a replica may have one now, or none any more."""
+        self._hearers.append(hear)
 
     def asked(self) -> tuple[Expected, ...]:
         """Return the seats that were asked for and are to be proven although no protocol in force has them."""
@@ -116,8 +134,15 @@ class Proofs:
 
     @property
     def all_proven(self) -> bool:
-        """Whether nothing is withheld of what was ever checked."""
-        return all(not standing.cause for standing in self._standings.values())
+        """Whether something was checked, and nothing is withheld of what ever was."""
+        now = time.monotonic()
+        standings = self._standings.values()
+        return bool(standings) and not any(_standing_cause(standing, now) for standing in standings)
+
+    def _has_failed_since(self, key: _Key, began: float) -> bool:
+        server, replica, name, *_ = key
+        doubts = (self._doubted.get((server, replica, model)) for model in (name, None))
+        return any(doubted is not None and doubted >= began for doubted in doubts)
 
     def _remember(self, server: Server, model: ModelSpec) -> None:
         if len(self._asked) < KNOWN_LIMIT:

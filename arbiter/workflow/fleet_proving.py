@@ -17,6 +17,7 @@ from typing import Final
 from arbiter.fleet.checking import Expected, Proof, check, seats_of
 from arbiter.fleet.fleet import Fleet
 from arbiter.fleet.judging import State
+from arbiter.fleet.proofs import HOLDS_SECONDS
 from arbiter.fleet.token import read_token
 from arbiter.fleet.weights import Hasher
 from arbiter.question import Protocol
@@ -81,7 +82,8 @@ class Prover:
 async def proving(house: House, *further: Protocol) -> AsyncIterator[None]:
     """Make proofs for as long as the block runs, in a process that asks models and is not one that serves.
 
-    The seats of `further` are proven too: protocols that may be in force no more. Where no proofs are needed, none are made.
+    The first are made before the block, however long the weights take to read. The seats of `further` are proven too: protocols
+    that may be in force no more. Where no proofs are needed, none are made.
     """
     proofs = house.fleet.proofs
     if not (house.fleet and proofs.needed):
@@ -90,8 +92,12 @@ async def proving(house: House, *further: Protocol) -> AsyncIterator[None]:
     for seat in (seat for protocol in further for seat in protocol.seats):
         if seat.model is not None and seat.model.server in house.fleet:
             proofs.want(house.fleet[seat.model.server].server, seat.model)
-    prover = Prover(house)
-    await prover.first_round()
+    prover, began = Prover(house), time.monotonic()
+    # No case waits for this, and who gave up would read as many gigabytes the next time: every question has its own limit.
+    await prover.round()
+    if time.monotonic() - began > HOLDS_SECONDS / 2:
+        # Of so old a check nothing holds for long; the weights are not read again.
+        await prover.round()
     keeping = asyncio.create_task(keep_up("proving the fleet", prover.run))
     try:
         yield

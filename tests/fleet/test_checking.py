@@ -316,6 +316,43 @@ async def test_an_engine_that_stands_still_is_waited_for_once(ground: Ground) ->
     assert ground.one.seen[CHAT] == 1
 
 
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+async def test_a_completion_that_does_not_come_in_time_is_late_where_all_else_was_seen(
+    ground: Ground, fault: str
+) -> None:
+    ground.one.faults[CHAT] = fault
+    assert (await ground.one_proof()).is_late
+
+
+@pytest.mark.parametrize("fault", ["break off", 500, 429, b"", b'{"model": "respiratory", "choices": []}'])
+async def test_a_completion_that_fails_is_not_late(ground: Ground, fault: int | bytes | str) -> None:
+    ground.one.faults[CHAT] = fault
+    proof = await ground.one_proof()
+    assert (proof.state, proof.is_late) == (State.SILENT, False)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda g: g.one.faults.update({"/v1/models": "hang"}),
+        lambda g: (g.folder / "adapters" / "respiratory" / "adapter_model.safetensors").write_bytes(b"new"),
+        lambda g: g.one.card("respiratory").update(root="/srv/elsewhere"),
+        lambda g: g.one.cards.pop(1),
+    ],
+)
+async def test_what_is_unlisted_or_wrong_is_not_late_however_long_it_takes(
+    ground: Ground, spoil: Callable[[Ground], object]
+) -> None:
+    spec = ground.spec()
+    spoil(ground)
+    ground.one.faults[CHAT] = "hang"
+    assert not (await ground.one_proof(spec)).is_late
+
+
+async def test_what_is_proven_is_not_late(ground: Ground) -> None:
+    assert not (await ground.one_proof()).is_late
+
+
 async def test_one_dead_model_says_nothing_of_the_other(ground: Ground) -> None:
     ground.one.faults[f"{CHAT} circulation"] = 500
     proofs = await ground.check(ground.spec("respiratory"), ground.spec("circulation"))

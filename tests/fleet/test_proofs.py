@@ -9,6 +9,7 @@ import pytest
 from arbiter.fleet.checking import Expected, Proof
 from arbiter.fleet.fleet import Replica, Server
 from arbiter.fleet.judging import Check, Line, State
+from arbiter.fleet.probing import OUT_OF_TIME
 from arbiter.fleet.proofs import HOLDS_SECONDS, KNOWN_LIMIT, NOT_LATELY, NOT_SINCE, NOT_YET, Proofs
 from arbiter.question import ModelSpec
 from tests.fleet.files import a_fleet
@@ -23,6 +24,15 @@ def proof(
     state: State = State.PROVEN, replica: Replica = FIRST, spec: ModelSpec = SPEC, what: Check = Check.ANSWER
 ) -> Proof:
     return Proof(Expected("p", "m", spec, SERVER), replica, (Line(what, state, "this", "that", "do"),))
+
+
+def late() -> Proof:
+    """All is as it was, but the completion did not come in time."""
+    lines = (
+        Line(Check.ANSWER, State.SILENT, "this", OUT_OF_TIME, "do"),
+        Line(Check.NAME, State.PROVEN, "this", "this"),
+    )
+    return Proof(Expected("p", "m", SPEC, SERVER), FIRST, lines)
 
 
 def settled(*found: Proof) -> Proofs:
@@ -85,6 +95,66 @@ def test_a_check_that_began_before_the_failure_proves_nothing() -> None:
     assert proofs.barred(SERVER, SPEC) == {}
 
 
+@pytest.mark.parametrize("model", [SPEC.name, None])
+def test_a_first_check_that_began_before_the_failure_proves_nothing_either(model: str | None) -> None:
+    proofs = Proofs(needed=True)
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1", model)
+    assert proofs.settle([proof(), proof(replica=SECOND)], began) == (proof(replica=SECOND),)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_YET}
+    proofs.settle([proof()], time.monotonic())
+    assert proofs.barred(SERVER, SPEC) == {}
+
+
+def test_a_first_check_that_began_before_the_failure_still_finds_what_is_wrong() -> None:
+    proofs = Proofs(needed=True)
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1")
+    proofs.settle([proof(State.WRONG)], began)
+    assert proofs.refuted("gpu-a", "gpu-a-1", SPEC) is not None
+
+
+def test_where_nothing_was_checked_yet_not_everything_is_proven() -> None:
+    """The first round may have been given up: the next must follow in seconds."""
+    assert not Proofs(needed=True).all_proven
+    assert settled(proof()).all_proven
+    assert not settled(proof(), proof(State.SILENT, SECOND)).all_proven
+
+
+def test_what_was_proven_too_long_ago_is_not_proven() -> None:
+    proofs = Proofs(needed=True)
+    proofs.settle([proof(), proof(replica=SECOND)], time.monotonic() - HOLDS_SECONDS - 1)
+    assert not proofs.all_proven
+
+
+def test_what_is_late_with_its_answer_keeps_its_proof_which_ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind 32 cases at one sequence at a time a check waits longer than it may, and nothing is wrong."""
+    proofs, now = settled(proof(), proof(replica=SECOND)), time.monotonic()
+    assert proofs.settle([late()], now) == ()
+    assert proofs.barred(SERVER, SPEC) == {}
+    proofs.settle([late(), proof(replica=SECOND)], now + HOLDS_SECONDS)
+    monkeypatch.setattr(time, "monotonic", lambda: now + HOLDS_SECONDS + 1)
+    assert proofs.barred(SERVER, SPEC) == {"gpu-a-1": NOT_LATELY}, "lateness is no proof anew"
+    assert proofs.settle([late()], now + HOLDS_SECONDS + 1) == (late(),)
+    assert "no answer" in proofs.barred(SERVER, SPEC)["gpu-a-1"]
+
+
+def test_what_is_late_and_has_failed_since_its_proof_stays_withheld() -> None:
+    proofs = settled(proof(), proof(replica=SECOND))
+    began = time.monotonic()
+    proofs.doubt("gpu-a", "gpu-a-1")
+    for at in (began, time.monotonic()):
+        proofs.settle([late()], at)
+        assert set(proofs.barred(SERVER, SPEC)) == {"gpu-a-1"}
+
+
+@pytest.mark.parametrize("before", [None, State.SILENT, State.WRONG])
+def test_what_is_late_and_was_not_proven_stays_withheld(before: State | None) -> None:
+    proofs = settled(proof(replica=SECOND), *(() if before is None else (proof(before),)))
+    proofs.settle([late()], time.monotonic())
+    assert set(proofs.barred(SERVER, SPEC)) == {"gpu-a-1"}
+
+
 def test_a_failure_does_not_hide_that_a_replica_was_wrong() -> None:
     proofs = settled(proof(State.WRONG, what=Check.WEIGHTS))
     before = proofs.barred(SERVER, SPEC)["gpu-a-1"]
@@ -143,6 +213,28 @@ def test_what_changed_is_told_once() -> None:
     assert proofs.settle([wrong], time.monotonic()) == (wrong,)
     assert proofs.settle([wrong], time.monotonic()) == ()
     assert proofs.settle([proof()], time.monotonic()) == (proof(),)
+
+
+def test_that_a_proof_was_lost_is_told_once_and_that_it_is_back_too() -> None:
+    proofs = settled(proof(), proof(replica=SECOND))
+    assert proofs.doubt("gpu-a", "gpu-a-1") == (SPEC.name,)
+    assert proofs.doubt("gpu-a", "gpu-a-1", SPEC.name) == ()
+    assert proofs.settle([proof()], time.monotonic()) == (proof(),)
+    assert proofs.settle([proof()], time.monotonic()) == ()
+    assert proofs.doubt("gpu-a", "gpu-a-1") == (SPEC.name,)
+
+
+@pytest.mark.parametrize("state", [State.SILENT, State.WRONG])
+def test_a_failure_of_what_is_withheld_anyway_is_told_by_nobody(state: State) -> None:
+    proofs = settled(proof(state))
+    assert proofs.doubt("gpu-a", "gpu-a-1") == ()
+    assert proofs.settle([proof(state)], time.monotonic()) == ()
+
+
+def test_what_is_wrong_otherwise_than_before_is_told() -> None:
+    proofs = settled(proof(State.WRONG))
+    other = proof(State.WRONG, what=Check.WEIGHTS)
+    assert proofs.settle([other], time.monotonic()) == (other,)
 
 
 def test_looking_at_what_is_withheld_asks_for_no_check() -> None:

@@ -18,11 +18,11 @@ from arbiter.panels.vllm.breaker import (
     WINDOW,
     Breaker,
     Fault,
-    disproven,
     due,
     failed,
+    failed_again,
     probed,
-    proven,
+    recovered,
     succeeded,
     wait_seconds,
 )
@@ -73,20 +73,20 @@ def test_an_open_one_waits_lets_one_probe_pass_and_closes_on_its_success_alone()
     assert not due(half, 10**9)
     with pytest.raises(ValueError, match="waited long enough"):
         probed(half, 10**9)
-    closed = proven(half, 200.0)
+    closed = recovered(half, 200.0)
     assert (closed.position, closed.failures, closed.known, closed.cause) == (CLOSED, 0, 0, "probe-answered")
 
 
 def test_only_a_probe_of_a_half_open_one_is_taken_in() -> None:
     for breaker in (FRESH, after("xxx")):
-        assert proven(breaker, 1.0) == breaker == disproven(breaker, BAD, 1.0, 0.5)
+        assert recovered(breaker, 1.0) == breaker == failed_again(breaker, BAD, 1.0, 0.5)
 
 
 def test_waits_double_with_every_failed_probe_up_to_the_longest() -> None:
     breaker, waits = after("xxx"), []
     for _ in range(12):
         waits.append(breaker.until - breaker.since)
-        breaker = disproven(probed(breaker, breaker.until), Fault.NO_ANSWER, breaker.until, 0.5)
+        breaker = failed_again(probed(breaker, breaker.until), Fault.NO_ANSWER, breaker.until, 0.5)
         assert (breaker.position, breaker.cause) == (OPEN, "no-answer-in-time")
     assert waits[:4] == pytest.approx([waits[0], 2 * waits[0], 4 * waits[0], 8 * waits[0]])
     assert waits[-1] == waits[-2] <= LONGEST_WAIT_SECONDS
@@ -95,7 +95,7 @@ def test_waits_double_with_every_failed_probe_up_to_the_longest() -> None:
 
 def test_one_that_flaps_waits_longer_each_time_and_a_steady_time_is_forgiven() -> None:
     def flap(breaker: Breaker, steady: int) -> Breaker:
-        return after("." * steady + "xxx", proven(probed(breaker, breaker.until), breaker.until))
+        return after("." * steady + "xxx", recovered(probed(breaker, breaker.until), breaker.until))
 
     first = after("xxx")
     second = flap(first, STEADY - 1)
@@ -115,7 +115,9 @@ def test_no_wait_is_longer_than_the_longest_or_shorter_for_more_openings(
 
 
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["ok", "fault", "time", "probe", "proven", "disproven"]), st.floats(0, 1)),
+    st.tuples(
+        st.sampled_from(["ok", "fault", "time", "probe", "recovered", "failed_again"]), st.floats(0, 1)
+    ),
     max_size=200,
 )
 
@@ -147,12 +149,12 @@ def test_whatever_happens_nothing_passes_but_the_moves_there_are(  # noqa: C901 
                 if due(breaker, now):
                     assert now - before.since >= wait_seconds(before.openings, 0) - 1e-6
                     breaker = probed(breaker, now)
-            case "proven":
-                breaker = proven(breaker, now)
+            case "recovered":
+                breaker = recovered(breaker, now)
                 if before.position is HALF_OPEN:
                     row, last = 0, []
             case _:
-                breaker = disproven(breaker, BAD, now, chance)
+                breaker = failed_again(breaker, BAD, now, chance)
         if breaker.position is OPEN:
             assert breaker.until > breaker.since
         walked.append(breaker.position)

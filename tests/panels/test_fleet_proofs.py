@@ -12,7 +12,7 @@ import pytest
 from arbiter.fleet.checking import Expected, Proof
 from arbiter.fleet.judging import Check, Line, State
 from arbiter.fleet.proofs import NOT_SINCE
-from arbiter.model import MemberStatus
+from arbiter.model import MemberStatus, RiskClass
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.pool import Servers
 from arbiter.panels.vllm.room import Place
@@ -29,10 +29,10 @@ def url() -> Iterator[str]:
         yield served
 
 
-def prove(servers: Servers) -> None:
-    """Take in that every replica was checked just now, and is what it should be."""
+def prove(servers: Servers, state: State = State.PROVEN) -> None:
+    """Take in that every replica was checked just now, and how: is what it should be, unless said otherwise."""
     server = pool_of(servers).server
-    line = Line(Check.ANSWER, State.PROVEN, "this", "this", "")
+    line = Line(Check.ANSWER, state, "this", "this", "")
     proofs = [
         Proof(Expected("p", "m", model(MODEL), server), replica, (line,)) for replica in server.replicas
     ]
@@ -172,3 +172,82 @@ async def test_who_waits_for_a_replica_that_is_gone_is_told_before_its_breaker_o
         assert (await asking).opinion.status is DOWN
         assert time.monotonic() - started < 10.0
         places.give_back(held)
+
+
+async def test_who_waits_is_given_a_replica_as_soon_as_it_is_proven_and_before_any_newcomer(url: str) -> None:
+    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
+        places = pool_of(servers).places
+        held = [places.take(MODEL, ()), places.take(MODEL, ())]
+        fail(servers, SECOND)
+        for place in held:
+            assert place is not None
+            if place.replica.name == SECOND:
+                places.give_back(place)
+        given: list[str] = []
+
+        async def wait(name: str, risk: RiskClass) -> None:
+            def shunned() -> dict[str, str]:
+                return servers.proofs.barred(pool_of(servers).server, model(MODEL))
+
+            place = await places.acquire(MODEL, shunned, risk, time.perf_counter() + 5.0)
+            # The other is full throughout.
+            assert isinstance(place, Place)
+            assert place.replica.name == SECOND
+            given.append(name)
+            await asyncio.sleep(0.02)
+            places.give_back(place)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wait("routine", RiskClass.ROUTINE))
+            group.create_task(wait("emergency", RiskClass.EMERGENCY))
+            await asyncio.sleep(0.02)
+            assert sum(replica.waiting for replica in state_of(servers).replicas) == 2
+            prove(servers)
+            group.create_task(wait("newcomer", RiskClass.ROUTINE))
+        assert given == ["emergency", "routine", "newcomer"]
+
+
+@pytest.mark.parametrize("state", [State.WRONG, State.SILENT])
+async def test_who_waits_is_told_at_once_when_a_check_finds_the_last_replica_unfit(
+    url: str, state: State
+) -> None:
+    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
+        places = pool_of(servers).places
+        held = [places.take(MODEL, ()), places.take(MODEL, ())]
+        started = time.monotonic()
+        asking = asyncio.create_task(put(servers, seconds=20.0))
+        await asyncio.sleep(0.02)
+        prove(servers, state)
+        assert (await asking).opinion.status is DOWN
+        assert time.monotonic() - started < 10.0
+        for place in held:
+            assert place is not None
+            places.give_back(place)
+
+
+async def test_who_waits_goes_on_waiting_where_a_check_leaves_one_replica(url: str) -> None:
+    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
+        places, server = pool_of(servers).places, pool_of(servers).server
+        held = [places.take(MODEL, ()), places.take(MODEL, ())]
+        asking = asyncio.create_task(put(servers))
+        await asyncio.sleep(0.02)
+        line = Line(Check.WEIGHTS, State.WRONG, "this", "that", "")
+        wrong = Proof(Expected("p", "m", model(MODEL), server), server.replicas[0], (line,))
+        servers.proofs.settle([wrong], time.monotonic())
+        for place in sorted((place for place in held if place), key=lambda place: place.replica.name):
+            assert not asking.done()
+            places.give_back(place)
+            await asyncio.sleep(0.02)
+        returned = await asking
+        assert (returned.opinion.status, opened(returned)["replica"]) == (VALID, SECOND)
+
+
+async def test_that_a_proof_is_lost_is_told_by_the_log_once(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with proven_fleet(url, "good", "good") as servers:
+        places = pool_of(servers).places
+        for _ in range(3):
+            places.failed(places.replicas[0], MODEL, Fault.BROKEN)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"server gpu-a, replica {FIRST}: {MODEL} is withheld: not proven since it failed"]

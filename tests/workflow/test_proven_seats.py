@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import pytest
 from arbiter.api.app import create_app
 from arbiter.fleet.finding import Level
 from arbiter.fleet.seats import Standing
-from arbiter.fleet.weights import weights_sha256
+from arbiter.fleet.weights import Hasher, weights_sha256
 from arbiter.identity.accounts import create_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
@@ -25,9 +26,10 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind
 from arbiter.store.database import Database
 from arbiter.telemetry.catalogue import FLEET_SILENT_SEATS
+from arbiter.workflow import fleet_proving
 from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier
-from arbiter.workflow.fleet_proving import LONGEST_PAUSE_SECONDS
+from arbiter.workflow.fleet_proving import LONGEST_PAUSE_SECONDS, Prover, proving
 from arbiter.workflow.fleet_watch import Watch, look_at_fleet
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
@@ -242,6 +244,33 @@ async def test_a_lost_connection_brings_on_the_next_check_at_once(tmp_path: Path
         assert (opinion.status, opinion.rationale) == (MemberStatus.DOWN, WRONG)
 
 
+async def test_who_is_only_busy_keeps_its_proof_and_who_failed_or_turned_wrong_does_not(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fleet_proving, "COMPLETION_SECONDS", 0.2)
+    caplog.set_level("INFO", logger=fleet_proving.__name__)
+    async with a_ward(tmp_path, database, lambda *_: None, running=False) as ward:
+        prover = Prover(ward.house)
+
+        async def causes(*faults: str) -> set[str]:
+            for replica in ward.replicas:
+                replica.faults = dict.fromkeys((CHAT,), faults[0]) if faults else {}
+            caplog.clear()
+            await prover.round()
+            return ward.causes()
+
+        assert await causes() == set()
+        assert await causes("hang") == set()
+        assert caplog.messages == []
+        for replica in ("gpu-a-1", "gpu-a-2"):
+            ward.house.fleet.proofs.doubt("gpu-a", replica)
+        assert len(await causes("hang")) == 1
+        assert await causes() == set()
+        assert [line.rsplit(": ", 1)[1] for line in caplog.messages] == ["respiratory is proven"] * 2
+        plant(None, ward.adapter)
+        assert await causes("hang") == {WRONG}
+
+
 @pytest.mark.parametrize("fault", ["break off", 500, 404])
 async def test_a_fleet_that_is_down_keeps_no_case_from_a_human(
     tmp_path: Path, database: Database, fault: int | str
@@ -291,6 +320,31 @@ async def test_a_command_that_asks_seats_proves_them_first(tmp_path: Path, datab
         rows = {row.member: row for row in await run_now(ward.house, "with-a-model")}
         assert rows["model"].cause == "heard for the first time"
         assert ward.replicas[0].seen[CHAT] + ward.replicas[1].seen[CHAT] > 2
+
+
+async def test_a_command_waits_for_its_first_proofs_as_long_as_the_weights_take_to_read(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start waits for seconds alone; a command would ask nobody, however often it is run."""
+    monkeypatch.setattr(fleet_proving, "FIRST_ROUND_SECONDS", 0.05)
+    read = Hasher.sha256
+
+    def slowly(hasher: Hasher, model: Path, adapter: Path | None = None) -> str:
+        time.sleep(0.2)
+        return read(hasher, model, adapter)
+
+    monkeypatch.setattr(Hasher, "sha256", slowly)
+    async with a_ward(tmp_path, database, with_examples, running=False) as ward:
+        rows = {row.member: row for row in await run_now(ward.house, "with-a-model")}
+        assert rows["model"].cause == "heard for the first time"
+
+
+async def test_a_command_checks_again_where_reading_the_weights_took_as_long_as_a_proof_holds(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_proving, "HOLDS_SECONDS", 0.0)
+    async with a_ward(tmp_path, database, lambda *_: None, running=False) as ward, proving(ward.house):
+        assert [replica.seen[CHAT] for replica in ward.replicas] == [2, 2]
 
 
 async def test_a_command_asks_no_planted_adapter_either(tmp_path: Path, database: Database) -> None:

@@ -71,6 +71,7 @@ def canary(
 
     The comparison is an exact test; a seat whose p is at or below the level has moved. A seat that was never heard, or whose
     identity is new, begins a baseline. Every run is an entry of the log. By itself this is done every night (ARBITER_CANARY_AT).
+    In production the seats are proven first, which takes as long as their weights take to read.
 
     Exit status: 0 no seat has moved, 1 one has and no new baseline was taken since, 4 none has and one could not be asked.
     """

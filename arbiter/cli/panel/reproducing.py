@@ -47,7 +47,8 @@ def reproduce(
 
     A model is sent the recorded bytes, at its server as the fleet file has it now; a score is computed again. Each is `equal`
     (the same words in every choice), `equal-option` (other words, the same state and leading option), `different`, or `not-asked`
-    with the reason. Opening the case becomes an entry of it. Nothing else changes.
+    with the reason. Opening the case becomes an entry of it. Nothing else changes. In production the seats are proven first, which
+    takes as long as their weights take to read.
 
     Exit status: 0 each is equal or equal-option, 1 one is different, 4 none is and one that answered then could not be asked.
     """

@@ -42,7 +42,7 @@ class Fault(StrEnum):
 
 
 NEVER: Final = "never-opened"
-PROVEN: Final = "probe-answered"
+PROBE_ANSWERED: Final = "probe-answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +115,14 @@ def probed(breaker: Breaker, now: float) -> Breaker:
     return replace(breaker, position=Position.HALF_OPEN, since=now, probes=breaker.probes + 1)
 
 
-def proven(breaker: Breaker, now: float) -> Breaker:
+def recovered(breaker: Breaker, now: float) -> Breaker:
     """Return the breaker after its probe generated a token: closed, nothing held against it but how often it opened."""
     if breaker.position is not Position.HALF_OPEN:
         return breaker
-    return Breaker(Position.CLOSED, now, PROVEN, openings=breaker.openings)
+    return Breaker(Position.CLOSED, now, PROBE_ANSWERED, openings=breaker.openings)
 
 
-def disproven(breaker: Breaker, fault: Fault, now: float, chance: float) -> Breaker:
+def failed_again(breaker: Breaker, fault: Fault, now: float, chance: float) -> Breaker:
     """Return the breaker after its probe failed: open again, for longer."""
     if breaker.position is not Position.HALF_OPEN:
         return breaker

@@ -101,6 +101,12 @@ class Places:
         place.replica.give_back(place.number)
         self._fill(place.replica)
 
+    def look_again(self) -> None:
+        """Let those who wait go where they may go now, as nobody else wakes them: what is proven has changed."""
+        self._tell_the_hopeless()
+        for replica in self.replicas:
+            self._fill(replica)
+
     def hold(self, replica: ServingReplica, seconds: float) -> None:
         """Ask nothing of a replica for so long, within reason: it said that it has too much to do."""
         until = time.perf_counter() + min(seconds, LONGEST_HELD_SECONDS)
@@ -173,9 +179,9 @@ class Places:
             replica.forget_version()
             record.usual = None
             replica.pace = Pace()
-            after = breakers.proven(record.breaker, now)
+            after = breakers.recovered(record.breaker, now)
         else:
-            after = breakers.disproven(record.breaker, fault, now, self._chance.random())
+            after = breakers.failed_again(record.breaker, fault, now, self._chance.random())
         self._move(replica, model, record, after)
 
     def _move(self, replica: ServingReplica, model: str, record: Record, after: Breaker) -> None:

@@ -7,6 +7,7 @@ A pool is the one owner of retries for what its members ask: `arbiter.panels.vll
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import platform
 import time
@@ -16,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from arbiter.fleet.fleet import NO_FLEET, Fleet, Scheduling, Server
-from arbiter.fleet.proofs import Proofs
+from arbiter.fleet.proofs import NOT_SINCE, Proofs
 from arbiter.fleet.state import FleetState, ServerState, Withheld
 from arbiter.panels.vllm.asking import Asking, Told
 from arbiter.panels.vllm.breaker import Fault
@@ -28,6 +29,9 @@ from arbiter.panels.vllm.replica import ServingReplica
 from arbiter.panels.vllm.tries import Request
 from arbiter.ports import Clock
 from arbiter.question import ModelSpec
+from arbiter.telemetry import Safe
+
+log = logging.getLogger(__name__)
 
 
 class Pool:
@@ -42,7 +46,8 @@ class Pool:
         self.replicas = tuple(ServingReplica(replica, token) for replica in server.replicas)
         self.places = Places(server, self.replicas, clock, moves)
         self.proofs = Proofs(needed=False) if proofs is None else proofs
-        self.places.doubt = lambda replica, model: self.proofs.doubt(server.name, replica, model)
+        self.places.doubt = self._doubt
+        self.proofs.then(self.places.look_again)
         self._allowance = Allowance()
         self._prober = Prober(self.places)
         self._began = clock.now()
@@ -103,6 +108,12 @@ class Pool:
                     told = Withheld(model.name, model.adapter, model.weights_sha256, cause)
                     found.setdefault(replica, []).append(told)
         return found
+
+    def _doubt(self, replica: str, model: str | None) -> None:
+        for name in self.proofs.doubt(self.name, replica, model):
+            log.warning(
+                "server %s, replica %s: %s is %s", Safe(self.name), Safe(replica), Safe(name), Safe(NOT_SINCE)
+            )
 
     async def keep_probing(self) -> None:
         """Probe replicas that failed, until cancelled."""
