@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from arbiter.audit.entry import Entry, commit
@@ -30,7 +29,7 @@ from tests.fleet.files import fleet_file
 from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
-from tests.panels.model_servers import misbehaving, refusing_url
+from tests.panels.model_servers import refusing_url
 
 VALID, INVALID = MemberStatus.VALID, MemberStatus.INVALID
 DOWN, TIMED_OUT = MemberStatus.DOWN, MemberStatus.TIMED_OUT
@@ -53,12 +52,6 @@ class Ward:
     house: House
     client: Principal
     checkpoint: Path
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
 
 
 def settings_with(folder: Path, url: str) -> Settings:
