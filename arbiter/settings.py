@@ -91,8 +91,10 @@ class Settings(BaseSettings):
     `keys_passphrase_file` holds the passphrase that they are encrypted under.
     `automatic_decisions_approved_by` names the person who has determined, for this deployment, that cases may be decided
     without a clinician; in production nothing is until somebody has. `duty` is the file that says who is called about an
-    escalation; `witnesses` the file that says who cosigns the log; `mail_credentials` a file of two lines, user and password; `public_url` where people and systems reach us.
-    `fleet` is the file that says which vLLM servers there are; `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped ones.
+    escalation; `witnesses` the file that says who cosigns the log; `mail_credentials` a file of two lines, user and
+    password; `public_url` where people and systems reach us. `fleet` is the file that says which vLLM servers there are;
+    `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped
+    ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
     times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
     `backup_days` how long any copy of the database is kept at most. From `canary_at` on, by that zone, every seat is asked its

@@ -83,11 +83,6 @@ def level(false_alarms_a_year: Fraction, seats: int) -> Fraction:
     return min(Fraction(1), false_alarms_a_year / (NIGHTS_A_YEAR * seats))
 
 
-def least_p_value(before: int, now: int) -> Fraction:
-    """Return the p-value of one case whose every draw of tonight is another answer than every draw of the baseline."""
-    return Fraction(1, comb(before + now, now))
-
-
 def _table(case: CaseCounts) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return how often each answer fell in all and tonight, in one order of answers."""
     answers = sorted(case.before.keys() | case.now.keys())

@@ -15,7 +15,7 @@ from arbiter.fleet.overview import Overview
 from arbiter.fleet.seats import CanaryResult, SeatLine, Standing
 from arbiter.fleet.server_findings import server_findings
 
-_CANARY_OLD: Final = timedelta(hours=50)
+CANARY_OLD: Final = timedelta(hours=50)
 """Two nights and a little: one that was missed is no matter yet."""
 
 
@@ -129,7 +129,7 @@ def _canary(seat: SeatLine, named: str, now: datetime) -> Iterator[Finding]:
                 canary.at,
             )
         case CanaryResult.STEADY | CanaryResult.BASELINE:
-            if canary.heard_at is None or now - canary.heard_at > _CANARY_OLD:
+            if canary.heard_at is None or now - canary.heard_at > CANARY_OLD:
                 yield Finding(
                     Level.WARNING,
                     f"{named} has had no canary for more than two nights",

@@ -1,4 +1,4 @@
-"""What a replica showed, compared with what the protocol and the fleet file say: pure, a line for each thing compared."""
+"""What a replica showed, compared with what the protocol and the fleet file say: a line for each thing compared."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ models is the HTTP server's own.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
 from dataclasses import dataclass
@@ -78,16 +79,20 @@ def client(url: str, token: str | None) -> httpx.AsyncClient:
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "arbiter"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
-    # The machine's own trust store, where a hospital's authority stands.
-    trust = False if url.startswith("http:") else ssl.create_default_context()
     return httpx.AsyncClient(
         base_url=url,
         headers=headers,
         timeout=None,  # noqa: S113 - each question is bounded as a whole
         trust_env=False,
         follow_redirects=False,
-        verify=trust,
+        verify=False if url.startswith("http:") else trusted(),
     )
+
+
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Return the machine's own trust store, where a hospital's authority stands; it is read once."""
+    return ssl.create_default_context()
 
 
 async def completes(http: httpx.AsyncClient, name: str, seconds: float = ONE_TOKEN_SECONDS) -> Silence | None:

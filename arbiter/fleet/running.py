@@ -38,6 +38,10 @@ STEADY_SECONDS: Final = 600.0
 """A server that ran this long has recovered: its next end is met with the first pause again."""
 
 _LOOK_SECONDS: Final = 0.2
+_UPKEEP_SECONDS: Final = 10.0
+"""To look into a server's memory holds it up for a moment, and what it maps hardly changes once it answers."""
+_LOG_BYTES: Final = 64 * 1024 * 1024
+"""Above that a log begins anew: a server writes a line for each request for as long as it lives."""
 _TAIL_BYTES: Final = 4_000
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 
@@ -70,8 +74,12 @@ class Running:
 
     @property
     def log(self) -> Path:
-        """The file that holds what the server writes; the one before it ends in `.1`."""
+        """The file that holds what the server writes; what came before ends in `.1`."""
         return self.folder / f"{self.serving.server}.{self.name}.log"
+
+    @property
+    def _older_log(self) -> Path:
+        return self.log.with_suffix(".log.1")
 
     def processes(self) -> list[int]:
         """Return every living process of the server's session."""
@@ -112,8 +120,11 @@ class Running:
         self.worked = True
         self.ready.set()
         self.tell(f"{self.name}: ready at {self.serving.replica.url}")
+        upkeep_at = began
         while (status := self._status()) is None:
-            self._memory |= shared_memory(self.processes())
+            if time.monotonic() >= upkeep_at:
+                self._memory |= await asyncio.to_thread(self._look_after)
+                upkeep_at = time.monotonic() + _UPKEEP_SECONDS
             await asyncio.sleep(_LOOK_SECONDS)
         told = f"{self.name}: ended with status {status}; its last words are in {self.log}"
         if not self.again:
@@ -125,7 +136,7 @@ class Running:
         require_free(self.serving)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
+            self.log.replace(self._older_log)
         command = [sys.executable, "-I", str(_LAUNCH), str(os.getpid()), *self.serving.command]
         with _for_us_alone(self.log) as log:
             self._process = subprocess.Popen(  # noqa: S603 - the command is the fleet file's own
@@ -166,17 +177,30 @@ class Running:
                 else:
                     await asyncio.sleep(_LOOK_SECONDS)
 
+    def _look_after(self) -> set[Path]:
+        """Keep the log within bounds, and return the shared memory that the server has now."""
+        # A full disk ends no server: the log is tried again the next time.
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size > _LOG_BYTES:
+                with self.log.open("rb") as log, _for_us_alone(self._older_log) as older:
+                    shutil.copyfileobj(log, older)
+                os.truncate(self.log, 0)
+        return shared_memory(self.processes())
+
     def _status(self) -> int | None:
         return None if self._process is None else self._process.poll()
 
     def _tail(self) -> str:
-        return self.log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", errors="replace")
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return log.read(_TAIL_BYTES).decode("utf-8", errors="replace")
 
     async def _end(self) -> None:
         """SIGTERM to the session, as a service manager does; SIGKILL to what is left of it; its memory given back."""
         if self._process is None:
             return
         try:
+            self._memory |= shared_memory(self.processes())
             if self.processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGTERM)
@@ -197,8 +221,11 @@ class Running:
 
 
 def _for_us_alone(path: Path) -> BinaryIO:
-    """Open a new file that nobody else may read, whatever folder it lies in: a server's log may tell what it was asked."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    """Open a new file that nobody else may read, whatever folder it lies in: a server's log may tell what it was asked.
+
+    What is written goes to its end, wherever that is by then.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600), "wb")
 
 
 @dataclass(frozen=True, slots=True)

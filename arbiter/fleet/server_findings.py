@@ -8,12 +8,7 @@ from typing import Final
 from arbiter.fleet.finding import Finding, Level, listed, share
 from arbiter.fleet.overview import Breaker, Replica, Server
 from arbiter.fleet.sketches import time_words
-from arbiter.fleet.state import Position
-
-CALLS_A_HEDGE: Final = 20
-"""At most one second request on so many calls; the pool holds to it."""
-
-UNKNOWN_VERSION: Final = "unknown"
+from arbiter.fleet.state import CALLS_A_HEDGE, UNKNOWN_VERSION, Position
 
 _CALLS_A_HEDGE_NEAR: Final = 25
 _HEDGES_FROM_CALLS: Final = 200

@@ -11,6 +11,11 @@ from pydantic import TypeAdapter
 
 from arbiter.question import ModelSpec
 
+CALLS_A_HEDGE: Final = 20
+"""At most one second request on so many calls; the pool holds to it."""
+UNKNOWN_VERSION: Final = "unknown"
+"""What stands for a version that no replica tells."""
+
 
 class Position(StrEnum):
     """Whether requests flow (`closed`), none does (`open`), or one probe is on its way (`half-open`)."""

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arbiter.model import CaseId, MemberStatus, Opinion
+from arbiter.question import VLLM
 from arbiter.specialists.rules import SPECIALISTS
 from arbiter.specialists.shipped import ADAPTERS, BASE, CONTEXT
 from arbiter.workflow.dossier import load_dossier
@@ -87,9 +88,7 @@ async def heard(house: House, case: str, title: str, outcome: str) -> Heard:
     """Return what the models said about a case."""
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, CaseId(case))
-    models = {
-        str(opinion.member): opinion for opinion in dossier.opinions() if opinion.identity.kind == "vllm"
-    }
+    models = {str(opinion.member): opinion for opinion in dossier.opinions() if opinion.identity.kind == VLLM}
     return Heard(title, outcome, models)
 
 

@@ -19,9 +19,6 @@ PROTOCOL_FOLDER: Final = PROTOCOLS / "deterioration_with_models"
 CONTEXT: Final = 1_024
 """As many tokens may prompt and answer have together."""
 
-MOST_BYTES: Final = 3 * 1024 * 1024
-"""All weights together weigh no more: they travel in every checkout and every wheel."""
-
 
 def sums(folder: Path) -> Mapping[str, str]:
     """Return the SHA-256 (hex) of every file under the folder but the manifest and the card, by its path, sorted."""
@@ -31,15 +28,6 @@ def sums(folder: Path) -> Mapping[str, str]:
         for file in files
         if file.name not in {MANIFEST.name, "MODEL_CARD.md"}
     }
-
-
-def read_manifest(text: str) -> Mapping[str, str]:
-    """Return the hashes that a manifest in the format of `sha256sum` states, by path."""
-    stated = {}
-    for line in text.splitlines():
-        digest, _, name = line.partition("  ")
-        stated[name] = digest
-    return stated
 
 
 def manifest_text(stated: Mapping[str, str]) -> str:

@@ -50,7 +50,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class StandingRow:
-    """A seat's newest run, and the newest in which it was heard: whom, about what and when.
+    """A seat's newest run, and the newest in which it was heard: whom and when.
 
     `baseline_at` is the newest baseline of the identity that was heard last. `alarmed_at` is the first alarm since a person
     had a baseline taken, of whatever identity: one that changes ends no alarm.
@@ -58,7 +58,6 @@ class StandingRow:
 
     newest: RunRow
     heard_digest: str | None
-    heard_asked: str | None
     heard_at: datetime | None
     baseline_at: datetime | None
     alarmed_at: datetime | None
@@ -77,8 +76,9 @@ WHERE protocol = %(protocol)s AND member = %(member)s AND digest = %(digest)s AN
 ORDER BY id DESC LIMIT 1
 """  # noqa: S608 - names of ours
 _STANDINGS = f"""
-SELECT {", ".join(f"newest.{name}" for name in _COLUMNS.split(", "))}, heard.digest, heard.asked, heard.at, baseline.at, alarm.at
-FROM (SELECT DISTINCT ON (protocol, member) * FROM canary_run ORDER BY protocol, member, id DESC) AS newest
+SELECT {", ".join(f"newest.{name}" for name in _COLUMNS.split(", "))}, heard.digest, heard.at, baseline.at, alarm.at
+FROM (SELECT max(id) AS id FROM canary_run GROUP BY protocol, member) AS last
+JOIN canary_run AS newest ON newest.id = last.id
 LEFT JOIN LATERAL (
     SELECT digest, asked, at FROM canary_run AS r
     WHERE r.protocol = newest.protocol AND r.member = newest.member AND r.kind <> 'not-asked' ORDER BY id DESC LIMIT 1
@@ -138,7 +138,7 @@ async def load_baseline(where: Where, protocol: str, member: str, digest: str, a
 async def load_canary_standings(where: Where) -> tuple[StandingRow, ...]:
     """Return how each seat that was ever in a run stands, by protocol and member."""
     rows = await run(where, _STANDINGS, {})
-    return tuple(StandingRow(_row(row[:-5]), *row[-5:]) for row in rows)
+    return tuple(StandingRow(_row(row[:-4]), *row[-4:]) for row in rows)
 
 
 async def load_protocols_of_night(where: Where, night: date) -> frozenset[str]:

@@ -39,9 +39,10 @@ class LatestCanary:
     """The newest canary of one seat of a protocol in force.
 
     `at` is the newest run, `heard_at` the newest in which the seat answered, `baseline_at` when the baseline of the identity
-    that answered then was taken, `alarmed_at` when the seat was first found to have moved since a person began it anew; each is None where there was
-    none, instants are aware UTC. `p_value` and `level` are the newest run's, as decimal text, where it compared. `cases` and
-    `draws` count what was compared or kept. `cause` says in fixed words why a seat was not asked, or what is new about it.
+    that answered then was taken, `alarmed_at` when the seat was first found to have moved since a person began it anew;
+    each is None where there was none, instants are aware UTC. `p_value` and `level` are the newest run's, as decimal text,
+    where it compared. `cases` and `draws` count what was compared or kept. `cause` says in fixed words why a seat was not
+    asked, or what is new about it.
     """
 
     protocol: str

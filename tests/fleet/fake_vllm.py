@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
@@ -66,6 +67,12 @@ class Door(BaseHTTPRequestHandler):
         pass
 
 
+def talk() -> None:
+    while True:
+        print("a line of its log", flush=True)
+        time.sleep(0.001)
+
+
 def main() -> None:
     print("environment", json.dumps(dict(os.environ)), flush=True)
     if behave("dies-at-once"):
@@ -83,6 +90,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if behave("talks"):
+        threading.Thread(target=talk, daemon=True).start()
     door = ThreadingHTTPServer((after("--host"), int(after("--port"))), Door)
     door.serve_forever()
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from arbiter.model import MemberId
-from arbiter.protocols.loader import read_shipped
 from arbiter.question import QUESTION, VLLM, ModelSpec, Protocol, Seat
+from tests.fleet.seats import a_protocol as with_seats
 
 WEIGHTS = "ab" * 32
 
@@ -33,15 +32,9 @@ def a_spec(name: str = "respiratory", **changes: Any) -> ModelSpec:
     return replace(spec, **changes)
 
 
-@functools.cache
-def _shipped() -> Protocol:
-    return read_shipped("deterioration").protocol
-
-
 def a_protocol(*specs: ModelSpec) -> Protocol:
     """The shipped deterioration protocol with a seat for each of these models beside the scores'."""
-    shipped = _shipped()
-    seats = tuple(
+    seats = (
         Seat(
             member=MemberId(f"member-{number}"),
             title=f"Model {spec.name}",
@@ -56,7 +49,7 @@ def a_protocol(*specs: ModelSpec) -> Protocol:
         )
         for number, spec in enumerate(specs)
     )
-    return replace(shipped, seats=(*shipped.seats, *seats))
+    return with_seats(*seats)
 
 
 def an_adapter(folder: Path, rank: object = 8, content: bytes = b"weights") -> Path:

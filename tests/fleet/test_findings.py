@@ -14,9 +14,7 @@ from arbiter.fleet.finding import Finding, Level
 from arbiter.fleet.findings import findings
 from arbiter.fleet.overview import Heard, oversee
 from arbiter.fleet.seats import CanaryResult, SeatCanary
-from arbiter.fleet.server_findings import CALLS_A_HEDGE
 from arbiter.fleet.state import FleetState, Position, ServerState
-from arbiter.panels.vllm.hedging import A_HEDGE_COSTS
 from arbiter.question import Seat
 from tests.fleet.any_state import any_state
 from tests.fleet.seats import a_protocol, a_seat
@@ -230,10 +228,6 @@ def test_processes_with_different_fleet_files_are_found_out() -> None:
     assert only(seen, Level.WARNING).remedy == (
         "They were started with different fleet files: restart them all with one."
     )
-
-
-def test_the_cap_that_is_warned_of_is_the_one_the_pool_holds_to() -> None:
-    assert CALLS_A_HEDGE == A_HEDGE_COSTS
 
 
 # --- canaries ----------------------------------------------------------------------------------------------------

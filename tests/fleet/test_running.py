@@ -13,13 +13,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.fleet import Fleet
+from arbiter.fleet.processes import shared_memory
 from arbiter.fleet.running import Running, serve
 from arbiter.fleet.serving import Serving, command_lines
 from tests.fleet.files import a_fleet, fleet_file
@@ -195,6 +196,40 @@ async def test_one_that_does_not_come_back_is_tried_again_and_ends_nobody(tmp_pa
         program(tmp_path / "bin")
         await until(first.ready.is_set)
     assert any("is started again in 2 s" in word for word in told), "after a growing pause"
+
+
+async def test_a_server_that_runs_is_seldom_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read what a process has mapped holds that process up."""
+    looks: list[float] = []
+
+    def look(processes: Iterable[int]) -> set[Path]:
+        looks.append(time.monotonic())
+        return shared_memory(processes)
+
+    monkeypatch.setattr("arbiter.fleet.running.shared_memory", look)
+    async with serve(lines(tmp_path), tmp_path / "kept"):
+        ready = time.monotonic()
+        await asyncio.sleep(1.5)
+        assert sum(look > ready for look in looks) <= 1
+
+
+async def test_the_log_of_a_server_that_talks_on_stays_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("arbiter.fleet.running._LOG_BYTES", 4_000)
+    monkeypatch.setattr("arbiter.fleet.running._UPKEEP_SECONDS", 0.1)
+    async with serve(lines(tmp_path, "talks"), tmp_path / "kept") as served:
+        log = served.running[0].log
+        older = log.with_suffix(".log.1")
+        await until(older.exists)
+        first = older.read_text()
+        await until(lambda: older.read_text() != first)
+        await until(lambda: log.stat().st_size > 0)
+    assert older.read_text().count("a line of its log") > 100
+    assert stat.S_IMODE(older.stat().st_mode) == 0o600
+    assert "\0" not in log.read_text(), "what comes after a new beginning is written there"
 
 
 async def test_without_starting_again_the_end_of_one_is_told(tmp_path: Path) -> None:

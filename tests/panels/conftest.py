@@ -1,15 +1,32 @@
-"""Both event loops for the tests that need them."""
+"""Both event loops for the tests that need them, a server that misbehaves, and a trust store of each test's own."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
 
+from arbiter.fleet.probing import trusted
+from tests.panels.model_servers import misbehaving
 from tests.panels.wires import Main
+
+
+@pytest.fixture(autouse=True)
+def own_trust_store() -> Iterator[None]:
+    """A process reads the trust store once, and tests have different ones."""
+    trusted.cache_clear()
+    yield
+    trusted.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a server each of whose models misbehaves as its name says."""
+    with misbehaving() as served:
+        yield served
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -92,3 +93,11 @@ def seen(url: str) -> dict[str, int]:
 def become(url: str, name: str, act: str) -> None:
     """Let the replica of that name do something else from now on."""
     httpx.get(f"{url}/become/{name}/{act}", trust_env=False)
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until that holds."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,15 +22,8 @@ from tests.panels.fleets import (
     replica_of,
     state_of,
 )
-from tests.panels.model_servers import misbehaving
 
 VALID, DOWN, TIMED_OUT = MemberStatus.VALID, MemberStatus.DOWN, MemberStatus.TIMED_OUT
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
 
 
 def learn(servers: Servers, p95_us: int, replies: int = 20) -> None:

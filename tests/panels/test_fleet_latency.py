@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arbiter.panels.vllm.hedging import A_HEDGE_COSTS, SAVED, Allowance
+from arbiter.fleet.state import CALLS_A_HEDGE
+from arbiter.panels.vllm.hedging import SAVED, Allowance
 from arbiter.panels.vllm.latency import RELATIVE_ERROR, Sketch
 
 SHARES = (0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 1.0)
@@ -92,7 +93,7 @@ def test_hedges_never_exceed_their_share_of_the_calls_made(wanted: list[str]) ->
             calls += 1
         elif allowance.take(silent=wish == "silent"):
             hedges += 1
-        assert A_HEDGE_COSTS * hedges <= calls
+        assert CALLS_A_HEDGE * hedges <= calls
         assert (allowance.calls, allowance.hedges) == (calls, hedges)
 
 

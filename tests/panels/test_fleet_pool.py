@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -25,25 +24,11 @@ from tests.panels.fleets import (
     seen,
     sent,
     state_of,
+    until,
 )
-from tests.panels.model_servers import misbehaving
 
 VALID, INVALID = MemberStatus.VALID, MemberStatus.INVALID
 DOWN, TIMED_OUT = MemberStatus.DOWN, MemberStatus.TIMED_OUT
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until that holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 # (what one of two replicas does, the state the member ends in, why the other one was asked, or None where it was not)

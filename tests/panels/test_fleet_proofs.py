@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,16 +17,10 @@ from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.pool import Servers
 from arbiter.panels.vllm.room import Place
 from tests.panels.fleets import MODEL, become, fleet_of, opened, pool_of, put, state_of
-from tests.panels.model_servers import misbehaving, model
+from tests.panels.model_servers import model
 
 VALID, DOWN = MemberStatus.VALID, MemberStatus.DOWN
 FIRST, SECOND = "gpu-a-1", "gpu-a-2"
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
 
 
 def prove(servers: Servers, state: State = State.PROVEN) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from arbiter.model import MemberStatus, RiskClass
 from arbiter.panels.vllm.moves import Moves
@@ -15,25 +13,11 @@ from arbiter.panels.vllm.replica import ServingReplica
 from arbiter.panels.vllm.room import Place
 from tests.fleet.files import a_fleet
 from tests.panels.asking import RealClock
-from tests.panels.fleets import MODEL, fleet_of, pool_of, put, puts, state_of
-from tests.panels.model_servers import misbehaving, refusing_url
+from tests.panels.fleets import MODEL, fleet_of, pool_of, put, puts, state_of, until
+from tests.panels.model_servers import refusing_url
 from tests.panels.wires import Main
 
 VALID, DOWN = MemberStatus.VALID, MemberStatus.DOWN
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
-
-
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until that holds."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.005)
 
 
 async def test_no_more_requests_are_under_way_than_a_replica_may_have(url: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from arbiter.fleet.state import Position
+from arbiter.fleet.state import CALLS_A_HEDGE, Position
 from arbiter.model import RiskClass
 from arbiter.panels.vllm.asking import Asking, Told
 from arbiter.panels.vllm.exchange import Ending
-from arbiter.panels.vllm.hedging import A_HEDGE_COSTS, Allowance
+from arbiter.panels.vllm.hedging import Allowance
 from arbiter.panels.vllm.moves import Moves
 from arbiter.panels.vllm.places import NO_ROOM, Places
 from arbiter.panels.vllm.replica import ServingReplica
@@ -114,7 +114,7 @@ async def storm(seed: int) -> None:
     await asyncio.wait({changing})
     assert not late
     assert_nothing_is_left(places)
-    assert A_HEDGE_COSTS * allowance.hedges <= allowance.calls
+    assert CALLS_A_HEDGE * allowance.hedges <= allowance.calls
     told = [ask.result() for ask in asks if not ask.cancelled()]
     # All that can come of an ask came.
     assert {one.refused is None for one in told} == {True, False}

@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 from arbiter.model import FactSet
 from arbiter.panels.grounding import fault_of
 from arbiter.panels.member import Asked
-from arbiter.panels.vllm.brief import BRIEF_V1, CONTENT_LIMIT, EVIDENCE_LIMIT
+from arbiter.panels.vllm.answer_schema import EVIDENCE_LIMIT
+from arbiter.panels.vllm.brief import BRIEF_V1, CONTENT_LIMIT
 from arbiter.panels.vllm.prompt import PROMPTS
 from arbiter.panels.vllm.reading import read_reply
 from arbiter.panels.vllm.request import request_bytes

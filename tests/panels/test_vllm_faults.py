@@ -9,7 +9,7 @@ import json
 import ssl
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from tests.fleet.files import a_fleet
 from tests.panels import misbehaving_server
 from tests.panels.asking import NEWS2, RealClock, asked
 from tests.panels.misbehaving_server import ACTS, BODIES, HUGE_BYTES, STATUSES, VERSION
-from tests.panels.model_servers import misbehaving, model, refusing_url, soon
+from tests.panels.model_servers import model, refusing_url, soon
 
 VALID, ABSTAINED, INVALID = MemberStatus.VALID, MemberStatus.ABSTAINED, MemberStatus.INVALID
 TIMED_OUT, DOWN = MemberStatus.TIMED_OUT, MemberStatus.DOWN
@@ -74,12 +74,6 @@ FAULTS: list[tuple[str, MemberStatus, int, Ending]] = [
     ("drip-head", TIMED_OUT, 0, Ending.OUT_OF_TIME),
 ]  # fmt: skip
 SOON_SECONDS = 0.6
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
 
 
 @pytest.fixture

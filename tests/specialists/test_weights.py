@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,26 @@ from arbiter.specialists.shipped import (
     BASE,
     CONTEXT,
     MANIFEST,
-    MOST_BYTES,
     PROTOCOL,
     PROTOCOL_FOLDER,
     WEIGHTS,
     manifest_text,
-    read_manifest,
     sums,
 )
 from arbiter.workflow.protocol_checking import check_bundle
 
 SEATED = [seat for seat in read_seated().protocol.seats if seat.model is not None]
+MOST_BYTES = 3 * 1024 * 1024
+"""All weights together weigh no more: they travel in every checkout and every wheel."""
+
+
+def read_manifest(text: str) -> Mapping[str, str]:
+    """The hashes that a manifest in the format of `sha256sum` states, by path."""
+    stated = {}
+    for line in text.splitlines():
+        digest, _, name = line.partition("  ")
+        stated[name] = digest
+    return stated
 
 
 def test_the_weights_are_those_that_the_manifest_states() -> None:

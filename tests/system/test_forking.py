@@ -11,10 +11,9 @@ import pytest
 
 from arbiter.clock import SystemChance
 from arbiter.store.keys import init_keys
+from tests.patience import PATIENCE_SECONDS
 from tests.system.forking import Forks
 from tests.system.service import COMMAND, ORIGIN, ROOT, environment
-
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""What several modules share: databases to exchange, a log that lost entries, one that is tampered with, cases to erase or export."""
+"""What several modules share.
+
+Databases to exchange, a log that lost entries, one that is tampered with, cases to erase or export, a model server that misbehaves.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,19 @@ import pytest_asyncio
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from tests.databases import Copies
+from tests.panels.model_servers import misbehaving
 from tests.workflow.circles import Someone, real_witnesses
 from tests.workflow.erasures import Records, records
 from tests.workflow.furniture import Furniture, furniture
 from tests.workflow.losses import Lost, lose
 from tests.workflow.tampered import Sealed, in_the_runs_of_rounds, restore, seal_and_open
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a server each of whose models misbehaves as its name says."""
+    with misbehaving() as served:
+        yield served
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import base64
 import itertools
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.fleets import become
 from tests.panels.misbehaving_server import ACTS, BODIES, STATUSES
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
-from tests.panels.model_servers import misbehaving, refusing_url
+from tests.panels.model_servers import refusing_url
 
 VALID, ABSTAINED, INVALID = MemberStatus.VALID, MemberStatus.ABSTAINED, MemberStatus.INVALID
 TIMED_OUT, DOWN = MemberStatus.TIMED_OUT, MemberStatus.DOWN
@@ -97,12 +97,6 @@ class Ward:
     house: House
     client: Principal
     checkpoint: Path
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
 
 
 _NUMBER = itertools.count()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 
 from arbiter.audit.entry import Entry, commit
@@ -19,18 +18,17 @@ from arbiter.documents.canonical import decode
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import MemberStatus, Opinion
-from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from tests.fleet.files import fleet_file
 from tests.houses import a_client, a_house, settle, settled, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
-from tests.panels.model_servers import misbehaving, refusing_url
+from tests.panels.model_servers import refusing_url
+from tests.workflow.modelled import settings_with
 
 VALID, INVALID = MemberStatus.VALID, MemberStatus.INVALID
 DOWN, TIMED_OUT = MemberStatus.DOWN, MemberStatus.TIMED_OUT
@@ -55,29 +53,14 @@ class Ward:
     checkpoint: Path
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with misbehaving() as served:
-        yield served
-
-
-def settings_with(folder: Path, url: str) -> Settings:
-    return Settings(
-        data=folder,
-        mode=Mode.DEMONSTRATION,
-        secure_cookies=False,
-        workers=False,
-        protocols=folder / "protocols",
-        fleet=fleet_file(folder, {"gpu-a": url, "gone": refusing_url()}),
-    )
-
-
 @pytest_asyncio.fixture
 async def ward(database: Database, tmp_path: Path, url: str) -> AsyncIterator[Ward]:
     for name, (_, models) in ROWS.items():
         seats = (seat(f"model-{at}", does, _server(does)) for at, does in enumerate(models))
         write_bundle(tmp_path / "protocols" / name, protocol_text(name, *seats))
-    async with a_house(tmp_path, database, settings=settings_with(tmp_path, url)) as house:
+    async with a_house(
+        tmp_path, database, settings=settings_with(tmp_path, url, gone=refusing_url())
+    ) as house:
         client, _ = await a_client(house)
         yield Ward(house, client, tmp_path / "checkpoint")
 

@@ -21,7 +21,6 @@ from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import CaseId, MemberStatus
 from arbiter.panels.vllm.again import read_exchange
-from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from arbiter.workflow.dossier import Dossier, load_dossier
@@ -29,10 +28,10 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reproducing import Outcome, Reproduced, reproduce_case
 from tests.conftest import an_insider
-from tests.fleet.files import fleet_file
 from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
 from tests.panels.moody_server import Moods, a_moody_server
+from tests.workflow.modelled import settings_with
 from tests.workflow.test_replay import Insider
 
 SCORES = {"news2", "mews", "cart", "qsofa", "sirs"}
@@ -67,17 +66,6 @@ async def an_auditor(house: House, login: str, site: str = SITE) -> Principal:
     return await create_account(
         house.identities, house.clock, house.chance, login, "Ada", PASSWORD, frozenset({Role.AUDITOR}), frozenset({site})
     )  # fmt: skip
-
-
-def settings_with(folder: Path, url: str) -> Settings:
-    return Settings(
-        data=folder,
-        mode=Mode.DEMONSTRATION,
-        secure_cookies=False,
-        workers=False,
-        protocols=folder / "protocols",
-        fleet=fleet_file(folder, {"gpu-a": url}),
-    )
 
 
 @pytest_asyncio.fixture

@@ -28,7 +28,7 @@ from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import Phase
 from arbiter.protocols.bundle import EXAMPLES_FILE
 from arbiter.question import QUESTION
-from arbiter.settings import Mode, Settings
+from arbiter.settings import Settings
 from arbiter.store.canaries import RunKind, hold_canary, load_baseline
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents_named
@@ -55,11 +55,11 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.register import By
 from tests.conftest import SettableClock
-from tests.fleet.files import fleet_file
 from tests.houses import PASSWORD, SITE, a_client, a_house, settled, submission, types_of
 from tests.panels.model_bundles import protocol_text, seat, shipped_text, write_bundle
 from tests.panels.moody_server import NONSENSE, Moods, a_moody_server
 from tests.patience import PATIENCE_SECONDS
+from tests.workflow.modelled import settings_with
 
 CASES = 6
 MIDNIGHT = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
@@ -103,19 +103,6 @@ def bundle_in(folder: Path, *seats: str, examples: int = CASES) -> None:
     }
     kept = [json.dumps(line) for line in list(chosen.values())[-examples:]] if examples else []
     (bundle / EXAMPLES_FILE).write_text("\n".join(kept) + "\n", "utf-8")
-
-
-def settings_with(folder: Path, url: str) -> Settings:
-    return Settings(
-        data=folder,
-        mode=Mode.DEMONSTRATION,
-        secure_cookies=False,
-        workers=False,
-        protocols=folder / "protocols",
-        fleet=fleet_file(folder, {"gpu-a": url}),
-        time_zone="UTC",
-        canary_at="03:00",
-    )
 
 
 @pytest_asyncio.fixture

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from arbiter.cli.doctor.findings import Finding, first_of
 from arbiter.errors import ArbiterError
+from arbiter.fleet.findings import CANARY_OLD
 from arbiter.settings import Settings
 from arbiter.store.transaction import Where
 from arbiter.workflow.canaries import CanaryStanding, LatestCanary, canaries_of
 from arbiter.workflow.protocol_checking import bundles
-
-OLD: Final = timedelta(hours=50)
-"""Two nights, and a little: one night may be left out."""
 
 _SHOWN = 5
 _CHECK = "canary"
@@ -40,7 +37,7 @@ def _findings(settings: Settings, seats: tuple[LatestCanary, ...], now: datetime
             "entries `canary.alarmed`); then admit it: `arbiter panel canary --baseline`"
         )
         yield Finding(_CHECK, "fail", f"moved: {first_of(told, _SHOWN)}", advice)
-    silent = [seat for seat in seats if seat.heard_at is None or now - seat.heard_at > OLD]
+    silent = [seat for seat in seats if seat.heard_at is None or now - seat.heard_at > CANARY_OLD]
     missed = [seat for seat in seats if seat.standing is CanaryStanding.NOT_ASKED and seat not in silent]
     if missed:
         told = [f"{_named(seat)}: {seat.cause}" for seat in missed]

@@ -13,7 +13,7 @@ from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import err, show_json, show_rows
 from arbiter.cli.panel.group import app
-from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of
+from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,6 @@ def panel_check(
 
     Exit status: 0 every seat is proven at every replica, 1 one is not.
     """
-    from arbiter.cli.failing import UsageError
     from arbiter.fleet.checking import check, seats_of
     from arbiter.fleet.judging import State
     from arbiter.fleet.token import read_token
@@ -58,12 +57,7 @@ def panel_check(
 
     settings = read_settings()
     seats = seats_of(fleet_of(settings), protocols_of(settings, protocols))
-    known = {replica.name for expected in seats for replica in expected.server.replicas}
-    for name in replicas or ():
-        if name not in known:
-            raise UsageError(
-                f"expected one of the replicas {', '.join(sorted(known)) or 'none'}; {name[:80]} is none of them"
-            )
+    require_known(replicas, {replica.name for expected in seats for replica in expected.server.replicas})
     proofs = run(
         check(
             seats,

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from arbiter.fleet.fleet import Fleet
     from arbiter.question import Protocol
@@ -47,6 +48,17 @@ def protocols_of(settings: Settings, named: Sequence[str] | None) -> tuple[Proto
                 f"{name[:80]} is neither"
             )
     return tuple(found)
+
+
+def require_known(replicas: Sequence[str] | None, known: AbstractSet[str]) -> None:
+    """Return where every replica that was named is one of those known; raises UsageError."""
+    from arbiter.cli.failing import UsageError
+
+    for name in replicas or ():
+        if name not in known:
+            raise UsageError(
+                f"expected one of the replicas {', '.join(sorted(known)) or 'none'}; {name[:80]} is none of them"
+            )
 
 
 def fleet_of(settings: Settings) -> Fleet:

@@ -13,7 +13,7 @@ from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import err, show_json
 from arbiter.cli.panel.group import app
-from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of
+from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,14 +80,7 @@ def panel_serve(
 
 
 def _chosen(lines: Sequence[Serving], replicas: Sequence[str] | None) -> tuple[Serving, ...]:
-    from arbiter.cli.failing import UsageError
-
-    known = {serving.replica.name for serving in lines}
-    for name in replicas or ():
-        if name not in known:
-            raise UsageError(
-                f"expected one of the replicas {', '.join(sorted(known)) or 'none'}; {name[:80]} is none of them"
-            )
+    require_known(replicas, {serving.replica.name for serving in lines})
     return tuple(serving for serving in lines if not replicas or serving.replica.name in replicas)
 
 

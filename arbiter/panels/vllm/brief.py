@@ -18,12 +18,11 @@ from typing import Any, Final
 from arbiter.model import Evidence
 from arbiter.panels.grounding import VALUE_LIMIT, fact_text
 from arbiter.panels.member import Asked, Sample
-from arbiter.panels.vllm.answer_schema import closed_object
+from arbiter.panels.vllm.answer_schema import EVIDENCE_LIMIT, closed_object
 from arbiter.panels.vllm.escaping import escaped
 from arbiter.panels.vllm.strict import UnreadableError, bounded_list, bounded_text, one_of, parsed_answer
 from arbiter.question import ABSTAIN
 
-EVIDENCE_LIMIT: Final = 16
 CONTENT_LIMIT: Final = 16 * 1024
 
 _MEMBERS: Final = frozenset({"evidence", "option"})

@@ -16,6 +16,8 @@ _TOO_MANY: Final = 429
 _FIRST_SERVER_ERROR: Final = 500
 _OWN_FAULTS: Final = frozenset({400, 413, 422, _TOO_MANY})
 """What a server says of the request, or of its load; none of it speaks against the replica."""
+_TOLD: Final = frozenset({*_OWN_FAULTS, 401, 403, 404, 500, 502, 503, 504})
+"""Statuses that are counted each for itself: what watches a process refuses more kinds of endings than it knows of."""
 _PATIENT_SECONDS: Final = 1.0
 """A request that was waited for less than that, and less than replies usually take, tells nothing by not being answered."""
 _FAULTS: Final = {
@@ -74,11 +76,15 @@ def fault_of(talk: Talk, sketch: Sketch) -> Fault | None:
 
 
 def told_of(talk: Talk) -> str:
-    """Return the word under which those who watch a replica count how a request to it ended."""
+    """Return the word under which those who watch a replica count how a request to it ended.
+
+    However many statuses a server thinks of, there are few words: `status-503`, or `status-4xx` for one that tells little.
+    """
     if talk.ending is None:
         return "under-way"
-    odd = talk.ending is Ending.COMPLETE and talk.status != OK
-    return f"status-{talk.status}" if odd else talk.ending.value
+    if talk.ending is not Ending.COMPLETE or talk.status is None or talk.status == OK:
+        return talk.ending.value
+    return f"status-{talk.status}" if talk.status in _TOLD else f"status-{talk.status // 100}xx"
 
 
 def _is_server_error(status: int | None) -> bool:

@@ -1,14 +1,15 @@
 """When a second request may be sent although the first still runs: rarely, and never more than a fixed share of all.
 
-Guarantees: at every moment hedges are at most `CAP` of the calls made; a long quiet time saves up no more than `SAVED`.
+Guarantees: at every moment hedges are at most one for each `CALLS_A_HEDGE` calls made, which is 5%; a long quiet time
+saves up no more than `SAVED`.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-A_HEDGE_COSTS: Final = 20
-"""Calls that one hedge is paid with: a cap of 5%."""
+from arbiter.fleet.state import CALLS_A_HEDGE
+
 SAVED: Final = 100
 """So many hedges at most follow each other without a call between them."""
 _KEPT_PERCENT: Final = 60
@@ -31,13 +32,13 @@ class Allowance:
     def called(self) -> None:
         """Count a call."""
         self.calls += 1
-        self._credit = min(self._credit + 1, SAVED * A_HEDGE_COSTS)
+        self._credit = min(self._credit + 1, SAVED * CALLS_A_HEDGE)
 
     def take(self, *, silent: bool) -> bool:
         """Return whether a hedge may be sent now, and count it if so; `silent`: the replica answers nobody any more."""
-        kept = 0 if silent else _KEPT_PERCENT * min(self.calls, SAVED * A_HEDGE_COSTS) // 100
-        if self._credit - A_HEDGE_COSTS < kept:
+        kept = 0 if silent else _KEPT_PERCENT * min(self.calls, SAVED * CALLS_A_HEDGE) // 100
+        if self._credit - CALLS_A_HEDGE < kept:
             return False
-        self._credit -= A_HEDGE_COSTS
+        self._credit -= CALLS_A_HEDGE
         self.hedges += 1
         return True

@@ -1,8 +1,9 @@
 """A sketch of latencies in bounded memory: counts in buckets that grow by a fixed ratio, so each quantile is known to a few %.
 
 Guarantees: a quantile read from the sketch lies within `RELATIVE_ERROR` of one of the values seen at that rank (the bound
-of DDSketch, arXiv 1908.10693, whose buckets these are), whatever the values; the sketch holds `_BUCKETS` counts and no
-more. Two sketches take turns, so that what is read tells of the last some thousand replies and not of last month's.
+of DDSketch, arXiv 1908.10693, whose buckets these are), for values from 100 µs to 600 s: what is shorter or longer counts
+as that. The sketch holds `_BUCKETS` counts and no more. Two sketches take turns, so that what is read tells of the last
+some thousand replies and not of last month's.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 
 from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import decimal_text
+from arbiter.fleet.state import UNKNOWN_VERSION
 from arbiter.model import MemberIdentity, MemberStatus
 from arbiter.panels.member import Answer, Asked, Failed, NoAnswerError
 from arbiter.panels.vllm.asking import Told
@@ -21,7 +22,7 @@ from arbiter.panels.vllm.exchange import Ending, Exchange
 from arbiter.panels.vllm.pool import Pool
 from arbiter.panels.vllm.prompt import Prompt
 from arbiter.panels.vllm.reading import FalseReplyError, choices_of, read_choices
-from arbiter.panels.vllm.replica import OK, UNKNOWN
+from arbiter.panels.vllm.replica import OK
 from arbiter.panels.vllm.request import reply_limit, request_bytes, request_id
 from arbiter.panels.vllm.tries import Request
 from arbiter.question import VLLM, ModelSpec
@@ -78,7 +79,7 @@ class ModelMember:
     )
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "identity", identity_of(self.model, self.prompt, UNKNOWN))
+        object.__setattr__(self, "identity", identity_of(self.model, self.prompt, UNKNOWN_VERSION))
 
     async def answer(self, asked: Asked) -> Answer:
         """Return the model's samples.
@@ -185,14 +186,14 @@ def model_member(
     """Return the member for a model, one that is always down where its server is not known."""
     pool = servers.get(model.server)
     if pool is None:
-        return UnservedMember(identity_of(model, prompt, UNKNOWN))
+        return UnservedMember(identity_of(model, prompt, UNKNOWN_VERSION))
     return ModelMember(model, prompt, pool)
 
 
 async def _version(told: Told, ends_at: float) -> str:
     """Return the version if it is there in time: an answer never waits long for it, and never fails for want of it."""
     if told.replica is None:
-        return UNKNOWN
+        return UNKNOWN_VERSION
     looking = told.replica.look_up_version()
     if not looking.done():
         left = ends_at - asyncio.get_running_loop().time()

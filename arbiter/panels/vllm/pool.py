@@ -16,7 +16,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from arbiter.fleet.fleet import NO_FLEET, Fleet, Scheduling, Server
+from arbiter.fleet.fleet import Fleet, Scheduling, Server
 from arbiter.fleet.proofs import NOT_SINCE, Proofs
 from arbiter.fleet.state import FleetState, ServerState, Withheld
 from arbiter.panels.vllm.asking import Asking, Told
@@ -181,11 +181,6 @@ def open_servers(fleet: Fleet, token: str | None, clock: Clock, *, proofs_needed
     Where proofs are needed, a model is asked only at a replica where it is proven.
     """
     return Servers(fleet, token, clock, proofs_needed=proofs_needed)
-
-
-def no_servers(clock: Clock) -> Servers:
-    """Return the fleet of a house that knows no model server."""
-    return Servers(NO_FLEET, None, clock)
 
 
 async def close_servers(servers: Servers) -> None:

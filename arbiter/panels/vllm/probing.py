@@ -8,11 +8,12 @@ import secrets
 import time
 from typing import Any, Final
 
+from arbiter.fleet.probing import CHAT_PATH
 from arbiter.panels.vllm.breaker import Fault
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.places import Places
 from arbiter.panels.vllm.reading import FalseReplyError, choices_of
-from arbiter.panels.vllm.replica import CHAT_PATH, OK, ServingReplica
+from arbiter.panels.vllm.replica import OK, ServingReplica
 from arbiter.telemetry import fleet as telling
 
 PROBE_SECONDS: Final = 5.0

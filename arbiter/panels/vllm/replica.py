@@ -14,16 +14,14 @@ from itertools import count
 from typing import Final
 
 from arbiter.fleet.fleet import Replica
-from arbiter.fleet.state import BreakerState, ReplicaState, Withheld
+from arbiter.fleet.probing import VERSION_PATH
+from arbiter.fleet.state import UNKNOWN_VERSION, BreakerState, ReplicaState, Withheld
 from arbiter.panels.vllm.breaker import FRESH, Breaker
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.panels.vllm.latency import Sketch
 from arbiter.panels.vllm.pace import Pace
 from arbiter.panels.vllm.wire import Wire
 
-CHAT_PATH: Final = "/v1/chat/completions"
-VERSION_PATH: Final = "/version"
-UNKNOWN: Final = "unknown"
 OK: Final = 200
 
 _VERSION_LIMIT: Final = 4 * 1024
@@ -123,7 +121,7 @@ class ServingReplica:
         if looked is None or now >= self._version_until:
             looked = self._version = asyncio.create_task(self._ask_version())
             self._version_until = now + _VERSION_HOLDS_SECONDS
-        elif looked.done() and self.version == UNKNOWN:
+        elif looked.done() and self.version == UNKNOWN_VERSION:
             self._version_until = min(self._version_until, now + _UNKNOWN_HOLDS_SECONDS)
         return looked
 
@@ -135,7 +133,11 @@ class ServingReplica:
     def version(self) -> str:
         """The version as far as it is known."""
         looked = self._version
-        return looked.result() if looked is not None and looked.done() and not looked.cancelled() else UNKNOWN
+        return (
+            looked.result()
+            if looked is not None and looked.done() and not looked.cancelled()
+            else UNKNOWN_VERSION
+        )
 
     async def _ask_version(self) -> str:
         talk = self.wire.begin("GET", VERSION_PATH, b"", _VERSION_LIMIT)
@@ -144,13 +146,13 @@ class ServingReplica:
         finally:
             talk.hang_up(Ending.OUT_OF_TIME)
         if talk.ending is not Ending.COMPLETE or talk.status != OK:
-            return UNKNOWN
+            return UNKNOWN_VERSION
         try:
             document = json.loads(bytes(talk.body))
         except (ValueError, RecursionError):
-            return UNKNOWN
+            return UNKNOWN_VERSION
         version = document.get("version") if isinstance(document, dict) else None
-        return version if isinstance(version, str) and _VERSION.fullmatch(version) else UNKNOWN
+        return version if isinstance(version, str) and _VERSION.fullmatch(version) else UNKNOWN_VERSION
 
     def state(self, began: datetime, withheld: Iterable[Withheld] = ()) -> ReplicaState:
         """Return what is known of it, and what is withheld here, for those who watch."""

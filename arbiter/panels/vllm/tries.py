@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from arbiter.fleet.probing import CHAT_PATH
 from arbiter.model import RiskClass
 from arbiter.panels.vllm.endings import answered, fault_of, had_too_much_to_do, told_of
 from arbiter.panels.vllm.exchange import Attempt, Ending, Exchange
 from arbiter.panels.vllm.places import Places
-from arbiter.panels.vllm.replica import CHAT_PATH, ServingReplica
+from arbiter.panels.vllm.replica import ServingReplica
 from arbiter.panels.vllm.room import Place
 from arbiter.panels.vllm.wire import Talk
 
@@ -60,9 +61,6 @@ class Tries:
         self._request = request
         self._all: list[Try] = []
         self._was_away = False
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     @property
     def running(self) -> list[Try]:

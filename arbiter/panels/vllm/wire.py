@@ -1,9 +1,10 @@
 """HTTP to one model server, by aiohttp's client, and no more of it than asking a model takes.
 
-Guarantees: a reply is read no further than its limit while it streams, and a connection on which a server goes on speaking unasked
-is dropped; a request with a body is sent once, whatever becomes of it; no redirect is followed, nothing unpacked, no proxy or credential taken from the environment, no cookie kept. An exchange can be
-hung up on at any instant, and costs whoever does so no waiting. A single reply that nobody asked for may answer the next request on
-its connection: that a reply is to the request that was sent is seen by its id (`arbiter.panels.vllm.reading`).
+Guarantees: a reply is read no further than its limit while it streams, and a connection on which a server goes on
+speaking unasked is dropped; a request with a body is sent once, whatever becomes of it; no redirect is followed, nothing
+unpacked, no proxy or credential taken from the environment, no cookie kept. An exchange can be hung up on at any instant,
+and costs whoever does so no waiting. A single reply that nobody asked for may answer the next request on its connection:
+that a reply is to the request that was sent is seen by its id (`arbiter.panels.vllm.reading`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+from arbiter.fleet.probing import trusted
 from arbiter.panels.vllm.exchange import Ending
 from arbiter.telemetry import outgoing_headers
 
@@ -224,5 +226,5 @@ def _came_over(connection: aiohttp.connector.Connection | None) -> int:
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:
-    """Return the machine's own trust store, where a hospital's authority stands; over plain HTTP nothing is to be trusted."""
-    return ssl.create_default_context() if url.startswith("https:") else True
+    """Return the machine's own trust store; over plain HTTP nothing is to be trusted."""
+    return trusted() if url.startswith("https:") else True
