@@ -61,13 +61,15 @@ _SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protoco
 
 
 def _url(value: object) -> str:
-    """Return a base URL without credentials: it is shown and logged.
+    """Return scheme, host and port: it is shown and logged, and what is asked of vLLM (`/v1/…`, `/version`) is put behind it.
 
     `http` is allowed: vLLM stands inside, often on the same host. Across a network that others use, take `https`.
     """
     expected = PydanticCustomError(
         "replica_url",
-        "expected a base URL such as http://10.0.0.5:8000, without user, password, query or fragment",
+        "expected a base URL such as http://10.0.0.5:8000, {came} came: write scheme, host and port alone, "
+        "Arbiter puts /v1 and the other paths behind them",
+        {"came": _unlike(value)},
     )
     if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]{1,2000}", value):
         raise expected
@@ -76,11 +78,32 @@ def _url(value: object) -> str:
         _ = parts.port
     except ValueError:
         raise expected from None
-    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
+    if (
+        not parts.hostname
+        or "@" in parts.netloc
+        or parts.path not in {"", "/"}
+        or "?" in value
+        or "#" in value
+    ):
         raise expected
-    if not parts.hostname:
-        raise expected
-    return value.rstrip("/")
+    return value.removesuffix("/")
+
+
+def _unlike(value: object) -> str:
+    """Return in what a value is no base URL. It is not shown: what should not be there may be a secret."""
+    rest = value.partition("://")[2] if isinstance(value, str) else ""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    found = [
+        what
+        for what, there in (
+            ("a user or password", "@" in host),
+            ("a path", rest.partition("?")[0].partition("#")[0] not in {host, f"{host}/"}),
+            ("a query", "?" in rest),
+            ("a fragment", "#" in rest),
+        )
+        if there
+    ]
+    return f"one with {' and '.join(found)}" if found else "something else"
 
 
 class _Part(BaseModel):
@@ -202,7 +225,7 @@ def _check(file: FleetFile, finder: Finder) -> None:
 def _process(url: str) -> tuple[str | int | None, ...]:
     """Return what two URLs of one process have in common, however they are written."""
     parts = urlsplit(url)
-    return parts.hostname, parts.port or PORTS[parts.scheme], parts.path
+    return parts.hostname, parts.port or PORTS[parts.scheme]
 
 
 def _check_options(part: ServePart, place: Place, finder: Finder) -> None:

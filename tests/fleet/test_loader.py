@@ -15,7 +15,7 @@ servers:
   - name: gpu-a
     replicas:
       - {name: one, url: "http://10.0.0.5:8000/"}
-      - {name: two, url: "https://gpu-b.example/vllm/"}
+      - {name: two, url: "https://gpu-b.example/"}
       - {name: three, url: "http://[::1]:8000"}
     concurrency: 16
     queue: 0
@@ -38,7 +38,7 @@ def test_a_whole_file_is_read_and_what_it_leaves_out_has_its_default() -> None:
     first, second = fleet.servers["gpu-a"], fleet.servers["gpu-b"]
     assert [replica.url for replica in first.replicas] == [
         "http://10.0.0.5:8000",
-        "https://gpu-b.example/vllm",
+        "https://gpu-b.example",
         "http://[::1]:8000",
     ]
     assert (first.concurrency, first.queue, first.scheduling, first.hedge) == (
@@ -66,17 +66,22 @@ def test_a_whole_file_is_read_and_what_it_leaves_out_has_its_default() -> None:
         ("http://10.0.0.6:8000", "http://10.0.0.6:port", "base URL"),
         ("http://10.0.0.6:8000", "http://10.0.0.6:99999", "base URL"),
         ("http://10.0.0.6:8000", "http://[::1", "base URL"),
-        ("http://10.0.0.6:8000", "http://user:s3cret@10.0.0.6:8000", "base URL"),
+        ("http://10.0.0.6:8000", "http://user:s3cret@10.0.0.6:8000", "one with a user or password came"),
         ("http://10.0.0.6:8000", "http://s3cret@10.0.0.6:8000", "base URL"),
-        ("http://10.0.0.6:8000", "http://10.0.0.6:8000?key=s3cret", "base URL"),
+        ("http://10.0.0.6:8000", "http://10.0.0.6:8000?key=s3cret", "one with a query came"),
         ("http://10.0.0.6:8000", "http://10.0.0.6:8000/?", "base URL"),
-        ("http://10.0.0.6:8000", "http://10.0.0.6:8000#s3cret", "base URL"),
+        ("http://10.0.0.6:8000", "http://10.0.0.6:8000#s3cret", "one with a fragment came"),
+        ("http://10.0.0.6:8000", "http://10.0.0.6:8000/v1", "one with a path came: write scheme, host and port alone"),
+        ("http://10.0.0.6:8000", "http://10.0.0.6:8000/v1/", "one with a path came"),
+        ("http://10.0.0.6:8000", "http://10.0.0.6:8000//", "one with a path came"),
+        ("http://10.0.0.6:8000", "https://s3cret:s3cret@gpu.example/vllm?s3cret#s3cret", "user or password and a path and a query and a fragment"),
+        ("http://10.0.0.6:8000", "http://@10.0.0.6:8000", "one with a user or password came"),
         ("http://10.0.0.6:8000", "http://10.0.0.6:8000/a b", "base URL"),
         ("http://10.0.0.6:8000", "http://10.0.0.6:8000/\u00e9", "base URL"),
         ("http://10.0.0.6:8000", "HTTPS://10.0.0.6:8000", "base URL"),
         ("http://10.0.0.6:8000", "http://10.0.0.5:8000", "expected each URL once"),
         ("http://10.0.0.6:8000", "http://10.0.0.5:08000", "expected each URL once"),
-        ("http://10.0.0.6:8000", "https://GPU-B.example:443/vllm", "expected each URL once"),
+        ("http://10.0.0.6:8000", "https://GPU-B.example:443", "expected each URL once"),
         ("name: gpu-b", "name: gpu-a", "duplicate"),
         ("name: gpu-b", "name: GPU", "lower-case words"),
         ("name: two", "name: one", "duplicate"),
@@ -85,7 +90,12 @@ def test_a_whole_file_is_read_and_what_it_leaves_out_has_its_default() -> None:
         ("queue: 0", "queue: -1", "at least 0, -1 came"),
         ("scheduling: priority", "scheduling: random", "fcfs"),
         ("build: cpu", "build: tpu", "gpu"),
-        ("hedge: false", "hedges: false", "unknown"),
+        ("hedge: false", "hedges: false", "only known keys, 'hedges' came: did you mean 'hedge'?"),
+        ("concurrency: 16", "concurency: 16", "only known keys, 'concurency' came: did you mean 'concurrency'?"),
+        ("      build: cpu", "      built: cpu", "'built' came: did you mean 'build'?"),
+        ("{name: two, url:", "{name: two, uri:", "'uri' came: did you mean 'url'?"),
+        ("servers:\n", "x: 1\nservers:\n", "only known keys, 'x' came: they are servers"),
+        ("    hedge: false", "    tls: false", "'tls' came: they are concurrency, hedge, name, queue, replicas, scheduling, serve, version"),
         ("    context: 4096", "    context: 1", "at least 256"),
         ('replicas: [{name: one, url: "http://10.0.0.6:8000"}]', "replicas: []", "at least 1"),
         (WHOLE, "servers: []\n", "at least 1"),
