@@ -91,8 +91,10 @@ class Serving:
         return " ".join([*says, shlex.join(self.command)])
 
 
-def command_lines(fleet: Fleet, *protocols: Protocol) -> tuple[Serving, ...]:
-    """Return how each replica is started of each server that the protocols' seats ask.
+def command_lines(fleet: Fleet, *protocols: Protocol, only: Sequence[str] = ()) -> tuple[Serving, ...]:
+    """Return how each replica is started of each server that the protocols' seats ask, or those named alone.
+
+    Of a server without a replica that is wanted nothing is read: its folders may lie on another machine.
 
     Raises:
         ConfigurationError: when a server is not in the fleet file or cannot serve what the seats ask.
@@ -101,11 +103,14 @@ def command_lines(fleet: Fleet, *protocols: Protocol) -> tuple[Serving, ...]:
     for seat in seats_of(fleet, protocols):
         wanted.setdefault(seat.server.name, []).append(seat)
     return tuple(
-        serving for _, seats in sorted(wanted.items()) for serving in _replicas(seats[0].server, seats)
+        serving for _, seats in sorted(wanted.items()) for serving in _servings(seats[0].server, seats, only)
     )
 
 
-def _replicas(server: Server, seats: Sequence[Expected]) -> Iterable[Serving]:
+def _servings(server: Server, seats: Sequence[Expected], only: Sequence[str]) -> Iterable[Serving]:
+    replicas = [replica for replica in server.replicas if not only or replica.name in only]
+    if not replicas:
+        return
     serve = server.serve
     if serve is None:
         raise ConfigurationError(
@@ -113,7 +118,7 @@ def _replicas(server: Server, seats: Sequence[Expected]) -> Iterable[Serving]:
         )
     names = _names(server.name, serve, seats)
     arguments = (*_arguments(server, serve, seats), *_build_arguments(serve))
-    for replica in server.replicas:
+    for replica in replicas:
         host, port = _address(server.name, serve, replica)
         where = ("--host", host, "--port", str(port))
         yield Serving(

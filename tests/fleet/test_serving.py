@@ -14,7 +14,7 @@ import pytest
 
 from arbiter.errors import ConfigurationError, InvalidFleetError
 from arbiter.files.values import SERVED_PATTERN
-from arbiter.fleet.fleet import Fleet
+from arbiter.fleet.fleet import Fleet, Replica
 from arbiter.fleet.serving import UNSEATED, Serving, command_lines
 from tests.fleet.files import a_fleet
 from tests.fleet.specs import a_model, a_protocol, a_spec, an_adapter
@@ -203,6 +203,22 @@ def test_no_line_is_made_that_would_listen_without_tls_where_the_url_is_https(
         ConfigurationError, match=r"server gpu-a, replica gpu-a-1: its URL is https.*--ssl-certfile"
     ):
         command_lines(fleet, a_protocol(a_spec()))
+
+
+def test_a_line_for_one_replica_asks_nothing_of_the_others(tmp_path: Path) -> None:
+    """Another replica may stand behind a proxy, and another server's folders on another machine."""
+    here = served(tmp_path, urls=["http://127.0.0.1:8000", "https://vllm.hospital.example"]).servers["gpu-a"]
+    assert here.serve is not None
+    away = replace(here.serve, adapters={"infection": tmp_path / "elsewhere"})
+    there = replace(here, name="gpu-b", serve=away, replicas=(Replica("gpu-b-1", "http://10.0.0.5:8000"),))
+    fleet = Fleet({"gpu-a": here, "gpu-b": there})
+    protocol = a_protocol(a_spec(), a_spec("infection", server="gpu-b"))
+    (line,) = command_lines(fleet, protocol, only=["gpu-a-1"])
+    assert (line.server, line.replica.name) == ("gpu-a", "gpu-a-1")
+    with pytest.raises(ConfigurationError, match="its URL is https"):
+        command_lines(fleet, protocol, only=["gpu-a-2"])
+    with pytest.raises(ConfigurationError, match="No such file"):
+        command_lines(fleet, protocol, only=["gpu-b-1"])
 
 
 @pytest.mark.parametrize("option", ["--ssl-certfile=/etc/tls/it.pem", "--ssl_certfile=/etc/tls/it.pem"])
