@@ -60,15 +60,18 @@ ALONE_SAID: Final = frozenset({"--enable-prefix-caching", "--max-num-seqs", "--n
 _SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protocols, is not said again here"
 
 
+_PATH_OF_VLLM: Final = re.compile(r"/v1(/|$)")
+"""A proxy may put vLLM under a path of its own; the interface's own path is what people copy along by mistake."""
+
+
 def _url(value: object) -> str:
-    """Return scheme, host and port: it is shown and logged, and what is asked of vLLM (`/v1/…`, `/version`) is put behind it.
+    """Return a base URL: it is shown and logged, and what is asked of vLLM (`/v1/…`, `/version`) is put behind it.
 
     `http` is allowed: vLLM stands inside, often on the same host. Across a network that others use, take `https`.
     """
     expected = PydanticCustomError(
         "replica_url",
-        "expected a base URL such as http://10.0.0.5:8000, {came} came: write scheme, host and port alone, "
-        "Arbiter puts /v1 and the other paths behind them",
+        "expected a base URL such as http://10.0.0.5:8000, {came} came: Arbiter puts /v1 and the other paths behind it",
         {"came": _unlike(value)},
     )
     if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]{1,2000}", value):
@@ -81,12 +84,12 @@ def _url(value: object) -> str:
     if (
         not parts.hostname
         or "@" in parts.netloc
-        or parts.path not in {"", "/"}
+        or _PATH_OF_VLLM.search(parts.path)
         or "?" in value
         or "#" in value
     ):
         raise expected
-    return value.removesuffix("/")
+    return value.rstrip("/")
 
 
 def _unlike(value: object) -> str:
@@ -97,7 +100,7 @@ def _unlike(value: object) -> str:
         what
         for what, there in (
             ("a user or password", "@" in host),
-            ("a path", rest.partition("?")[0].partition("#")[0] not in {host, f"{host}/"}),
+            ("the path of what is asked", _PATH_OF_VLLM.search(rest.partition("?")[0].partition("#")[0])),
             ("a query", "?" in rest),
             ("a fragment", "#" in rest),
         )
@@ -225,7 +228,7 @@ def _check(file: FleetFile, finder: Finder) -> None:
 def _process(url: str) -> tuple[str | int | None, ...]:
     """Return what two URLs of one process have in common, however they are written."""
     parts = urlsplit(url)
-    return parts.hostname, parts.port or PORTS[parts.scheme]
+    return parts.hostname, parts.port or PORTS[parts.scheme], parts.path
 
 
 def _check_options(part: ServePart, place: Place, finder: Finder) -> None:
