@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -34,6 +35,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "greater_than_equal": "a number of at least {ge}",
     "less_than_equal": "a number of at most {le}",
 }
+_HOLDERS: Final = frozenset({list, dict})
 _TYPES: Final = frozenset({"string_type", "bool_type", "int_type", "list_type", "dict_type", "model_type"})
 
 
@@ -53,6 +55,30 @@ def explain(error: ErrorDetails) -> tuple[str, str]:
         came = kind_of(error["input"]) if kind in _TYPES else _short(error["input"])
         return "type" if kind in _TYPES else "value", f"expected {wanted}, {came} came"
     return "value", error["msg"]
+
+
+def _alternatives(model: type[BaseModel], path: tuple[int | str, ...]) -> str:
+    """Return the known key that is nearest to the last of a path, else all that stand there; "" where that is not found."""
+    known = _keys(model, path[:-1])
+    if not known:
+        return ""
+    nearest = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return f": did you mean {nearest[0]!r}?" if nearest else f": they are {', '.join(sorted(known))}"
+
+
+def _keys(kind: object, path: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys of the model that a path leads to from a type: through fields, and what lists and mappings hold."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        named = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+        if not path:
+            return tuple(named)
+        return _keys(named.get(str(path[0])), path[1:])
+    parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return _keys(parts[0], path)
+    if get_origin(kind) in _HOLDERS:
+        return _keys(parts[-1], path[1:]) if path else ()
+    return next((keys for part in parts if (keys := _keys(part, path))), ())
 
 
 def _short(value: object) -> str:
@@ -93,6 +119,8 @@ def structured(model: type[_Model], read: YamlFile) -> _Model | None:
     except ValidationError as fault:
         for error in fault.errors(include_url=False):
             code, detail = explain(error)
+            if code == "unknown-key":
+                detail += _alternatives(model, error["loc"])
             path = tuple(step for step in error["loc"] if step != "[key]")
             on_key = code == "unknown-key" or "[key]" in error["loc"]
             place = read.positions.at_key(path) if on_key else read.positions.at(path)

@@ -98,7 +98,7 @@ def seats_of(fleet: Fleet, protocols: Iterable[Protocol]) -> tuple[Expected, ...
                 known = ", ".join(sorted(fleet.servers)) or "none"
                 raise ConfigurationError(
                     f"protocol {protocol.id}, seat {seat.member}: the model server {seat.model.server!r} is not known; "
-                    f"the fleet file names {known}"
+                    f"the fleet file names {known}: add {seat.model.server} with its replicas to it"
                 )
             found.append(Expected(protocol.id, seat.member, seat.model, server))
     return tuple(found)

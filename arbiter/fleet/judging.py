@@ -110,6 +110,14 @@ def _kind(model: ModelSpec, card: Card, cards: Sequence[Card]) -> Line:
         came = "a base model"
     elif model.adapter is not None and all(other.id != card.parent for other in cards):
         came = "an adapter on a base that is not listed"
+    elif model.adapter not in {None, model.name}:
+        advice = (
+            "a server knows an adapter by the name it serves it under: in a new version of the protocol, write one for "
+            "`name` and `adapter`"
+        )
+        return Line(
+            Check.KIND, State.WRONG, f"the adapter {model.adapter}", f"the adapter {shown(card.id)}", advice
+        )
     else:
         return Line(Check.KIND, State.PROVEN, expected, expected)
     return Line(Check.KIND, State.WRONG, expected, came, f"it was started with other models: {_START}")

@@ -60,14 +60,19 @@ ALONE_SAID: Final = frozenset({"--enable-prefix-caching", "--max-num-seqs", "--n
 _SAID_ELSEWHERE: Final = "what is said elsewhere in this file, or by the protocols, is not said again here"
 
 
+_PATH_OF_VLLM: Final = re.compile(r"/v1(/|$)")
+"""A proxy may put vLLM under a path of its own; the interface's own path is what people copy along by mistake."""
+
+
 def _url(value: object) -> str:
-    """Return a base URL without credentials: it is shown and logged.
+    """Return a base URL: it is shown and logged, and what is asked of vLLM (`/v1/…`, `/version`) is put behind it.
 
     `http` is allowed: vLLM stands inside, often on the same host. Across a network that others use, take `https`.
     """
     expected = PydanticCustomError(
         "replica_url",
-        "expected a base URL such as http://10.0.0.5:8000, without user, password, query or fragment",
+        "expected a base URL such as http://10.0.0.5:8000, {came} came: Arbiter puts /v1 and the other paths behind it",
+        {"came": _unlike(value)},
     )
     if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]{1,2000}", value):
         raise expected
@@ -76,11 +81,32 @@ def _url(value: object) -> str:
         _ = parts.port
     except ValueError:
         raise expected from None
-    if parts.username is not None or parts.password is not None or "?" in value or "#" in value:
-        raise expected
-    if not parts.hostname:
+    if (
+        not parts.hostname
+        or "@" in parts.netloc
+        or _PATH_OF_VLLM.search(parts.path)
+        or "?" in value
+        or "#" in value
+    ):
         raise expected
     return value.rstrip("/")
+
+
+def _unlike(value: object) -> str:
+    """Return in what a value is no base URL. It is not shown: what should not be there may be a secret."""
+    rest = value.partition("://")[2] if isinstance(value, str) else ""
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    found = [
+        what
+        for what, there in (
+            ("a user or password", "@" in host),
+            ("the path of what is asked", _PATH_OF_VLLM.search(rest.partition("?")[0].partition("#")[0])),
+            ("a query", "?" in rest),
+            ("a fragment", "#" in rest),
+        )
+        if there
+    ]
+    return f"one with {' and '.join(found)}" if found else "something else"
 
 
 class _Part(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from arbiter.errors import ConfigurationError
+from arbiter.fleet.checking import Expected, seats_of
 from arbiter.fleet.fleet import Build, Fleet, Replica, Scheduling, Serve, Server
 from arbiter.fleet.loader import PORTS
 from arbiter.question import ModelSpec, Protocol
@@ -61,6 +62,7 @@ _CONFIG_LIMIT: Final = 1024 * 1024
 # Guidance gave 264 schema-valid replies of 264 where the default gave 19 to 23 of 64.
 _STRUCTURED: Final = '{"backend":"guidance","disable_any_whitespace":true}'
 _STEPS: Final = 4
+_CERTIFICATE: Final = "--ssl-certfile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,41 +91,35 @@ class Serving:
         return " ".join([*says, shlex.join(self.command)])
 
 
-def command_lines(fleet: Fleet, *protocols: Protocol) -> tuple[Serving, ...]:
-    """Return how each replica is started of each server that the protocols' seats ask.
+def command_lines(fleet: Fleet, *protocols: Protocol, only: Sequence[str] = ()) -> tuple[Serving, ...]:
+    """Return how each replica is started of each server that the protocols' seats ask, or those named alone.
+
+    Of a server without a replica that is wanted nothing is read: its folders may lie on another machine.
 
     Raises:
         ConfigurationError: when a server is not in the fleet file or cannot serve what the seats ask.
     """
-    wanted: dict[str, list[ModelSpec]] = {}
-    for protocol in protocols:
-        for seat in protocol.seats:
-            if seat.model is not None:
-                wanted.setdefault(seat.model.server, []).append(seat.model)
+    wanted: dict[str, list[Expected]] = {}
+    for seat in seats_of(fleet, protocols):
+        wanted.setdefault(seat.server.name, []).append(seat)
     return tuple(
-        serving
-        for name, models in sorted(wanted.items())
-        for serving in _replicas(_server(fleet, name), models)
+        serving for _, seats in sorted(wanted.items()) for serving in _servings(seats[0].server, seats, only)
     )
 
 
-def _server(fleet: Fleet, name: str) -> Server:
-    if name not in fleet.servers:
-        known = ", ".join(sorted(fleet.servers)) or "none"
-        raise ConfigurationError(f"the model server {name!r} is not known; the fleet file names {known}")
-    return fleet.servers[name]
-
-
-def _replicas(server: Server, models: list[ModelSpec]) -> Iterable[Serving]:
+def _servings(server: Server, seats: Sequence[Expected], only: Sequence[str]) -> Iterable[Serving]:
+    replicas = [replica for replica in server.replicas if not only or replica.name in only]
+    if not replicas:
+        return
     serve = server.serve
     if serve is None:
         raise ConfigurationError(
             f"server {server.name}: expected the key 'serve' in the fleet file, which says how it is started"
         )
-    names = _names(server.name, serve, models)
-    arguments = (*_arguments(server, serve, models), *_build_arguments(serve))
-    for replica in server.replicas:
-        host, port = _address(replica)
+    names = _names(server.name, serve, seats)
+    arguments = (*_arguments(server, serve, seats), *_build_arguments(serve))
+    for replica in replicas:
+        host, port = _address(server.name, serve, replica)
         where = ("--host", host, "--port", str(port))
         yield Serving(
             server=server.name,
@@ -147,37 +143,57 @@ def _replicas(server: Server, models: list[ModelSpec]) -> Iterable[Serving]:
         )
 
 
-def _names(server: str, serve: Serve, models: list[ModelSpec]) -> tuple[str, ...]:
+def _names(server: str, serve: Serve, seats: Sequence[Expected]) -> tuple[str, ...]:
     """Return the names that a server answers to; each that a seat asks is one, and stands for what the seat says."""
-    for model in models:
-        if not serve.adapters and model.adapter is not None:
-            raise ConfigurationError(
-                f"server {server}: a seat asks the adapter {model.adapter!r}, the fleet file serves a base alone"
-            )
-        if serve.adapters and (model.adapter is None or model.name not in serve.adapters):
-            raise ConfigurationError(
-                f"server {server}: expected seats that ask one of its adapters {', '.join(sorted(serve.adapters))}, "
-                f"one asks {model.name!r}: a base model is not asked beside its adapters"
-            )
+    for seat in seats:
+        if (unfit := _unfit(serve, seat.model)) is not None:
+            raise ConfigurationError(f"{_place(seat)}, server {server}: {unfit}")
     if serve.adapters:
         return tuple(sorted(serve.adapters))
-    return (_agreed(server, "name", (model.name for model in models)),)
+    return (_agreed("name", [(seat, seat.model.name) for seat in seats]),)
 
 
-def _agreed(server: str, what: str, said: Iterable[str]) -> str:
-    """Return what all seats of a server say: one process computes in one way."""
-    told = sorted(set(said))
-    if len(told) != 1:
-        raise ConfigurationError(
-            f"server {server}: expected one {what} in all seats that ask it, they say {', '.join(map(repr, told))}"
+def _unfit(serve: Serve, model: ModelSpec) -> str | None:
+    """Return why a server cannot be started so that it is what a seat says; None where it can."""
+    if not serve.adapters:
+        return (
+            None
+            if model.adapter is None
+            else f"the seat asks the adapter {model.adapter!r}, the fleet file serves a base alone"
         )
-    return told[0]
+    known = f"expected one of the adapters {', '.join(sorted(serve.adapters))} that the fleet file names"
+    if model.adapter is None:
+        return f"{known}, the base {model.name!r} came: a base model is not asked beside its adapters"
+    if model.name not in serve.adapters:
+        return f"{known}, the name {model.name!r} came: correct it, or add its folder under 'adapters'"
+    if model.adapter != model.name:
+        return (
+            f"expected one 'name' and 'adapter', as a server knows an adapter by the name it serves it under; "
+            f"the name {model.name!r} and the adapter {model.adapter!r} came"
+        )
+    return None
 
 
-def _arguments(server: Server, serve: Serve, models: list[ModelSpec]) -> tuple[str, ...]:
-    dtype = _agreed(server.name, "dtype", (model.dtype for model in models))
-    quantisation = _agreed(server.name, "quantisation", (model.quantisation or "" for model in models))
-    name = UNSEATED if serve.adapters else models[0].name
+def _place(seat: Expected) -> str:
+    return f"protocol {seat.protocol}, seat {seat.member}"
+
+
+def _agreed(what: str, said: Sequence[tuple[Expected, str]]) -> str:
+    """Return what all seats of a server say: one process computes in one way."""
+    first = {value: seat for seat, value in reversed(said)}
+    if len(first) != 1:
+        told = ", ".join(f"{value!r} ({_place(seat)})" for value, seat in sorted(first.items()))
+        server = said[0][0].server.name
+        raise ConfigurationError(
+            f"server {server}: expected one {what} in all seats that ask it, they say {told}"
+        )
+    return said[0][1]
+
+
+def _arguments(server: Server, serve: Serve, seats: Sequence[Expected]) -> tuple[str, ...]:
+    dtype = _agreed("dtype", [(seat, seat.model.dtype) for seat in seats])
+    quantisation = _agreed("quantisation", [(seat, seat.model.quantisation or "") for seat in seats])
+    name = UNSEATED if serve.adapters else seats[0].model.name
     arguments = ["--served-model-name", name, "--dtype", dtype, "--max-model-len", str(serve.context)]
     if quantisation:
         arguments += ["--quantization", quantisation]
@@ -220,8 +236,16 @@ def _program(serve: Serve) -> tuple[str, ...]:
             return (str(serve.python.absolute()), "-P", str(SHIM))
 
 
-def _address(replica: Replica) -> tuple[str, int]:
+def _address(server: str, serve: Serve, replica: Replica) -> tuple[str, int]:
+    """Return where a replica is to listen, which is where its URL leads: no line is made that would speak otherwise there."""
     parts = urlsplit(replica.url)
+    given = any(option.replace("_", "-").startswith(_CERTIFICATE) for option in serve.options)
+    if parts.scheme == "https" and not given:
+        raise ConfigurationError(
+            f"server {server}, replica {replica.name}: its URL is https, and vLLM would listen there without TLS; name a "
+            f"certificate and its key under 'options' ({_CERTIFICATE}, --ssl-keyfile), or start vLLM and the proxy that has "
+            "them by hand"
+        )
     return parts.hostname or "", parts.port or PORTS[parts.scheme]
 
 
@@ -244,7 +268,8 @@ def _rank_of(folder: Path) -> int:
             settings = json.loads(stream.read(_CONFIG_LIMIT))
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}; command lines are made where the adapters are"
+            f"{path} cannot be read: {error.strerror}; command lines are made on the machine that has the model's folders: "
+            "run this there"
         ) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"expected an adapter's settings in {path}, no JSON came") from error

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from arbiter.files.faults import Finder
-from arbiter.files.reading import Path
+from arbiter.files.reading import Path, quoted
 from arbiter.model import FactValue, RiskClass, RuleEffect
 from arbiter.protocols.schema import (
     AdjudicationPart,
@@ -26,6 +26,7 @@ from arbiter.protocols.schema import (
 from arbiter.question import ABSTAIN, QUESTION, VLLM, FactKind
 
 _LEAST_TEMPERATURE: Final = Decimal("0.01")
+_BACKENDS: Final = ("score", VLLM)
 
 
 def check_protocol(protocol: ProtocolFile, finder: Finder) -> None:
@@ -148,6 +149,13 @@ def _check_backends(panel: list[SeatPart], finder: Finder) -> None:
     """Check that a score has an implementation and a model its part, and that each model can be asked as it stands."""
     for index, seat in enumerate(panel):
         path: Path = ("panel", index)
+        if seat.backend not in _BACKENDS:
+            finder.report(
+                (*path, "backend"),
+                "value",
+                f"expected one of {', '.join(_BACKENDS)}, {quoted(seat.backend)} came",
+            )
+            continue
         needed, unfit = ("model", "implementation") if seat.backend == VLLM else ("implementation", "model")
         if getattr(seat, needed) is None:
             finder.report(path, "missing", f"expected the key {needed!r} for the backend {seat.backend!r}")

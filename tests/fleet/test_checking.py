@@ -381,6 +381,18 @@ async def test_an_adapter_is_not_proven_in_the_seat_of_a_base(ground: Ground) ->
     assert state_of(proof, Check.KIND) is State.WRONG
 
 
+@pytest.mark.parametrize("serve", [True, False])
+@pytest.mark.parametrize("adapter", ["resp", "circulation", BASE])
+async def test_a_seat_that_states_another_adapter_than_its_name_stands_for_is_wrong(
+    ground: Ground, adapter: str, serve: bool
+) -> None:
+    proof = await ground.one_proof(ground.spec(adapter=adapter), serve=serve)
+    assert proof.state is State.WRONG
+    assert proof.cause == f"kind: expected the adapter {adapter}, the adapter respiratory"
+    (line,) = [line for line in proof.lines if line.state is State.WRONG]
+    assert "`name` and `adapter`" in line.advice
+
+
 async def test_the_weights_of_another_adapter_are_not_the_seats(ground: Ground) -> None:
     proof = await ground.one_proof(
         ground.spec("respiratory", weights_sha256=ground.spec("circulation").weights_sha256)

@@ -14,7 +14,7 @@ import pytest
 
 from arbiter.errors import ConfigurationError, InvalidFleetError
 from arbiter.files.values import SERVED_PATTERN
-from arbiter.fleet.fleet import Fleet
+from arbiter.fleet.fleet import Fleet, Replica
 from arbiter.fleet.serving import UNSEATED, Serving, command_lines
 from tests.fleet.files import a_fleet
 from tests.fleet.specs import a_model, a_protocol, a_spec, an_adapter
@@ -187,12 +187,47 @@ def test_several_protocols_share_a_server(tmp_path: Path) -> None:
         ("http://10.0.0.5:8000", "10.0.0.5", "8000"),
         ("http://[::1]:8000", "::1", "8000"),
         ("http://vllm.hospital.example", "vllm.hospital.example", "80"),
-        ("https://vllm.hospital.example", "vllm.hospital.example", "443"),
     ],
 )
 def test_a_replicas_address_is_its_urls(tmp_path: Path, url: str, host: str, port: str) -> None:
     (line,) = command_lines(served(tmp_path, urls=[url]), a_protocol(a_spec()))
     assert (after(line, "--host"), after(line, "--port")) == (host, port)
+
+
+@pytest.mark.parametrize("options", [[], ["--seed", "1"], ["--ssl-keyfile", "/etc/tls/key.pem"]])
+def test_no_line_is_made_that_would_listen_without_tls_where_the_url_is_https(
+    tmp_path: Path, options: list[str]
+) -> None:
+    fleet = served(tmp_path, urls=["https://vllm.hospital.example"], more={"options": options})
+    with pytest.raises(
+        ConfigurationError, match=r"server gpu-a, replica gpu-a-1: its URL is https.*--ssl-certfile"
+    ):
+        command_lines(fleet, a_protocol(a_spec()))
+
+
+def test_a_line_for_one_replica_asks_nothing_of_the_others(tmp_path: Path) -> None:
+    """Another replica may stand behind a proxy, and another server's folders on another machine."""
+    here = served(tmp_path, urls=["http://127.0.0.1:8000", "https://vllm.hospital.example"]).servers["gpu-a"]
+    assert here.serve is not None
+    away = replace(here.serve, adapters={"infection": tmp_path / "elsewhere"})
+    there = replace(here, name="gpu-b", serve=away, replicas=(Replica("gpu-b-1", "http://10.0.0.5:8000"),))
+    fleet = Fleet({"gpu-a": here, "gpu-b": there})
+    protocol = a_protocol(a_spec(), a_spec("infection", server="gpu-b"))
+    (line,) = command_lines(fleet, protocol, only=["gpu-a-1"])
+    assert (line.server, line.replica.name) == ("gpu-a", "gpu-a-1")
+    with pytest.raises(ConfigurationError, match="its URL is https"):
+        command_lines(fleet, protocol, only=["gpu-a-2"])
+    with pytest.raises(ConfigurationError, match="No such file"):
+        command_lines(fleet, protocol, only=["gpu-b-1"])
+
+
+@pytest.mark.parametrize("option", ["--ssl-certfile=/etc/tls/it.pem", "--ssl_certfile=/etc/tls/it.pem"])
+def test_a_server_with_a_certificate_of_its_own_listens_at_its_https_url(tmp_path: Path, option: str) -> None:
+    options = [option, "--ssl-keyfile=/etc/tls/key.pem"]
+    fleet = served(tmp_path, urls=["https://vllm.hospital.example"], more={"options": options})
+    (line,) = command_lines(fleet, a_protocol(a_spec()))
+    assert (after(line, "--host"), after(line, "--port")) == ("vllm.hospital.example", "443")
+    assert option in line.command
 
 
 @pytest.mark.parametrize(
@@ -233,7 +268,7 @@ def test_an_adapter_whose_rank_is_no_rank_is_refused(tmp_path: Path, content: st
 def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
     fleet = served(tmp_path)
     (tmp_path / "respiratory" / "adapter_config.json").unlink()
-    with pytest.raises(ConfigurationError, match="No such file"):
+    with pytest.raises(ConfigurationError, match=r"No such file.*the machine that has the model's folders"):
         command_lines(fleet, a_protocol(a_spec()))
 
 
@@ -248,25 +283,39 @@ def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
         (
             [a_spec("base", adapter=None)],
             ("respiratory",),
-            "one asks 'base': a base model is not asked beside",
+            "protocol deterioration, seat member-0, server gpu-a: expected one of the adapters respiratory that the fleet file names, the base 'base' came",
         ),
-        ([a_spec("other")], ("respiratory",), "one asks 'other'"),
-        ([a_spec(adapter=None)], ("respiratory",), "one asks 'respiratory': a base model is not asked"),
+        ([a_spec("other")], ("respiratory",), "the name 'other' came: correct it, or add its folder"),
+        (
+            [a_spec(adapter=None)],
+            ("respiratory",),
+            "'respiratory' came: a base model is not asked beside its adapters",
+        ),
+        (
+            [a_spec("respiratory", adapter="resp")],
+            ("respiratory",),
+            "the name 'respiratory' and the adapter 'resp' came",
+        ),
+        (
+            [a_spec("respiratory", adapter="circulation")],
+            ("respiratory", "circulation"),
+            "the name 'respiratory' and the adapter 'circulation' came",
+        ),
         ([a_spec()], (), "the fleet file serves a base alone"),
         (
             [a_spec("big", adapter=None), a_spec("small", adapter=None)],
             (),
-            "expected one name in all seats that ask it, they say 'big', 'small'",
+            "expected one name in all seats that ask it, they say 'big' (protocol",
         ),
         (
             [a_spec(), a_spec("circulation", dtype="float16")],
             ("respiratory", "circulation"),
-            "expected one dtype in all seats that ask it, they say 'bfloat16', 'float16'",
+            "expected one dtype in all seats that ask it, they say 'bfloat16' (protocol",
         ),
         (
             [a_spec(), a_spec("circulation", quantisation="fp8")],
             ("respiratory", "circulation"),
-            "expected one quantisation in all seats that ask it, they say '', 'fp8'",
+            "expected one quantisation in all seats that ask it, they say '' (protocol",
         ),
     ],
 )

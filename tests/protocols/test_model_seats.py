@@ -58,7 +58,7 @@ FAULTS = {
     ),
     "model of another backend": (
         "    backend: vllm\n    model:\n      server: gpu-a",
-        "    backend: oracle\n    model:\n      server: gpu-a", 2, "no 'model' for the backend 'oracle'",
+        "    backend: oracle\n    model:\n      server: gpu-a", 0, "expected one of score, vllm, 'oracle' came",
     ),
     "model as text": ("implementation: two", "model: two", 0, "expected a mapping, text came"),
     "unknown key": ("      revision: 4f2a1c", "      revision: 4f2a1c\n      url: http://x", 1, "'url' came"),
