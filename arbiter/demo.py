@@ -39,7 +39,7 @@ from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.serving import open_doors
 from arbiter.settings import Mode, Settings, read_settings
-from arbiter.specialists.demonstration import heard, heard_table, told, write_fleet
+from arbiter.specialists.demonstration import beside, heard, heard_table, told, write_fleet
 from arbiter.specialists.seated import read_seated
 from arbiter.specialists.shipped import PROTOCOL, PROTOCOLS
 from arbiter.store.keys import init_keys
@@ -112,7 +112,7 @@ async def _models(out: Console, settings: Settings, vllm: Path) -> AsyncIterator
     lines = command_lines(read_fleet(fleet), read_seated().protocol)
     out.print("starting vLLM for the small models; this takes a minute or so")
     async with serve(
-        lines, settings.data / "fleet", tell=lambda words: out.print(f"  {words}", markup=False), again=False
+        lines, settings.data / "fleet", tell=lambda words: out.print(f"  {words}", markup=False)
     ):
         yield settings.model_copy(update={"fleet": fleet, "protocols": PROTOCOLS})
 
@@ -303,6 +303,8 @@ async def _summary(
     out.print(
         Panel("\n".join(lines), title="Arbiter is running; Ctrl-C stops it", expand=False), soft_wrap=False
     )
+    if settings.fleet is not None and settings.protocols is not None:
+        out.print(beside(settings.fleet, settings.protocols), markup=False, highlight=False)
 
 
 def _outcomes_table(protocol: str, outcomes: list[Outcome]) -> Table:

@@ -14,18 +14,20 @@ from arbiter.fleet.finding import Finding, Level, listed
 from arbiter.fleet.overview import Overview
 from arbiter.fleet.seats import CanaryResult, SeatLine, Standing
 from arbiter.fleet.server_findings import server_findings
+from arbiter.fleet.unanswered import unanswered
 
 CANARY_OLD: Final = timedelta(hours=50)
 """Two nights and a little: one that was missed is no matter yet."""
 
 
-def findings(overview: Overview) -> tuple[Finding, ...]:
-    """Return everything that is wrong, the worst first."""
+def findings(overview: Overview, *, expected: bool = False) -> tuple[Finding, ...]:
+    """Return everything that is wrong, the worst first; `expected` where whoever looks has model servers in the settings."""
     found = [
-        *_processes(overview),
+        *_processes(overview, expected=expected),
         *(finding for seat in overview.seats for finding in _seat(seat, overview.at)),
         *_not_known(overview),
         *_never_had_a_canary(overview),
+        *unanswered(overview),
         *(finding for server in overview.servers for finding in server_findings(server)),
     ]
     order = list(Level)
@@ -35,8 +37,9 @@ def findings(overview: Overview) -> tuple[Finding, ...]:
 # --- processes ---------------------------------------------------------------------------------------------------
 
 
-def _processes(overview: Overview) -> Iterator[Finding]:
-    if overview.seats and not overview.servers:
+def _processes(overview: Overview, *, expected: bool) -> Iterator[Finding]:
+    # Only a process that has model servers tells: one that was heard of is as good a reason to expect them as a seat.
+    if (expected or overview.seats or overview.processes) and not overview.servers:
         yield Finding(
             Level.ALARM,
             "No running process tells of the model servers: how the seats stand is not known",

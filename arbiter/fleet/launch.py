@@ -19,4 +19,7 @@ if __name__ == "__main__":
     # It may have gone before that was said.
     if os.getppid() != int(sys.argv[1]):
         sys.exit("whoever started this is gone")
-    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - the command is the fleet file's own
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606 - the command is the fleet file's own
+    except OSError as error:
+        sys.exit(f"{sys.argv[2]}: {error.strerror}")

@@ -27,7 +27,7 @@ from arbiter.errors import ConfigurationError
 from arbiter.fleet.probing import client, completes
 from arbiter.fleet.processes import free_memory, kill, living, shared_memory
 from arbiter.fleet.serving import Serving
-from arbiter.fleet.surroundings import environment, require_free
+from arbiter.fleet.surroundings import environment, require_free, require_program
 
 PATIENCE_SECONDS: Final = 1_800.0
 """How long a server may take from its start until every adapter has answered: large weights take their time."""
@@ -133,6 +133,7 @@ class Running:
         return time.monotonic() - began
 
     def _start(self, temporary: Path) -> None:
+        require_program(self.serving)
         require_free(self.serving)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log.exists():

@@ -45,6 +45,22 @@ def environment(serving: Serving, caches: Path, temporary: Path, token: str | No
     return {**dict(serving.environment), **taken, **own, **key}
 
 
+def require_program(serving: Serving) -> None:
+    """Refuse to start what is not there.
+
+    Raises:
+        ConfigurationError: when the program that the fleet file's Python leads to is missing or cannot be run.
+    """
+    program = Path(serving.command[0])
+    if not (program.is_file() and os.access(program, os.X_OK)):
+        where = "the Python that" if serving.build is Build.CPU else "vLLM's program beside the Python that"
+        came = "what is there cannot be run" if program.exists() else "there is none"
+        raise ConfigurationError(
+            f"server {serving.server}, replica {serving.replica.name}: expected {where} the key serve.python of the fleet "
+            f"file names, {program}; {came}"
+        )
+
+
 def require_free(serving: Serving) -> None:
     """Refuse to start a server at an address that is taken: whoever has it would be taken for the server.
 

@@ -165,6 +165,7 @@ def account_principal(row: AccountRow) -> Principal:
         scopes=frozenset(),
         permissions=permissions_of(roles),
         sites=frozenset(row.sites),
+        login=row.login,
     )
 
 

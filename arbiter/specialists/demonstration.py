@@ -6,6 +6,7 @@ The table is made from the sealed opinions as the house keeps them, so it shows 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,15 @@ def write_fleet(folder: Path, python: Path, port: int) -> Path:
     path = folder / FLEET_FILE
     path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
     return path
+
+
+def beside(fleet: Path, protocols: Path) -> str:
+    """Return what a shell must say so that commands beside the demonstration see the models that it runs."""
+    return (
+        "arbiter panel … in another shell sees these models after\n"
+        f"  export ARBITER_FLEET={shlex.quote(str(fleet.absolute()))}\n"
+        f"  export ARBITER_PROTOCOLS={shlex.quote(str(protocols.absolute()))}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,12 @@ class Watch:
     overview: Overview
     findings: tuple[Finding, ...]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all says that there is a fleet: neither settings, protocols nor any process."""
+        overview = self.overview
+        return not (overview.seats or overview.servers or overview.processes or self.findings)
+
 
 async def watch_fleet(house: House, principal: Principal) -> Watch:
     """Return the fleet for whoever may watch it.
@@ -51,7 +57,7 @@ async def look_at_fleet(house: House) -> Watch:
     heard = [_heard(told) for told in await load_states(house.store)]
     protocols = [shelved.protocol for shelved in house.shelf.current.values()]
     overview = oversee(heard, protocols, await _canaries(house, protocols), house.clock.now())
-    return Watch(overview, findings(overview))
+    return Watch(overview, findings(overview, expected=bool(house.fleet)))
 
 
 _RESULTS: Final = {

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from arbiter.cli.failing import Status
 from arbiter.fleet.weights import weights_sha256
-from tests.cli.conftest import Arbiter
+from tests.cli.conftest import Arbiter, run_process
 from tests.fleet.files import fleet_file
 from tests.fleet.specs import a_model, an_adapter
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
-from tests.system.service import free_port
+from tests.system.service import Service, free_port
 
 
 @pytest.fixture
@@ -111,14 +112,55 @@ def test_check_as_json_tells_the_same(arbiter: Arbiter, bundle: Path) -> None:
     ]
 
 
-def test_a_panel_of_scores_has_nothing_to_check_or_to_run(arbiter: Arbiter, bundle: Path) -> None:
-    del bundle
-    for words in (
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check",),
         ("check", "deterioration"),
+        ("check", "deterioration", "--json"),
+        ("check", "deterioration", "--replica", "gpu-a-1"),
+        ("serve",),
         ("serve", "deterioration"),
+        ("serve", "deterioration", "--json"),
         ("serve", "deterioration", "--run"),
-    ):
-        assert arbiter("panel", *words).status == Status.DONE
+    ],
+)
+def test_where_no_seat_asks_a_model_no_script_passes(
+    arbiter: Arbiter, bundle: Path, words: tuple[str, ...]
+) -> None:
+    del bundle
+    ended = arbiter("panel", *words)
+    assert (ended.status, ended.out) == (Status.FAILED, "")
+    for named in ("of the servers gpu-a", "deterioration", "ARBITER_FLEET", "ARBITER_PROTOCOLS"):
+        assert named in ended.err
+
+
+def test_to_run_servers_without_their_program_fails_and_names_its_path_and_the_key(
+    arbiter: Arbiter, bundle: Path
+) -> None:
+    ended = arbiter("panel", "serve", str(bundle), "--run")
+    assert ended.status == Status.FAILED
+    assert "serve.python" in ended.err
+    assert "/opt/vllm/bin/vllm; there is none" in ended.err
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_to_see_no_fleet_at_all_is_not_to_see_that_all_is_well(
+    service: Service, calling: Mapping[str, str], as_json: tuple[str, ...]
+) -> None:
+    ended = run_process(service.data, calling, "panel", "watch", "--once", *as_json)
+    assert ended.returncode == Status.FAILED
+    for named in ("ARBITER_FLEET", "ARBITER_PROTOCOLS", "no running process told"):
+        assert named in ended.stderr
+
+
+def test_a_fleet_file_that_no_process_tells_of_is_an_alarm(
+    service: Service, calling: Mapping[str, str], tmp_path: Path
+) -> None:
+    fleet = fleet_file(tmp_path, {"gpu-a": ["http://127.0.0.1:9"]})
+    ended = run_process(service.data, {**calling, "ARBITER_FLEET": str(fleet)}, "panel", "watch", "--once")
+    assert ended.returncode == Status.FAILED, ended.stderr
+    assert ended.stdout.startswith("alarm\tNo running process tells of the model servers")
 
 
 def test_weights_prints_what_a_seat_states(arbiter: Arbiter, tmp_path: Path) -> None:

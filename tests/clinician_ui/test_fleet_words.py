@@ -179,7 +179,16 @@ def test_rich_markup_in_a_name_stays_words() -> None:
 
 
 def test_an_installation_without_servers_is_told_so_at_a_terminal() -> None:
-    assert shown(Watch(oversee([], [], {}, NOW), ())).startswith("this installation has no model servers")
+    words = shown(Watch(oversee([], [], {}, NOW), ()))
+    assert words.startswith("expected model servers to watch")
+    assert "where only scores sit on the panels there is no fleet to watch" in " ".join(words.split())
+
+
+def test_a_fleet_that_nobody_tells_of_is_no_installation_without_servers() -> None:
+    nobody = oversee([], [], {}, NOW)
+    words = shown(Watch(nobody, findings(nobody, expected=True)))
+    assert words.startswith("ALARM   No running process tells of the model servers")
+    assert "no process tells of the fleet" in words
 
 
 @given(st.lists(any_state, max_size=3))

@@ -133,8 +133,65 @@ def test_no_fleet_and_no_seat_is_no_fault() -> None:
 
 def test_a_process_of_another_version_is_told() -> None:
     unread = Heard("other/9", BEGAN, NOW, timedelta(0), None)
-    (finding,) = findings(oversee([unread], [], {}, NOW))
-    assert finding.what == "What the process other/9 tells cannot be read"
+    seen = findings(oversee([unread], [], {}, NOW))
+    assert only(seen, Level.WARNING).what == "What the process other/9 tells cannot be read"
+    assert only(seen, Level.ALARM).what.startswith("No running process tells of the model servers")
+
+
+def test_a_fleet_in_the_settings_that_nobody_tells_of_is_an_alarm_without_any_seat() -> None:
+    (alarm,) = findings(oversee([], [], {}, NOW), expected=True)
+    assert alarm.level is Level.ALARM
+
+
+def test_processes_that_fell_silent_are_an_alarm_also_to_who_has_other_protocols() -> None:
+    seen = found(a_state(a_calm_server()), age=90)
+    assert only(seen, Level.ALARM).since == NOW - timedelta(seconds=90)
+
+
+@pytest.mark.parametrize("position", [OPEN, HALF])
+@pytest.mark.parametrize("seats", [(), (a_seat("beta", "elsewhere"),)], ids=["no seat", "another's seat"])
+def test_a_model_that_no_replica_answers_for_is_an_alarm_also_to_who_has_other_protocols(
+    position: Position, seats: tuple[Seat, ...]
+) -> None:
+    alarm = only(found(a_state(everywhere(position)), seats=seats), Level.ALARM)
+    assert alarm.what == "No replica of specialists gives answers for alpha"
+    assert "ARBITER_PROTOCOLS" in alarm.remedy
+
+
+def test_a_model_that_is_lost_here_for_its_breaker_and_there_for_its_proof_is_an_alarm() -> None:
+    server = a_server(
+        "specialists",
+        a_replica("r-1", breaker("alpha", OPEN), breaker("beta")),
+        a_replica("r-2", breaker("alpha"), breaker("beta"), withheld=(a_withheld("alpha"),)),
+    )
+    assert only(found(a_state(server)), Level.ALARM).what.endswith("gives answers for alpha")
+
+
+def test_a_model_of_which_another_hash_is_proven_is_an_alarm_for_the_one_that_is_not() -> None:
+    kept = (a_withheld("alpha", weights_sha256="a" * 64),)
+    server = a_server("specialists", a_replica("r-1", breaker("alpha"), withheld=kept))
+    assert only(found(a_state(server)), Level.ALARM).what.endswith("gives answers for alpha")
+
+
+@pytest.mark.parametrize("others", [(a_calm_server(),), (everywhere(HALF), a_calm_server())])
+def test_a_model_that_some_process_can_ask_is_no_alarm(others: tuple[ServerState, ...]) -> None:
+    states = (a_state(server, process=f"other/{at}") for at, server in enumerate(others))
+    assert Level.ALARM not in {each.level for each in found(a_state(everywhere(OPEN)), *states)}
+
+
+def test_a_process_that_never_asked_a_model_does_not_vouch_for_it() -> None:
+    idle = a_server("specialists", a_replica("r-1"), a_replica("r-2"))
+    seen = found(a_state(everywhere(OPEN)), a_state(idle, process="other/2"))
+    assert only(seen, Level.ALARM).what == "No replica of specialists gives answers for alpha"
+
+
+def test_two_hashes_of_a_model_withheld_on_different_replicas_are_both_answered_for() -> None:
+    server = a_server(
+        "specialists",
+        a_replica("r-1", breaker("alpha"), withheld=(a_withheld("alpha", weights_sha256="a" * 64),)),
+        a_replica("r-2", breaker("alpha"), withheld=(a_withheld("alpha", weights_sha256="b" * 64),)),
+    )
+    assert Level.ALARM not in {each.level for each in found(a_state(server))}
 
 
 def test_a_seat_cut_off_from_one_process_is_no_silent_seat() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -138,6 +139,19 @@ def test_what_is_not_held_is_forbidden(permission: Permission) -> None:
     with pytest.raises(ForbiddenError, match=f"client c1 lacks the permission {permission}"):
         principal(*(set(Permission) - {permission})).require(permission)
     principal(permission).require(permission)
+
+
+def test_who_lacks_a_permission_is_told_by_login_which_roles_hold_it() -> None:
+    olga = replace(principal(), kind="account", login="olga", roles=frozenset({Role.FLEET_OPERATOR}))
+    for permission, words in (
+        (Permission.AUDIT_READ, "the role auditor holds it"),
+        (Permission.REVIEW_WORK, "the roles reviewer, senior-arbiter hold it"),
+        (Permission.CASES_SUBMIT, "no role that an account may have holds it"),
+        (Permission.FLEET_WATCH, "its roles hold it, and its scopes leave it out"),
+    ):
+        with pytest.raises(ForbiddenError) as refused:
+            olga.require(permission)
+        assert str(refused.value) == f"account olga lacks the permission {permission}; {words}"
 
 
 @pytest.mark.parametrize("site", ["other", "", "*", "Ward", "ward "])

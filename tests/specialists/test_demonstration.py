@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from arbiter.model import MemberStatus, Opinion
-from arbiter.specialists.demonstration import MEMBERS, Heard, heard_table, told
+from arbiter.specialists.demonstration import MEMBERS, Heard, beside, heard_table, told
 from arbiter.specialists.seated import read_seated
 from arbiter.workflow.shelf import shelve
 from tests.protocols.shipping import run_with
@@ -36,6 +38,15 @@ def shown(*cases: Heard) -> str:
     with console.capture() as captured:
         console.print(heard_table(cases))
     return captured.get()
+
+
+def test_a_shell_takes_in_what_commands_beside_the_demonstration_need(tmp_path: Path) -> None:
+    fleet, protocols = tmp_path / "it's here" / "fleet.yaml", tmp_path / "the protocols"
+    first, *lines = beside(fleet, protocols).splitlines()
+    assert "another shell" in first
+    script = "\n".join([*lines, 'printf "%s\\n" "$ARBITER_FLEET" "$ARBITER_PROTOCOLS"'])
+    ran = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True, env={})
+    assert ran.stdout.splitlines() == [str(fleet), str(protocols)]
 
 
 async def test_division_refusals_and_draws_are_counted_apart() -> None:

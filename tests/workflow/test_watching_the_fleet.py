@@ -42,7 +42,7 @@ from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from tests.fleet.files import fleet_file
-from tests.fleet.states import a_busy_fleet
+from tests.fleet.states import a_busy_fleet, a_replica, a_server, breaker
 from tests.houses import ShiftableClock, a_client, a_house, submission
 from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
@@ -166,6 +166,23 @@ async def test_a_house_without_model_servers_tells_nothing(database: Database, t
         assert await load_states(house.store) == ()
         watch = await look_at_fleet(house)
     assert (watch.findings, watch.overview.seats, watch.overview.servers) == ((), (), ())
+
+
+@pytest.mark.parametrize("seconds", [0, SILENT_AFTER.total_seconds() + 1], ids=["told now", "fallen silent"])
+async def test_who_has_neither_fleet_file_nor_protocols_is_alarmed_by_what_processes_told(
+    database: Database, tmp_path: Path, seconds: float
+) -> None:
+    """A script beside the installation that forgot both settings must not take that for a fleet that is well."""
+    gone = a_server("specialists", *(a_replica(f"r-{at}", breaker("alpha", Position.OPEN)) for at in (1, 2)))
+    async with a_house(tmp_path / "data", database) as house:
+        await tell(house, servers=(gone,))
+        sql(database, "UPDATE fleet_state SET at = at - make_interval(secs => %s)", seconds)
+        watch = await look_at_fleet(house)
+    assert watch.overview.seats == ()
+    (alarm,) = [each.what for each in watch.findings if each.level is Level.ALARM]
+    assert alarm.startswith(
+        "No running process tells" if seconds else "No replica of specialists gives answers"
+    )
 
 
 async def test_an_old_word_counts_for_nothing_but_its_silence(database: Database, tmp_path: Path) -> None:

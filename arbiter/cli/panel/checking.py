@@ -13,7 +13,7 @@ from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import err, show_json, show_rows
 from arbiter.cli.panel.group import app
-from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_known
+from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_asked, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def panel_check(
     hash with the seat's `weights_sha256`. What is `wrong` must not be used, what is `silent` may come back, what is
     `unknown` cannot be told from here.
 
-    Exit status: 0 every seat is proven at every replica, 1 one is not.
+    Exit status: 0 every seat is proven at every replica, 1 one is not, or no seat asks a model.
     """
     from arbiter.fleet.checking import check, seats_of
     from arbiter.fleet.judging import State
@@ -56,7 +56,9 @@ def panel_check(
     from arbiter.settings import read_settings
 
     settings = read_settings()
-    seats = seats_of(fleet_of(settings), protocols_of(settings, protocols))
+    fleet, meant = fleet_of(settings), protocols_of(settings, protocols)
+    require_asked(fleet, meant)
+    seats = seats_of(fleet, meant)
     require_known(replicas, {replica.name for expected in seats for replica in expected.server.replicas})
     proofs = run(
         check(
@@ -108,9 +110,6 @@ def _show(proofs: Sequence[Proof]) -> None:
     from arbiter.errors import counted
     from arbiter.fleet.judging import State
 
-    if not proofs:
-        err.print("no seat of these protocols asks a model: nothing to check")
-        return
     show_rows(COLUMNS, [row for proof in proofs for row in _rows(proof)], as_json=False)
     counts = {state: sum(proof.state is state for proof in proofs) for state in State}
     told = ", ".join(f"{count} {state.value}" for state, count in counts.items() if count)

@@ -33,13 +33,18 @@ _STANDINGS: Final = {
 _MARKS: Final = {Position.CLOSED: "●", Position.HALF_OPEN: "◐", Position.OPEN: "○"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _CELLS: Final = 16
+NO_FLEET: Final = (
+    "expected model servers to watch; neither ARBITER_FLEET nor a seat of the protocols in force (ARBITER_PROTOCOLS) "
+    "names one here, and no running process told of any. Start Arbiter, or set both as its processes have them; where only "
+    "scores sit on the panels there is no fleet to watch"
+)
 
 
 def fleet_view(watch: Watch, zone: tzinfo | None) -> RenderableType:
     """Return the fleet as a person at a terminal sees it."""
     overview = watch.overview
-    if not (overview.seats or overview.servers or overview.processes):
-        return Text("this installation has no model servers (ARBITER_FLEET): only scores sit on its panels")
+    if watch.is_empty:
+        return Text(NO_FLEET, style="yellow")
     parts: list[RenderableType] = [*(_finding(finding, zone) for finding in watch.findings)]
     if not parts:
         parts.append(Text("nothing needs doing", style="green"))

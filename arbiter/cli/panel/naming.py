@@ -61,6 +61,19 @@ def require_known(replicas: Sequence[str] | None, known: AbstractSet[str]) -> No
             )
 
 
+def require_asked(fleet: Fleet, protocols: Sequence[Protocol]) -> None:
+    """Return where a seat of the protocols asks a model; raises ConfigurationError, for a script must not pass on nothing."""
+    from arbiter.errors import ConfigurationError
+
+    if any(seat.model is not None for protocol in protocols for seat in protocol.seats):
+        return
+    raise ConfigurationError(
+        f"expected a seat that asks a model of the servers {', '.join(sorted(fleet.servers))}, which the fleet file "
+        f"(ARBITER_FLEET) names; no seat of {', '.join(sorted(protocol.id for protocol in protocols))} asks any. Name a "
+        "protocol or a bundle's folder whose seats do, or set ARBITER_PROTOCOLS as the running processes have it"
+    )
+
+
 def fleet_of(settings: Settings) -> Fleet:
     """Return the fleet that the settings name; raises ConfigurationError where they name none."""
     from arbiter.errors import ConfigurationError

@@ -13,7 +13,7 @@ from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import err, show_json
 from arbiter.cli.panel.group import app
-from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_known
+from arbiter.cli.panel.naming import Protocols, Replicas, fleet_of, protocols_of, require_asked, require_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,14 +59,16 @@ def panel_serve(
     given a completion; one that ends later is started again after a pause; SIGTERM and SIGINT end all. The servers ask
     for the key in ARBITER_MODEL_SERVER_TOKEN_FILE where that is set (as VLLM_API_KEY; it is never printed).
 
-    Exit status: 0 after a signal, 1 when a server cannot be started or, with --no-restart, has ended.
+    Exit status: 0 after a signal, 1 when no seat asks a model, a server cannot be started or, with --no-restart, has ended.
     """
     from arbiter.fleet.serving import command_lines
     from arbiter.fleet.token import read_token
     from arbiter.settings import read_settings
 
     settings = read_settings()
-    lines = command_lines(fleet_of(settings), *protocols_of(settings, protocols))
+    fleet, meant = fleet_of(settings), protocols_of(settings, protocols)
+    require_asked(fleet, meant)
+    lines = command_lines(fleet, *meant)
     chosen = _chosen(lines, replicas)
     if run_them:
         kept = folder or settings.data / "fleet"
@@ -109,9 +111,6 @@ async def _run(
             _tell(f"{len(chosen)} ready; Ctrl-C stops")
             await served.ended()
 
-    if not chosen:
-        _tell("no seat of these protocols asks a model: nothing to run")
-        return
     stop = asyncio.create_task(stop_on_signals().wait())
     keeping = asyncio.create_task(keep())
     await asyncio.wait({stop, keeping}, return_when=asyncio.FIRST_COMPLETED)

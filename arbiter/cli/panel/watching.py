@@ -11,7 +11,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out
+from arbiter.cli.output import err, out
 from arbiter.cli.panel.group import app
 
 if TYPE_CHECKING:
@@ -38,19 +38,20 @@ def panel_watch(*, once: Once = False, every: Every = EVERY_SECONDS, as_json: As
     It reads from the database what each running process tells of the fleet every few seconds. `--json` prints an object a
     look. To a pipe it prints lines of tab-separated values, the first of which says what the line is about.
 
-    Exit status: 0 shown, and no alarm; 1 with --once, where something is an alarm; 4 the database does not answer; 130 Ctrl-C.
+    Exit status: 0 shown, and no alarm; 1 with --once, where something is an alarm or nothing says that there is a fleet;
+    4 the database does not answer; 130 Ctrl-C.
     """
-    alarmed = in_house(lambda house: _watch(house, once=once, every=every, as_json=as_json), check_log=False)
-    if once and alarmed:
+    failed = in_house(lambda house: _watch(house, once=once, every=every, as_json=as_json), check_log=False)
+    if once and failed:
         raise typer.Exit(Status.FAILED)
 
 
 async def _watch(house: House, *, once: bool, every: float, as_json: bool) -> bool:
-    """Show the fleet once, or again and again; return whether what was shown last has an alarm."""
+    """Show the fleet once, or again and again; return whether what was shown last has an alarm, or is nothing at all."""
     from rich.live import Live
     from rich.text import Text
 
-    from arbiter.cli.panel.fleet_tables import fleet_document, fleet_lines, fleet_view
+    from arbiter.cli.panel.fleet_tables import NO_FLEET, fleet_document, fleet_lines, fleet_view
     from arbiter.fleet.finding import Level
 
     zone = house.settings.zone
@@ -62,6 +63,8 @@ async def _watch(house: House, *, once: bool, every: float, as_json: bool) -> bo
             else:
                 for line in fleet_lines(watch):
                     typer.echo(line)
+            if watch.is_empty:
+                err.print(f"arbiter: {NO_FLEET}", markup=False)
     elif once:
         async for watch in _looks(house, every, once=True):
             out.print(fleet_view(watch, zone), soft_wrap=False)
@@ -69,7 +72,10 @@ async def _watch(house: House, *, once: bool, every: float, as_json: bool) -> bo
         with Live(Text("asking"), console=out, auto_refresh=False, screen=True) as live:
             async for watch in _looks(house, every, once=False):
                 live.update(fleet_view(watch, zone), refresh=True)
-    return watch is not None and any(finding.level is Level.ALARM for finding in watch.findings)
+    # To have seen nothing is no sign that all is well: a script that asks must not pass on it.
+    if watch is None or watch.is_empty:
+        return True
+    return any(finding.level is Level.ALARM for finding in watch.findings)
 
 
 async def _looks(house: House, every: float, *, once: bool) -> AsyncIterator[Watch]:
