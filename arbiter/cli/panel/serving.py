@@ -61,6 +61,7 @@ def panel_serve(
 
     Exit status: 0 after a signal, 1 when no seat asks a model, a server cannot be started or, with --no-restart, has ended.
     """
+    from arbiter.fleet.checking import seats_of
     from arbiter.fleet.serving import command_lines
     from arbiter.fleet.token import read_token
     from arbiter.settings import read_settings
@@ -68,8 +69,8 @@ def panel_serve(
     settings = read_settings()
     fleet, meant = fleet_of(settings), protocols_of(settings, protocols)
     require_asked(fleet, meant)
-    lines = command_lines(fleet, *meant)
-    chosen = _chosen(lines, replicas)
+    require_known(replicas, {each.name for seat in seats_of(fleet, meant) for each in seat.server.replicas})
+    chosen = command_lines(fleet, *meant, only=replicas or ())
     if run_them:
         kept = folder or settings.data / "fleet"
         run(_run(chosen, kept, read_token(settings.model_server_token_file), patience, restart=restart))
@@ -79,11 +80,6 @@ def panel_serve(
         for serving in chosen:
             typer.echo(f"# {serving.server}, replica {serving.replica.name}: {', '.join(serving.names)}")
             typer.echo(serving.shell())
-
-
-def _chosen(lines: Sequence[Serving], replicas: Sequence[str] | None) -> tuple[Serving, ...]:
-    require_known(replicas, {serving.replica.name for serving in lines})
-    return tuple(serving for serving in lines if not replicas or serving.replica.name in replicas)
 
 
 def _document(serving: Serving) -> dict[str, object]:
