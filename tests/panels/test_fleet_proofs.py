@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -85,15 +86,24 @@ async def test_who_waits_is_given_no_replica_that_lost_its_proof_meanwhile(url: 
         assert (returned.opinion.status, opened(returned)["replica"]) == (VALID, SECOND)
 
 
-async def test_who_waits_for_the_last_that_was_proven_is_told_at_once_that_none_is(url: str) -> None:
+def both_fail(servers: Servers) -> None:
+    fail(servers, FIRST)
+    fail(servers, SECOND)
+
+
+@pytest.mark.parametrize(
+    "lose", [both_fail, partial(prove, state=State.WRONG), partial(prove, state=State.SILENT)]
+)
+async def test_who_waits_is_told_at_once_that_no_replica_is_proven_any_more(
+    url: str, lose: Callable[[Servers], None]
+) -> None:
     async with proven_fleet(url, "good", "good", concurrency=1) as servers:
         places = pool_of(servers).places
         held = [places.take(MODEL, ()), places.take(MODEL, ())]
         started = time.monotonic()
         asking = asyncio.create_task(put(servers, seconds=20.0))
         await asyncio.sleep(0.02)
-        fail(servers, FIRST)
-        fail(servers, SECOND)
+        lose(servers)
         assert (await asking).opinion.status is DOWN
         assert time.monotonic() - started < 10.0
         for place in held:
@@ -199,24 +209,6 @@ async def test_who_waits_is_given_a_replica_as_soon_as_it_is_proven_and_before_a
             prove(servers)
             group.create_task(wait("newcomer", RiskClass.ROUTINE))
         assert given == ["emergency", "routine", "newcomer"]
-
-
-@pytest.mark.parametrize("state", [State.WRONG, State.SILENT])
-async def test_who_waits_is_told_at_once_when_a_check_finds_the_last_replica_unfit(
-    url: str, state: State
-) -> None:
-    async with proven_fleet(url, "good", "good", concurrency=1) as servers:
-        places = pool_of(servers).places
-        held = [places.take(MODEL, ()), places.take(MODEL, ())]
-        started = time.monotonic()
-        asking = asyncio.create_task(put(servers, seconds=20.0))
-        await asyncio.sleep(0.02)
-        prove(servers, state)
-        assert (await asking).opinion.status is DOWN
-        assert time.monotonic() - started < 10.0
-        for place in held:
-            assert place is not None
-            places.give_back(place)
 
 
 async def test_who_waits_goes_on_waiting_where_a_check_leaves_one_replica(url: str) -> None:
