@@ -1,11 +1,12 @@
 """The installation's secret keys: files under `<data>/keys`, encrypted under a passphrase unless somebody chose not to.
 
-`folder` says which files there are, `lock` how they are encrypted, `log_keys` how a signing key is written, `keyring` what
+`folder` says which files there are, `founding` makes it, `lock` how they are encrypted, `log_keys` how a signing key is written, `keyring` what
 the rest of the house sees of them.
 """
 
 from arbiter.store.keys.asking import ask_new_passphrase, passphrase_from
-from arbiter.store.keys.folder import KeyFolder, init_keys, log_file, read_keys, restore_keys
+from arbiter.store.keys.folder import KeyFolder, log_file, read_keys
+from arbiter.store.keys.founding import init_keys, restore_keys
 from arbiter.store.keys.hardware import HardwareSigner
 from arbiter.store.keys.hardware_kek import HardwareKek
 from arbiter.store.keys.keyring import Kek, Keyring, generation_of, kek_number, newest_kek

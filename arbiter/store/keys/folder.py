@@ -1,4 +1,4 @@
-"""The folder `<data>/keys`: which files it holds, how they are made, read, added and put under a passphrase.
+"""The folder `<data>/keys`: which files it holds, how they are read, added and put under a passphrase.
 
 `log.key` and, after rotations, `log-2.key` and so on sign checkpoints; `log.pub` are the public keys the log began with and
 `rotations` the statements that name the later ones. `kek-<n>.key` are key-encryption keys, of which the highest
@@ -12,8 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,7 +28,6 @@ from arbiter.store.keys.files import (
     read_private,
     replace_file,
     sync_folder,
-    write_new,
 )
 from arbiter.store.keys.hardware_kek import HARDWARE_KEK, open_hardware_kek
 from arbiter.store.keys.keyring import Kek, Keyring, newest_kek
@@ -38,11 +36,8 @@ from arbiter.store.keys.log_keys import (
     KEY_BYTES,
     NOT_ENCRYPTED,
     LogKeyPair,
-    check_origin,
-    new_pair_text,
     read_pair,
 )
-from arbiter.store.keys.making import new_secret
 
 FOLDER = "keys"
 LOCK = "lock"
@@ -55,7 +50,7 @@ LONGEST_ROTATIONS = 4 * 1024 * 1024
 FORMER = "former-origins"
 """The public keys of the origins that the log had before (`arbiter.store.origins`)."""
 
-_PUBLIC = frozenset({FIRST, ROTATIONS, FORMER})
+PUBLIC = frozenset({FIRST, ROTATIONS, FORMER})
 _LOG_FILE = re.compile(r"log(?:-([2-9]|[1-9][0-9]{1,4}))?\.key")
 _KEK_FILE = re.compile(r"kek-([1-9][0-9]{0,5})\.key")
 _PENDING = ".pending"
@@ -131,7 +126,7 @@ class KeyFolder:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the key files, the public ones and the lock left out."""
-        return tuple(sorted(path.name for path in self.path.iterdir() if _is_key(path.name)))
+        return tuple(sorted(path.name for path in self.path.iterdir() if is_key(path.name)))
 
     def texts(self) -> dict[str, str]:
         """Return every key file's text, decrypted, and the public ones: what an escrow holds."""
@@ -306,92 +301,6 @@ class KeyFolder:
         return f"{RESTORE}; or, in a new installation, remove the folder without keys and {MAKE}"
 
 
-def init_keys(
-    data: Path,
-    origin: str,
-    chance: Chance,
-    passphrase: str | None = None,
-    *,
-    log_text: str | None = None,
-    cost: Cost = COST,
-) -> Keyring:
-    """Make `<data>/keys` with new keys for the log `origin`; all files appear at once or not at all.
-
-    Without a passphrase the files are not encrypted, and say so. `log_text` is the log key file where the key lies in
-    hardware. Raises ConfigurationError when the folder exists already: keys are never overwritten.
-    """
-    check_origin(origin)
-    _refuse_existing(data)
-    texts = {
-        "log.key": log_text or new_pair_text(origin, chance),
-        "kek-1.key": new_secret(chance),
-        INDEX: new_secret(chance),
-    }
-    pair = read_pair(data / FOLDER / "log.key", 1, texts["log.key"])
-    return _make_folder(data, texts, pair.verifiers, (), chance, passphrase, cost)
-
-
-def restore_keys(
-    data: Path, texts: Mapping[str, str], chance: Chance, passphrase: str | None = None, cost: Cost = COST
-) -> Keyring:
-    """Make `<data>/keys` from the texts of an earlier folder's files (`KeyFolder.texts`); raises as `init_keys`."""
-    _refuse_existing(data)
-    public = {FIRST: "", ROTATIONS: "", **texts}
-    stray = [name for name in public if not _is_key(name) and name not in _PUBLIC]
-    if stray or not public[FIRST]:
-        raise ConfigurationError("what is to be restored is not a key folder's content")
-    try:
-        first = tuple(VerifierKey.parse(line) for line in public[FIRST].split("\n"))
-    except VerificationError as error:
-        raise ConfigurationError(f"{FIRST} is damaged: {error}") from error
-    statements = split_statements(public[ROTATIONS].encode())
-    keys = {name: text for name, text in texts.items() if _is_key(name)}
-    return _make_folder(data, keys, first, statements, chance, passphrase, cost, former=public.get(FORMER))
-
-
-def _refuse_existing(data: Path) -> None:
-    target = data / FOLDER
-    if target.exists() or target.is_symlink():
-        raise ConfigurationError(f"{target} exists already, and keys are never overwritten")
-
-
-def _make_folder(
-    data: Path,
-    texts: Mapping[str, str],
-    first: Iterable[VerifierKey],
-    statements: Iterable[bytes],
-    chance: Chance,
-    passphrase: str | None,
-    cost: Cost,
-    *,
-    former: str | None = None,
-) -> Keyring:
-    target = data / FOLDER
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = data / f".{FOLDER}-{chance.token(8).hex()}"
-    partial.mkdir(mode=0o700)
-    lock = None if passphrase is None else Lock.make(chance)
-    making = KeyFolder(partial, lock, mixed=False)
-    try:
-        if lock is not None and passphrase is not None:
-            write_new(partial / LOCK, lock.text(check_passphrase(passphrase), cost))
-        for name, text in texts.items():
-            making.add(name, text)
-        making.put_public(first, statements)
-        if former is not None:
-            write_new(partial / FORMER, former)
-        sync_folder(partial)
-        partial.rename(target)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise ConfigurationError(f"could not write {target}: {error.strerror}") from error
-    except ConfigurationError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    sync_folder(data)
-    return KeyFolder(target, lock, mixed=False).keyring()
-
-
 def read_keys(data: Path, passphrase: Passphrase | None = None) -> Keyring:
     """Open and read `<data>/keys`; raises as `KeyFolder.open` and `KeyFolder.keyring`."""
     return KeyFolder.open(data, passphrase).keyring()
@@ -406,7 +315,8 @@ def _plain(name: str) -> str:
     return _BESIDE.sub("", name)
 
 
-def _is_key(name: str) -> bool:
+def is_key(name: str) -> bool:
+    """Return whether a file of that name holds a secret key, in use or beside those in use."""
     plain = _plain(name)
     return plain == INDEX or bool(_LOG_FILE.fullmatch(plain) or _KEK_FILE.fullmatch(plain))
 
