@@ -1,7 +1,7 @@
 """The installation's secret keys: files under `<data>/keys`, encrypted under a passphrase unless somebody chose not to.
 
-`folder` says which files there are, `founding` makes it, `lock` how they are encrypted, `log_keys` how a signing key is written, `keyring` what
-the rest of the house sees of them.
+`folder` says which files there are, `founding` makes it, `lock` how they are encrypted, `log_keys` how a signing key is
+written, `keyring` what the rest of the house sees of them.
 """
 
 from arbiter.store.keys.asking import ask_new_passphrase, passphrase_from

@@ -10,18 +10,11 @@ from arbiter.audit.note import VerifierKey
 from arbiter.audit.rotation import split_statements
 from arbiter.errors import ConfigurationError, VerificationError
 from arbiter.ports import Chance
-from arbiter.store.keys.files import (
-    sync_folder,
-    write_new,
-)
+from arbiter.store.keys.files import sync_folder, write_new
 from arbiter.store.keys.folder import FIRST, FOLDER, FORMER, INDEX, LOCK, PUBLIC, ROTATIONS, KeyFolder, is_key
 from arbiter.store.keys.keyring import Keyring
 from arbiter.store.keys.lock import COST, Cost, Lock, check_passphrase
-from arbiter.store.keys.log_keys import (
-    check_origin,
-    new_pair_text,
-    read_pair,
-)
+from arbiter.store.keys.log_keys import check_origin, new_pair_text, read_pair
 from arbiter.store.keys.making import new_secret
 
 
