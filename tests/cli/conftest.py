@@ -65,8 +65,9 @@ def run_process(
     return done
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installation() -> Iterator[Service]:
+    """One for each module: the logins and sites that one module's tests make are in nobody else's way."""
     with a_service() as made:
         yield made
 
