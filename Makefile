@@ -64,7 +64,7 @@ bench-fleet: $(VENV)/.dev $(PEERS)/.installed ## measure what asking a fleet of 
 	@$(BIN)/python -m benchmarks.fleet profile
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
-	@$(BIN)/$(LOCK) pyproject.toml -o requirements/runtime.txt
+	@$(BIN)/$(LOCK) pyproject.toml --extra evaluation -o requirements/runtime.txt
 	@$(BIN)/$(LOCK) pyproject.toml --group dev -o requirements/dev.txt
 	@printf 'editables>=0.5\nhatchling>=1.27\nuv>=0.13\n' | $(BIN)/$(LOCK) --no-annotate - -o requirements/build.txt
 	@cd benchmarks/peers && ../../$(BIN)/$(LOCK) requirements.in -o requirements.txt

@@ -1,0 +1,1 @@
+"""Fits what adjudication rests on, from labelled cases: reliability, correlation, temperature, a guarantee. Pure."""
