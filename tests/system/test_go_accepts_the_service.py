@@ -70,7 +70,9 @@ def published(installation: Service) -> Published:
 
 async def fetch(service: Service) -> Published:
     async with service.door() as door:
-        receipts = await asyncio.gather(*(receipt_of_a_case(door, number) for number in range(CASES)))
+        receipts = await asyncio.gather(*(receipt_of_a_case(door, number) for number in range(CASES - 1)))
+        # One more when these have theirs: whatever was sealed at once, the log has grown past their checkpoints.
+        receipts.append(await receipt_of_a_case(door, CASES - 1))
     # What is public takes no token.
     async with httpx.AsyncClient(base_url=f"{service.url}/v1/audit", trust_env=False) as anyone:
         keys = (await anyone.get("/keys")).raise_for_status().text
