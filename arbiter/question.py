@@ -192,6 +192,19 @@ class Strategy(StrEnum):
     MAJORITY = "majority"
     WEIGHTED = "weighted"
     UNANIMOUS = "unanimous"
+    POSTERIOR = "posterior"
+
+
+@dataclass(frozen=True, slots=True)
+class Guarantee:
+    """How often a case that is decided for an option without a clinician may be wrong.
+
+    `error_rates` names the options that may be so decided, each with the greatest share of errors among them; for an option
+    that is not named a clinician always decides. `delta` is the chance, at most, that such a rate is exceeded all the same.
+    """
+
+    delta: Decimal
+    error_rates: tuple[tuple[str, Decimal], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +214,8 @@ class Adjudication:
     Where no seat answers the question, `automatic` is false and the three `least_` numbers are 0: there are no opinions to
     weigh, and the panel advises the clinician who decides.
 
-    `threshold` is the share of weight the leading option must exceed (weighted strategy);
+    `threshold` is the share of weight the leading option must exceed, None where the strategy is the posterior: what its
+    probability must exceed is certified from labelled cases under `guarantee`, which no other strategy has.
     `greatest_between` and `greatest_within` bound normalised disagreement, 0 to 1; `family_correlation` is the
     prior error correlation of two members of one family, 0 to 1. `asks_for_facts` lets an abstention for missing
     facts ask the hospital system before a human.
@@ -209,7 +223,7 @@ class Adjudication:
 
     strategy: Strategy
     automatic: bool
-    threshold: Decimal
+    threshold: Decimal | None
     least_valid: int
     least_families: int
     least_effective: Decimal
@@ -217,6 +231,7 @@ class Adjudication:
     greatest_within: Decimal
     family_correlation: Decimal
     asks_for_facts: bool
+    guarantee: Guarantee | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def _default(value: object) -> str:
             return f"`{value}`"
 
 
-CORE = {"model", "question", "errors", "ports", "lifecycle", "documents"}
+CORE = {"model", "question", "calibration", "errors", "ports", "lifecycle", "documents"}
 
 
 def test_each_folder_imports_what_the_map_allows() -> None:

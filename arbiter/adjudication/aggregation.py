@@ -2,7 +2,8 @@
 
 Samples are counted as they fell, unsmoothed. Members of one family err together, so each counts for
 1 / sum_i max(rho_ij, 0), with rho = 1 with itself, the protocol's family correlation within a family, and 0 across
-families; the sum of these is the effective number of members (arXiv 2506.07962).
+families; the sum of these is the effective number of members (arXiv 2506.07962). The posterior takes each correlation from
+the calibration instead, and reads there what each member's word is worth (`arbiter.adjudication.posterior`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from arbiter.adjudication.bench import Bench, Heard
+from arbiter.adjudication.records import independence as independence_on_record
+from arbiter.adjudication.records import places_of, posterior_of, records_of
 from arbiter.adjudication.words import option_title, quoted
+from arbiter.model import ReasonCode
 from arbiter.question import Strategy
 
 NEAR: Final = 1e-6 + 1e-12
@@ -29,7 +33,8 @@ class Tally:
     """The valid voting members put together.
 
     `distributions` and `weights` follow `voices`, `shares` the question's options; weights and shares sum to 1.
-    `effective` is exact. `votes` counts members by the one option they lead with, in the question's order.
+    `effective` is exact. `votes` counts members by the one option they lead with, in the question's order. `posterior`
+    follows the options; None under another strategy, or where not every voice has a record.
     """
 
     voices: tuple[Heard, ...]
@@ -38,6 +43,7 @@ class Tally:
     shares: tuple[float, ...]
     votes: tuple[int, ...]
     effective: Fraction
+    posterior: tuple[float, ...] | None = None
 
 
 def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
@@ -45,7 +51,15 @@ def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
     voices = tuple(voice for voice in heard if voice.votes_on_question and voice.is_valid)
     options = bench.option_ids()
     distributions = tuple(distribution(voice, options) for voice in voices)
-    independent = independence([voice.seat.family for voice in voices], bench.settings.family_correlation)
+    posterior = None
+    records = records_of(bench) if bench.settings.strategy is Strategy.POSTERIOR else None
+    places = places_of(records, voices)
+    if records is None or places is None:
+        families = [voice.seat.family for voice in voices]
+        independent = independence(families, bench.settings.family_correlation)
+    else:
+        independent = independence_on_record(records.correlations, places)
+        posterior = posterior_of(records, places, independent, distributions)
     weights = _normalised(_weights(bench, voices, independent))
     return Tally(
         voices=voices,
@@ -54,6 +68,7 @@ def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
         shares=mixture(weights, distributions, len(options)),
         votes=tuple(sum(voice.leaders == (option,) for voice in voices) for option in options),
         effective=sum(independent, Fraction(0)),
+        posterior=posterior,
     )
 
 
@@ -100,14 +115,11 @@ def mixture(
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """What leads under the strategy, and why that is not enough, if it is not.
-
-    `near` says that the lead is too close to the threshold to be told from it.
-    """
+    """What leads under the strategy, and why that is not enough, if it is not: `code`, with `shortfall` in words."""
 
     option: str | None
     shortfall: str | None
-    near: bool = False
+    code: ReasonCode = ReasonCode.NO_MAJORITY
 
 
 def lead(bench: Bench, counted: Tally) -> Lead:
@@ -116,6 +128,8 @@ def lead(bench: Bench, counted: Tally) -> Lead:
     match strategy:
         case Strategy.WEIGHTED:
             return _lead_by_weight(bench, counted)
+        case Strategy.POSTERIOR:
+            return _lead_by_posterior(bench, counted)
         case Strategy.MAJORITY:
             needed = len(counted.voices) // 2 + 1
         case Strategy.UNANIMOUS:
@@ -138,9 +152,31 @@ def _lead_by_weight(bench: Bench, counted: Tally) -> Lead:
     first, second = (counted.shares[at] for at in ranked[:2])
     if first - second <= NEAR:
         return Lead(None, "no option has most of the weight")
-    option, threshold = options[ranked[0]], float(bench.settings.threshold)
+    option, threshold = options[ranked[0]], float(bench.settings.threshold or 1)
     title = quoted(option_title(bench.protocol, option))
     said = f"{title} has {first:.6f} of the weight, more than {threshold:.6f} needed"
     if abs(first - threshold) <= NEAR:
-        return Lead(option, said, near=True)
+        return Lead(option, said, ReasonCode.NEAR_THRESHOLD)
     return Lead(option, None if first > threshold else said)
+
+
+def _lead_by_posterior(bench: Bench, counted: Tally) -> Lead:
+    """The most probable option leads, and is enough where its probability lies above what is certified for that option."""
+    options = bench.option_ids()
+    # Without a record of every voice nothing can be decided; what they lean to is still worth telling.
+    probabilities = counted.shares if counted.posterior is None else counted.posterior
+    ranked = sorted(range(len(options)), key=lambda at: -probabilities[at])
+    first, second = (probabilities[at] for at in ranked[:2])
+    if first - second <= NEAR:
+        return Lead(None, "no option is more probable than every other")
+    option = options[ranked[0]]
+    if counted.posterior is None or bench.calibration is None:
+        return Lead(option, None)
+    title, stratum = quoted(option_title(bench.protocol, option)), bench.calibration.stratum(option)
+    if stratum is None or stratum.certified is None:
+        return Lead(option, f"nothing is certified of deciding {title}", ReasonCode.NOT_CERTIFIED)
+    threshold = float(stratum.certified.threshold)
+    said = f"{title} has a probability of {first:.6f}, more than {threshold:.6f} needed"
+    if abs(first - threshold) <= NEAR:
+        return Lead(option, said, ReasonCode.NEAR_THRESHOLD)
+    return Lead(option, None if first > threshold else said, ReasonCode.NOT_CERTIFIED)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from arbiter.calibration import Calibration
+from arbiter.documents.opinions import identity_hash
 from arbiter.errors import UndecidableError
 from arbiter.model import MemberId, MemberStatus, Opinion, RiskClass
-from arbiter.question import QUESTION, Adjudication, Protocol, Seat
+from arbiter.question import QUESTION, Adjudication, Protocol, Seat, Strategy
 
 _NONE: Final = Decimal(0)
 _ALL: Final = Decimal(1)
@@ -23,7 +25,8 @@ class Bench:
     """What deciding one case depends on besides its opinions and the hospital's policy.
 
     `facts_hash` is the hash of the facts every opinion must be about. `human_required` is set once a clinician has
-    been involved or asked for; from then on no panel decides alone.
+    been involved or asked for; from then on no panel decides alone. `calibration` is the one in force, which only the
+    strategy of the posterior reads; without one it decides nothing.
 
     Raises:
         UndecidableError: when a number of the protocol is not one that a decision can rest on.
@@ -33,6 +36,7 @@ class Bench:
     facts_hash: str
     risk_class: RiskClass
     human_required: bool = False
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if len(self.protocol.question.options) < 2:
@@ -40,7 +44,10 @@ class Bench:
         for seat in self.protocol.seats:
             _require(f"seat {seat.member}: weight", seat.weight, _LEAST_WEIGHT, _GREATEST_WEIGHT)
         settings = self.settings
-        _require("threshold", settings.threshold, _NONE, _ALL)
+        if settings.threshold is not None:
+            _require("threshold", settings.threshold, _NONE, _ALL)
+        elif settings.strategy is not Strategy.POSTERIOR:
+            raise UndecidableError(f"expected a threshold with the strategy {settings.strategy.value}")
         _require("greatest_between", settings.greatest_between, _NONE, _ALL)
         _require("greatest_within", settings.greatest_within, _NONE, _ALL)
         _require("family_correlation", settings.family_correlation, _NONE, _ALL)
@@ -75,12 +82,14 @@ class Heard:
     """What one seat said, reduced to what deciding weighs; `status` is None where nothing came.
 
     `votes` are empty unless the answer was valid: the samples of a member that abstained or failed do not vote.
+    `identity` is the SHA-256 (hex) of what answered, None where nothing did or an answer is supposed.
     """
 
     seat: Seat
     status: MemberStatus | None
     votes: tuple[tuple[str, int], ...]
     missing: tuple[str, ...]
+    identity: str | None = None
 
     @property
     def votes_on_question(self) -> bool:
@@ -146,7 +155,8 @@ def _heard(seat: Seat, opinion: Opinion | None) -> Heard:
     if opinion is None:
         return Heard(seat, None, (), ())
     votes = opinion.votes if opinion.status is MemberStatus.VALID else ()
-    return Heard(seat, opinion.status, tuple(sorted(votes)), tuple(sorted(set(opinion.missing))))
+    missing = tuple(sorted(set(opinion.missing)))
+    return Heard(seat, opinion.status, tuple(sorted(votes)), missing, identity_hash(opinion.identity))
 
 
 def facets_heard(bench: Bench, heard: Sequence[Heard]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from arbiter.adjudication.bench import Bench, facets_heard, hear
 from arbiter.adjudication.disagreement import self_consistency
 from arbiter.adjudication.words import option_title, paragraph, quoted, sentence
+from arbiter.calibration import Calibration
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.outcomes import outcome_document
 from arbiter.documents.scalars import decimal_text, instant_text
@@ -112,6 +113,8 @@ def certificate(
         document |= {"training": True, "plain": f"{TRAINING} {document['plain']}"}
     if outcome is not None:
         document["policy"] = outcome_document(outcome)
+    if bench.calibration is not None:
+        document["calibration"] = _calibration(bench.calibration)
     decision = _decision(protocol, verdict, signature)
     if decision is not None:
         document["decision"] = decision
@@ -168,10 +171,9 @@ def _self_consistency(bench: Bench, opinion: Opinion) -> str:
 
 
 def _settings(settings: Adjudication) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "strategy": settings.strategy.value,
         "automatic": settings.automatic,
-        "threshold": decimal_text(settings.threshold),
         "least_valid": settings.least_valid,
         "least_families": settings.least_families,
         "least_effective": decimal_text(settings.least_effective),
@@ -179,6 +181,25 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
         "greatest_within": decimal_text(settings.greatest_within),
         "family_correlation": decimal_text(settings.family_correlation),
         "asks_for_facts": settings.asks_for_facts,
+    }
+    if settings.threshold is not None:
+        document["threshold"] = decimal_text(settings.threshold)
+    if settings.guarantee is not None:
+        document["guarantee"] = {
+            "delta": decimal_text(settings.guarantee.delta),
+            "error_rates": {option: decimal_text(rate) for option, rate in settings.guarantee.error_rates},
+        }
+    return document
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    """Say what the numbers were read from; the calibration itself is kept under its hash."""
+    return {
+        "hash": calibration.content_hash,
+        "delta": decimal_text(calibration.delta),
+        "labels": sum(count for _, count in calibration.labels.provenance),
+        "synthetic": calibration.labels.synthetic,
+        "code_version": calibration.code_version,
     }
 
 

@@ -19,6 +19,7 @@ from arbiter.adjudication.quorum import (
     quorum_reasons,
     veto_reasons,
 )
+from arbiter.adjudication.records import record_reasons
 from arbiter.adjudication.words import fact_title, listed, option_title, quoted, what_became
 from arbiter.errors import UndecidableError
 from arbiter.model import (
@@ -31,6 +32,7 @@ from arbiter.model import (
     Verdict,
     VerdictKind,
 )
+from arbiter.question import Strategy
 
 Policy: TypeAlias = Callable[[Mapping[str, str], int], PolicyOutcome]
 """The hospital's word for given answers to the facets and a number of valid voting members."""
@@ -42,6 +44,8 @@ _QUORUM_ONLY: Final = frozenset(
         ReasonCode.TOO_FEW_VALID,
         ReasonCode.TOO_FEW_FAMILIES,
         ReasonCode.TOO_FEW_EFFECTIVE,
+        # Fewer members leave more doubt; whether more would leave less, supposing their answers shows.
+        ReasonCode.NOT_CERTIFIED,
         # A rule may wait for enough members; whether it then permits, supposing their answers shows.
         ReasonCode.POLICY_SILENT,
     }
@@ -145,6 +149,7 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     disagreement = measure(counted.weights, counted.distributions) if len(counted.voices) > 1 else None
     reasons = [
         *_standing_reasons(bench),
+        *(record_reasons(bench, counted.voices) if bench.settings.strategy is Strategy.POSTERIOR else ()),
         *_unanswered_reasons(bench, heard),
         *quorum_reasons(bench, heard, counted),
         *veto_reasons(bench, heard, leading.option),
@@ -159,7 +164,7 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
         leading=leading.option,
         reasons=_in_order(reasons),
         wanted=(),
-        numbers=_numbers(bench, counted, disagreement),
+        numbers=(*_numbers(bench, counted, disagreement), *_certainty(bench, counted, leading)),
     )
 
 
@@ -199,7 +204,7 @@ def _disagreement_reasons(bench: Bench, measured: Disagreement | None) -> Iterab
 
 def _lead_reasons(leading: Lead) -> Iterable[Reason]:
     if leading.shortfall is not None:
-        yield Reason(ReasonCode.NEAR_THRESHOLD if leading.near else ReasonCode.NO_MAJORITY, leading.shortfall)
+        yield Reason(leading.code, leading.shortfall)
 
 
 def _policy_reasons(bench: Bench, leading: str | None, outcome: PolicyOutcome) -> Iterable[Reason]:
@@ -222,6 +227,28 @@ def _policy_reasons(bench: Bench, leading: str | None, outcome: PolicyOutcome) -
 
 def _in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     return tuple(sorted(set(reasons), key=lambda reason: (_ORDER[reason.code], reason.detail)))
+
+
+def _certainty(bench: Bench, counted: Tally, leading: Lead) -> tuple[tuple[str, str], ...]:
+    """Return each option's probability, and what is certified of deciding for the one that leads."""
+    if counted.posterior is None or bench.calibration is None:
+        return ()
+    measures: list[tuple[str, float]] = [
+        (f"posterior.{option}", probability)
+        for option, probability in zip(bench.option_ids(), counted.posterior, strict=True)
+    ]
+    stratum = None if leading.option is None else bench.calibration.stratum(leading.option)
+    if stratum is not None and stratum.certified is not None:
+        level = stratum.certified
+        measures += [
+            ("certified.threshold", float(level.threshold)),
+            ("certified.alpha", float(stratum.alpha)),
+            ("certified.delta", float(bench.calibration.delta)),
+            ("certified.cases", level.accepted),
+            ("certified.errors", level.errors),
+            ("certified.bound", float(level.bound)),
+        ]
+    return tuple((name, f"{value:.6f}") for name, value in measures)
 
 
 def _numbers(bench: Bench, counted: Tally, disagreement: Disagreement | None) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,7 @@
-"""Turns what members said into the probability of each option: naive Bayes over reliability matrices, each member's word
-raised to the weight that its errors' independence leaves it, then one temperature for the whole.
+"""Turns what members said into the probability of each option.
+
+Naive Bayes over reliability matrices, each member's word raised to the weight that the independence of its errors leaves
+it, then one temperature for the whole:
 
     log pi_k = (log prior_k + sum_j w_j sum_l p_jl log T_j[k, l]) / temperature, normalised over k
 
@@ -27,7 +29,8 @@ def independence(correlations: Matrix, present: Sequence[int]) -> tuple[float, .
     A correlation below zero counts as none: that two members err at different times is no reason to hear either louder.
     """
     return tuple(
-        1.0 / math.fsum(1.0 if other == member else max(correlations[member][other], 0.0) for other in present)
+        1.0
+        / math.fsum(1.0 if other == member else max(correlations[member][other], 0.0) for other in present)
         for member in present
     )
 

@@ -101,11 +101,17 @@ def completions(
 
 
 def _supposed(voice: Heard, options: Sequence[str]) -> list[Heard]:
-    return [replace(voice, status=MemberStatus.VALID, votes=((option, 1),), missing=()) for option in options]
+    answers: list[tuple[tuple[str, int], ...]] = [((option, 1),) for option in options]
+    if voice.seat.model is not None and voice.seat.model.samples > 1:
+        # In two minds as far as can be: of all that it could have said, this lets the panel disagree most within.
+        answers.append(tuple((option, 1) for option in sorted(options)))
+    return [
+        replace(voice, status=MemberStatus.VALID, votes=votes, missing=(), identity=None) for votes in answers
+    ]
 
 
 def _abstaining(voice: Heard) -> Heard:
-    return replace(voice, status=MemberStatus.ABSTAINED, votes=(), missing=())
+    return replace(voice, status=MemberStatus.ABSTAINED, votes=(), missing=(), identity=None)
 
 
 def _completed(heard: Sequence[Heard], supposed: Sequence[Heard]) -> tuple[Heard, ...]:

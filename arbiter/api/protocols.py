@@ -15,6 +15,7 @@ from arbiter.api.schemas.protocols import (
     ExclusionOut,
     FacetOut,
     FactSpecOut,
+    GuaranteeOut,
     ModelOut,
     OptionOut,
     ProtocolOut,
@@ -30,7 +31,7 @@ from arbiter.api.security import house_of, requires
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.question import FactKind, FactSpec, ModelSpec, Option, Protocol
+from arbiter.question import FactKind, FactSpec, Guarantee, ModelSpec, Option, Protocol
 from arbiter.workflow import publishing
 
 router = APIRouter(prefix="/v1/protocols", tags=["protocols"])
@@ -99,6 +100,13 @@ def _spec(spec: FactSpec) -> FactSpecOut:
     )
 
 
+def _guarantee(guarantee: Guarantee) -> GuaranteeOut:
+    return GuaranteeOut(
+        delta=format(guarantee.delta, "f"),
+        error_rates={option: format(rate, "f") for option, rate in guarantee.error_rates},
+    )
+
+
 def _model(spec: ModelSpec) -> ModelOut:
     return ModelOut(
         name=spec.name,
@@ -158,13 +166,14 @@ def protocol_out(protocol: Protocol) -> ProtocolOut:
         adjudication=AdjudicationOut(
             strategy=adjudication.strategy.value,
             automatic=adjudication.automatic,
-            threshold=format(adjudication.threshold, "f"),
+            threshold=None if adjudication.threshold is None else format(adjudication.threshold, "f"),
             least_valid=adjudication.least_valid,
             least_families=adjudication.least_families,
             least_effective=format(adjudication.least_effective, "f"),
             greatest_between=format(adjudication.greatest_between, "f"),
             greatest_within=format(adjudication.greatest_within, "f"),
             asks_for_facts=adjudication.asks_for_facts,
+            guarantee=None if adjudication.guarantee is None else _guarantee(adjudication.guarantee),
         ),
         rules=tuple(
             RuleOut(

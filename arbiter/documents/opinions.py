@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from arbiter.documents.canonical import encode
 from arbiter.documents.reader import Reader, sorted_object, whole
 from arbiter.documents.scalars import instant_text
 from arbiter.model import Evidence, MemberId, MemberIdentity, MemberStatus, Opinion
@@ -22,16 +25,16 @@ def opinion_document(opinion: Opinion) -> dict[str, Any]:
         "evidence": [_evidence_document(evidence) for evidence in opinion.evidence],
         "missing": list(opinion.missing),
         "rationale": opinion.rationale,
-        "identity": {
-            "kind": opinion.identity.kind,
-            "name": opinion.identity.name,
-            "version": opinion.identity.version,
-            "digest": opinion.identity.digest,
-            "details": sorted_object(opinion.identity.details, "/identity/details"),
-        },
+        "identity": _identity_document(opinion.identity),
         "asked_at": instant_text(opinion.asked_at),
         "answered_at": instant_text(opinion.answered_at),
     }
+
+
+@lru_cache(maxsize=1024)
+def identity_hash(identity: MemberIdentity) -> str:
+    """Return the SHA-256 (hex) of the JSON form of what answered: another hash is another member."""
+    return hashlib.sha256(encode(_identity_document(identity))).hexdigest()
 
 
 def opinion_from(document: Mapping[str, Any]) -> Opinion:
@@ -41,6 +44,16 @@ def opinion_from(document: Mapping[str, Any]) -> Opinion:
         RefusedError: when the document is not exactly such a form, or counts more votes than samples.
     """
     return whole(document, "", _read_opinion)
+
+
+def _identity_document(identity: MemberIdentity) -> dict[str, Any]:
+    return {
+        "kind": identity.kind,
+        "name": identity.name,
+        "version": identity.version,
+        "digest": identity.digest,
+        "details": sorted_object(identity.details, "/identity/details"),
+    }
 
 
 def _evidence_document(evidence: Evidence) -> dict[str, Any]:

@@ -88,15 +88,32 @@ class Reader:
 
     def number(self, name: str) -> Decimal:
         """Take a number, spelt as `decimal_text` does."""
-        value = self.text(name)
-        if len(value) > 2 * GREATEST_DIGITS or not _DECIMAL.fullmatch(value) or value == "-0":
-            raise refusal(f"{self._pointer}/{name}", "not-a-number", "expected a normalised decimal string")
-        return Decimal(value)
+        return _number(f"{self._pointer}/{name}", self.text(name))
 
     def each(self, name: str, read: Callable[[Reader], _T]) -> tuple[_T, ...]:
         """Take an array of objects, each read whole by `read`."""
         items = self._take(name, list)
         return tuple(whole(item, f"{self._pointer}/{name}/{index}", read) for index, item in enumerate(items))
+
+    def numbers(self, name: str) -> tuple[Decimal, ...]:
+        """Take an array of numbers, each spelt as `decimal_text` does."""
+        return self._numbers(f"{self._pointer}/{name}", self._take(name, list))
+
+    def rows(self, name: str) -> tuple[tuple[Decimal, ...], ...]:
+        """Take an array of arrays of numbers."""
+        return tuple(
+            self._numbers(f"{self._pointer}/{name}/{index}", row)
+            for index, row in enumerate(self._take(name, list))
+        )
+
+    def _numbers(self, pointer: str, items: object) -> tuple[Decimal, ...]:
+        if not isinstance(items, list):
+            raise refusal(pointer, "wrong-type", f"expected an array, got {kind_of(items)}")
+        return tuple(_number(f"{pointer}/{index}", item) for index, item in enumerate(items))
+
+    def optional(self, name: str, read: Callable[[Reader], _T]) -> _T | None:
+        """Take an object, read whole by `read`, or None where the member is absent."""
+        return self.one(name, read) if name in self._left else None
 
     def one(self, name: str, read: Callable[[Reader], _T]) -> _T:
         """Take an object, read whole by `read`."""
@@ -132,6 +149,14 @@ class Reader:
         """Refuse the members that nobody took."""
         for name in sorted(self._left):
             raise refusal(f"{self._pointer}/{name}", "unknown", "expected no such member")
+
+
+def _number(pointer: str, value: object) -> Decimal:
+    if type(value) is not str:
+        raise refusal(pointer, "wrong-type", f"expected a string, got {kind_of(value)}")
+    if len(value) > 2 * GREATEST_DIGITS or not _DECIMAL.fullmatch(value) or value == "-0":
+        raise refusal(pointer, "not-a-number", "expected a normalised decimal string")
+    return Decimal(value)
 
 
 def whole(document: object, pointer: str, read: Callable[[Reader], _T]) -> _T:

@@ -13,8 +13,8 @@ from typing import Final
 from arbiter.files.faults import Finder
 from arbiter.files.reading import Path, quoted
 from arbiter.model import FactValue, RiskClass, RuleEffect
+from arbiter.protocols.adjudication_checks import check_adjudication
 from arbiter.protocols.schema import (
-    AdjudicationPart,
     FactPart,
     ModelPart,
     PolicyFile,
@@ -41,7 +41,7 @@ def check_protocol(protocol: ProtocolFile, finder: Finder) -> None:
                 ("question", "timers"), "missing", f"expected timers for {risk_class.value!r}, there are none"
             )
     _check_seats(protocol, finder)
-    _check_adjudication(protocol.adjudication, protocol.panel, finder)
+    check_adjudication(protocol, finder)
 
 
 def _check_options(protocol: ProtocolFile, finder: Finder) -> None:
@@ -189,45 +189,6 @@ def _check_model(model: ModelPart, path: Path, finder: Finder) -> None:
     if model.temperature == 0 and model.samples != 1:
         # Samples drawn at temperature zero are all the same, and vLLM refuses to draw them.
         finder.report((*path, "samples"), "value", f"expected 1 at temperature 0, {model.samples} came")
-
-
-def _check_adjudication(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:
-    voting = [seat for seat in panel if seat.asks == QUESTION]
-    if not voting:
-        _check_without_voters(settings, finder)
-        return
-    for key, least in (("least_valid", settings.least_valid), ("least_families", settings.least_families)):
-        if least < 1:
-            finder.report(("adjudication", key), "value", f"expected a number of at least 1, {least} came")
-    families = {seat.family for seat in voting}
-    limits: tuple[tuple[str, Decimal | int, int, str], ...] = (
-        ("least_valid", settings.least_valid, len(voting), "voting seats"),
-        ("least_families", settings.least_families, len(families), "families of voting seats"),
-        ("least_effective", settings.least_effective, len(voting), "voting seats"),
-    )
-    for key, value, limit, what in limits:
-        if value > limit:
-            finder.report(
-                ("adjudication", key), "value", f"expected at most the {limit} {what}, {value} came"
-            )
-
-
-def _check_without_voters(settings: AdjudicationPart, finder: Finder) -> None:
-    """A panel that only answers facets has no quorum to set and no answer that a further fact could bring about."""
-    limits: tuple[tuple[str, Decimal | int], ...] = (
-        ("least_valid", settings.least_valid),
-        ("least_families", settings.least_families),
-        ("least_effective", settings.least_effective),
-    )
-    for key, value in limits:
-        if value != 0:
-            finder.report(
-                ("adjudication", key), "value", f"expected 0, no seat answers the question; {value} came"
-            )
-    if settings.asks_for_facts:
-        finder.report(
-            ("adjudication", "asks_for_facts"), "value", "expected false, no seat answers the question"
-        )
 
 
 def check_policy(policy: PolicyFile, protocol: ProtocolFile, finder: Finder) -> None:

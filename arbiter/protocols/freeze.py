@@ -21,6 +21,7 @@ from arbiter.question import (
     Exclusion,
     Facet,
     FactSpec,
+    Guarantee,
     ModelSpec,
     Option,
     Protocol,
@@ -133,6 +134,9 @@ def _adjudication(part: AdjudicationPart) -> Adjudication:
         greatest_within=part.greatest_within,
         family_correlation=part.family_correlation,
         asks_for_facts=part.asks_for_facts,
+        guarantee=None
+        if part.guarantee is None
+        else Guarantee(part.guarantee.delta, tuple(sorted(part.guarantee.error_rates.items()))),
     )
 
 

@@ -165,12 +165,22 @@ class SeatPart(_Part):
     veto: list[Id] = []
 
 
+OpenShare = Annotated[Number, Field(gt=0, lt=1)]
+
+
+class GuaranteePart(_Part):
+    """How often the panel may be wrong where it decides alone, option by option."""
+
+    delta: OpenShare
+    error_rates: dict[Id, OpenShare]
+
+
 class AdjudicationPart(_Part):
-    """How opinions are weighed."""
+    """How opinions are weighed. The posterior has a `guarantee` and no `threshold`, every other strategy a `threshold`."""
 
     strategy: Annotated[Strategy, Field(strict=False)]
     automatic: bool
-    threshold: Share
+    threshold: Share | None = None
     least_valid: Annotated[int, Field(ge=0, le=64)]
     least_families: Annotated[int, Field(ge=0, le=64)]
     least_effective: Annotated[Number, Field(ge=0, le=64)]
@@ -178,6 +188,7 @@ class AdjudicationPart(_Part):
     greatest_within: Share
     family_correlation: Share
     asks_for_facts: bool
+    guarantee: GuaranteePart | None = None
 
 
 class ProtocolFile(_Part):

@@ -11,7 +11,6 @@ from typing import Any
 from arbiter.adjudication import Bench, Policy, decide
 from arbiter.model import (
     MemberId,
-    MemberIdentity,
     MemberStatus,
     Opinion,
     PolicyOutcome,
@@ -36,6 +35,7 @@ from arbiter.question import (
     Strategy,
     Timers,
 )
+from tests.adjudication.calibrations import calibration, identity
 
 AT = datetime(2026, 11, 22, 3, tzinfo=UTC)
 FACTS_HASH = "f" * 64
@@ -86,6 +86,7 @@ def fact(name: str) -> FactSpec:
 def bench(
     *seats: Seat, options: Sequence[str] = OPTIONS, human_required: bool = False, **settings: Any
 ) -> Bench:
+    """Return a bench of three members, or of these; under the strategy of the posterior it has a calibration."""
     wait = timedelta(minutes=1)
     question = Question(
         "Does this person need urgent review?",
@@ -113,7 +114,9 @@ def bench(
         content_hash="c" * 64,
         policy_hash="b" * 64,
     )
-    return Bench(protocol, FACTS_HASH, RiskClass.ROUTINE, human_required)
+    posterior = protocol.adjudication.strategy is Strategy.POSTERIOR
+    known = calibration(protocol) if posterior else None
+    return Bench(protocol, FACTS_HASH, RiskClass.ROUTINE, human_required, known)
 
 
 def opinion(
@@ -136,7 +139,7 @@ def opinion(
         evidence=(),
         missing=missing,
         rationale="",
-        identity=MemberIdentity("score", member, "1", "d" * 64),
+        identity=identity(member),
         asked_at=AT,
         answered_at=AT,
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from arbiter.adjudication.aggregation import independence, lead, tally
 from arbiter.adjudication.bench import hear
-from arbiter.model import MemberStatus
+from arbiter.model import MemberStatus, ReasonCode
 from arbiter.question import Strategy
 from tests.adjudication.small import bench, opinion, opinions, seat
 
@@ -159,7 +159,8 @@ def test_a_share_within_a_millionth_of_the_threshold_is_near_it_from_either_side
 ) -> None:
     court = bench(seat("a"), seat("b"), strategy=Strategy.WEIGHTED, threshold=Decimal(threshold))
     votes = opinions("urgent", {"urgent": 1, "watch": 1})
-    assert lead(court, tally(court, hear(court, votes))).near is near
+    code = lead(court, tally(court, hear(court, votes))).code
+    assert (code is ReasonCode.NEAR_THRESHOLD) is near
 
 
 def test_votes_of_members_that_did_not_answer_validly_do_not_count() -> None:

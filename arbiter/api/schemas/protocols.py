@@ -110,18 +110,26 @@ class RuleOut(Out):
     owner: str
 
 
+class GuaranteeOut(Out):
+    """How often the panel may be wrong where it decides alone: greatest rates by option, each exceeded by chance `delta`."""
+
+    delta: str
+    error_rates: dict[str, str]
+
+
 class AdjudicationOut(Out):
     """How opinions are weighed."""
 
     strategy: str
     automatic: bool
-    threshold: str
+    threshold: str | None
     least_valid: int
     least_families: int
     least_effective: str
     greatest_between: str
     greatest_within: str
     asks_for_facts: bool
+    guarantee: GuaranteeOut | None
 
 
 class ProtocolSummaryOut(Out):

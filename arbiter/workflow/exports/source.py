@@ -10,7 +10,7 @@ import arbiter
 from arbiter.audit.export.layout import SCRIPT, SOURCE_FOLDER
 
 FOLDERS = ("adjudication", "audit", "documents", "lifecycle", "policy", "verifying")
-FILES = ("__init__.py", "errors.py", "model.py", "question.py")
+FILES = ("__init__.py", "calibration.py", "errors.py", "model.py", "question.py")
 
 
 def source_members() -> Iterator[tuple[str, bytes]]:
