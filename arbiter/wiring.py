@@ -22,6 +22,7 @@ from arbiter.fleet.token import read_token
 from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.ports import Chance, Clock
 from arbiter.settings import Mode, Settings
+from arbiter.store.calibrations import keep_calibration
 from arbiter.store.cases.sharing import StepWriter
 from arbiter.store.database import Database, keep_running, open_engine, open_pool, prepare_database
 from arbiter.store.identities import Identities
@@ -271,3 +272,5 @@ async def _keep_protocols(house: House) -> None:
                 shelved.bundle.files,
                 house.clock.now(),
             )
+            if shelved.bundle.calibration is not None:
+                await keep_calibration(transaction, shelved.bundle.calibration, house.clock.now())

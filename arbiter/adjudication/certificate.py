@@ -7,7 +7,7 @@ patient data, sealed like the rest of the case and released to the requester alo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -66,6 +66,7 @@ def certificate(
     signature: Signature | None = None,
     training: bool = False,
     consistency: bool = True,
+    calibration: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the certificate of a decision, an escalation or a wait for facts.
 
@@ -81,6 +82,7 @@ def certificate(
         signature: the reviewer's, once there is one.
         training: whether the case is for practice: the document and its paragraph then begin by saying so.
         consistency: whether members that gave several samples have their self-consistency told, as they have since 0.4.0.
+        calibration: `calibration_note` of the one the verdict was read from, None where none was.
 
     Raises:
         UndecidableError: when an opinion is not about these facts or from no seat of the panel.
@@ -113,8 +115,8 @@ def certificate(
         document |= {"training": True, "plain": f"{TRAINING} {document['plain']}"}
     if outcome is not None:
         document["policy"] = outcome_document(outcome)
-    if bench.calibration is not None:
-        document["calibration"] = _calibration(bench.calibration)
+    if calibration is not None:
+        document["calibration"] = dict(calibration)
     decision = _decision(protocol, verdict, signature)
     if decision is not None:
         document["decision"] = decision
@@ -192,8 +194,8 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
     return document
 
 
-def _calibration(calibration: Calibration) -> dict[str, Any]:
-    """Say what the numbers were read from; the calibration itself is kept under its hash."""
+def calibration_note(calibration: Calibration) -> dict[str, Any]:
+    """Return what a certificate says of the calibration its numbers were read from, which is kept under its hash."""
     return {
         "hash": calibration.content_hash,
         "delta": decimal_text(calibration.delta),

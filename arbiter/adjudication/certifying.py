@@ -15,9 +15,10 @@ from typing import Protocol as Structure
 
 from arbiter import __version__
 from arbiter.adjudication.bench import Bench
-from arbiter.adjudication.certificate import Signature, certificate
+from arbiter.adjudication.certificate import Signature, calibration_note, certificate
 from arbiter.adjudication.deciding import escalation
 from arbiter.adjudication.replay import recompute
+from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode, encode
 from arbiter.documents.opinions import opinion_from
 from arbiter.documents.outcomes import outcome_from
@@ -26,9 +27,10 @@ from arbiter.documents.verdicts import verdict_from
 from arbiter.errors import UndecidableError, VerificationError
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
-from arbiter.question import Protocol
+from arbiter.question import Protocol, Strategy
 
 _CONSISTENCY = "self_consistency"
+_CALIBRATION = "calibration"
 _NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
 
 
@@ -75,7 +77,8 @@ class Circumstances:
     """What a certificate says beside the panel's part; `code_version` is that of the code that concluded.
 
     `automatic` says whether this installation may decide anything without a clinician. `consistency` says whether each
-    member's self-consistency is told: certificates from before it was are made again as they were.
+    member's self-consistency is told: certificates from before it was are made again as they were. `calibration` is the one
+    in force, None where there is none or none is read.
     """
 
     case: CaseId
@@ -86,6 +89,7 @@ class Circumstances:
     code_version: str = __version__
     training: bool = False
     consistency: bool = True
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,12 @@ def adjudicate(
     except UndecidableError as error:
         reasons = (Reason(ReasonCode.FAULT, str(error)),)
         return Judged(escalation(reasons), None, escalation_certificate(around, rulebook, taken, (), reasons))
-    return Judged(verdict, outcome, _render(around, rulebook, taken, opinions, outcome, verdict))
+    note = None if bench.calibration is None else calibration_note(bench.calibration)
+    return Judged(
+        verdict,
+        outcome,
+        _render(around, rulebook, taken, opinions, outcome, verdict, calibration=note),
+    )
 
 
 def escalation_certificate(
@@ -152,7 +161,8 @@ def signed_certificate(
         signed_at=datetime.fromisoformat(signed["signed_at"]),
     )
     outcome = outcome_from(shown["policy"]) if "policy" in shown else None
-    return _render(around, rulebook, taken, opinions, outcome, verdict_in(shown), block)
+    note = shown.get(_CALIBRATION)
+    return _render(around, rulebook, taken, opinions, outcome, verdict_in(shown), block, calibration=note)
 
 
 def verdict_in(document: Mapping[str, Any]) -> Verdict:
@@ -172,6 +182,7 @@ def _render(
     outcome: PolicyOutcome | None,
     verdict: Verdict,
     signature: Signature | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> bytes:
     bench = _bench(around, rulebook, taken)
     return encode(
@@ -187,6 +198,7 @@ def _render(
             signature=signature,
             training=around.training,
             consistency=around.consistency,
+            calibration=calibration,
         )
     )
 
@@ -196,7 +208,10 @@ def _bench(around: Circumstances, rulebook: Rulebook, taken: TakenFacts) -> Benc
     settings = rulebook.protocol.adjudication
     adjudication = replace(settings, automatic=settings.automatic and around.automatic)
     protocol = replace(rulebook.protocol, adjudication=adjudication)
-    return Bench(protocol, taken.hash, around.risk_class, around.human_required)
+    reads = settings.strategy is Strategy.POSTERIOR
+    return Bench(
+        protocol, taken.hash, around.risk_class, around.human_required, around.calibration if reads else None
+    )
 
 
 def certificate_again(
@@ -207,8 +222,11 @@ def certificate_again(
     recorded: Mapping[str, Any],
     *,
     training: bool,
+    calibration: Calibration | None = None,
 ) -> bytes:
     """Return the certificate that the inputs recorded `before` it make, oldest first; `recorded` says when and how.
+
+    `calibration` is the one that `calibration_read` names.
 
     Raises:
         VerificationError: when an input is not there; RefusedError: when one cannot be read.
@@ -222,6 +240,7 @@ def certificate_again(
         code_version=recorded["code_version"],
         training=training,
         consistency=any(_CONSISTENCY in opinion for opinion in recorded["opinions"]),
+        calibration=calibration,
     )
     facts = _latest(before, "facts")
     taken = TakenFacts.decode(facts.content)
@@ -242,6 +261,12 @@ def certificate_again(
         # Clocks and faults are not recomputed: the log says when and why, the certificate must say the same.
         return escalation_certificate(around, rulebook, taken, opinions, said.reasons)
     return adjudicate(around, rulebook, taken, opinions).certificate
+
+
+def calibration_read(recorded: Mapping[str, Any]) -> str | None:
+    """Return the hash of the calibration that a certificate's numbers were read from, None where none was."""
+    note = recorded.get(_CALIBRATION)
+    return None if note is None else str(note["hash"])
 
 
 def words_of_recomputing(recorded: Mapping[str, Any], content: bytes, again: bytes) -> str:

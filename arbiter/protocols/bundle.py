@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from arbiter.calibration import Calibration
 from arbiter.errors import Problem
 from arbiter.files.reading import Positions
 from arbiter.model import FactValue, RiskClass
@@ -17,6 +18,7 @@ PROTOCOL_FILE = "protocol.yaml"
 POLICY_FILE = "policy.yaml"
 EXAMPLES_FILE = "examples.jsonl"
 FHIR_FILE = "fhir.yaml"
+CALIBRATION_FILE = "calibration.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class LabelledCase:
 class Bundle:
     """A checked protocol with what it was made from. `files` holds the exact bytes by file name.
 
-    `fhir` is how a FHIR Bundle becomes the question's facts, or None where the protocol takes none.
+    `fhir` is how a FHIR Bundle becomes the question's facts, or None where the protocol takes none. `calibration` comes with
+    it; None where there is none, or where it was made for other files than these.
     """
 
     protocol: Protocol
@@ -72,6 +75,7 @@ class Bundle:
     examples: tuple[LabelledCase, ...]
     positions: Mapping[str, Positions]
     fhir: FhirMapping | None = None
+    calibration: Calibration | None = None
 
     def locate(self, file: str, pointer: str) -> str:
         """Return `file:line:column` for a JSON pointer into one of the YAML files, for checks made elsewhere.

@@ -3,7 +3,8 @@
 Guarantees: nothing outside the known files is read; a bundle with any problem yields no protocol; the content hash
 covers `protocol.yaml`, `policy.yaml` and, where there is one, `fhir.yaml` (it decides what the facts are), byte for
 byte, and nothing else. `examples.jsonl` is left out on purpose: examples are tests and demonstration, no decision
-depends on them, and adding one must not make a new protocol. CEL is checked by `arbiter.policy`, which reports JSON
+depends on them, and adding one must not make a new protocol; nor is `calibration.json`, which names the very protocol that it
+was made for and counts for no other. CEL is checked by `arbiter.policy`, which reports JSON
 pointers that `Bundle.locate` turns into lines.
 """
 
@@ -18,11 +19,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from arbiter.calibration import Calibration
+from arbiter.documents.calibrations import calibration_from
 from arbiter.documents.protocols import ALWAYS_HASHED, content_hash
-from arbiter.errors import InvalidProtocolError, NotFoundError, Problem, counted
+from arbiter.errors import InvalidProtocolError, NotFoundError, Problem, RefusedError, counted
 from arbiter.files.faults import PROBLEMS_LIMIT, Finder, structured
 from arbiter.files.reading import YamlFile, read_yaml
-from arbiter.protocols.bundle import EXAMPLES_FILE, FHIR_FILE, POLICY_FILE, PROTOCOL_FILE, Bundle
+from arbiter.protocols.bundle import (
+    CALIBRATION_FILE,
+    EXAMPLES_FILE,
+    FHIR_FILE,
+    POLICY_FILE,
+    PROTOCOL_FILE,
+    Bundle,
+)
 from arbiter.protocols.checks import check_policy, check_protocol
 from arbiter.protocols.examples import read_examples
 from arbiter.protocols.fhir.mapping import FhirMapping
@@ -36,6 +46,7 @@ SIZE_LIMITS: Final[Mapping[str, int]] = MappingProxyType(
         POLICY_FILE: 128 * 1024,
         FHIR_FILE: 128 * 1024,
         EXAMPLES_FILE: 4 * 1024 * 1024,
+        CALIBRATION_FILE: 1024 * 1024,
     }
 )
 REQUIRED_FILES: Final = ALWAYS_HASHED
@@ -67,17 +78,20 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     fhir_yaml = read_yaml(FHIR_FILE, files[FHIR_FILE]) if FHIR_FILE in files else None
     fhir = None if fhir_yaml is None else _fhir(fhir_yaml, protocol_part if sound else None)
     problems += [] if fhir_yaml is None else fhir_yaml.problems
+    calibration = _calibration(files[CALIBRATION_FILE], problems) if CALIBRATION_FILE in files else None
     examples = read_examples(files.get(EXAMPLES_FILE, b""), question, problems)
     if problems or protocol_part is None or policy_part is None:
         raise InvalidProtocolError(
             f"the bundle has {counted(len(problems), 'problem')}", tuple(problems[:PROBLEMS_LIMIT])
         )
     protocol = freeze(protocol_part, policy_part, content_hash(files), _sha256(files[POLICY_FILE]))
+    if calibration is not None and calibration.protocol_hash != protocol.content_hash:
+        calibration = None
     kept = {name: bytes(files[name]) for name in SIZE_LIMITS if name in files}
     positions = {PROTOCOL_FILE: protocol_yaml.positions, POLICY_FILE: policy_yaml.positions}
     if fhir_yaml is not None:
         positions[FHIR_FILE] = fhir_yaml.positions
-    return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions), fhir)
+    return Bundle(protocol, MappingProxyType(kept), examples, MappingProxyType(positions), fhir, calibration)
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -148,6 +162,17 @@ def _fhir(read: YamlFile, protocol: ProtocolFile | None) -> FhirMapping | None:
         return None
     check_mapping(part, protocol, Finder(read.positions, read.problems))
     return None if read.problems else freeze_mapping(part, protocol)
+
+
+def _calibration(source: bytes, problems: list[Problem]) -> Calibration | None:
+    try:
+        return calibration_from(source)
+    except RefusedError as refused:
+        problems += [
+            Problem(f"{CALIBRATION_FILE}:1:1", problem.code, f"{problem.pointer or '/'}: {problem.detail}")
+            for problem in refused.problems
+        ]
+        return None
 
 
 def _sha256(source: bytes) -> str:

@@ -14,12 +14,19 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from arbiter.adjudication.certifying import Rulebook, certificate_again, words_of_recomputing
+from arbiter.adjudication.certifying import (
+    Rulebook,
+    calibration_read,
+    certificate_again,
+    words_of_recomputing,
+)
 from arbiter.audit.entry import Entry
 from arbiter.audit.export.checking import Evidence
-from arbiter.audit.export.layout import PROTOCOLS_FOLDER, REPLAY_FOLDER
+from arbiter.audit.export.layout import CALIBRATIONS_FOLDER, PROTOCOLS_FOLDER, REPLAY_FOLDER
 from arbiter.audit.export.reading import Members, read_whole
 from arbiter.audit.openings import Disclosed
+from arbiter.calibration import Calibration
+from arbiter.documents.calibrations import calibration_from
 from arbiter.documents.canonical import decode
 from arbiter.documents.outcomes import outcome_document, outcome_from
 from arbiter.documents.protocols import ALWAYS_HASHED, HASHED_WHERE_PRESENT, content_hash, protocol_from
@@ -124,6 +131,11 @@ def protocol_file_name(protocol_hash: str, file: str) -> str:
     return f"{PROTOCOLS_FOLDER}{protocol_hash}/{file}"
 
 
+def calibration_name(calibration_hash: str) -> str:
+    """Return the name of the member with a calibration."""
+    return f"{CALIBRATIONS_FOLDER}{calibration_hash}.json"
+
+
 def can_evaluate() -> bool:
     """Tell whether the library that evaluates rules is installed here."""
     return find_spec("cel_expr_python") is not None
@@ -137,6 +149,10 @@ def decide_again(members: Members, evidence: Evidence) -> Iterator[DecidedAgain]
     def protocol(protocol_hash: str) -> Protocol:
         return _protocol(members, names, protocol_hash)
 
+    @cache
+    def calibration(calibration_hash: str) -> Calibration:
+        return _calibration(members, calibration_hash)
+
     complete = {chain.case for chain in evidence.chains if chain.complete}
     for case, (entries, documents) in evidence.disclosed.items():
         if case not in complete:
@@ -146,7 +162,9 @@ def decide_again(members: Members, evidence: Evidence) -> Iterator[DecidedAgain]
                 versions = dict(entries[document.seq].versions)
                 try:
                     rulebook = _rulebook(members, protocol(versions["protocol"]), case, document.seq)
-                    yield _again(rulebook, case, entries, documents, document)
+                    read = calibration_read(decode(document.content))
+                    known = None if read is None else calibration(read)
+                    yield _again(rulebook, case, entries, documents, document, known)
                 except (ArbiterError, KeyError, TypeError, ValueError) as error:
                     said = str(error) if isinstance(error, ArbiterError) else "its inputs cannot be read"
                     yield DecidedAgain(case, document.seq, same=False, said=f"NOT RECOMPUTED: {said}")
@@ -158,6 +176,7 @@ def _again(
     entries: Sequence[Entry],
     documents: Sequence[Disclosed],
     document: Disclosed,
+    calibration: Calibration | None,
 ) -> DecidedAgain:
     versions = dict(entries[document.seq].versions)
     if versions.get("policy") != rulebook.protocol.policy_hash:
@@ -173,6 +192,7 @@ def _again(
         before,
         recorded,
         training=versions.get("mode") == "training",
+        calibration=calibration,
     )
     said = words_of_recomputing(recorded, document.content, again)
     return DecidedAgain(case, document.seq, again == document.content, said)
@@ -192,6 +212,13 @@ def _protocol(members: Members, names: frozenset[str], protocol_hash: str) -> Pr
     ):
         raise VerificationError("the protocol is not the one whose hash the entry names")
     return protocol
+
+
+def _calibration(members: Members, calibration_hash: str) -> Calibration:
+    calibration = calibration_from(read_whole(members, calibration_name(calibration_hash)))
+    if calibration.content_hash != calibration_hash:
+        raise VerificationError("the calibration is not the one whose hash the certificate names")
+    return calibration
 
 
 def _rulebook(members: Members, protocol: Protocol, case: str, seq: int) -> Rulebook:

@@ -9,13 +9,14 @@ from arbiter.adjudication.certifying import certificate_again, words_of_recomput
 from arbiter.audit.entry import Entry
 from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
+from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import load_checkpoints
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.log.nodes import STORED_LEVELS, load_stored_nodes
-from arbiter.workflow.dossier import Document, Dossier, load_dossier
+from arbiter.workflow.dossier import Document, Dossier, calibration_of, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.log.recoveries import load_statements
 from arbiter.workflow.log.stored_tree import misfiled, unfit_nodes
@@ -80,18 +81,22 @@ async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
         entries = await load_entries(transaction, case)
+        certificates = [
+            (document, await calibration_of(house, transaction, document))
+            for document in dossier.documents
+            if document.name == "certificate"
+        ]
     kept = [Disclosed(d.seq, d.name, d.salt, d.content) for d in dossier.documents]
-    certificates = [document for document in dossier.documents if document.name == "certificate"]
     return (
         *(
             ReplayedStep(misfit.seq, False, f"{misfit.name}: {misfit.detail}")
             for misfit in misfits([Entry.from_bytes(body) for _, body, _ in entries], kept)
         ),
-        *(_replay(dossier, document) for document in certificates),
+        *(_replay(dossier, document, calibration) for document, calibration in certificates),
     )
 
 
-def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
+def _replay(dossier: Dossier, document: Document, calibration: Calibration | None) -> ReplayedStep:
     recorded = decode(document.content)
     again = certificate_again(
         dossier.row.id,
@@ -100,6 +105,7 @@ def _replay(dossier: Dossier, document: Document) -> ReplayedStep:
         [kept for kept in dossier.documents if kept.seq < document.seq],
         recorded,
         training=dossier.row.state.training,
+        calibration=calibration,
     )
     said = words_of_recomputing(recorded, document.content, again)
     return ReplayedStep(document.seq, again == document.content, said)

@@ -9,8 +9,10 @@ import hashlib
 from datetime import datetime
 
 from arbiter.adjudication.certifying import Circumstances
+from arbiter.calibration import Calibration
 from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import instant_text
+from arbiter.settings import Mode
 from arbiter.workflow.docket import Docket
 from arbiter.workflow.house import House
 
@@ -24,7 +26,8 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     Nothing is decided without a clinician where a seat's canary has alarmed and nobody has looked into it yet.
     """
     state = docket.standing
-    protocol = house.shelf.at_hand(dict(docket.versions)["protocol"])
+    protocol_hash = dict(docket.versions)["protocol"]
+    protocol = house.shelf.at_hand(protocol_hash)
     return Circumstances(
         docket.case,
         state.risk_class,
@@ -32,7 +35,21 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         house.settings.may_decide_alone and not house.moved.among(protocol),
         now,
         training=state.training,
+        calibration=calibration_in_force(house, protocol_hash),
     )
+
+
+def calibration_in_force(house: House, protocol_hash: str) -> Calibration | None:
+    """Return the calibration that a protocol's cases are decided by; None where there is none that counts here.
+
+    What was invented by a generator says nothing of patients: it counts in a demonstration alone.
+    """
+    calibration = house.shelf.calibration_of(protocol_hash)
+    if calibration is None or (
+        calibration.labels.synthetic and house.settings.mode is not Mode.DEMONSTRATION
+    ):
+        return None
+    return calibration
 
 
 def signature_document(

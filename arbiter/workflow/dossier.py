@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from arbiter.adjudication.certifying import calibration_read
+from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode
 from arbiter.documents.opinions import opinion_from
 from arbiter.documents.taken import TakenFacts
@@ -72,6 +74,16 @@ class Dossier:
     def request(self) -> dict[str, Any]:
         """Return the document `request`: who the case is about, as the requester named them."""
         return decode(self.latest("request").content)
+
+
+async def calibration_of(house: House, where: Where, certificate: Document) -> Calibration | None:
+    """Return the calibration that a certificate's numbers were read from, None where none was.
+
+    Raises:
+        NotFoundError: when it is not kept; VerificationError: when what is kept has another hash now.
+    """
+    named = calibration_read(decode(certificate.content))
+    return None if named is None else await house.shelf.fetch_calibration(where, named)
 
 
 async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> Dossier:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from arbiter.calibration import Calibration
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ConfigurationError, NotFoundError
 from arbiter.model import MemberId, PolicyOutcome, Reason, RiskClass
@@ -15,6 +16,7 @@ from arbiter.policy import CompiledPolicy, Ruling, compile_policy
 from arbiter.protocols.bundle import Bundle
 from arbiter.protocols.loader import load_bundle
 from arbiter.question import Protocol
+from arbiter.store.calibrations import load_calibration
 from arbiter.store.protocols import load_bundle_files
 from arbiter.store.transaction import Where
 
@@ -77,6 +79,7 @@ class Shelf:
     current: Mapping[str, Shelved]
     servers: Mapping[str, Pool]
     _by_hash: dict[str, Shelved] = field(default_factory=dict)
+    _calibrations: dict[str, Calibration] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_hash.update({shelved.protocol.content_hash: shelved for shelved in self.current.values()})
@@ -97,6 +100,21 @@ class Shelf:
         """Return the version with that hash, None for one that this process has not fetched."""
         shelved = self._by_hash.get(content_hash)
         return None if shelved is None else shelved.protocol
+
+    def calibration_of(self, content_hash: str) -> Calibration | None:
+        """Return the calibration that came with the version of that hash; None where none did, or none is at hand."""
+        shelved = self._by_hash.get(content_hash)
+        return None if shelved is None else shelved.bundle.calibration
+
+    async def fetch_calibration(self, where: Where, content_hash: str) -> Calibration:
+        """Return the calibration with that hash, from the database if need be.
+
+        Raises:
+            NotFoundError: when none is kept; VerificationError: when what is kept has another hash now.
+        """
+        if content_hash not in self._calibrations:
+            self._calibrations[content_hash] = await load_calibration(where, content_hash)
+        return self._calibrations[content_hash]
 
     async def fetch(self, where: Where, content_hash: str) -> Shelved:
         """Return the version with that hash, from the database if need be.

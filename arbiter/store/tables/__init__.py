@@ -8,6 +8,7 @@ from arbiter.store.tables.base import metadata
 from arbiter.store.tables.canaries import canary_lease, canary_run
 from arbiter.store.tables.cases import (
     broken_glass,
+    calibration,
     case_file,
     case_key,
     idempotency,
@@ -32,6 +33,7 @@ __all__ = [
     "INSERT_ONLY",
     "account",
     "broken_glass",
+    "calibration",
     "canary_lease",
     "canary_run",
     "case_file",
@@ -74,6 +76,7 @@ INSERT_ONLY = (
     tree_node,
     checkpoint,
     protocol_bundle,
+    calibration,
     sealed_document,
     subject_merger,
     house_document,

@@ -29,6 +29,15 @@ protocol_bundle = Table(
     Column("first_used_at", INSTANT, nullable=False),
 )
 
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("content_hash", Text, primary_key=True),
+    Column("protocol_hash", Text, ForeignKey("protocol_bundle.content_hash"), nullable=False, index=True),
+    Column("document", LargeBinary, nullable=False),
+    Column("first_used_at", INSTANT, nullable=False),
+)
+
 subject = Table(
     "subject",
     metadata,

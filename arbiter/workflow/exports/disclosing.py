@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from arbiter.adjudication.certifying import certificate_again
@@ -13,19 +14,22 @@ from arbiter.audit.export import layout
 from arbiter.audit.export.archive import ExportWriter
 from arbiter.audit.export.manifest import Selection
 from arbiter.audit.note import encode_base64
+from arbiter.calibration import Calibration
+from arbiter.documents.calibrations import calibration_bytes
 from arbiter.documents.canonical import decode, encode
 from arbiter.documents.protocols import ALWAYS_HASHED, HASHED_WHERE_PRESENT, protocol_document
-from arbiter.errors import ArbiterError
+from arbiter.errors import ArbiterError, NotFoundError, RefusedError, VerificationError
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.store.transaction import Transaction
 from arbiter.verifying.deciding_again import (
     RecordingRulebook,
+    calibration_name,
     protocol_file_name,
     protocol_name,
     replay_name,
 )
-from arbiter.workflow.dossier import Document, Dossier, load_dossier
+from arbiter.workflow.dossier import Document, Dossier, calibration_of, load_dossier
 from arbiter.workflow.exports.paper import CasePaper, paper_of
 from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
@@ -41,6 +45,7 @@ class Discloser:
     selection: Selection
     checkpoint: Checkpoint
     protocols: set[str] = field(default_factory=set)
+    calibrations: set[str] = field(default_factory=set)
 
     async def disclose(self, case: CaseId) -> int:
         """Write a case's members and return how many documents they show."""
@@ -57,12 +62,24 @@ class Discloser:
             shown = {entry.seq for _, entry in entries}
             documents = tuple(document for document in dossier.documents if document.seq in shown)
             await asyncio.to_thread(self._documents, case, documents)
-            await asyncio.to_thread(self._decisions, dossier, documents)
+            read = {
+                document: await self._read_from(document)
+                for document in documents
+                if document.name == "certificate"
+            }
+            await asyncio.to_thread(self._decisions, dossier, read)
         if self.selection.paper:
             paper = CasePaper(case, self.checkpoint, tuple(entries), documents)
             content = await asyncio.to_thread(paper_of, paper)
             self.writer.add(f"{layout.PAPER_FOLDER}{case}.pdf", content)
         return len(documents)
+
+    async def _read_from(self, certificate: Document) -> Calibration | None:
+        try:
+            return await calibration_of(self.house, self.transaction, certificate)
+        except (NotFoundError, RefusedError, VerificationError):
+            # Exported without it: that the certificate cannot be made again, whoever checks it will be told.
+            return None
 
     def _documents(self, case: CaseId, documents: tuple[Document, ...]) -> None:
         salts = {f"{d.seq}-{d.name}": encode_base64(d.salt) for d in documents}
@@ -70,11 +87,13 @@ class Discloser:
         for document in documents:
             self.writer.add(layout.payload_name(case, document.seq, document.name), document.content)
 
-    def _decisions(self, dossier: Dossier, documents: tuple[Document, ...]) -> None:
-        certificates = [document for document in documents if document.name == "certificate"]
+    def _decisions(self, dossier: Dossier, certificates: Mapping[Document, Calibration | None]) -> None:
+        """Write what deciding again needs of the case; `certificates` says by which calibration each was decided."""
         if certificates:
             self._protocol(dossier.shelved)
-        for document in certificates:
+        for document, calibration in certificates.items():
+            if calibration is not None:
+                self._calibration(calibration)
             recording = RecordingRulebook(dossier.shelved)
             before = [kept for kept in dossier.documents if kept.seq < document.seq]
             state = dossier.row.state
@@ -86,6 +105,7 @@ class Discloser:
                     before,
                     decode(document.content),
                     training=state.training,
+                    calibration=calibration,
                 )
             except (ArbiterError, KeyError, TypeError, ValueError):
                 # What cannot be made again is exported as it is: that it cannot, whoever checks it will be told.
@@ -93,6 +113,11 @@ class Discloser:
             finally:
                 said = encode(recording.document())
                 self.writer.add(replay_name(dossier.row.id, document.seq), said)
+
+    def _calibration(self, calibration: Calibration) -> None:
+        if calibration.content_hash not in self.calibrations:
+            self.calibrations.add(calibration.content_hash)
+            self.writer.add(calibration_name(calibration.content_hash), calibration_bytes(calibration))
 
     def _protocol(self, shelved: Shelved) -> None:
         protocol = shelved.protocol

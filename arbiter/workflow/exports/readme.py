@@ -42,7 +42,7 @@ What lies here
     keys.txt                 the log's keys as the log names them; believed only where statements lead there from yours
     keys/statements.jsonl    those statements, with the entries that commit to them and their proofs
     payloads/, cases/        decrypted documents and papers, where they were asked for and allowed
-    protocols/, replay/      what deciding again needs
+    protocols/, calibrations/, replay/   what deciding again needs
     source/, verify.py       the program that checks all this
     manifest.json, .note     every member with its SHA-256, signed; the archive's comment signs every byte of the file
 
