@@ -2,10 +2,10 @@
 
     alpha = 1 - D_o / D_e = 1 - (n - 1) sum_u (m_u^2 - sum_c n_uc^2) / (m_u - 1) / (n^2 - sum_c n_c^2)
 
-with n_uc how often unit u got value c, m_u how many values it got, n_c and n their sums over units with at least two values
-(Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). 1 is full agreement, 0 what chance would bring, and below 0
-coders agree less than that. A unit with fewer than two values has no pair and does not count; who gave a value does not
-matter. Whole numbers and fractions until the end, so the result does not depend on the order of units.
+with n_uc how often unit u got value c, m_u how many values it got, n_c and n their sums over units with at least two
+values (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). 1 is full agreement, 0 what chance would bring,
+and below 0 coders agree less than that. A unit with fewer than two values has no pair and does not count; who gave a
+value does not matter. Whole numbers and fractions until the end, so the result does not depend on the order of units.
 """
 
 from __future__ import annotations

@@ -2,19 +2,21 @@
 
     E_t = prod_i (1 + b_i (err_i - alpha)),   0 < b_i < 1 / alpha, chosen from the audits before i
 
-While the chance of an error, given all before, is at most alpha, E is expected never to grow. So it reaches 1 / delta with
-probability at most delta, however long one watches and whenever one looks (Ville 1939; betting: Waudby-Smith and Ramdas,
-JRSS-B 2024, arXiv 2010.09686). Nothing else is assumed: cases may differ, and the rate may move below its limit.
+While the chance of an error, given all before, is at most alpha, E is expected never to grow. So it reaches 1 / delta
+with probability at most delta, however long one watches and whenever one looks (Ville 1939; betting: Waudby-Smith and
+Ramdas, JRSS-B 2024, arXiv 2010.09686). Nothing else is assumed: cases may differ, and the rate may move below its
+limit.
 
-The bet is that of a mixture: three stakes, each of which bets all along as if the odds of an error were so many times what
-they may be (`STAKES`), and E is what they own together. `bet` is then the mean of the three, each weighed by what it owns.
-Twice the odds has half of all, since that is what to look for; at alpha 5% and a true rate of 10% the mixture takes 6%
-longer on average than the one bet that would be best there, at 7.5% it takes about half as long as that bet, and at 15% and
-above it is faster. Mixtures over 16 or 20 bets took half as long again. Since stakes are constant, E depends on how many
-audits and errors there were and on nothing else, and the delay can be computed exactly.
+The bet is that of a mixture: three stakes, each of which bets all along as if the odds of an error were so many times
+what they may be (`STAKES`), and E is what they own together. `bet` is then the mean of the three, each weighed by what
+it owns. Twice the odds has half of all, since that is what to look for; at alpha 5% and a true rate of 10% the mixture
+takes 6% longer on average than the one bet that would be best there, at 7.5% it takes about half as long as that bet,
+and at 15% and above it is faster. Mixtures over 16 or 20 bets took half as long again. Since stakes are constant, E
+depends on how many audits and errors there were and on nothing else, and the delay can be computed exactly.
 
-What E loses in good times it must win back: after a long quiet time an alarm takes longer, see `expected_delay`. A watch
-can be begun at any time, beside an older one, with a share of delta of its own; the sum of all shares is what is spent.
+What E loses in good times it must win back: after a long quiet time an alarm takes longer, see `expected_delay`. A
+watch can be begun at any time, beside an older one, with a share of delta of its own; the sum of all shares is what is
+spent.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def begin(alpha: float, delta: float) -> Evidence:
 
 
 def delta_after(lifts: int, delta: float) -> float:
-    """Return the delta of the watch that begins after so many alarms were lifted: halved each time, in all at most `delta`.
+    """Return the delta of the watch that begins after so many lifted alarms, halved each time: in all `delta` at most.
 
     Raises:
         ValueError: when `lifts` is below 0 or `delta` does not lie between 0 and 1.
@@ -150,7 +152,7 @@ def alarm_probability(alpha: float, rate: float, delta: float, audits: int) -> f
     """Return the probability of an alarm within so many audits when decisions err independently at `rate`.
 
     Raises:
-        ValueError: when `alpha` or `delta` does not lie between 0 and 1, the rate lies outside, or `audits` is negative.
+        ValueError: when `alpha` or `delta` does not lie between 0 and 1, the rate lies outside, or `audits` is below 0.
     """
     if audits < 0:
         raise ValueError(f"expected audits from 0, got {audits}")
@@ -175,7 +177,7 @@ def decisions(audits: float, sampling: float) -> float:
 
 
 def _watching(alpha: float, delta: float, rates: Iterable[float]) -> Iterator[float]:
-    """Yield, after each audit at each of these rates, the probability that no alarm has come; ends when none is left."""
+    """Yield, after each audit at each of these rates, the probability that no alarm has come, while there is any."""
     _between("delta", delta)
     _between("alpha", alpha)
     right = [math.log1p(-bet * alpha) for bet in _bets(alpha)]

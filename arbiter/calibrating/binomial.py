@@ -1,10 +1,11 @@
 """Bounds an error rate from a count of errors, exactly: what a guarantee rests on.
 
-The one-sided bound of Clopper and Pearson (1934, Biometrika 26:404) is the greatest rate at which so few errors would still
-be seen with probability `delta`: BetaInv(1 - delta; e + 1, n - e). It is found by halving, on the binomial's own tail, and
-holds for every n; no normal approximation is made. The tail is summed from its largest term outwards until what is left
-cannot be seen in a float, so it takes about as many terms as the distribution is wide. Against SciPy's inverse beta, bounds
-are right to 1e-9 for up to a million cases; a tail itself is right to 1e-8 of its size there, which is what lgamma leaves.
+The one-sided bound of Clopper and Pearson (1934, Biometrika 26:404) is the greatest rate at which so few errors would
+still be seen with probability `delta`: BetaInv(1 - delta; e + 1, n - e). It is found by halving, on the binomial's own
+tail, and holds for every n; no normal approximation is made. The tail is summed from its largest term outwards until
+what is left cannot be seen in a float, so it takes about as many terms as the distribution is wide. Against SciPy's
+inverse beta, bounds are right to 1e-9 for up to a million cases; a tail itself is right to 1e-8 of its size there,
+which is what lgamma leaves.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def tail(errors: int, cases: int, rate: float) -> float:
 def upper_bound(errors: int, cases: int, delta: float) -> float:
     """Return the rate that the true one exceeds with probability at most `delta`: 1 when all cases erred, or none came.
 
-    The result is the upper end of the last halving, so it never stands below the bound by more than the tail's own error.
+    The result is the upper end of the last halving, so it stands below the bound by no more than the tail's own error.
 
     Raises:
         ValueError: when the counts are not 0 <= errors <= cases, or `delta` does not lie between 0 and 1.
@@ -86,7 +87,7 @@ def interval(errors: int, cases: int, confidence: float) -> tuple[float, float]:
 
 
 def wilson(errors: int, cases: int, confidence: float) -> tuple[float, float]:
-    """Return Wilson's interval (1927, JASA 22:209): narrower than the exact one, right on average only; 0 to 1 without cases.
+    """Return Wilson's interval (1927, JASA 22:209): narrower than the exact one and right on average only.
 
     Raises:
         ValueError: when the counts are not 0 <= errors <= cases, or `confidence` does not lie between 0 and 1.

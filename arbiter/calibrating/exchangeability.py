@@ -1,21 +1,23 @@
 """Tells whether a stream still comes from where the calibration sample came from: a conformal test martingale.
 
-Each new value is ranked among all before it, the calibration sample first. While all are exchangeable, the smoothed ranks
+Each new value is ranked among all before it, the calibration sample first. While all are exchangeable, smoothed ranks
 
-    p = (how many before are greater + theta (how many are equal + 1)) / (how many before + 1),   theta uniform in [0, 1)
+    p = (how many before are greater + theta (how many are equal + 1)) / (how many before + 1),  theta uniform in [0, 1)
 
-are independent and uniform, whatever the distribution and however many values are equal, and what is won by betting against
-that reaches 1 / delta with probability at most delta, over all time (Vovk 2021, Testing randomness online, Statist. Sci.
-36:595). Bets are the simple jumper's: three players bet 1 + epsilon (p - 1/2), epsilon -1, 0, 1, and before each bet a
-hundredth of what they own is shared out anew, so that a change is noticed in either direction and also late (Vovk, Petej,
-Nouretdinov, Ahlberg, Carlsson, Gammerman 2021, Retrain or not retrain, arXiv 2102.10439).
+are independent and uniform, whatever the distribution and however many values are equal, and what is won by betting
+against that reaches 1 / delta with probability at most delta, over all time (Vovk 2021, Testing randomness online,
+Statist. Sci. 36:595). Bets are the simple jumper's: three players bet 1 + epsilon (p - 1/2), epsilon -1, 0, 1, and
+before each bet a hundredth of what they own is shared out anew, so that a change is noticed in either direction and
+also late (Vovk, Petej, Nouretdinov, Ahlberg, Carlsson, Gammerman 2021, Retrain or not retrain, arXiv 2102.10439).
 
-Half of the stake is played on p and sees values that rise or fall; half on |2p - 1|, as uniform as p, and sees values that
-move away from the middle, or toward it. The value itself is what is ranked: an input, or a measure of disagreement.
+Half of the stake is played on p and sees values that rise or fall; half on |2p - 1|, as uniform as p, and sees values
+that move away from the middle, or toward it. The value itself is what is ranked: an input, or a measure of
+disagreement.
 
-A rank needs every value before it, so a stream that never ended would need memory without end. At `MOST_VALUES` the drift
-is full and takes no more: begin anew, with a later sample and with a delta of its own. Taking ranks among the calibration
-sample alone would bound memory too, but then they are not independent, and the bound on false alarms is lost.
+A rank needs every value before it, so a stream that never ended would need memory without end. At `MOST_VALUES` the
+drift is full and takes no more: begin anew, with a later sample and with a delta of its own. Taking ranks among the
+calibration sample alone would bound memory too, but then they are not independent, and the bound on false alarms is
+lost.
 """
 
 from __future__ import annotations
@@ -60,8 +62,8 @@ class Jumper:
 class Drift:
     """What a stream so far says against coming from where the calibration sample came from.
 
-    `values` are sorted, the sample's and the stream's; `seen` counts the stream's. `place` bets on p, `spread` on |2p - 1|.
-    `highest` is the logarithm of the most that both together have been worth.
+    `values` are sorted, the sample's and the stream's; `seen` counts the stream's. `place` bets on p, `spread` on
+    |2p - 1|. `highest` is the logarithm of the most that both together have been worth.
     """
 
     delta: float
@@ -121,8 +123,8 @@ def begin(sample: Sequence[float], delta: float) -> Drift:
         delta: the probability that an alarm may be false, over all time.
 
     Raises:
-        ValueError: when the sample is empty, leaves no room for a stream, or holds what is not finite; or when `delta` does
-            not lie between 0 and 1.
+        ValueError: when the sample is empty, leaves no room for a stream, or holds what is not finite; or when `delta`
+            does not lie between 0 and 1.
     """
     if not 0.0 < delta < 1.0:
         raise ValueError(f"expected delta between 0 and 1, got {delta!r}")

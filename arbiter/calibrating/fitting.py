@@ -15,7 +15,7 @@ from arbiter.adjudication.posterior import Shares, independence, log_posterior, 
 from arbiter.calibrating.correlation import check_settings, correlations
 from arbiter.calibrating.labelled import Labelled, Row, check_shares
 from arbiter.calibrating.reliability import Matrices, check_smoothing, reliability_matrices, smoothed_prior
-from arbiter.calibrating.temperature import fit_temperature
+from arbiter.calibrating.temperature import HIGHEST, LOWEST, fit_temperature
 
 DECIMALS: Final = 6
 PARTS: Final = 10**DECIMALS
@@ -67,6 +67,8 @@ class Fitted:
 
     def __post_init__(self) -> None:
         options, members = len(self.prior), len(self.reliabilities)
+        if options < 2 or not members:
+            raise ValueError(f"expected at least two options and one member, got {options} and {members}")
         for shares in (self.prior, *(row for matrix in self.reliabilities for row in matrix)):
             check_shares(shares, options)
             if min(shares) <= 0.0:
@@ -84,11 +86,16 @@ class Fitted:
         if not (self.temperature > 0.0 and math.isfinite(self.temperature)):
             raise ValueError(f"expected a temperature above 0, got {self.temperature}")
 
+    @property
+    def temperature_at_bound(self) -> bool:
+        """Whether the temperature is the end of its range: the tempering cases were all right, or misled, and set none."""
+        return self.temperature in {LOWEST, HIGHEST}
+
     def posterior(self, row: Row) -> tuple[float, ...] | None:
         """Return the probability of each option given what members said, None where nobody answered.
 
         Raises:
-            ValueError: when the row has not one entry for each member, or shares are not one for each option.
+            ValueError: when the row has not one entry for each member, or an entry is no distribution over the options.
         """
         logarithms = self.logarithms(row)
         return None if logarithms is None else tempered(logarithms, self.temperature)
@@ -105,8 +112,10 @@ class Fitted:
         if not answered:
             return None
         for member, shares in answered.items():
-            if len(shares) != len(self.prior):
-                raise ValueError(f"member {member}: expected {len(self.prior)} shares, got {len(shares)}")
+            try:
+                check_shares(shares, len(self.prior))
+            except ValueError as error:
+                raise ValueError(f"member {member}: {error}") from error
         present = tuple(answered)
         weights = independence(self.correlations, present)
         matrices = [self.reliabilities[member] for member in present]

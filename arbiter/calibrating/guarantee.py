@@ -1,18 +1,19 @@
 """Certifies from which score on answers may be given without a person: Learn-then-Test by fixed-sequence testing.
 
-Thresholds are laid on the fitting set alone and tested on the guarantee set from the strictest to the loosest, each at the
-full level `delta`, until the first whose exact upper bound of the error rate exceeds `alpha`. What was certified last is
-right with confidence 1 - delta: an untrue hypothesis is passed only if the first untrue one of the sequence is, and that
-happens with probability at most `delta` (Angelopoulos et al., Learn then Test, arXiv 2110.01052). No share of `delta` is
-spent on the number of thresholds, and the error rate need not fall as thresholds rise.
+Thresholds are laid on the fitting set alone and tested on the guarantee set from the strictest to the loosest, each at
+the full level `delta`, until the first whose exact upper bound of the error rate exceeds `alpha`. What was certified
+last is right with confidence 1 - delta: an untrue hypothesis is passed only if the first untrue one of the sequence is,
+and that happens with probability at most `delta` (Angelopoulos et al., Learn then Test, arXiv 2110.01052). No share of
+`delta` is spent on the number of thresholds, and the error rate need not fall as thresholds rise.
 
-A sequence that started too strictly would have too few cases to pass its first test and block all that follow. It starts at
-the strictest threshold where the guarantee set is expected to accept twice as many cases as pass without an error. That
-is enough where the highest scores hardly err; where they do, labels of the fitting set move the start to where the first
-test is likely to pass, at the price of what is stricter.
+A sequence that started too strictly would have too few cases to pass its first test and block all that follow. It
+starts at the strictest threshold where the guarantee set is expected to accept twice as many cases as pass without an
+error. That is enough where the highest scores hardly err; where they do, labels of the fitting set move the start to
+where the first test is likely to pass, at the price of what is stricter.
 
-Each option is a stratum with a level of its own, so call this once for each: over all options together a rare condition lets
-"always no" pass. The cases of a stratum are those whose leading option it is, in the fitting set and in the guarantee set.
+Each option is a stratum with a level of its own, so call this once for each: over all options together a rare condition
+lets "always no" pass. The cases of a stratum are those whose leading option it is, in the fitting set and in the
+guarantee set.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """One test of the sequence: what the threshold accepts, how often that is wrong, and the bound of its error rate."""
+    """One test of the sequence: what the threshold accepts, how often that is wrong, and the bound of its errors."""
 
     threshold: float
     accepted: int
@@ -62,9 +63,9 @@ class Tested:
 class Certified:
     """What the sequence ended with.
 
-    `threshold` is the loosest that passed, None when the first did not; `accepted`, `errors` and `bound` are its own, 0, 0
-    and 1 without one. `path` has every threshold that was tested, in order; the last of them failed unless all passed.
-    `cases` is the size of the guarantee set.
+    `threshold` is the loosest that passed, None when the first did not; `accepted`, `errors` and `bound` are its own,
+    0, 0 and 1 without one. `path` has every threshold that was tested, in order; the last of them failed unless all
+    passed. `cases` is the size of the guarantee set.
     """
 
     alpha: float
@@ -78,7 +79,7 @@ class Certified:
 
 
 def is_accepted(score: float, threshold: float) -> bool:
-    """Return whether a score is decided at a threshold, as adjudication tells it: above, and not too near to be told from it."""
+    """Return whether a score is decided at a threshold: it is above, and not too near to be told from it."""
     return score - threshold > NEAR
 
 
@@ -93,10 +94,11 @@ def grid(
 ) -> tuple[float, ...]:
     """Return the thresholds to test, strictest first, from the fitting set's scores of one stratum.
 
-    Each but the last lies midway between two neighbouring scores, to six decimals and at least two millionths from either;
-    neighbours that are too close for that share one side. The last is 0 and accepts all: a leading option's score is at
-    least one over the number of options. Where no threshold is expected to accept twice the minimum, 0 alone is tested.
-    Of more than `most`, those are kept that share the accepted cases most evenly, the first and the last always.
+    Each but the last lies midway between two neighbouring scores, to six decimals and at least two millionths from
+    either; neighbours that are too close for that share one side. The last is 0 and accepts all: a leading option's
+    score is at least one over the number of options. Where no threshold is expected to accept twice the minimum, 0
+    alone is tested. Of more than `most`, those are kept that share the accepted cases most evenly, the first and the
+    last always.
 
     Args:
         fitting: scores of the fitting set; the guarantee set plays no part, but for its size.

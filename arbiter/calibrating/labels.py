@@ -1,9 +1,9 @@
 """Tells how many more labelled cases a certificate would take, so that labelling can be planned.
 
-Nothing is certified before the strictest threshold of the sequence passes, so that is the one whose needs are stated. It is
-assumed that among new cases the threshold accepts the same share and errs at the same rate as among those seen, errors
-rounded up; where no error was seen, that none comes. That makes it an estimate and no promise: the rate seen is itself
-uncertain, and a certificate on more cases must be made on a guarantee set that no earlier look at it has chosen.
+Nothing is certified before the strictest threshold of the sequence passes, so that is the one whose needs are stated.
+It is assumed that among new cases the threshold accepts the same share and errs at the same rate as among those seen,
+errors rounded up; where no error was seen, that none comes. That makes it an estimate and no promise: the rate seen is
+itself uncertain, and a certificate on more cases must be made on a guarantee set that no earlier look at it has chosen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Needed:
 
 
 def next_level(certified: Certified, levels: Sequence[float]) -> float | None:
-    """Return what to reach next: the certificate's own level while nothing is certified, else the next lower of `levels`."""
+    """Return the next to reach: the certificate's own while it certifies nothing, else the next lower of `levels`."""
     if certified.threshold is None:
         return certified.alpha
     return max((level for level in levels if level < certified.alpha), default=None)
@@ -40,8 +40,8 @@ def needed(certified: Certified, alpha: float) -> Needed | None:
     """Return how many more labelled cases it would take until the strictest threshold tested passes at `alpha`.
 
     Returns:
-        None when no number is enough: the threshold accepted nothing, its rate is not below `alpha`, or more than a million
-        labels would have to be accepted.
+        None when no number is enough: the threshold accepted nothing, its rate is not below `alpha`, or more than a
+        million labels would have to be accepted.
 
     Raises:
         ValueError: when `alpha` does not lie between 0 and 1.

@@ -4,14 +4,15 @@ A decision that was audited with probability p stands for 1 / p decisions. The r
 
     K(m) = prod over audits of (1 - c (w_i / W) (err_i - m) / (1 - m)),   w_i = 1 / p_i,   W the greatest weight allowed
 
-A decision that is not audited leaves K as it is, and one that may be has, whatever came before, an expected factor of at most
-1 as long as decisions err at m or more. So K(m) reaches 1 / delta with probability at most delta, and the bound is the least
-m that is so doubted (betting: Waudby-Smith and Ramdas, JRSS-B 2024, arXiv 2010.09686; weights: Waudby-Smith, Wu, Ramdas,
-Karampatziakis and Mineiro 2022, arXiv 2210.10768).
+A decision that is not audited leaves K as it is, and one that may be has, whatever came before, an expected factor of
+at most 1 as long as decisions err at m or more. So K(m) reaches 1 / delta with probability at most delta, and the bound
+is the least m that is so doubted (betting: Waudby-Smith and Ramdas, JRSS-B 2024, arXiv 2010.09686; weights:
+Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro 2022, arXiv 2210.10768).
 
-Several c in (0, 1) each bet a share; the best one is 1 - rate / m, wherever the rate lies. Each K(m) rises with m, hence so
-does their mean, and halving finds the bound. Constant bets multiply in any order: the order of audits does not count.
-Hoeffding's bound for the same variables would be far wider, since it knows nothing of the variance of a rare error.
+Several c in (0, 1) each bet a share; the best one is 1 - rate / m, wherever the rate lies. Each K(m) rises with m,
+hence so does their mean, and halving finds the bound. Constant bets multiply in any order: the order of audits does not
+count. Hoeffding's bound for the same variables would be far wider, since it knows nothing of the variance of a rare
+error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _HALVINGS: Final = 52
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """An audited decision: whether it was wrong, and with what probability it was to be audited, above 0 and at most 1."""
+    """An audited decision: whether it was wrong, and with what probability it was audited, above 0 and at most 1."""
 
     error: bool
     probability: float

@@ -1,6 +1,6 @@
 """Five anaesthetists' ratings of 45 patients: Dawid and Skene 1979, Appl. Statist. 28:20, Table 1, and what EM made of them.
 
-The ratings were compared between two transcriptions that agree: Dallas Card's (github.com/dallascard/dawid_skene) and X. Lin's
+The ratings are as two transcriptions have them, Dallas Card's (github.com/dallascard/dawid_skene) and X. Lin's
 (github.com/x-lin/consensusalgorithms, DawidSkeneAlgorithmTest.java). The estimates, in the paper's two decimals, are those that
 Lin's test expects of its own program; the paper itself was not at hand.
 """

@@ -27,7 +27,7 @@ def test_the_bound_is_the_inverse_beta_to_1e_9_up_to_a_million_cases(delta: floa
 
 def test_the_tail_is_scipys_on_either_side_of_the_mean() -> None:
     chance = random.Random(5)
-    for errors, cases in counts(7, 300, 5):
+    for errors, cases in counts(7, 300, 6):
         near = errors / cases + chance.gauss(0, 3) / math.sqrt(cases)
         for rate in (min(1.0, max(0.0, near)), chance.random()):
             expected = float(binom.cdf(errors, cases, rate))

@@ -1,4 +1,4 @@
-"""EM for a cold start: against published estimates, scipy's search for a higher likelihood, and a second implementation."""
+"""EM for a cold start: against reported estimates, scipy's search for a higher likelihood, and a second implementation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def panel() -> DawidSkene:
     return dawid_skene(anaesthetists.counts())
 
 
-# --- the published estimates --------------------------------------------------------------------------------------
+# --- the reported estimates ---------------------------------------------------------------------------------------
 
 
 def test_the_table_has_45_patients_and_seven_ratings_of_each() -> None:
@@ -31,19 +31,19 @@ def test_the_table_has_45_patients_and_seven_ratings_of_each() -> None:
     assert (counts.sum(axis=2) == [3, 1, 1, 1, 1]).all()
 
 
-def test_class_marginals_are_the_papers(panel: DawidSkene) -> None:
+def test_class_marginals_are_those_reported(panel: DawidSkene) -> None:
     assert panel.priors == pytest.approx(anaesthetists.MARGINALS, abs=TWO_DECIMALS)
 
 
 @pytest.mark.parametrize("observer", range(5))
-def test_an_observers_error_rates_are_the_papers(panel: DawidSkene, observer: int) -> None:
-    found, published = np.array(panel.error_rates[observer]), np.array(anaesthetists.ERROR_RATES[observer])
-    assert np.abs(found - published).max() <= TWO_DECIMALS
+def test_an_observers_error_rates_are_those_reported(panel: DawidSkene, observer: int) -> None:
+    found, reported = np.array(panel.error_rates[observer]), np.array(anaesthetists.ERROR_RATES[observer])
+    assert np.abs(found - reported).max() <= TWO_DECIMALS
 
 
-def test_every_patients_class_probabilities_are_the_papers(panel: DawidSkene) -> None:
-    published = np.array(anaesthetists.class_probabilities())
-    assert np.abs(np.array(panel.classes) - published).max() <= TWO_DECIMALS
+def test_every_patients_class_probabilities_are_those_reported(panel: DawidSkene) -> None:
+    reported = np.array(anaesthetists.class_probabilities())
+    assert np.abs(np.array(panel.classes) - reported).max() <= TWO_DECIMALS
 
 
 # --- a maximum of the likelihood ----------------------------------------------------------------------------------

@@ -49,11 +49,27 @@ def test_outcomes_that_a_column_separates_are_held_back_by_the_penalty() -> None
 
 
 def test_a_newton_step_that_would_overshoot_is_halved() -> None:
-    """One far row among many: the first full step raises the loss."""
-    rows = [[1000.0], *[[float(at % 3)] for at in range(50)]]
-    outcomes = [False, *[at % 3 > 0 for at in range(50)]]
-    found = logistic_regression(rows, outcomes, penalty=1e-3)
-    assert found == pytest.approx(scikit_learns(rows, outcomes, 1e-3), abs=1e-6)
+    """Whole steps end here where every row is certain, and no step leads back."""
+    rows = [
+        [0.228, 0.551, -1.499],
+        [-4.058, -1.328, -0.482],
+        [-1.512, -12.608, 1.196],
+        [0.499, 0.111, -1.494],
+        [-0.658, -1.542, -2.472],
+        [-0.084, -1.967, 0.523],
+        [-2.395, 0.284, 1.333],
+        [0.546, 0.417, -1.233],
+        [6.469, 1.334, 13.116],
+    ]
+    outcomes = [at in {2, 3} for at in range(9)]
+    found = logistic_regression(rows, outcomes, penalty=1e-4)
+    assert found == pytest.approx(scikit_learns(rows, outcomes, 1e-4), abs=1e-6)
+
+
+def test_numbers_too_large_to_be_told_from_infinity_are_refused() -> None:
+    rows, outcomes = [[1e200], [-1e200], [1e200]], [True, False, False]
+    with pytest.raises(ValueError, match="too different a size"):
+        logistic_regression(rows, outcomes, penalty=1.0)
 
 
 def test_the_order_of_rows_changes_no_digit() -> None:
