@@ -37,6 +37,7 @@ from arbiter.telemetry import trace_id
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.backups.restoring import check_not_restoring
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.calibrations.standings import hear_of_approved, look_for_approved
 from arbiter.workflow.calling import check_calling, check_mailing, warn_of_calling
 from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.nights import hear_of_canaries, tend_canaries
@@ -198,6 +199,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     warn_of_calling(house)
     await note_circle(house)
     await look_for_moved(house)
+    await look_for_approved(house)
     prover = Prover(house)
     if house.fleet and house.fleet.proofs.needed:
         await prover.first_round()
@@ -211,6 +213,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("making exports", lambda: make_exports(house))),
         asyncio.create_task(keep_up("the canary", lambda: tend_canaries(house))),
         asyncio.create_task(keep_up("hearing of canaries", lambda: hear_of_canaries(house))),
+        asyncio.create_task(keep_up("hearing of calibrations", lambda: hear_of_approved(house))),
     ]
     if house.fleet:
         others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))

@@ -13,6 +13,7 @@ import typer
 from arbiter.cli import (
     audit,
     backups,
+    calibrations,
     clients,
     erasing,
     keys,
@@ -55,6 +56,7 @@ _SINGLE = (
 for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
+app.add_typer(calibrations.app, name="calibration")
 app.add_typer(panel.app, name="panel")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

@@ -40,16 +40,10 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
 
 
 def calibration_in_force(house: House, protocol_hash: str) -> Calibration | None:
-    """Return the calibration that a protocol's cases are decided by; None where there is none that counts here.
-
-    What was invented by a generator says nothing of patients: it counts in a demonstration alone.
-    """
-    calibration = house.shelf.calibration_of(protocol_hash)
-    if calibration is None or (
-        calibration.labels.synthetic and house.settings.mode is not Mode.DEMONSTRATION
-    ):
-        return None
-    return calibration
+    """Return the calibration that a protocol version's cases are decided by, as far as this process knows; None: none counts."""
+    demonstration = house.settings.mode is Mode.DEMONSTRATION
+    bundled = house.shelf.calibration_of(protocol_hash)
+    return house.approved.in_force(protocol_hash, bundled, demonstration=demonstration)
 
 
 def signature_document(

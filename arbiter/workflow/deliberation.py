@@ -13,20 +13,21 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from arbiter.adjudication.certifying import adjudicate, escalation_certificate
+from arbiter.adjudication.certifying import Judged, adjudicate, escalation_certificate
 from arbiter.documents.canonical import encode
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ErasedError, IllegalMoveError, NotFoundError, StaleStateError
 from arbiter.lifecycle.events import Answer, Conclude, Park, Reroute
 from arbiter.lifecycle.states import Phase
-from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode
+from arbiter.model import ActorId, CaseId, Opinion, Reason, ReasonCode, VerdictKind
 from arbiter.panels.member import reroute_document
 from arbiter.panels.panel import Returned, address, ask_panel
 from arbiter.store.vault import CaseKey
 from arbiter.telemetry.catalogue import ADJUDICATION, DELIBERATION, MEMBERS_ASKED, VERDICT
 from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures
+from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.certifying import circumstances
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
@@ -151,7 +152,7 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
         done = not docket.standing.unanswered
         if done:
             with spanned(ADJUDICATION, figures.about(docket.case, hand.shelved, docket.standing)) as span:
-                judged = adjudicate(circumstances(house, docket, now), hand.shelved, hand.taken, heard)
+                judged = await _judge(house, hand, docket, heard, now)
                 say(span, {VERDICT: judged.verdict.kind.value})
             docket = advance(
                 house,
@@ -176,6 +177,23 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
             figures.concluded(hand.shelved, saved.standing, judged.verdict, hand.taken.taken_at, now)
             return None
         return replace(hand, docket=saved, opinions=heard)
+
+
+async def _judge(
+    house: House, hand: InHand, docket: Docket, heard: tuple[Opinion, ...], now: datetime
+) -> Judged:
+    """Weigh what the panel said. What would decide by a calibration asks first whether that is in force still.
+
+    INVARIANT: whatever this process remembers, nothing is decided by a calibration whose withdrawal was committed before
+    the asking.
+    """
+    around = circumstances(house, docket, now)
+    judged = adjudicate(around, hand.shelved, hand.taken, heard)
+    if around.calibration is None or judged.verdict.kind is not VerdictKind.DECIDE:
+        return judged
+    await look_for_approved(house)
+    again = circumstances(house, docket, now)
+    return judged if again == around else adjudicate(again, hand.shelved, hand.taken, heard)
 
 
 def _rerouted(house: House, docket: Docket, key: CaseKey, item: Returned, now: datetime) -> Docket:

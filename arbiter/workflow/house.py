@@ -21,6 +21,7 @@ from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from arbiter.workflow.admission import Admission
 from arbiter.workflow.bell import Bell
+from arbiter.workflow.calibrations.in_force import ApprovedCalibrations
 from arbiter.workflow.canary.moved import MovedSeats
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
@@ -65,6 +66,7 @@ class House:
     circle: Circle = NOBODY
     cosigned: Cosigned = field(default_factory=Cosigned)
     moved: MovedSeats = field(default_factory=MovedSeats)
+    approved: ApprovedCalibrations = field(default_factory=ApprovedCalibrations)
 
     @property
     def key_folder(self) -> KeyFolder:

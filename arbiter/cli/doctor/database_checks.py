@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
+from arbiter.cli.doctor.calibration_checks import calibrations
 from arbiter.cli.doctor.canary_checks import canaries
 from arbiter.cli.doctor.findings import Finding, attempted
 from arbiter.cli.doctor.key_checks import keys_and_database, open_keys
@@ -154,7 +155,11 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
         async with Store(engine, open_pool(conninfo(url), 1)).read() as transaction:
             of_keys = [finding async for finding in keys_and_database(keyring, transaction)]
             tail = await check_tail(transaction, verifiers, kept)
-            standings = (*await behind(settings, transaction), *await canaries(settings, transaction))
+            standings = (
+                *await behind(settings, transaction),
+                *await canaries(settings, transaction),
+                *await calibrations(settings, transaction),
+            )
     except ArbiterError as error:
         yield Finding("log", "fail", str(error), advice)
     else:

@@ -5,6 +5,7 @@ No column holds a patient's data in the clear: subjects and encounters are keyed
 """
 
 from arbiter.store.tables.base import metadata
+from arbiter.store.tables.calibrations import calibration_step
 from arbiter.store.tables.canaries import canary_lease, canary_run
 from arbiter.store.tables.cases import (
     broken_glass,
@@ -34,6 +35,7 @@ __all__ = [
     "account",
     "broken_glass",
     "calibration",
+    "calibration_step",
     "canary_lease",
     "canary_run",
     "case_file",
@@ -77,6 +79,7 @@ INSERT_ONLY = (
     checkpoint,
     protocol_bundle,
     calibration,
+    calibration_step,
     sealed_document,
     subject_merger,
     house_document,

@@ -1,0 +1,86 @@
+"""What `arbiter doctor` looks at about calibrations: whether each protocol that decides by one has one in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from arbiter.calibration import Calibration
+from arbiter.cli.doctor.findings import Finding
+from arbiter.errors import ArbiterError
+from arbiter.protocols.bundle import Bundle
+from arbiter.question import Strategy
+from arbiter.settings import Mode, Settings
+from arbiter.store.calibration_steps import StepsRow, load_steps
+from arbiter.store.calibrations import load_calibration
+from arbiter.store.transaction import Where
+from arbiter.workflow.calibrations.in_force import ApprovedCalibrations
+from arbiter.workflow.calibrations.standings import approved_among, newest_approved
+from arbiter.workflow.protocol_checking import bundles
+
+_CHECK = "calibration"
+
+
+async def calibrations(settings: Settings, where: Where) -> tuple[Finding, ...]:
+    """Look at what every protocol in force that decides by its posterior is certified by."""
+    try:
+        current = {bundle.protocol.id: bundle for bundle in bundles(settings.protocols)}
+    except ArbiterError as error:
+        advice = "correct the folder that ARBITER_PROTOCOLS names: Arbiter does not start with it"
+        return (Finding(_CHECK, "fail", str(error), advice),)
+    deciding = [
+        bundle
+        for _, bundle in sorted(current.items())
+        if bundle.protocol.adjudication.strategy is Strategy.POSTERIOR
+    ]
+    if not deciding:
+        return (Finding(_CHECK, "ok", "no protocol in force decides by one"),)
+    rows = await load_steps(where)
+
+    async def fetch(content_hash: str) -> Calibration:
+        return await load_calibration(where, content_hash)
+
+    approved = await approved_among(rows, fetch)
+    return tuple(_findings(settings, deciding, rows, approved))
+
+
+def _findings(
+    settings: Settings, deciding: list[Bundle], rows: tuple[StepsRow, ...], approved: ApprovedCalibrations
+) -> Iterator[Finding]:
+    newest = newest_approved(rows)
+    demonstration = settings.mode is Mode.DEMONSTRATION
+    for bundle in deciding:
+        protocol = bundle.protocol
+        row = newest.get(protocol.content_hash)
+        counts = approved.in_force(protocol.content_hash, bundle.calibration, demonstration=demonstration)
+        if counts is None:
+            yield _none_in_force(protocol.id, protocol.content_hash, row, rows)
+        elif row is not None and row.approved is not None:
+            since = row.approved.at.isoformat(sep=" ", timespec="minutes")
+            yield Finding(_CHECK, "ok", f"{protocol.id}: {counts.content_hash} in force since {since}")
+        else:
+            found = f"{protocol.id}: {counts.content_hash} in force, which came with its bundle: a demonstration's"
+            yield Finding(_CHECK, "ok", found)
+
+
+def _none_in_force(
+    name: str, protocol_hash: str, refused: StepsRow | None, rows: tuple[StepsRow, ...]
+) -> Finding:
+    escalates = f"{name}: every case escalates"
+    if refused is not None:
+        found = f"{escalates}: {refused.calibration} was approved and is not taken: synthetic labels, or not what was approved"
+        advice = "`arbiter calibration show` says which; propose one of real labels"
+        return Finding(_CHECK, "fail", found, advice)
+    waiting = [
+        row.calibration
+        for row in rows
+        if row.protocol_hash == protocol_hash and row.approved is None and row.withdrawn is None
+    ]
+    if waiting:
+        advice = f"somebody else than its proposer: `arbiter calibration approve {waiting[-1]} --as LOGIN`"
+        return Finding(_CHECK, "warn", f"{escalates}: no calibration is approved, one is proposed", advice)
+    others = [row for row in newest_approved(rows).values() if row.protocol == name]
+    why = "those approved are for other versions" if others else "no calibration is in force"
+    advice = (
+        "make one from labelled cases, then `arbiter calibration propose` and, by somebody else, `approve`"
+    )
+    return Finding(_CHECK, "warn", f"{escalates}: {why}", advice)
