@@ -54,7 +54,8 @@ def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
     posterior = None
     records = records_of(bench) if bench.settings.strategy is Strategy.POSTERIOR else None
     places = places_of(records, voices)
-    if records is None or places is None:
+    # Where nobody answered there is nothing but how frequent options are, which is no answer about this patient.
+    if records is None or not places:
         families = [voice.seat.family for voice in voices]
         independent = independence(families, bench.settings.family_correlation)
     else:

@@ -159,6 +159,13 @@ def test_options_that_are_as_probable_as_each_other_escalate() -> None:
     assert Reason(R.NO_MAJORITY, "no option is more probable than every other") in verdict.reasons
 
 
+def test_a_panel_of_which_nobody_answered_leans_to_nothing_however_frequent_an_option_is() -> None:
+    panel = court(prior=(Decimal("0.01"), Decimal("0.99")), thresholds={"watch": "0"})
+    verdict = decide(panel, [abstains(member, "lactate") for member in "abc"], always(PERMITS))
+    assert (verdict.kind, verdict.leading) == (VerdictKind.ESCALATE, None)
+    assert R.TOO_FEW_VALID in codes(verdict)
+
+
 def test_a_rare_truth_needs_more_evidence() -> None:
     """One in a thousand is urgent: 729/1000 of three members' odds are not enough."""
     panel = court(prior=(Decimal("0.001"), Decimal("0.999")))
