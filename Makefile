@@ -19,10 +19,10 @@ ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinici
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench bench-fleet lock build assets clean
+.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench bench-adjudication bench-fleet lock build assets clean
 
 help: ## print what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.runtime assets ## start Arbiter on an embedded database and put the example cases through it
 	@$(BIN)/arbiter demo
@@ -57,6 +57,9 @@ bench: $(VENV)/.dev ## measure the log, latency, throughput and overload here, w
 	@$(BIN)/python -m benchmarks.audit
 	@$(BIN)/python -m benchmarks.cases
 	@$(BIN)/python -m benchmarks.overload
+
+bench-adjudication: $(VENV)/.dev ## show by simulation what the posterior, its certificates and its watch are worth, and time `decide`
+	@$(BIN)/python -m benchmarks.adjudication
 
 bench-fleet: $(VENV)/.dev $(PEERS)/.installed ## measure what asking a fleet of models costs, beside LangGraph and DBOS, and a bad replica
 	@$(BIN)/python -m benchmarks.fleet overhead --peers $(PEERS)
