@@ -58,6 +58,17 @@ def test_a_log_too_small_to_measure_is_refused() -> None:
     assert "at least 1000" in done.stderr
 
 
+def test_the_evaluations_benchmark_times_asking_and_using_again() -> None:
+    done = run(
+        "benchmarks.evaluation", "--cases", "30", "--protocol", "surgery-readiness", timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    seconds = r"[\d.]+ \([\d.]+ of a processor\)"
+    assert re.search(
+        rf"surgery-readiness: {seconds} asking everybody, {seconds} from stored opinions", done.stdout
+    )
+
+
 # --- the fleet
 
 

@@ -74,9 +74,14 @@ def entry_bar() -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def count_bar() -> Iterator[Callable[[str, int, int | None], None]]:
     """Yield what is told of long work, (what is being done, how many, of how many)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TimeRemainingColumn
+    from rich.text import Text
 
-    with _bar(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as tell:
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.0f}/s")
+
+    with _bar(BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn()) as tell:
         yield tell
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -22,57 +23,70 @@ _NUMBER_LIMIT: Final = 30
 
 
 def read_examples(
-    source: bytes, question: Question | None, problems: list[Problem]
+    source: bytes,
+    question: Question | None,
+    problems: list[Problem],
+    file: str = EXAMPLES_FILE,
+    limit: int = EXAMPLES_LIMIT,
 ) -> tuple[LabelledCase, ...]:
-    """Return the labelled cases, noting each problem as `examples.jsonl:line:column`.
+    """Return the labelled cases, one for each line that is not blank, noting each problem as `file:line:column`.
 
     `question` is None when the protocol itself is malformed; what depends on it is then not checked.
     """
-    text = decode(EXAMPLES_FILE, source, problems)
+    text = decode(file, source, problems)
     cases: list[LabelledCase] = []
     seen: set[str] = set()
     lines = (text or "").split("\n")
-    if len(lines) > EXAMPLES_LIMIT:
-        problems.append(Problem(f"{EXAMPLES_FILE}:1:1", "limit", f"expected at most {EXAMPLES_LIMIT} lines"))
+    if len(lines) > limit:
+        problems.append(Problem(f"{file}:1:1", "limit", f"expected at most {limit} lines"))
         return ()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        case = _case(line, number, problems)
+        at = _Line(file, number, problems)
+        case = _case(line, at)
         if case is None:
             continue
         if case.id in seen:
-            _note(problems, number, 1, "duplicate", f"expected the id {case.id!r} once, it came again")
+            at.note(1, "duplicate", f"expected the id {case.id!r} once, it came again")
         seen.add(case.id)
         cases.append(case)
         if question is not None:
             for detail in _misfits(case, question):
-                _note(problems, number, 1, "reference", f"{case.id}: {detail}")
+                at.note(1, "reference", f"{case.id}: {detail}")
     return tuple(cases)
 
 
-def _note(problems: list[Problem], line: int, column: int, code: str, detail: str) -> None:
-    problems.append(Problem(f"{EXAMPLES_FILE}:{line}:{column}", code, detail))
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Where a problem stands, and where it is noted."""
+
+    file: str
+    number: int
+    problems: list[Problem]
+
+    def note(self, column: int, code: str, detail: str) -> None:
+        self.problems.append(Problem(f"{self.file}:{self.number}:{column}", code, detail))
 
 
-def _case(line: str, number: int, problems: list[Problem]) -> LabelledCase | None:
+def _case(line: str, at: _Line) -> LabelledCase | None:
     """Return the case on a line, or None with its problems noted."""
     if len(line) > LINE_LIMIT:
-        _note(problems, number, 1, "limit", f"expected at most {LINE_LIMIT} characters in a line")
+        at.note(1, "limit", f"expected at most {LINE_LIMIT} characters in a line")
         return None
     try:
         return _frozen(ExamplePart.model_validate(_plain(line)))
     except json.JSONDecodeError as fault:
-        _note(problems, number, fault.colno, "syntax", f"expected JSON: {fault.msg.lower()}")
+        at.note(fault.colno, "syntax", f"expected JSON: {fault.msg.lower()}")
     except _JsonError as fault:
-        _note(problems, number, 1, "syntax", str(fault))
+        at.note(1, "syntax", str(fault))
     except RecursionError:
-        _note(problems, number, 1, "syntax", "expected an object, something nested too deeply came")
+        at.note(1, "syntax", "expected an object, something nested too deeply came")
     except ValidationError as fault:
         for error in fault.errors(include_url=False):
             code, detail = explain(error)
             place = "/".join(str(step) for step in error["loc"])
-            _note(problems, number, 1, code, f"{place}: {detail}" if place else detail)
+            at.note(1, code, f"{place}: {detail}" if place else detail)
     return None
 
 

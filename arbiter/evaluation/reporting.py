@@ -1,0 +1,85 @@
+"""Puts the report together from what was heard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from arbiter import __version__
+from arbiter.documents.scalars import instant_text
+from arbiter.evaluation.agreeing import agreement
+from arbiter.evaluation.asking import TAKEN_AT
+from arbiter.evaluation.ballots import ballots_of
+from arbiter.evaluation.cases import Case, Cases
+from arbiter.evaluation.counting import members, most_first, seen
+from arbiter.evaluation.deciding import decisions, settings_of
+from arbiter.evaluation.figures import Agreement, Counted, Provenance, Report
+from arbiter.evaluation.hearing import Came, Hearing, panel_hash
+from arbiter.evaluation.running import Heard
+from arbiter.evaluation.summary import summary
+from arbiter.question import QUESTION, Protocol
+from arbiter.workflow.shelf import Shelved
+
+FORMAT: Final = "arbiter-evaluation-1"
+_MOST_LABELS: Final = 20
+SYNTHETIC: Final = "synthetic"
+"""How the provenance of an invented case's label begins: that of the shipped generators does."""
+
+
+def report_of(
+    shelved: Shelved,
+    cases: Cases,
+    cases_file: str,
+    heard: Heard,
+    now: datetime,
+) -> Report:
+    """Return the report.
+
+    Raises:
+        RefusedError: when there are too few cases to say anything of the answers to the question.
+    """
+    protocol = shelved.protocol
+    asked = [(case, hearing) for case, hearing in heard.pairs if hearing.came is Came.ASKED]
+    votes = any(seat.asks == QUESTION for seat in protocol.seats)
+    provenance = _provenance(shelved, cases, cases_file, heard, now)
+    counted = seen(heard.pairs)
+    seats = members(protocol.seats, asked)
+    agreements = _agreements(protocol, asked)
+    found = decisions(protocol, heard.pairs, settings_of(protocol)) if votes else None
+    told = summary(counted, seats, agreements, found)
+    return Report(FORMAT, told, provenance, counted, seats, agreements, found)
+
+
+def _agreements(protocol: Protocol, asked: Sequence[tuple[Case, Hearing]]) -> tuple[Agreement, ...]:
+    """Return agreement on the question and on each facet that at least two members answer."""
+    sought = [(QUESTION, protocol.question.text), *((facet.id, facet.text) for facet in protocol.facets)]
+    return tuple(
+        agreement(ballots_of(protocol, asks, asked, labelled=False), asks, title)
+        for asks, title in sought
+        if sum(seat.asks == asks for seat in protocol.seats) > 1
+    )
+
+
+def _provenance(shelved: Shelved, cases: Cases, cases_file: str, heard: Heard, now: datetime) -> Provenance:
+    protocol = shelved.protocol
+    labels = Counter(case.labelled.provenance for case in cases.cases)
+    counted = most_first(labels)
+    rest = sum(label.count for label in counted[_MOST_LABELS:])
+    return Provenance(
+        protocol=protocol.id,
+        version=protocol.version,
+        title=protocol.title,
+        question=protocol.question.text,
+        content_hash=protocol.content_hash,
+        panel_hash=panel_hash(shelved),
+        cases_file=cases_file,
+        cases_sha256=cases.sha256,
+        opinions_sha256=heard.sha256,
+        labels=(*counted[:_MOST_LABELS], *([Counted("others", rest)] if rest else [])),
+        synthetic=sum(count for label, count in labels.items() if label.lower().startswith(SYNTHETIC)),
+        ages_from=instant_text(TAKEN_AT),
+        code_version=__version__,
+        generated_at=instant_text(now),
+    )
