@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from arbiter.model import MemberId
+
+_SYNTHETIC: Final = "synthetic"
+
+
+def is_synthetic(provenance: str) -> bool:
+    """Tell whether a label was invented, by how its provenance begins: so do those of the shipped generators."""
+    return provenance.strip().lower().startswith(_SYNTHETIC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import typer
 from arbiter.cli import (
     audit,
     backups,
+    calibrating,
     calibrations,
     clients,
     erasing,
@@ -46,6 +47,7 @@ _SINGLE = (
     (submitting.submit, submitting.EXAMPLES),
     (watching.watch, watching.EXAMPLES),
     (evaluating.evaluate, evaluating.EXAMPLES),
+    (calibrating.calibrate, calibrating.EXAMPLES),
     (verifying.replay, verifying.REPLAY_EXAMPLES),
     (backups.backup, backups.BACKUP_EXAMPLES),
     (backups.restore, backups.RESTORE_EXAMPLES),

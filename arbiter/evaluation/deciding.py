@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from arbiter.calibrating.fitting import FitSettings, Fitted, fit
 from arbiter.calibrating.guarantee import Certified
-from arbiter.calibrating.labelled import Labelled
 from arbiter.errors import RefusedError
 from arbiter.evaluation.agreeing import error_correlation
 from arbiter.evaluation.answering import Way, cost_of, judge, member_ways, service_way, simple_ways
@@ -18,6 +15,7 @@ from arbiter.evaluation.ballots import Ballots, ballots_of
 from arbiter.evaluation.cases import Case
 from arbiter.evaluation.contributing import contributions
 from arbiter.evaluation.figures import Decisions, RiskCurve, Settings, StrategyFigures
+from arbiter.evaluation.fitting import fit_ballots, fit_settings
 from arbiter.evaluation.hearing import Came, Hearing
 from arbiter.evaluation.probabilities import (
     Posteriors,
@@ -36,21 +34,20 @@ Pairs: TypeAlias = Sequence[tuple[Case, Hearing]]
 
 ALPHA: Final = 0.05
 DELTA: Final = 0.05
-SMOOTHING: Final = 2.0
-SHRINKAGE: Final = 50.0
 
 
 def settings_of(protocol: Protocol) -> Settings:
     """Return what is chosen before looking: the protocol's own where it states a guarantee; its family prior always."""
     guarantee, options = protocol.adjudication.guarantee, protocol.question.option_ids()
+    fitting = fit_settings(protocol)
     stated = {} if guarantee is None else {option: float(rate) for option, rate in guarantee.error_rates}
     return Settings(
         stated=guarantee is not None,
         error_rates=tuple(ALPHA if guarantee is None else stated.get(option) for option in options),
         delta=DELTA if guarantee is None else float(guarantee.delta),
-        smoothing=SMOOTHING,
-        shrinkage=SHRINKAGE,
-        family_prior=float(protocol.adjudication.family_correlation),
+        smoothing=fitting.smoothing,
+        shrinkage=fitting.shrinkage,
+        family_prior=fitting.family_prior,
         small_group=SMALL,
     )
 
@@ -65,8 +62,7 @@ def decisions(protocol: Protocol, pairs: Pairs, settings: Settings) -> Decisions
     parts = np.array([part_of(case.id) for case, _ in asked])
     whole = ballots_of(protocol, QUESTION, asked, labelled=True)
     fitting, tempering, held_out = (whole.of(parts == part) for part in Part)
-    _check(fitting, tempering, held_out)
-    fitted = _fit(fitting, tempering, settings)
+    fitted = fit_ballots(fitting, tempering, held_out, fit_settings(protocol))
     own = posteriors(fitted, held_out)
     certified = certificates(posteriors(fitted, fitting), own, settings.error_rates, settings.delta)
     calibrated = calibration(own, fitted.temperature)
@@ -127,38 +123,3 @@ def _risk(
             for at, option in enumerate(whole.options)
         ),
     )
-
-
-def _fit(fitting: Ballots, tempering: Ballots, settings: Settings) -> Fitted:
-    families = [seat.family for seat in fitting.seats]
-    try:
-        return fit(
-            _labelled(fitting),
-            _labelled(tempering),
-            families,
-            FitSettings(settings.smoothing, settings.shrinkage, settings.family_prior),
-        )
-    except ValueError as error:
-        raise RefusedError(f"the labelled cases cannot be fitted: {error}; more cases are needed") from error
-
-
-def _labelled(ballots: Ballots) -> Labelled:
-    return Labelled(ballots.rows(), tuple(ballots.truths.tolist()), len(ballots.options))
-
-
-def _check(fitting: Ballots, tempering: Ballots, held_out: Ballots) -> None:
-    """Refuse cases of which a part is empty: nothing would be fitted, or nothing told."""
-    counts = {"for fitting": len(fitting), "for the temperature": len(tempering), "held out": len(held_out)}
-    if not all(counts.values()):
-        raise RefusedError(
-            "expected cases that were put to the panel in each part of the split, "
-            + ", ".join(f"{count} came {part}" for part, count in counts.items())
-            + ": give more labelled cases, some hundred at least"
-        )
-    kinds = Counter(fitting.truths.tolist())
-    for at, option in enumerate(fitting.options):
-        if kinds[at] < 2:
-            raise RefusedError(
-                f"expected at least 2 cases for fitting whose label is {option.id}, {kinds[at]} came: "
-                "give more labelled cases of it"
-            )

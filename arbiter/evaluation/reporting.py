@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from arbiter import __version__
+from arbiter.calibration import is_synthetic
 from arbiter.documents.scalars import instant_text
 from arbiter.evaluation.agreeing import agreement
 from arbiter.evaluation.asking import TAKEN_AT
@@ -24,8 +25,6 @@ from arbiter.workflow.shelf import Shelved
 
 FORMAT: Final = "arbiter-evaluation-1"
 _MOST_LABELS: Final = 20
-SYNTHETIC: Final = "synthetic"
-"""How the provenance of an invented case's label begins: that of the shipped generators does."""
 
 
 def report_of(
@@ -78,7 +77,7 @@ def _provenance(shelved: Shelved, cases: Cases, cases_file: str, heard: Heard, n
         cases_sha256=cases.sha256,
         opinions_sha256=heard.sha256,
         labels=(*counted[:_MOST_LABELS], *([Counted("others", rest)] if rest else [])),
-        synthetic=sum(count for label, count in labels.items() if label.lower().startswith(SYNTHETIC)),
+        synthetic=sum(count for label, count in labels.items() if is_synthetic(label)),
         ages_from=instant_text(TAKEN_AT),
         code_version=__version__,
         generated_at=instant_text(now),

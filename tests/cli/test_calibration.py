@@ -55,7 +55,7 @@ class Kept:
 
     def standings(self) -> dict[str, str]:
         shown = json.loads(self.run("list", "--json").stdout)
-        return {row["calibration"]: row["standing"] for row in shown}
+        return {row["calibration"]: row["standing"] for row in shown if row["protocol"] == PROTOCOL}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,8 @@ def test_proposed_shown_approved_told_and_withdrawn(kept: Kept) -> None:
     assert done.returncode == Status.DONE, done.stderr
     assert done.stdout.splitlines() == [f"approved {first}", f"{PROTOCOL} 1.0.0: in force is {first}"]
     doctor = json.loads(kept.run("--json", group="doctor").stdout)
-    (found,) = [each for each in doctor if each["check"] == "calibration"]
+    calibrations = [each for each in doctor if each["check"] == "calibration"]
+    (found,) = [each for each in calibrations if each["found"].startswith(f"{PROTOCOL}: ")]
     assert (found["state"], found["found"].partition(" in force since ")[0]) == ("ok", f"{PROTOCOL}: {first}")
 
     assert kept.run("propose", kept.file("second.json"), *by("otto")).returncode == Status.DONE

@@ -28,6 +28,22 @@ SEAT = """\
 """
 
 
+CERTIFIED = """\
+  strategy: posterior
+  automatic: true
+  guarantee:
+    delta: 0.05
+    error_rates:
+      urgent-review: 0.02
+      continue-monitoring: 0.03
+"""
+WEIGHED = """\
+  strategy: weighted
+  automatic: true
+  threshold: 0.6
+"""
+
+
 def shipped_text(name: str) -> str:
     return (files("arbiter.protocols") / "deterioration" / name).read_text(encoding="utf-8")
 
@@ -37,9 +53,10 @@ def seat(member: str, name: str, server: str = "gpu-a", asks: str = "question") 
 
 
 def protocol_text(identifier: str, *seats: str, panel_seconds: int = 2) -> str:
-    """The shipped `protocol.yaml` under another id, with these seats beside the scores'."""
+    """The shipped `protocol.yaml` under another id, with these seats beside the scores', weighed: of them nothing is known."""
     text = shipped_text(PROTOCOL_FILE)
     for old, new in (
+        (CERTIFIED, WEIGHED),
         ("id: deterioration\n", f"id: {identifier}\n"),
         ("      panel: PT30S\n", f"      panel: {panel_seconds}\n"),
         ("\n# greatest_between 0.5", "".join(seats) + "\n# greatest_between 0.5"),

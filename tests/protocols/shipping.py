@@ -57,7 +57,8 @@ async def run_with(
         return "escalated", excluded, ()
     put = address(protocol.protocol, taken.facts, taken.hash, now, now + timedelta(seconds=30), seed=1)
     opinions = tuple([item.opinion async for item in ask_panel(members, put, _Clock())])
-    around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now)
+    known = protocol.bundle.calibration
+    around = Circumstances(CaseId("c_example"), case.risk_class, False, True, now, calibration=known)
     verdict = adjudicate(around, protocol, taken, opinions).verdict
     match verdict.kind:
         case VerdictKind.DECIDE:

@@ -41,7 +41,8 @@ async def outcome(name: str, facts: FactSet, risk_class: RiskClass) -> str:
         return "escalated"
     put = address(shelved.protocol, facts, taken.hash, TAKEN_AT, TAKEN_AT + timedelta(seconds=30), seed=1)
     opinions = tuple([item.opinion async for item in ask_panel(shelved.members, put, _Clock())])
-    around = Circumstances(CaseId("c_example"), risk_class, False, True, TAKEN_AT)
+    known = shelved.bundle.calibration
+    around = Circumstances(CaseId("c_example"), risk_class, False, True, TAKEN_AT, calibration=known)
     verdict = adjudicate(around, shelved, taken, opinions).verdict
     match verdict.kind:
         case VerdictKind.DECIDE:

@@ -7,6 +7,7 @@ import re
 import shutil
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from arbiter.fleet.loader import read_fleet
 from arbiter.fleet.serving import command_lines
 from arbiter.fleet.weights import weights_sha256
 from arbiter.protocols.loader import read_shipped, shipped
-from arbiter.question import QUESTION
+from arbiter.question import QUESTION, Strategy
 from arbiter.specialists.demonstration import MEMBERS, write_fleet
 from arbiter.specialists.rules import RULES, SPECIALISTS
 from arbiter.specialists.seated import read_seated
@@ -129,7 +130,12 @@ def test_the_protocol_asks_what_deterioration_asks_under_the_same_policy() -> No
     assert ours.files["policy.yaml"] == shipped_one.files["policy.yaml"]
     scores = [seat for seat in ours.protocol.seats if seat.model is None]
     assert scores == list(shipped_one.protocol.seats)
-    assert ours.protocol.adjudication == shipped_one.protocol.adjudication
+    settings, theirs = ours.protocol.adjudication, shipped_one.protocol.adjudication
+    # No calibration is shipped of models that each installation serves itself: they are weighed, and nothing is certified.
+    assert (settings.strategy, settings.guarantee) == (Strategy.WEIGHTED, None)
+    assert settings == replace(
+        theirs, strategy=Strategy.WEIGHTED, threshold=settings.threshold, guarantee=None
+    )
 
 
 def test_the_protocol_checks_out_as_a_hospitals_own_would() -> None:

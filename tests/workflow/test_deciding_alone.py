@@ -21,6 +21,7 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reading import certificate
 from tests.houses import a_client, a_house, settle, settled, submission
+from tests.workflow.calibrations.certified import court, fitting, spotless
 
 
 async def reasons(house: House, age: timedelta | None = None) -> tuple[Phase, set[str]]:
@@ -44,17 +45,26 @@ async def test_in_production_nothing_is_decided_without_a_clinician(
 ) -> None:
     settings = Settings(data=tmp_path, mode=Mode.PRODUCTION, workers=False)
     async with a_house(tmp_path, database, settings=settings) as house:
-        assert await reasons(house) == (Phase.ESCALATED, {"never-automatic"})
+        assert await reasons(house) == (Phase.ESCALATED, {"never-automatic", "no-calibration"})
 
 
-async def test_in_production_a_named_person_may_let_the_panel_decide(
-    database: Database, tmp_path: Path
+@pytest.mark.parametrize(
+    ("approved", "expected"),
+    [(True, (Phase.RELEASED, set())), (False, (Phase.ESCALATED, {"no-calibration"}))],
+    ids=["with a calibration", "with the invented one that is shipped"],
+)
+async def test_in_production_a_named_person_may_let_the_panel_decide_what_two_others_stand_behind(
+    approved: bool, expected: tuple[Phase, set[str]], database: Database, tmp_path: Path
 ) -> None:
     settings = Settings(
         data=tmp_path, mode=Mode.PRODUCTION, workers=False, automatic_decisions_approved_by="Dr Example"
     )
     async with a_house(tmp_path, database, settings=settings) as house:
-        assert await reasons(house) == (Phase.RELEASED, set())
+        if approved:
+            protocol = house.shelf.in_force("deterioration").protocol
+            known = fitting(house, protocol.id, strata=spotless(protocol))
+            await (await court(house)).put_in_force(known)
+        assert await reasons(house) == expected
 
 
 @pytest.mark.parametrize("name", ["", "Dr"])

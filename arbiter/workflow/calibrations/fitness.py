@@ -11,11 +11,10 @@ from decimal import Decimal
 from typing import Final
 
 from arbiter.calibrating.binomial import upper_bound
-from arbiter.calibration import Calibration, Level, Stratum
+from arbiter.calibration import Calibration, Level, Stratum, is_synthetic
 from arbiter.errors import Problem
 from arbiter.question import QUESTION, Guarantee, Protocol
 
-SYNTHETIC: Final = "synthetic"
 _ROUNDING: Final = Decimal("0.000000001")
 """What halving may leave of an exact bound; a calibration's own is rounded up to six decimals."""
 
@@ -73,7 +72,7 @@ def _of_the_guarantee(calibration: Calibration, guarantee: Guarantee) -> Iterato
 def _of_the_labels(calibration: Calibration, *, demonstration: bool) -> Iterator[Problem]:
     labels = calibration.labels
     # The flag and the counts are said by the same file; one of the two is enough to be taken at its word.
-    invented = any(name.startswith(SYNTHETIC) and count for name, count in labels.provenance)
+    invented = any(is_synthetic(name) and count for name, count in labels.provenance)
     if invented and not labels.synthetic:
         yield _problem("/labels/synthetic", "out-of-place", "true, as its provenance says")
     elif labels.synthetic and not demonstration:

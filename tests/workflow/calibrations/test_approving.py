@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.cli.doctor.calibration_checks import calibrations as looked_at
+from arbiter.cli.doctor.calibration_checks import calibrations as calibrations_looked_at
+from arbiter.cli.doctor.findings import Finding
 from arbiter.documents.calibrations import calibration_bytes, sealed
 from arbiter.errors import ConflictError, ForbiddenError, NotFoundError, RefusedError, StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
-from arbiter.settings import Mode
+from arbiter.settings import Mode, Settings
 from arbiter.store.calibration_steps import Step, add_step, load_steps
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN
+from arbiter.store.transaction import Transaction
 from arbiter.workflow import register
 from arbiter.workflow.calibrations import approving
 from arbiter.workflow.calibrations.approving import LARGEST_BYTES, approve, propose, withdraw
@@ -40,6 +42,12 @@ async def steps(house: House) -> list[str]:
 async def doctor_says(house: House) -> list[tuple[str, str]]:
     async with house.store.read() as transaction:
         return [(found.state, found.found) for found in await looked_at(house.settings, transaction)]
+
+
+async def looked_at(settings: Settings, transaction: Transaction) -> list[Finding]:
+    """What the doctor finds of this protocol; the shipped ones beside it are told of too."""
+    found = await calibrations_looked_at(settings, transaction)
+    return [finding for finding in found if finding.found.startswith(f"{PROTOCOL}: ")]
 
 
 # --- what is entered ------------------------------------------------------------------------------------------------

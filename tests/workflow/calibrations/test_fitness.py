@@ -17,7 +17,7 @@ from arbiter.question import Protocol
 from arbiter.workflow.calibrations.fitness import misfits
 from tests.adjudication.calibrations import LABELS, calibration, level
 from tests.panels.model_bundles import shipped_text
-from tests.workflow.calibrations.certified import BOUND, REAL, posterior_text, strata
+from tests.workflow.calibrations.certified import BOUND, REAL, SPOTLESS, posterior_text, strata
 
 FILES = {
     PROTOCOL_FILE: posterior_text().encode(),
@@ -46,6 +46,7 @@ def exact(errors: int, accepted: int, delta: str = "0.05") -> str:
 
 def test_one_that_fits_has_nothing_against_it() -> None:
     assert exact(2, 200) == BOUND
+    assert exact(0, 200) == SPOTLESS
     assert pointers(fitting()) == []
     assert pointers(fitting(labels=LABELS), demonstration=True) == []
 

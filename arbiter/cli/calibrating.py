@@ -1,0 +1,106 @@
+"""`arbiter calibrate`: what a panel may decide alone, and how often it may then be wrong, from labelled cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arbiter.cli.examples import examples
+from arbiter.cli.hearing import bundle_of, hear, spare_rings
+from arbiter.cli.inside import run
+from arbiter.cli.options import AsJson
+from arbiter.cli.output import out, show_json
+
+if TYPE_CHECKING:
+    from arbiter.calibration import Calibration, Stratum
+
+EXAMPLES = examples(
+    "arbiter calibrate deterioration cases.jsonl --out ./evaluation",
+    "arbiter calibrate ./my-protocol cases.jsonl --out ./evaluation --json",
+)
+
+
+def calibrate(
+    protocol: Annotated[
+        str, typer.Argument(help="Id of a protocol in force, or a bundle's folder.", show_default=False)
+    ],
+    cases: Annotated[
+        Path,
+        typer.Argument(
+            help="Labelled cases, one a line as in a bundle's examples.jsonl.", show_default=False
+        ),
+    ],
+    *,
+    folder: Annotated[
+        Path, typer.Option("--out", help="The folder for opinions and calibration.", show_default=False)
+    ],
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask everybody again. Else the folder's opinions are used.")
+    ] = False,
+    parallel: Annotated[
+        int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
+    ] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Make a protocol's calibration from labelled cases: `calibration.json` in the folder.
+
+    Opinions are asked for and kept as `arbiter evaluate` does; what it kept is used again. By their ids 40 % of the cases fit
+    the members' reliability, 10 % the temperature, and on the rest each option's error rate is certified by Learn-then-Test.
+    `arbiter calibration propose` puts it before a second person; laid into the bundle's folder it counts in a demonstration
+    alone. Another version of the protocol, or another member, needs another one.
+
+    Exit status: 0 the calibration is written, 1 the cases or the protocol are unfit, 2 the command line does not fit.
+    """
+    from arbiter.cli.calibration_words import document, told
+    from arbiter.documents.calibrations import calibration_bytes
+    from arbiter.evaluation.calibrating import calibrate as calibrated
+    from arbiter.evaluation.cases import read_cases
+    from arbiter.evaluation.opinions_file import alone
+    from arbiter.workflow.shelf import shelve
+
+    spare_rings()
+    bundle = bundle_of(protocol)
+    read = read_cases(cases, bundle.protocol.question)
+    with alone(folder):
+        heard, servers = run(hear(bundle, read, folder, parallel, fresh=fresh))
+        made = calibrated(shelve(bundle, servers), read, heard)
+        target = folder / "calibration.json"
+        target.write_bytes(calibration_bytes(made))
+    if as_json:
+        show_json(document(made))
+        return
+    for line in (*told(made), *_wanting(made)):
+        out.print(line, markup=False)
+    out.print(f"{target}: {made.content_hash}", markup=False)
+
+
+def _wanting(made: Calibration) -> Iterator[str]:
+    """Yield what more labelled cases are wanted for, as far as can be told from those there are."""
+    from arbiter.calibrating.temperature import HIGHEST, LOWEST
+
+    if float(made.temperature) in {LOWEST, HIGHEST}:
+        yield "the temperature is at its bound: too few cases tempered it, or none of them was wrong; label more"
+    for stratum in made.strata:
+        if stratum.certified is None:
+            yield f"{stratum.option}: to be certified it takes {_lacking(stratum, made)}"
+
+
+def _lacking(stratum: Stratum, made: Calibration) -> str:
+    from arbiter.calibrating.binomial import fewest
+
+    alpha, delta = float(stratum.alpha), float(made.delta)
+    if not stratum.tested or not stratum.tested[0].accepted:
+        return (
+            f"at least {fewest(0, alpha, delta)} labelled cases that would be decided so, none of them wrong"
+        )
+    level = stratum.tested[0]
+    if level.errors >= stratum.alpha * level.accepted:
+        return "fewer errors: more labelled cases like these would not do"
+    more = fewest(level.errors, alpha, delta) - level.accepted
+    cases = made.labels.fitting + made.labels.tempering + made.labels.guarantee
+    labelled = ceil(more * cases / level.accepted)
+    return f"{more} more like them without an error, of some {labelled} labelled cases"

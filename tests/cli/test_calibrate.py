@@ -1,0 +1,115 @@
+"""`arbiter calibrate` from the command line: what it certifies, what it will not, and the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from arbiter.cli import app
+from arbiter.cli.failing import Status, status_of
+from arbiter.documents.calibrations import calibration_from
+from arbiter.protocols.bundle import CALIBRATION_FILE, EXAMPLES_FILE, FHIR_FILE
+from arbiter.protocols.loader import load_bundle, read_shipped
+from arbiter.workflow.calibrations.fitness import misfits
+from tests.evaluation.small import invented, write
+from tests.panels.model_bundles import protocol_text, write_bundle
+
+LINES = invented("deterioration", 1_500)
+
+
+def calibrate(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["calibrate", *arguments])
+    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+        # `main` does this around the command.
+        return int(status_of(result.exception) or -1), result.stdout, str(result.exception)
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("ARBITER_PROTOCOLS", "ARBITER_FLEET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_it_certifies_what_enough_cases_show_and_says_what_the_rest_would_take(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES)
+    status, out, _ = calibrate("deterioration", "cases.jsonl", "--out", "out")
+    assert status == Status.DONE
+    made = calibration_from((tmp_path / "out" / CALIBRATION_FILE).read_bytes())
+    shipped = read_shipped("deterioration").protocol
+    assert (made.protocol_hash, made.labels.synthetic) == (shipped.content_hash, True)
+    assert made.labels.cases_hash == hashlib.sha256((tmp_path / "cases.jsonl").read_bytes()).hexdigest()
+    assert not misfits(made, shipped, demonstration=True)
+    assert [problem.code for problem in misfits(made, shipped, demonstration=False)]
+    urgent = made.stratum("urgent-review")
+    assert urgent is not None
+    assert urgent.certified is None, "some thirty cases, and 2 % takes 149 without an error"
+    assert (
+        "urgent-review: never decided without a clinician: 2% may be wrong, and no threshold is certified"
+        in out
+    )
+    assert "urgent-review: to be certified it takes " in out
+    assert "SYNTHETIC: " in out
+    assert f"calibration.json: {made.content_hash}" in out
+
+
+def test_the_same_cases_give_the_same_bytes_whether_asked_again_or_not(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    made = []
+    for arguments in ([], [], ["--fresh", "--parallel", "1"]):
+        assert calibrate("deterioration", "cases.jsonl", "--out", "out", *arguments)[0] == Status.DONE
+        made.append((tmp_path / "out" / CALIBRATION_FILE).read_bytes())
+    assert len(set(made)) == 1
+
+
+def test_json_says_it_to_scripts(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    status, out, _ = calibrate("deterioration", "cases.jsonl", "--out", "out", "--json")
+    told = json.loads(out)
+    content = (tmp_path / "out" / CALIBRATION_FILE).read_bytes()
+    assert (status, told["calibration"]) == (Status.DONE, hashlib.sha256(content).hexdigest())
+    assert set(told["options"]) == {"urgent-review", "continue-monitoring"}
+
+
+def test_a_protocol_that_decides_otherwise_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:200])
+    write_bundle(tmp_path / "weighed", protocol_text("deterioration"))
+    status, _, err = calibrate("weighed", "cases.jsonl", "--out", "out")
+    assert status == Status.FAILED
+    assert "decides by weighted, which reads no calibration" in err
+    assert not (tmp_path / "out" / CALIBRATION_FILE).exists()
+
+
+def test_a_panel_on_which_nobody_votes_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", invented("surgery-readiness", 100))
+    status, _, err = calibrate("surgery-readiness", "cases.jsonl", "--out", "out")
+    assert status == Status.FAILED
+    assert "reads no calibration" in err
+
+
+@pytest.mark.parametrize("number", [1, 12])
+def test_too_few_cases_are_refused_with_what_to_do(number: int, tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:number])
+    status, _, err = calibrate("deterioration", "cases.jsonl", "--out", "out")
+    assert status == Status.FAILED
+    assert "give more labelled cases" in err
+
+
+def test_a_calibration_of_another_version_counts_for_nothing_in_its_bundle() -> None:
+    files = dict(read_shipped("deterioration").files)
+    assert load_bundle(files).calibration is not None
+    files["policy.yaml"] = files["policy.yaml"].replace(b"permit", b"permit ", 1)
+    assert load_bundle(files).calibration is None
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"{}", b"not json"])
+def test_a_bundle_with_a_calibration_that_cannot_be_read_is_refused_where_it_stands(spoilt: bytes) -> None:
+    files = dict(read_shipped("deterioration").files) | {CALIBRATION_FILE: spoilt}
+    with pytest.raises(Exception, match="problem") as refused:
+        load_bundle({name: files[name] for name in files if name not in {EXAMPLES_FILE, FHIR_FILE}})
+    assert refused.value.problems[0].pointer == f"{CALIBRATION_FILE}:1:1"  # type: ignore[attr-defined]
