@@ -85,7 +85,8 @@ class Calibration:
     """All that deciding reads, and all that whoever approves it must know.
 
     `options` gives the order of `prior` and of rows and columns; `records` that of `correlations`, whose diagonal is 1.
-    `smoothing`, `shrinkage` and `family_correlation` are the fit's settings; `delta` the chance, at most, that a certified
+    `facet_members` are those that answer facets, each with the SHA-256 (hex) of its identity: policy reads what they say, and
+    what is certified is the whole decision. `smoothing`, `shrinkage` and `family_correlation` are the fit's settings; `delta` the chance, at most, that a certified
     error rate is exceeded. `content_hash` is the SHA-256 (hex) of the document that holds all the rest.
     """
 
@@ -95,6 +96,7 @@ class Calibration:
     options: tuple[str, ...]
     prior: tuple[Decimal, ...]
     records: tuple[MemberRecord, ...]
+    facet_members: tuple[tuple[MemberId, str], ...]
     correlations: tuple[tuple[Decimal, ...], ...]
     temperature: Decimal
     delta: Decimal

@@ -73,6 +73,10 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda d: d.update(correlations=[["0.9", "0", "0"], ["0", "1", "0"], ["0", "0", "1"]]),
         "/correlations",
     ),
+    "ragged correlations": (
+        lambda d: d.update(correlations=[["1", "0", "0"], [], ["0", "0", "1"]]),
+        "/correlations",
+    ),
     "too few correlations": (lambda d: d["correlations"].pop(), "/correlations"),
     "a temperature of zero": (lambda d: d.update(temperature="0"), "/temperature"),
     "a negative temperature": (lambda d: d.update(temperature="-1"), "/temperature"),

@@ -153,12 +153,17 @@ def _lead_by_weight(bench: Bench, counted: Tally) -> Lead:
     first, second = (counted.shares[at] for at in ranked[:2])
     if first - second <= NEAR:
         return Lead(None, "no option has most of the weight")
-    option, threshold = options[ranked[0]], float(bench.settings.threshold or 1)
+    option, threshold = options[ranked[0]], _threshold(bench)
     title = quoted(option_title(bench.protocol, option))
     said = f"{title} has {first:.6f} of the weight, more than {threshold:.6f} needed"
     if abs(first - threshold) <= NEAR:
         return Lead(option, said, ReasonCode.NEAR_THRESHOLD)
     return Lead(option, None if first > threshold else said)
+
+
+def _threshold(bench: Bench) -> float:
+    """Return the share that is to be exceeded; without one nothing is enough, and a bench without one is refused."""
+    return 1.0 if bench.settings.threshold is None else float(bench.settings.threshold)
 
 
 def _lead_by_posterior(bench: Bench, counted: Tally) -> Lead:

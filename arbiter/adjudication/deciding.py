@@ -149,7 +149,7 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
     disagreement = measure(counted.weights, counted.distributions) if len(counted.voices) > 1 else None
     reasons = [
         *_standing_reasons(bench),
-        *(record_reasons(bench, counted.voices) if bench.settings.strategy is Strategy.POSTERIOR else ()),
+        *(record_reasons(bench, heard) if bench.settings.strategy is Strategy.POSTERIOR else ()),
         *_unanswered_reasons(bench, heard),
         *quorum_reasons(bench, heard, counted),
         *veto_reasons(bench, heard, leading.option),

@@ -18,6 +18,7 @@ from arbiter.adjudication.aggregation import NEAR, Tally
 from arbiter.adjudication.bench import Bench, Heard
 from arbiter.adjudication.words import option_title, quoted, what_became
 from arbiter.model import MemberStatus, Reason, ReasonCode
+from arbiter.question import Strategy
 
 MOST_COMPLETIONS: Final = 256
 LEAST_COMPARED: Final = 2
@@ -91,19 +92,19 @@ def completions(
         silent: those of them whose answers are to be supposed.
         or_abstains: also suppose that each might have abstained.
     """
-    answers = [
-        [*_supposed(voice, bench.option_ids(voice.seat.asks)), *([_abstaining(voice)] if or_abstains else [])]
-        for voice in silent
-    ]
+    answers = [[*_supposed(bench, voice), *([_abstaining(voice)] if or_abstains else [])] for voice in silent]
     if prod(len(choices) for choices in answers) > MOST_COMPLETIONS:
         return None
     return (_completed(heard, supposed) for supposed in product(*answers))
 
 
-def _supposed(voice: Heard, options: Sequence[str]) -> list[Heard]:
+def _supposed(bench: Bench, voice: Heard) -> list[Heard]:
+    options = bench.option_ids(voice.seat.asks)
     answers: list[tuple[tuple[str, int], ...]] = [((option, 1),) for option in options]
-    if voice.seat.model is not None and voice.seat.model.samples > 1:
-        # In two minds as far as can be: of all that it could have said, this lets the panel disagree most within.
+    draws = 1 if voice.seat.model is None else voice.seat.model.samples
+    if draws > 1 and bench.settings.strategy is Strategy.POSTERIOR:
+        # In two minds as far as can be: of all that it could have said, this lets the panel disagree most within. Under the
+        # other strategies it is left out, as it was when cases were first decided by them: they are decided again alike.
         answers.append(tuple((option, 1) for option in sorted(options)))
     return [
         replace(voice, status=MemberStatus.VALID, votes=votes, missing=(), identity=None) for votes in answers

@@ -22,10 +22,17 @@ class Records:
 
     places: dict[MemberId, int]
     identities: tuple[str, ...]
+    facet_members: dict[MemberId, str]
     prior: Shares
     reliabilities: tuple[Matrix, ...]
     correlations: tuple[tuple[Fraction, ...], ...]
     temperature: float
+
+    def knows(self, voice: Heard) -> bool:
+        """Tell whether whoever answered, or abstained, in a seat is whom the calibration was made with."""
+        if voice.votes_on_question:
+            return self.place(voice) is not None
+        return voice.identity in {None, self.facet_members.get(voice.seat.member)}
 
     def place(self, voice: Heard) -> int | None:
         """Return where the record of whoever answered stands, or None when it is nobody's whom the calibration knows."""
@@ -40,6 +47,7 @@ def _read(calibration: Calibration) -> Records:
     return Records(
         places={record.member: place for place, record in enumerate(calibration.records)},
         identities=tuple(record.identity for record in calibration.records),
+        facet_members=dict(calibration.facet_members),
         prior=tuple(map(float, calibration.prior)),
         reliabilities=tuple(
             tuple(tuple(map(float, row)) for row in record.reliability) for record in calibration.records
@@ -65,19 +73,25 @@ def calibration_fault(bench: Bench) -> str | None:
         return "the calibration is for another version of the protocol"
     if bench.calibration.options != bench.option_ids():
         return "the calibration is for other options"
+    guarantee = bench.settings.guarantee
+    rates = {} if guarantee is None else dict(guarantee.error_rates)
+    if guarantee is None or bench.calibration.delta > guarantee.delta:
+        return "the calibration promises less than the protocol"
+    if any(stratum.alpha > rates.get(stratum.option, -1) for stratum in bench.calibration.strata):
+        return "the calibration promises less than the protocol"
     return None
 
 
-def record_reasons(bench: Bench, voices: Iterable[Heard]) -> list[Reason]:
-    """Return why the answers that came cannot be weighed by what is known of their members."""
+def record_reasons(bench: Bench, heard: Iterable[Heard]) -> list[Reason]:
+    """Return why what came cannot be weighed by what is known of the members: of those that abstained too."""
     fault = calibration_fault(bench)
     if fault is not None:
         return [Reason(ReasonCode.NO_CALIBRATION, fault)]
     records = records_of(bench)
     return [
         Reason(ReasonCode.UNRECORDED_MEMBER, voice.seat.title)
-        for voice in voices
-        if records is None or records.place(voice) is None
+        for voice in heard
+        if records is None or (not voice.is_missing and not records.knows(voice))
     ]
 
 

@@ -25,7 +25,11 @@ _UNTESTED: Final = Level(Decimal(0), 0, 0, Decimal(0))
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A labelled case that is decided when certainty is left out: for which option, how probable, and whether rightly."""
+    """A labelled case that is decided when certainty is left out: for which option, how probable, and whether rightly.
+
+    `probability` is the least that the option has over everything that missing members could have said: it is what a level
+    must lie below for the case to be decided.
+    """
 
     option: str
     probability: float
@@ -46,17 +50,18 @@ def provisional(
 
     Args:
         protocol: decides by the posterior.
-        identities: the SHA-256 (hex) of the identity of each voting member.
+        identities: the SHA-256 (hex) of the identity of each member, of those that answer facets too.
         fitted: of the voting members in the order of their seats, and the options in the question's.
         settings: those of the fit.
         labels: of the cases that it was, and will be, made from.
         code_version: of the code that makes it.
 
     Raises:
-        ValueError: when the protocol has no guarantee; KeyError: when a voting member has no identity.
+        ValueError: when the protocol has no guarantee; KeyError: when a member has no identity.
     """
     guarantee = _guarantee(protocol)
     members = [seat.member for seat in protocol.seats if seat.asks == QUESTION]
+    others = sorted(seat.member for seat in protocol.seats if seat.asks != QUESTION)
     return Calibration(
         protocol=protocol.id,
         protocol_version=protocol.version,
@@ -67,6 +72,7 @@ def provisional(
             MemberRecord(member, identities[member], tuple(_decimals(row) for row in matrix))
             for member, matrix in zip(members, fitted.reliabilities, strict=True)
         ),
+        facet_members=tuple((member, identities[member]) for member in others),
         correlations=tuple(_decimals(row) for row in fitted.correlations),
         temperature=_decimal(fitted.temperature),
         delta=guarantee.delta,
@@ -111,10 +117,14 @@ def _stratum(
         chance,
         right=[each.right for each in seen],
     )
-    found = certify(held, levels, alpha, chance)
-    tested = tuple(map(_level, found.path))
-    passed = [level for level, own in zip(tested, found.path, strict=True) if own.bound <= alpha]
-    return Stratum(stratum.option, stratum.alpha, passed[-1] if passed else None, tested)
+    tested: list[Level] = []
+    for own in certify(held, levels, alpha, chance).path:
+        tested.append(_level(own))
+        # As printed: a bound that rounding up takes above the rate has not held.
+        if tested[-1].bound > stratum.alpha:
+            break
+    passed = [level for level in tested if level.bound <= stratum.alpha]
+    return Stratum(stratum.option, stratum.alpha, passed[-1] if passed else None, tuple(tested))
 
 
 def _level(tested: Tested) -> Level:

@@ -37,6 +37,7 @@ def calibration_bytes(calibration: Calibration) -> bytes:
             "options": list(calibration.options),
             "prior": _texts(calibration.prior),
             "members": [_record_document(record) for record in calibration.records],
+            "facet_members": sorted_object(calibration.facet_members, "/facet_members"),
             "correlations": [_texts(row) for row in calibration.correlations],
             "temperature": decimal_text(calibration.temperature),
             "delta": decimal_text(calibration.delta),
@@ -136,6 +137,9 @@ def _read_calibration(reader: Reader) -> Calibration:
         options=reader.texts("options"),
         prior=reader.numbers("prior"),
         records=reader.each("members", _read_record),
+        facet_members=tuple(
+            (MemberId(member), identity) for member, identity in reader.pairs("facet_members", str)
+        ),
         correlations=reader.rows("correlations"),
         temperature=reader.number("temperature"),
         delta=reader.number("delta"),
@@ -209,9 +213,10 @@ def _reliable(calibration: Calibration) -> bool:
 
 def _correlated(calibration: Calibration) -> bool:
     rows, size = calibration.correlations, len(calibration.records)
-    return len(rows) == size and all(
-        len(row) == size
-        and row[at] == 1
+    if len(rows) != size or any(len(row) != size for row in rows):
+        return False
+    return all(
+        row[at] == 1
         and all(-1 <= number <= 1 and number == rows[other][at] for other, number in enumerate(row))
         for at, row in enumerate(rows)
     )

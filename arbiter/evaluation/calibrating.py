@@ -6,11 +6,16 @@ quorum included (`arbiter.calibrating.making`). The same cases and opinions give
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 from arbiter import __version__
+from arbiter.adjudication.bench import Bench
+from arbiter.adjudication.certainty import least_probability
 from arbiter.adjudication.certifying import Circumstances, adjudicate
 from arbiter.calibrating.making import Candidate, certified, provisional
 from arbiter.calibration import Calibration, Labels, is_synthetic
@@ -20,12 +25,15 @@ from arbiter.evaluation.asking import TAKEN_AT, taken_in
 from arbiter.evaluation.ballots import ballots_of
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.fitting import fit_ballots, fit_settings
-from arbiter.evaluation.hearing import Came, Hearing
+from arbiter.evaluation.hearing import Came, Hearing, line_of
 from arbiter.evaluation.running import Heard
 from arbiter.evaluation.splitting import Part, part_of
-from arbiter.model import CaseId, MemberId, MemberStatus, VerdictKind
+from arbiter.model import CaseId, MemberId, MemberStatus, RiskClass, VerdictKind
 from arbiter.question import QUESTION, Protocol, Strategy
 from arbiter.workflow.shelf import Shelved
+
+MOST_KINDS: Final = 16
+_KIND: Final = re.compile(r"[a-z][a-z -]{0,39}", re.ASCII)
 
 Pairs: TypeAlias = Sequence[tuple[Case, Hearing]]
 
@@ -49,7 +57,7 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
     fitted = fit_ballots(fitting, tempering, held_out, settings)
     labels = Labels(
         cases_hash=cases.sha256,
-        opinions_hash=heard.sha256,
+        opinions_hash=opinions_hash(heard.pairs),
         provenance=provenance(case for case, _ in asked),
         fitting=len(parts[Part.FITTING]),
         tempering=len(parts[Part.TEMPERING]),
@@ -62,8 +70,23 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
 
 
 def provenance(cases: Iterable[Case]) -> tuple[tuple[str, int], ...]:
-    """Return how labels came about, the words before the first semicolon, each with its number of cases, sorted."""
-    found = Counter(case.labelled.provenance.split(";")[0].strip() for case in cases)
+    """Return how labels came about, the words before the first semicolon, each with its number of cases, sorted.
+
+    Raises:
+        RefusedError: when these are no short name of a kind, or there are many: a calibration is read by many people, and what
+            is said of one patient is not for them.
+    """
+    found: Counter[str] = Counter()
+    for case in cases:
+        kind = case.labelled.provenance.split(";")[0].strip()
+        if not _KIND.fullmatch(kind):
+            raise RefusedError(
+                f"case {case.id}: expected its provenance to begin with a kind of label, a few words in small letters such as "
+                "'outcome' or 'independent reader', and what concerns this case after a semicolon"
+            )
+        found[kind] += 1
+    if len(found) > MOST_KINDS:
+        raise RefusedError(f"expected at most {MOST_KINDS} kinds of labels, {len(found)} came")
     return tuple(sorted(found.items()))
 
 
@@ -81,7 +104,7 @@ def _identities(protocol: Protocol, asked: Pairs) -> dict[MemberId, str]:
     found: dict[MemberId, set[str]] = {seat.member: set() for seat in protocol.seats if seat.asks == QUESTION}
     for _, hearing in asked:
         for opinion in hearing.opinions:
-            if opinion.member in found and opinion.status is MemberStatus.VALID:
+            if opinion.member in found and opinion.status in {MemberStatus.VALID, MemberStatus.ABSTAINED}:
                 found[opinion.member].add(identity_hash(opinion.identity))
     for member, identities in found.items():
         if len(identities) != 1:
@@ -93,13 +116,26 @@ def _identities(protocol: Protocol, asked: Pairs) -> dict[MemberId, str]:
 
 
 def _candidates(shelved: Shelved, weighed: Calibration, pairs: Pairs) -> list[Candidate]:
+    bench = Bench(shelved.protocol, "", RiskClass.ROUTINE, calibration=weighed)
     found = []
     for case, hearing in pairs:
+        taken = taken_in(shelved, case)
         around = Circumstances(
             CaseId(case.id), case.labelled.risk_class, False, True, TAKEN_AT, calibration=weighed
         )
-        verdict = adjudicate(around, shelved, taken_in(shelved, case), hearing.opinions).verdict
+        verdict = adjudicate(around, shelved, taken, hearing.opinions).verdict
         if verdict.kind is VerdictKind.DECIDE and verdict.option is not None:
-            probability = float(dict(verdict.numbers)[f"posterior.{verdict.option}"])
+            about = replace(bench, facts_hash=taken.hash)
+            probability = least_probability(about, hearing.opinions, verdict.option)
+            if probability is None:
+                raise RefusedError(f"case {case.id}: expected one that can be decided again")
             found.append(Candidate(verdict.option, probability, verdict.option == case.labelled.label))
     return found
+
+
+def opinions_hash(pairs: Pairs) -> str:
+    """Return the SHA-256 (hex) over what was said of each case, in the cases' order, whatever was made of it since."""
+    said = hashlib.sha256()
+    for _, hearing in pairs:
+        said.update(line_of(replace(hearing, verdict=None, judged_by="")))
+    return said.hexdigest()

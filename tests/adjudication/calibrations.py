@@ -62,6 +62,13 @@ def calibration(
             MemberRecord(member, identity_hash(identity(member)), known.get(member, matrix(len(options))))
             for member in members
         ),
+        facet_members=tuple(
+            sorted(
+                (seat.member, identity_hash(identity(seat.member)))
+                for seat in protocol.seats
+                if seat.asks != QUESTION
+            )
+        ),
         correlations=tuple(
             tuple(
                 Decimal(1) if one == other else alike.get(frozenset((one, other)), Decimal(0))

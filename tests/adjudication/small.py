@@ -28,6 +28,7 @@ from arbiter.question import (
     Facet,
     FactKind,
     FactSpec,
+    Guarantee,
     Option,
     Protocol,
     Question,
@@ -114,8 +115,13 @@ def bench(
         content_hash="c" * 64,
         policy_hash="b" * 64,
     )
-    posterior = protocol.adjudication.strategy is Strategy.POSTERIOR
-    known = calibration(protocol) if posterior else None
+    if protocol.adjudication.strategy is not Strategy.POSTERIOR:
+        return Bench(protocol, FACTS_HASH, RiskClass.ROUTINE, human_required)
+    if protocol.adjudication.guarantee is None:
+        rates = tuple((option, Decimal("0.05")) for option in options)
+        stated = replace(protocol.adjudication, guarantee=Guarantee(Decimal("0.05"), rates))
+        protocol = replace(protocol, adjudication=stated)
+    known = calibration(protocol)
     return Bench(protocol, FACTS_HASH, RiskClass.ROUTINE, human_required, known)
 
 
