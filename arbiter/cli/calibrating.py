@@ -56,26 +56,48 @@ def calibrate(
     Exit status: 0 the calibration is written, 1 the cases or the protocol are unfit, 2 the command line does not fit.
     """
     from arbiter.cli.calibration_words import document, told
-    from arbiter.documents.calibrations import calibration_bytes
-    from arbiter.evaluation.calibrating import calibrate as calibrated
+    from arbiter.documents.calibrations import calibration_bytes, calibration_from
     from arbiter.evaluation.cases import read_cases
     from arbiter.evaluation.opinions_file import alone
+    from arbiter.protocols.bundle import CALIBRATION_FILE
     from arbiter.workflow.shelf import shelve
+
+    _require_numpy()
+    from arbiter.evaluation.calibrating import calibrate as calibrated
+    from arbiter.evaluation.calibrating import require_posterior
 
     spare_rings()
     bundle = bundle_of(protocol)
+    require_posterior(bundle.protocol)
     read = read_cases(cases, bundle.protocol.question)
     with alone(folder):
         heard, servers = run(hear(bundle, read, folder, parallel, fresh=fresh))
         made = calibrated(shelve(bundle, servers), read, heard)
-        target = folder / "calibration.json"
-        target.write_bytes(calibration_bytes(made))
+        content = calibration_bytes(made)
+        # What nobody could read is told now, not when somebody proposes it.
+        calibration_from(content)
+        target = folder / CALIBRATION_FILE
+        beside = target.with_suffix(".new")
+        beside.write_bytes(content)
+        beside.replace(target)
     if as_json:
         show_json(document(made))
         return
     for line in (*told(made), *_wanting(made)):
         out.print(line, markup=False)
     out.print(f"{target}: {made.content_hash}", markup=False)
+
+
+def _require_numpy() -> None:
+    from importlib.util import find_spec
+
+    from arbiter.errors import ConfigurationError
+
+    if find_spec("numpy") is None:
+        raise ConfigurationError(
+            "the cases are read with numpy, which is not installed: install the extra evaluation, "
+            "pip install 'arbiter-panel[evaluation]'"
+        )
 
 
 def _wanting(made: Calibration) -> Iterator[str]:
@@ -103,4 +125,7 @@ def _lacking(stratum: Stratum, made: Calibration) -> str:
     more = fewest(level.errors, alpha, delta) - level.accepted
     cases = made.labels.fitting + made.labels.tempering + made.labels.guarantee
     labelled = ceil(more * cases / level.accepted)
-    return f"{more} more like them without an error, of some {labelled} labelled cases"
+    return (
+        f"{more} more like them without an error, of some {labelled} labelled cases; certify on cases that no earlier run "
+        "has certified on, for who looks again and again at the same ones is wrong more often than delta says"
+    )

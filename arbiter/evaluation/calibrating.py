@@ -46,7 +46,7 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
             few cases to fit; each says what to do.
     """
     protocol = shelved.protocol
-    _require_posterior(protocol)
+    require_posterior(protocol)
     asked = [pair for pair in heard.pairs if pair[1].came is Came.ASKED]
     parts = {part: [pair for pair in asked if part_of(pair[0].id) is part] for part in Part}
     settings = fit_settings(protocol)
@@ -90,7 +90,8 @@ def provenance(cases: Iterable[Case]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found.items()))
 
 
-def _require_posterior(protocol: Protocol) -> None:
+def require_posterior(protocol: Protocol) -> None:
+    """Refuse a protocol that reads no calibration; raises RefusedError."""
     settings = protocol.adjudication
     if settings.strategy is not Strategy.POSTERIOR or settings.guarantee is None:
         raise RefusedError(
@@ -100,8 +101,8 @@ def _require_posterior(protocol: Protocol) -> None:
 
 
 def _identities(protocol: Protocol, asked: Pairs) -> dict[MemberId, str]:
-    """Return the one identity that answered in each voting seat: what two gave is nobody's record."""
-    found: dict[MemberId, set[str]] = {seat.member: set() for seat in protocol.seats if seat.asks == QUESTION}
+    """Return the one identity that answered in each seat: what two gave is nobody's record."""
+    found: dict[MemberId, set[str]] = {seat.member: set() for seat in protocol.seats}
     for _, hearing in asked:
         for opinion in hearing.opinions:
             if opinion.member in found and opinion.status in {MemberStatus.VALID, MemberStatus.ABSTAINED}:

@@ -19,6 +19,7 @@ from arbiter.question import Protocol
 from arbiter.store.calibrations import load_calibration
 from arbiter.store.protocols import load_bundle_files
 from arbiter.store.transaction import Where
+from arbiter.workflow.calibrations.fitness import fitting_bundled
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Shelf:
     servers: Mapping[str, Pool]
     _by_hash: dict[str, Shelved] = field(default_factory=dict)
     _calibrations: dict[str, Calibration] = field(default_factory=dict)
+    _bundled: dict[str, Calibration | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_hash.update({shelved.protocol.content_hash: shelved for shelved in self.current.values()})
@@ -102,9 +104,13 @@ class Shelf:
         return None if shelved is None else shelved.protocol
 
     def calibration_of(self, content_hash: str) -> Calibration | None:
-        """Return the calibration that came with the version of that hash; None where none did, or none is at hand."""
+        """Return the calibration that came with the version of that hash; None where none did, none fits or none is at hand."""
         shelved = self._by_hash.get(content_hash)
-        return None if shelved is None else shelved.bundle.calibration
+        if shelved is None:
+            return None
+        if content_hash not in self._bundled:
+            self._bundled[content_hash] = fitting_bundled(shelved.bundle.calibration, shelved.protocol)
+        return self._bundled[content_hash]
 
     async def fetch_calibration(self, where: Where, content_hash: str) -> Calibration:
         """Return the calibration with that hash, from the database if need be.

@@ -15,6 +15,8 @@ from arbiter.question import QUESTION, Protocol
 
 LABELS = Labels("a" * 64, "b" * 64, (("synthetic", 900),), 360, 90, 450, synthetic=True)
 RIGHT = Decimal("0.9")
+ALPHA = Decimal("0.05")
+"""Of an option for which the protocol states none."""
 
 
 def identity(member: str) -> MemberIdentity:
@@ -26,9 +28,9 @@ def level(threshold: str, accepted: int = 200, errors: int = 2, bound: str = "0.
     return Level(Decimal(threshold), accepted, errors, Decimal(bound))
 
 
-def stratum(option: str, threshold: str | None = "0.8") -> Stratum:
+def stratum(option: str, threshold: str | None = "0.8", alpha: Decimal = ALPHA) -> Stratum:
     held = () if threshold is None else (level(threshold),)
-    return Stratum(option, Decimal("0.05"), held[0] if held else None, held)
+    return Stratum(option, alpha, held[0] if held else None, held)
 
 
 def matrix(size: int, right: Decimal = RIGHT) -> tuple[tuple[Decimal, ...], ...]:
@@ -46,6 +48,8 @@ def calibration(
 ) -> Calibration:
     """Return a calibration of exactly this protocol; `correlations` names pairs, the others err alone."""
     options = protocol.question.option_ids()
+    guarantee = protocol.adjudication.guarantee
+    rates = {} if guarantee is None else dict(guarantee.error_rates)
     members = [seat.member for seat in protocol.seats if seat.asks == QUESTION]
     known = {
         member: tuple(tuple(Decimal(number) for number in row) for row in rows)
@@ -78,7 +82,10 @@ def calibration(
         ),
         temperature=Decimal(1),
         delta=Decimal("0.05"),
-        strata=tuple(stratum(option, (thresholds or {}).get(option, "0.8")) for option in options),
+        strata=tuple(
+            stratum(option, (thresholds or {}).get(option, "0.8"), rates.get(option, ALPHA))
+            for option in options
+        ),
         labels=LABELS,
         smoothing=Decimal(1),
         shrinkage=Decimal(20),

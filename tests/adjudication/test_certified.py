@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arbiter.adjudication import Bench, decide
+from arbiter.adjudication.aggregation import NEAR
+from arbiter.adjudication.certainty import least_probability
 from arbiter.calibration import Calibration
 from arbiter.documents.calibrations import sealed
 from arbiter.model import MemberId, MemberIdentity, MemberStatus, Opinion, Reason, ReasonCode, VerdictKind
-from arbiter.question import ModelSpec, Seat, Strategy
+from arbiter.question import Guarantee, ModelSpec, Seat, Strategy
 from tests.adjudication.calibrations import calibration, stratum
 from tests.adjudication.small import (
     PERMITS,
@@ -119,6 +121,39 @@ def test_a_member_without_a_record_escalates() -> None:
     assert R.MISSING_COULD_CHANGE in reasons(court(known=known), opinions("urgent", "urgent"))
 
 
+@pytest.mark.parametrize("status", [MemberStatus.VALID, MemberStatus.ABSTAINED])
+def test_whoever_abstained_or_answered_a_facet_must_be_on_record_too(status: MemberStatus) -> None:
+    panel = court(seat("a"), seat("b"), seat("c"), seat("q", asks="sepsis-risk"))
+    agreed = opinions("urgent", "urgent")
+    other = MemberIdentity("score", "q", "2", "d" * 64)
+    facet = opinion("q", "low", asks="sepsis-risk")
+    assert decided(panel, [*agreed, abstains("c"), facet]) == "urgent"
+    if status is MemberStatus.VALID:
+        given_opinions = [*agreed, abstains("c"), replace(facet, identity=other)]
+    else:
+        given_opinions = [*agreed, replace(abstains("c"), identity=other), facet]
+    assert reasons(panel, given_opinions) == [R.UNRECORDED_MEMBER]
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        None,
+        Guarantee(Decimal("0.05"), ()),
+        Guarantee(Decimal("0.04"), (("urgent", Decimal("0.05")), ("watch", Decimal("0.05")))),
+        Guarantee(Decimal("0.05"), (("urgent", Decimal("0.05")), ("watch", Decimal("0.04")))),
+    ],
+    ids=["nothing", "no option", "a smaller delta", "a smaller rate"],
+)
+def test_a_calibration_that_promises_less_than_the_protocol_decides_nothing(
+    promise: Guarantee | None,
+) -> None:
+    panel = court()
+    stated = replace(panel.settings, guarantee=promise)
+    panel = replace(panel, protocol=replace(panel.protocol, adjudication=stated))
+    assert reasons(panel, opinions("urgent", "urgent", "urgent")) == [R.NO_CALIBRATION]
+
+
 # --- what is certified ------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +227,14 @@ MODEL = ModelSpec(
 def test_a_missing_model_may_have_been_in_two_minds() -> None:
     """Whatever one thing it had said, the panel would decide; torn between both, it would be too torn within."""
     seats = (seat("a"), replace(seat("b"), model=MODEL))
-    open_bench = bench(*seats, greatest_within=Decimal("0.4"), greatest_between=Decimal(1), least_valid=1)
+    open_bench = bench(
+        *seats,
+        strategy=Strategy.POSTERIOR,
+        threshold=None,
+        greatest_within=Decimal("0.4"),
+        greatest_between=Decimal(1),
+        least_valid=1,
+    )
     divided = {"urgent": 1, "watch": 1}
     torn = [opinion("a", "urgent"), opinion("b", divided)]
     lost = [opinion("a", "urgent"), opinion("b", status=MemberStatus.DOWN)]
@@ -209,6 +251,17 @@ def test_facts_are_asked_for_where_one_more_answer_would_be_certain_enough() -> 
     verdict = decide(panel, [*opinions("urgent", "urgent"), abstains("c", "lactate")], always(PERMITS))
     assert (verdict.kind, verdict.wanted) == (VerdictKind.ASK_FACTS, ("lactate",))
     assert R.NOT_CERTIFIED in codes(verdict)
+
+
+def test_how_sure_a_panel_is_is_the_least_over_all_that_the_missing_could_have_said() -> None:
+    """Two of three said urgent: 81/82; were the third against it, 9/10 of them are left."""
+    panel, said = court(), opinions("urgent", "urgent")
+    assert least_probability(panel, said, "urgent") == pytest.approx(0.9, abs=1e-12)
+    assert least_probability(panel, [*said, abstains("c")], "urgent") == pytest.approx(81 / 82, abs=1e-12)
+    stranger = replace(said[0], identity=MemberIdentity("score", "a", "2", "d" * 64))
+    assert least_probability(panel, [stranger, said[1]], "urgent") is None
+    many = court(*(seat(name) for name in "abcdefgh"))
+    assert least_probability(many, said, "urgent") is None
 
 
 # --- properties -----------------------------------------------------------------------------------------------------
@@ -251,3 +304,30 @@ def test_losing_a_member_never_decides_what_its_answer_would_have_stopped(
     fewer = decide(panel, [each for each in said if each.member != MemberId("abc"[lost])], always(PERMITS))
     if fewer.kind is VerdictKind.DECIDE:
         assert whole.option == fewer.option
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    cast=CASTS,
+    lost=st.sets(st.sampled_from("abc"), max_size=2),
+    rho=RHO,
+    threshold=st.sampled_from(("0.3", "0.6", "0.9", "0.97")),
+)
+def test_a_case_is_decided_just_where_its_least_probability_lies_above_the_level(
+    cast: tuple[dict[str, int], ...], lost: set[str], rho: str, threshold: str
+) -> None:
+    """What is certified (candidates above a level) and what is decided (with that level) are the same cases."""
+    said = [each for each in opinions(*cast) if each.member not in lost]
+    seats = tuple(replace(seat(name), model=MODEL) for name in "abc")
+
+    def panel(level: str) -> Bench:
+        return court(*seats, thresholds={"urgent": level, "watch": level}, correlations={("a", "b"): rho})
+
+    candidate = decide(panel("0"), said, always(PERMITS))
+    verdict = decide(panel(threshold), said, always(PERMITS))
+    expected = None
+    if candidate.option is not None:
+        least = least_probability(panel("0"), said, candidate.option)
+        assert least is not None
+        expected = candidate.option if least - float(threshold) > NEAR else None
+    assert verdict.option == expected

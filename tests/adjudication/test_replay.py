@@ -27,6 +27,7 @@ from arbiter.model import (
 )
 from arbiter.policy import compile_policy, evaluate
 from arbiter.protocols.loader import read_shipped
+from tests.adjudication.calibrations import calibration
 from tests.adjudication.small import PERMITS, abstains, bench, opinion, opinions, seat
 
 AT = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -114,7 +115,7 @@ def test_recorded_bytes_give_the_same_bytes_again(
     votes: Mapping[str, str | None], kind: VerdictKind, option: str | None, codes: set[ReasonCode]
 ) -> None:
     def concluded(facts: FactSet, given: list[Opinion]) -> bytes:
-        court = Bench(SHIPPED, facts_hash(facts), RiskClass.ROUTINE)
+        court = Bench(SHIPPED, facts_hash(facts), RiskClass.ROUTINE, calibration=calibration(SHIPPED))
         outcome, verdict = recompute(court, facts, given, EVALUATE)
         assert (verdict.kind, verdict.option) == (kind, option)
         assert {reason.code for reason in verdict.reasons} == codes

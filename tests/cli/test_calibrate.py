@@ -67,6 +67,30 @@ def test_the_same_cases_give_the_same_bytes_whether_asked_again_or_not(tmp_path:
     assert len(set(made)) == 1
 
 
+def test_what_the_bundle_was_certified_by_before_changes_no_byte(tmp_path: Path) -> None:
+    """Opinions are named by what was said, not by what an earlier calibration made of it."""
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    files = read_shipped("deterioration").files
+    made = []
+    for folder, left_out in (("bare", {CALIBRATION_FILE}), ("certified", set())):
+        (tmp_path / folder).mkdir()
+        for name, content in files.items():
+            if name not in left_out:
+                (tmp_path / folder / name).write_bytes(content)
+        assert calibrate(folder, "cases.jsonl", "--out", f"of-{folder}")[0] == Status.DONE
+        made.append((tmp_path / f"of-{folder}" / CALIBRATION_FILE).read_bytes())
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("provenance", ["Chart review of Mrs Example", "x" * 50, "a1", "; a note"])
+def test_a_kind_of_label_that_could_name_somebody_is_refused(provenance: str, tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", [{**LINES[0], "provenance": provenance}, *LINES[1:600]])
+    status, _, err = calibrate("deterioration", "cases.jsonl", "--out", "out")
+    assert status == Status.FAILED
+    assert "provenance" in err
+    assert "Example" not in err
+
+
 def test_json_says_it_to_scripts(tmp_path: Path) -> None:
     write(tmp_path / "cases.jsonl", LINES[:600])
     status, out, _ = calibrate("deterioration", "cases.jsonl", "--out", "out", "--json")

@@ -13,6 +13,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.calibration_steps import StepsRow, load_steps
 from arbiter.store.calibrations import load_calibration
 from arbiter.store.transaction import Where
+from arbiter.workflow.calibrations.fitness import fitting_bundled
 from arbiter.workflow.calibrations.in_force import ApprovedCalibrations
 from arbiter.workflow.calibrations.standings import approved_among, newest_approved
 from arbiter.workflow.protocol_checking import bundles
@@ -51,7 +52,8 @@ def _findings(
     for bundle in deciding:
         protocol = bundle.protocol
         row = newest.get(protocol.content_hash)
-        counts = approved.in_force(protocol.content_hash, bundle.calibration, demonstration=demonstration)
+        bundled = fitting_bundled(bundle.calibration, protocol)
+        counts = approved.in_force(protocol.content_hash, bundled, demonstration=demonstration)
         if counts is None:
             yield _none_in_force(protocol.id, protocol.content_hash, row, rows)
         elif row is not None and row.approved is not None:

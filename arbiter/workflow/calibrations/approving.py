@@ -192,7 +192,9 @@ async def _add(
 
 async def _after(house: House) -> None:
     """Let this process decide by what is in force now, and seal the entry, where this process may."""
-    await look_for_approved(house)
+    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
+        # The step is committed whether or not it can be read again at once; every minute it is.
+        await look_for_approved(house)
     with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
         # What was entered is committed; where this process may not seal it, the running service does.
         await house.sealer.round()

@@ -40,6 +40,13 @@ def misfits(
     )
 
 
+def fitting_bundled(calibration: Calibration | None, protocol: Protocol) -> Calibration | None:
+    """Return what came in a protocol's bundle, None where there is nothing or it does not fit: it counts in a demonstration alone."""
+    if calibration is None or misfits(calibration, protocol, demonstration=True):
+        return None
+    return calibration
+
+
 def _of_the_panel(calibration: Calibration, protocol: Protocol) -> Iterator[Problem]:
     named = (calibration.protocol, calibration.protocol_version)
     if named != (protocol.id, protocol.version):
@@ -50,6 +57,10 @@ def _of_the_panel(calibration: Calibration, protocol: Protocol) -> Iterator[Prob
     voting = sorted(seat.member for seat in protocol.seats if seat.asks == QUESTION)
     if sorted(record.member for record in calibration.records) != voting:
         yield _problem("/members", "out-of-place", f"the voting members: {', '.join(voting)}")
+    others = sorted(seat.member for seat in protocol.seats if seat.asks != QUESTION)
+    if [member for member, _ in calibration.facet_members] != others:
+        expected = ", ".join(others) or "nobody"
+        yield _problem("/facet_members", "out-of-place", f"the members that answer facets: {expected}")
 
 
 def _of_the_guarantee(calibration: Calibration, guarantee: Guarantee) -> Iterator[Problem]:

@@ -12,11 +12,12 @@ from arbiter.calibration import Calibration
 class ApprovedCalibrations:
     """What this process knows of what persons approved; read again from the database every minute and after each step here.
 
-    `newest` has, by the hash of a protocol version, what was approved last for it and is not withdrawn. `withdrawn` are the
+    `newest` has, by the hash of a protocol version, what was approved last for it and is not withdrawn: None where it cannot
+    be read as what was approved, and then nothing else takes its place. `withdrawn` are the
     hashes of all that ever were. While the database does not answer, what was known stays.
     """
 
-    newest: Mapping[str, Calibration] = field(default_factory=dict)
+    newest: Mapping[str, Calibration | None] = field(default_factory=dict)
     withdrawn: frozenset[str] = frozenset()
 
     def in_force(
@@ -28,9 +29,10 @@ class ApprovedCalibrations:
         What a generator invented says nothing of patients: outside a demonstration it does not count, and nothing older
         takes its place.
         """
-        approved = self.newest.get(protocol_hash)
-        if approved is not None:
-            return approved if demonstration or not approved.labels.synthetic else None
+        if protocol_hash in self.newest:
+            approved = self.newest[protocol_hash]
+            counts = approved is not None and (demonstration or not approved.labels.synthetic)
+            return approved if counts else None
         if demonstration and bundled is not None and bundled.content_hash not in self.withdrawn:
             return bundled
         return None

@@ -69,17 +69,18 @@ def newest_approved(rows: tuple[StepsRow, ...]) -> dict[str, StepsRow]:
 async def approved_among(
     rows: tuple[StepsRow, ...], fetch: Callable[[str], Awaitable[Calibration]]
 ) -> ApprovedCalibrations:
-    """Return what these rows put in force. One that cannot be read as what was approved is left out: its cases escalate.
+    """Return what these rows put in force. Where one cannot be read as what was approved, nothing is: its cases escalate.
 
     `fetch` returns the calibration of a hash.
     """
-    newest: dict[str, Calibration] = {}
+    newest: dict[str, Calibration | None] = {}
     for protocol_hash, row in newest_approved(rows).items():
         try:
             newest[protocol_hash] = await fetch(row.calibration)
         except UnavailableError:
             raise
         except ArbiterError as error:
+            newest[protocol_hash] = None
             log.error(  # noqa: TRY400  (what was read is not for the log)
                 "calibration %s is not in force: what is kept of it is not what was approved: %s",
                 Safe(row.calibration),

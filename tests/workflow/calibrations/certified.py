@@ -97,8 +97,16 @@ def fitting(house: House, protocol: str = PROTOCOL, **changes: Any) -> Calibrati
         replace(record, identity=identity_hash(shelved.members[MemberId(record.member)].identity))
         for record in made.records
     )
+    others = tuple(
+        (member, identity_hash(shelved.members[member].identity)) for member, _ in made.facet_members
+    )
     certified = strata(*made.options)
-    standard: dict[str, Any] = {"records": records, "strata": certified, "labels": REAL}
+    standard: dict[str, Any] = {
+        "records": records,
+        "facet_members": others,
+        "strata": certified,
+        "labels": REAL,
+    }
     return sealed(replace(made, **(standard | changes)))
 
 
