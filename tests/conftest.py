@@ -267,7 +267,7 @@ def an_outage(server: EmbeddedPostgres, database: Database) -> Iterator[None]:
     with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
         administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
         administrator.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (name,)
         )
         yield
         administrator.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(Identifier(name)))
