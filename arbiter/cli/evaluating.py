@@ -43,7 +43,11 @@ def evaluate(
         Path, typer.Option("--out", help="The folder for opinions and report.", show_default=False)
     ],
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask everybody again. Else the folder's opinions are used.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Ask everybody again; what was said before is replaced when all have answered. Stopped, it goes on with --fresh.",
+        ),
     ] = False,
     parallel: Annotated[
         int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
@@ -56,8 +60,8 @@ def evaluate(
     kept in `opinions.jsonl` as it comes: a run that was stopped goes on, and a case or protocol that has changed is asked again.
     Of the cases 40 % are for fitting, 10 % for the temperature, by their ids; the rest is held out for every figure.
 
-    The opinions cite facts of patients and are to be kept as the cases are; the report holds ids of cases alone. --json prints
-    the report's JSON too.
+    The opinions cite facts of patients and are to be kept as the cases are; the report holds ids of cases, and
+    of facts how many cases are of which age band, sex and site. --json prints the report's JSON too.
 
     Exit status: 0 the report is written, 1 the cases or the panel are unfit, 2 the command line does not fit.
     """
@@ -99,12 +103,12 @@ def _report(
     from arbiter.errors import counted
     from arbiter.evaluation.document import document_of, json_of
     from arbiter.evaluation.page import render
+    from arbiter.evaluation.replacing import write_together
     from arbiter.evaluation.reporting import report_of
     from arbiter.workflow.shelf import shelve
 
     report = report_of(shelve(bundle, servers), cases, cases_file, heard, SystemClock().now())
-    (folder / "report.json").write_text(json_of(report), encoding="utf-8")
-    (folder / "report.html").write_text(render(report), encoding="utf-8")
+    write_together({folder / "report.json": json_of(report), folder / "report.html": render(report)})
     if as_json:
         show_json(document_of(report))
         return

@@ -13,7 +13,7 @@ from arbiter.cli.output import count_bar, err
 
 if TYPE_CHECKING:
     from arbiter.evaluation.cases import Cases
-    from arbiter.evaluation.opinions_file import Dropped
+    from arbiter.evaluation.opinions_file import Unused
     from arbiter.evaluation.running import Heard
     from arbiter.panels.vllm.pool import Pool
     from arbiter.ports import Clock
@@ -89,15 +89,15 @@ async def _servers(bundle: Bundle, clock: Clock) -> AsyncIterator[Mapping[str, P
 
 
 @contextmanager
-def _bar() -> Iterator[Callable[[Dropped | None, int, int], None]]:
-    """Yield what is told of the run: what was dropped once, then how far it is."""
+def _bar() -> Iterator[Callable[[Unused | None, int, int], None]]:
+    """Yield what is told of the run: what is not used once, then how far it is."""
     from arbiter.errors import counted
 
     with count_bar() as bar:
 
-        def tell(dropped: Dropped | None, done: int, total: int) -> None:
-            if dropped is not None:
-                for words in _dropped(dropped):
+        def tell(unused: Unused | None, done: int, total: int) -> None:
+            if unused is not None:
+                for words in _unused(unused):
                     err.print(words, markup=False)
                 if done:
                     err.print(f"{done} of {counted(total, 'case')}: heard before, used again", markup=False)
@@ -106,21 +106,25 @@ def _bar() -> Iterator[Callable[[Dropped | None, int, int], None]]:
         yield tell
 
 
-def _dropped(dropped: Dropped) -> Iterator[str]:
+def _unused(unused: Unused) -> Iterator[str]:
     from arbiter.errors import counted
 
-    if dropped.torn:
+    if unused.torn:
         yield "the last line of the opinions was torn and is dropped"
     for count, thing, words in (
-        (dropped.unreadable, "line", "not to be read, dropped"),
+        (unused.unreadable, "line", "not to be read, dropped"),
         (
-            dropped.other_panel,
+            unused.other_panel,
             "case",
-            "heard under another content of the protocol or table of a score, asked again",
+            "heard under another content of the protocol or table of a score, kept and not used",
         ),
-        (dropped.changed_case, "case", "changed since it was heard, asked again"),
-        (dropped.unanswered, "case", "a member was down or too late, asked again"),
-        (dropped.not_meant, "case", "no longer in the file, dropped"),
+        (
+            unused.changed_case,
+            "case",
+            "changed since it was heard, asked again; what was said before is kept",
+        ),
+        (unused.unanswered, "case", "a member was down or too late, asked again"),
+        (unused.not_meant, "case", "not in the file of cases, kept and not used"),
     ):
         if count:
             yield f"{counted(count, thing)} of the opinions: {words}"

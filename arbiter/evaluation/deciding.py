@@ -27,7 +27,7 @@ from arbiter.evaluation.probabilities import (
     risk_curve,
 )
 from arbiter.evaluation.splitting import Part, part_of
-from arbiter.evaluation.subgroups import SMALL, subgroups
+from arbiter.evaluation.subgroups import LEAST_SHOWN, SMALL, subgroups
 from arbiter.question import QUESTION, Protocol
 
 Pairs: TypeAlias = Sequence[tuple[Case, Hearing]]
@@ -49,6 +49,7 @@ def settings_of(protocol: Protocol) -> Settings:
         shrinkage=fitting.shrinkage,
         family_prior=fitting.family_prior,
         small_group=SMALL,
+        least_group=LEAST_SHOWN,
     )
 
 
@@ -70,6 +71,7 @@ def decisions(protocol: Protocol, pairs: Pairs, settings: Settings) -> Decisions
         raise RefusedError("expected a held-out case that at least one member answered, none was answered")
     told = [pair for pair, part in zip(asked, parts, strict=True) if part == Part.HELD_OUT]
     service = service_way(held_out, [hearing for _, hearing in told])
+    groups, unshown = subgroups([case for case, _ in told], held_out.truths, own.leads, service.answers)
     return Decisions(
         settings=settings,
         options=tuple(option.id for option in whole.options),
@@ -80,7 +82,8 @@ def decisions(protocol: Protocol, pairs: Pairs, settings: Settings) -> Decisions
         error_correlation=error_correlation(held_out),
         contributions=contributions(fitting, held_out, fitted),
         hardest=hardest(own, held_out),
-        subgroups=subgroups([case for case, _ in told], held_out.truths, own.leads, service.answers),
+        subgroups=groups,
+        unshown=unshown,
     )
 
 
@@ -98,10 +101,10 @@ def _strategies(
     ways = (
         service_way(held_out, hearings),
         *simple_ways(held_out, protocol.adjudication),
-        Way("posterior", "Posterior, whatever leads", "strategy", own.leads, everyone),
+        Way("posterior", "Posterior alone, whatever leads", "strategy", own.leads, everyone),
         Way(
             "posterior-certified",
-            "Posterior, above what is certified",
+            "Posterior alone, without quorum and policy, above what is certified",
             "strategy",
             certified_answers(own, certified),
             everyone,

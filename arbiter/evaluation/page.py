@@ -19,7 +19,7 @@ from arbiter.evaluation.figures import Report
 from arbiter.evaluation.plots import curves, pairs, seats, ways
 from arbiter.evaluation.plots.drawing import Plot
 from arbiter.evaluation.rates import Estimate, Rate
-from arbiter.evaluation.summary import percent
+from arbiter.evaluation.summary import calibration_words, percent
 
 _LONGEST_ID: Final = 80
 _TIED: Final = "\N{NO-BREAK SPACE}"
@@ -80,6 +80,7 @@ def _environment() -> Environment:
         words=_words,
         plot=_svg,
         whole=_whole,
+        calibration=calibration_words,
     )
     return environment
 

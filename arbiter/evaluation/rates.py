@@ -39,7 +39,7 @@ def rate(count: int, of: int) -> Rate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number estimated from cases, with its interval; all None where it cannot be."""
+    """A number estimated from cases, `value`, with its interval from `low` to `high`; all None where it cannot be."""
 
     value: float | None
     low: float | None

@@ -16,11 +16,12 @@ from arbiter.evaluation.ballots import ballots_of
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.counting import members, most_first, seen
 from arbiter.evaluation.deciding import decisions, settings_of
-from arbiter.evaluation.figures import Agreement, Counted, Provenance, Report
+from arbiter.evaluation.figures import Agreement, Counted, Provenance, Report, ServiceCalibration
 from arbiter.evaluation.hearing import Came, Hearing, panel_hash
 from arbiter.evaluation.running import Heard
 from arbiter.evaluation.summary import summary
-from arbiter.question import QUESTION, Protocol
+from arbiter.protocols.bundle import CALIBRATION_FILE
+from arbiter.question import QUESTION, Protocol, Strategy
 from arbiter.workflow.shelf import Shelved
 
 FORMAT: Final = "arbiter-evaluation-1"
@@ -47,7 +48,7 @@ def report_of(
     seats = members(protocol.seats, asked)
     agreements = _agreements(protocol, asked)
     found = decisions(protocol, heard.pairs, settings_of(protocol)) if votes else None
-    told = summary(counted, seats, agreements, found)
+    told = summary(counted, seats, agreements, found, provenance.calibration)
     return Report(FORMAT, told, provenance, counted, seats, agreements, found)
 
 
@@ -59,6 +60,25 @@ def _agreements(protocol: Protocol, asked: Sequence[tuple[Case, Hearing]]) -> tu
         for asks, title in sought
         if sum(seat.asks == asks for seat in protocol.seats) > 1
     )
+
+
+def service_calibration(shelved: Shelved, cases: Cases) -> ServiceCalibration:
+    """Return what the service as configured decided by, or why by nothing."""
+    found, protocol = shelved.bundle.calibration, shelved.protocol
+    reads = protocol.adjudication.strategy is Strategy.POSTERIOR
+    votes = any(seat.asks == QUESTION for seat in protocol.seats)
+    if found is not None and reads and votes:
+        of_these = found.labels.cases_hash == cases.sha256
+        return ServiceCalibration(found.content_hash, None, found.labels.synthetic, of_these)
+    if not votes:
+        why = "nobody on this panel votes on the question, so nothing is decided alone"
+    elif not reads:
+        why = f"the protocol decides by {protocol.adjudication.strategy.value}, which reads none"
+    elif CALIBRATION_FILE in shelved.bundle.files:
+        why = f"the bundle's {CALIBRATION_FILE} is for another version of the protocol, so nothing is decided alone"
+    else:
+        why = f"the bundle has no {CALIBRATION_FILE}, so nothing is decided alone"
+    return ServiceCalibration(None, why, synthetic=False, of_these_cases=False)
 
 
 def _provenance(shelved: Shelved, cases: Cases, cases_file: str, heard: Heard, now: datetime) -> Provenance:
@@ -73,6 +93,7 @@ def _provenance(shelved: Shelved, cases: Cases, cases_file: str, heard: Heard, n
         question=protocol.question.text,
         content_hash=protocol.content_hash,
         panel_hash=panel_hash(shelved),
+        calibration=service_calibration(shelved, cases),
         cases_file=cases_file,
         cases_sha256=cases.sha256,
         opinions_sha256=heard.sha256,

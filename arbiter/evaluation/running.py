@@ -9,7 +9,7 @@ from pathlib import Path
 from arbiter.evaluation.asking import clock_for, hear_all, judged_again
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.hearing import Hearing, panel_hash
-from arbiter.evaluation.opinions_file import FILE, Dropped, opened
+from arbiter.evaluation.opinions_file import FILE, Unused, opened
 from arbiter.ports import Clock
 from arbiter.workflow.shelf import Shelved
 
@@ -18,7 +18,7 @@ from arbiter.workflow.shelf import Shelved
 class Heard:
     """Every case with its hearing, in the order of the cases' file.
 
-    `sha256` is that of the opinions' file once it is settled. `reused` hearings were there, `asked` were not.
+    `sha256` is that of these cases' lines in the opinions' file once it is settled. `reused` hearings were there, `asked` were not.
     """
 
     # asyncio spells a task's result out when it puts SIGINT back: seconds, for ten thousand cases.
@@ -26,10 +26,10 @@ class Heard:
     sha256: str
     reused: int
     asked: int
-    dropped: Dropped
+    unused: Unused
 
 
-def _quiet(_what: Dropped | None, _done: int, _total: int) -> None:
+def _quiet(_what: Unused | None, _done: int, _total: int) -> None:
     pass
 
 
@@ -40,16 +40,16 @@ async def run_panel(
     *,
     parallel: int,
     fresh: bool = False,
-    tell: Callable[[Dropped | None, int, int], None] = _quiet,
+    tell: Callable[[Unused | None, int, int], None] = _quiet,
     clock: Clock | None = None,
 ) -> Heard:
     """Put to the panel what is not kept in the folder, and return all.
 
-    `tell` hears once what was dropped, with how many hearings can be used, of how many cases; then how many are done.
+    `tell` hears once what of the folder is not used, with how many hearings can be used, of how many cases; then how many are done.
     """
     with opened(folder / FILE, cases.cases, panel_hash(shelved), fresh=fresh) as file:
         reused, total = len(file.hearings), len(cases.cases)
-        tell(file.dropped, reused, total)
+        tell(file.unused, reused, total)
         for case in cases.cases:
             kept = file.hearings.get(case.id)
             if kept is not None and (again := judged_again(shelved, case, kept)) is not kept:
@@ -64,4 +64,4 @@ async def run_panel(
         await hear_all(shelved, by, missing, keep, parallel=parallel)
     sha256 = file.settle()
     pairs = tuple((case, file.hearings[case.id]) for case in cases.cases)
-    return Heard(pairs, sha256, reused, len(missing), file.dropped)
+    return Heard(pairs, sha256, reused, len(missing), file.unused)

@@ -1,4 +1,7 @@
-"""Whether the panel is as good for some patients as for others: by age, sex and site, where a case says them."""
+"""Whether the panel is as good for some patients as for others: by age, sex and site, where a case says them.
+
+Figures of a group of very few cases would be figures of those persons: such groups are counted together and not shown.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,15 @@ import numpy as np
 
 from arbiter.evaluation.ballots import NOBODY, Flags, Indices
 from arbiter.evaluation.cases import Case
-from arbiter.evaluation.figures import Subgroup
+from arbiter.evaluation.figures import Subgroup, UnshownGroups
 from arbiter.evaluation.rates import difference, rate
 from arbiter.model import FactValue
 
 SMALL: Final = 50
 """A group of fewer cases is marked: its interval is wider than most gaps that matter."""
+
+LEAST_SHOWN: Final = 5
+"""A group of fewer cases is not shown."""
 
 MOST_GROUPS: Final = 30
 AGE_BANDS: Final = (
@@ -30,8 +36,10 @@ AGE_BANDS: Final = (
 
 def subgroups(
     cases: Sequence[Case], truths: Indices, answers: Indices, decided: Indices
-) -> tuple[Subgroup, ...]:
-    """Return every group of every kind with a case in it; a kind with one group alone is left out.
+) -> tuple[tuple[Subgroup, ...], UnshownGroups]:
+    """Return every group of every kind with enough cases to be shown, and how many have too few.
+
+    A kind with one such group alone is left out, for there is nothing to compare it with.
 
     Args:
         cases: the held-out cases that were put to the panel.
@@ -40,12 +48,18 @@ def subgroups(
         decided: of each what the service would have decided.
     """
     found: list[Subgroup] = []
+    unshown: list[int] = []
     for kind, group_of in (("age", _age_band), ("sex", _text), ("site", _text)):
         groups = np.array([_group(case, kind, group_of) for case in cases])
         names = [name for name in _order(kind, set(groups.tolist())) if name]
-        if 1 < len(names) <= MOST_GROUPS:
-            found += [_subgroup(kind, name, groups == name, truths, answers, decided) for name in names]
-    return tuple(found)
+        if len(names) > MOST_GROUPS:
+            continue
+        sizes = {name: int((groups == name).sum()) for name in names}
+        shown = [name for name in names if sizes[name] >= LEAST_SHOWN]
+        unshown += [sizes[name] for name in names if sizes[name] < LEAST_SHOWN]
+        if len(shown) > 1:
+            found += [_subgroup(kind, name, groups == name, truths, answers, decided) for name in shown]
+    return tuple(found), UnshownGroups(len(unshown), sum(unshown))
 
 
 def _group(case: Case, kind: str, group_of: Callable[[FactValue], str]) -> str:

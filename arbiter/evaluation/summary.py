@@ -10,6 +10,7 @@ from arbiter.evaluation.figures import (
     Decisions,
     MemberFigures,
     Seen,
+    ServiceCalibration,
     StrategyFigures,
 )
 from arbiter.evaluation.rates import Rate
@@ -27,11 +28,16 @@ def rate_words(rate: Rate) -> str:
     return f"{percent(rate.value)} ({100 * rate.low:.1f} to {100 * rate.high:.1f}; {rate.count:,} of {rate.of:,})"
 
 
+def _counted(rate: Rate) -> str:
+    return f"{rate.count:,} of the {rate.of:,} cases ({percent(rate.value)})"
+
+
 def summary(
     seen: Seen,
     members: Sequence[MemberFigures],
     agreements: Sequence[Agreement],
     decisions: Decisions | None,
+    calibration: ServiceCalibration,
 ) -> tuple[str, ...]:
     """Return the sentences."""
     asked = sum(part.asked for part in seen.parts)
@@ -49,6 +55,7 @@ def summary(
             "accuracy of a decision can be stated; what follows is what members said and how far they agree."
         )
     else:
+        said.append(calibration_words(calibration))
         said += _of_decisions(decisions)
     said += [
         f"On “{each.title}” members agree beyond chance with Krippendorff's alpha {each.alpha:.2f} (1 is always, 0 is chance)."
@@ -56,6 +63,23 @@ def summary(
         if each.alpha is not None
     ]
     return tuple(said)
+
+
+def calibration_words(calibration: ServiceCalibration) -> str:
+    """Return what the service as configured decided by, and what that leaves out."""
+    if calibration.content_hash is None:
+        return f"The service as configured used no calibration: {calibration.why_none}."
+    told = (
+        f"The service as configured decided by the calibration in the bundle, {calibration.content_hash[:16]}"
+        f"{', made of invented labels' if calibration.synthetic else ''}. Which calibrations persons approved, and the mode of an "
+        "installation, are not considered."
+    )
+    if not calibration.of_these_cases:
+        return told
+    return (
+        f"{told} It was made of these very cases: every figure of the service is of the cases that certified it, and says less of "
+        "others than it seems to. Evaluate with other cases."
+    )
 
 
 def _of_decisions(decisions: Decisions) -> Iterator[str]:
@@ -71,8 +95,9 @@ def _of_decisions(decisions: Decisions) -> Iterator[str]:
         yield f"Of the cases in which “{title}” is right it would decide otherwise, with no clinician asked, in {rate_words(wrong)}."
     best = ways["best-member"]
     yield (
-        f"If the posterior answered everything it would be right in {rate_words(posterior.accuracy)}; the member that did best on "
-        f"the fitting cases, alone, in {rate_words(best.accuracy)} of the {percent(best.coverage.value)} it answers."
+        f"Wherever it answers, in {_counted(posterior.coverage)} put to the panel, the posterior alone is right in "
+        f"{rate_words(posterior.accuracy)}; the member that did best on the fitting cases, alone, answers "
+        f"{_counted(best.coverage)} and is right in {rate_words(best.accuracy)}."
     )
     yield from _of_guarantee(decisions, ways["posterior-certified"])
     calibration = decisions.calibration
@@ -84,6 +109,11 @@ def _of_decisions(decisions: Decisions) -> Iterator[str]:
         yield _of_members(decisions.contributions)
     small = [group for group in decisions.subgroups if group.small]
     apart = [group for group in decisions.subgroups if _is_apart(group.gap.low, group.gap.high)]
+    if decisions.unshown.groups:
+        yield (
+            f"Groups too small to show, of fewer than {decisions.settings.least_group} cases: {decisions.unshown.groups}, with "
+            f"{decisions.unshown.cases} cases together."
+        )
     if decisions.subgroups:
         names = ", ".join(f"{group.kind} {group.group}" for group in apart) or "none"
         yield (
@@ -106,14 +136,16 @@ def _of_guarantee(decisions: Decisions, certified: StrategyFigures) -> Iterator[
             yield f"“{curve.title}”: the protocol bounds no error rate for it, so a clinician always decides."
         elif point.threshold is None or point.bound is None:
             yield (
-                f"“{curve.title}”: no threshold keeps the error rate within {percent(point.alpha)} at confidence {confidence}; "
-                "by this panel it is not to be decided without a clinician."
+                f"“{curve.title}”: with these cases nothing is certified for the posterior alone, whatever policy and quorum would have "
+                f"said, at an error rate of at most {percent(point.alpha)} and confidence {confidence}. What the whole decision may be "
+                "certified for is another set of cases; `arbiter calibrate` says it."
             )
         else:
             above = f"above a posterior of {point.threshold:.3f}"
+            where = above if point.threshold > 0.0 else "wherever the posterior leads with it"
             yield (
-                f"“{curve.title}”: {above if point.threshold > 0.0 else 'wherever the posterior leads with it'} the error rate is "
-                f"at most {percent(point.bound)} at confidence {confidence} ({point.errors:,} wrong of {point.accepted:,} accepted; "
+                f"“{curve.title}”: for the posterior alone, without quorum and policy, {where} the error rate is at most "
+                f"{percent(point.bound)} at confidence {confidence} ({point.errors:,} wrong of {point.accepted:,} accepted; "
                 f"{percent(point.coverage)} of the cases that lead with it)."
             )
     missed = "; ".join(
@@ -122,8 +154,9 @@ def _of_guarantee(decisions: Decisions, certified: StrategyFigures) -> Iterator[
     )
     # A bound of what is decided for an option says nothing of how many cases of another one are lost to it.
     yield (
-        f"Deciding only where that is certified would leave {percent(certified.to_human.value)} of all cases to a clinician. Of the "
-        f"cases in which an option is right it would decide otherwise: {missed}."
+        "Deciding by the posterior alone, without quorum and policy, and only where that is certified would leave "
+        f"{percent(certified.to_human.value)} of all cases to a clinician. Of the cases in which an option is right it would decide "
+        f"otherwise: {missed}."
     )
 
 

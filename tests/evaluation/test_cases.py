@@ -58,6 +58,8 @@ def test_more_cases_are_taken_than_a_bundle_may_hold_as_examples(tmp_path: Path)
         (line(id="\u202egnp.exe"), "mine.jsonl:1:1 id:"),
         (line(id="x" * 10_000), "mine.jsonl:1:1 id:"),
         (line(id=""), "mine.jsonl:1:1 id:"),
+        (line(provenance=";x"), "mine.jsonl:1:1 synthetic-3-1: expected the provenance to say before its first semicolon"),
+        ("\n" + line() + "\n" + line(id="b", provenance="  ; by whom"), "mine.jsonl:4:1 b: expected the provenance"),
         ("x" * 20_000 + "\n", "expected at most 16384 characters in a line"),
         ("\udcff".encode("utf-8", "surrogatepass").decode("latin-1"), "mine.jsonl:1:1"),
     ],
@@ -71,3 +73,20 @@ def test_bytes_that_are_no_utf_8_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe{}\n")
     with pytest.raises(RefusedError):
         read_cases(path, QUESTION)
+
+
+@pytest.mark.parametrize("other", ["anticoagulation", "surgery-readiness"])
+def test_cases_of_another_protocol_are_refused_in_one_sentence(tmp_path: Path, other: str) -> None:
+    path = write(tmp_path / "mine.jsonl", invented(other, 300))
+    with pytest.raises(
+        RefusedError, match=r"look like another protocol's: .* facts are none of this"
+    ) as caught:
+        read_cases(path, QUESTION)
+    assert caught.value.problems == ()
+
+
+def test_one_unknown_fact_among_known_ones_is_told_with_its_line(tmp_path: Path) -> None:
+    known = {name: fact for name, fact in ONE["facts"].items() if name != "age"}
+    content = line(facts={**known, "pulse": {"value": 1, "age_minutes": 0}})
+    told = refused(tmp_path / "mine.jsonl", content)
+    assert told == ["mine.jsonl:1:1 synthetic-3-1: expected a fact of the question, 'pulse' came"]

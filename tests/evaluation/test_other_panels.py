@@ -15,7 +15,7 @@ from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.document import json_of
 from arbiter.evaluation.figures import Decisions, Report
 from arbiter.evaluation.hearing import Came, Hearing
-from arbiter.evaluation.opinions_file import Dropped
+from arbiter.evaluation.opinions_file import Unused
 from arbiter.evaluation.page import render
 from arbiter.evaluation.reporting import report_of
 from arbiter.evaluation.running import Heard
@@ -71,7 +71,7 @@ def reported(ballots: Ballots, guarantee: Guarantee | None = None) -> Report:
         labelled = LabelledCase(case, "t", RiskClass.ROUTINE, (), label, "chart review", None, ())
         hearing = Hearing(case, "h", "p", Came.ASKED, opinions(ballots, row), ESCALATED, "0")
         pairs.append((Case(labelled, "h"), hearing))
-    heard = Heard(tuple(pairs), "o", 0, len(pairs), Dropped())
+    heard = Heard(tuple(pairs), "o", 0, len(pairs), Unused())
     cases = Cases(tuple(case for case, _ in pairs), "c")
     changed = replace(own, bundle=replace(own.bundle, protocol=protocol))
     return report_of(changed, cases, "cases.jsonl", heard, NOW)
@@ -146,7 +146,11 @@ def test_the_summary_says_what_a_certificate_of_one_option_loses_of_another() ->
     lost, kept = certified.wrong_by_truth
     assert lost.count == certified.confusion[0][1] > 0
     assert kept.count == 0
-    (told,) = [sentence for sentence in report.summary if sentence.startswith("Deciding only where that is")]
+    (told,) = [
+        sentence
+        for sentence in report.summary
+        if sentence.startswith("Deciding by the posterior alone, without quorum and policy")
+    ]
     assert f"“Option 0” {100 * (lost.value or 0):.1f} %" in told
     assert f"{lost.count} of {lost.of}); “Option 1” 0.0 %" in told
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from arbiter.evaluation.cases import Case
+from arbiter.evaluation.figures import UnshownGroups
 from arbiter.evaluation.rates import difference, rate
-from arbiter.evaluation.subgroups import MOST_GROUPS, SMALL, subgroups
+from arbiter.evaluation.subgroups import LEAST_SHOWN, MOST_GROUPS, SMALL, subgroups
 from arbiter.model import FactValue, RiskClass
 from arbiter.protocols.bundle import ExampleFact, LabelledCase
 
@@ -19,10 +20,14 @@ def case(number: int, unit: str | None = "a", **facts: FactValue) -> Case:
     return Case(LabelledCase(f"c{number}", "t", RiskClass.ROUTINE, own, "o", "p", None, ()), "h")
 
 
-def groups_of(cases: list[Case], right: list[bool]) -> dict[str, tuple[int, int, bool]]:
+def groups_of(
+    cases: list[Case], right: list[bool], times: int = LEAST_SHOWN
+) -> dict[str, tuple[int, int, bool]]:
+    """Return the groups with each case so many times there, so that they are large enough to be shown."""
+    cases, right = cases * times, right * times
     truths = np.zeros(len(cases), dtype=int)
     answers = np.array([0 if is_right else 1 for is_right in right])
-    found = subgroups(cases, truths, answers, answers)
+    found, _ = subgroups(cases, truths, answers, answers)
     return {f"{each.kind} {each.group}": (each.cases, each.accuracy.count, each.small) for each in found}
 
 
@@ -34,7 +39,7 @@ def groups_of(cases: list[Case], right: list[bool]) -> dict[str, tuple[int, int,
 def test_an_age_falls_into_one_band(age: str, band: str) -> None:
     other = case(2, age=Decimal(50 if band != "40 to 64" else 90))
     found = groups_of([case(1, age=Decimal(age)), other], [True, True])
-    assert found[f"age {band}"] == (1, 1, True)
+    assert found[f"age {band}"] == (5, 5, True)
 
 
 def test_months_are_not_taken_for_years() -> None:
@@ -46,10 +51,10 @@ def test_sex_and_site_are_groups_by_what_the_case_says() -> None:
     cases = [case(1, sex="female", site="north"), case(2, sex="male", site="north"), case(3, site="south")]
     found = groups_of(cases, [True, False, True])
     assert found == {
-        "sex female": (1, 1, True),
-        "sex male": (1, 0, True),
-        "site north": (2, 1, True),
-        "site south": (1, 1, True),
+        "sex female": (5, 5, True),
+        "sex male": (5, 0, True),
+        "site north": (10, 5, True),
+        "site south": (5, 5, True),
     }
 
 
@@ -61,13 +66,30 @@ def test_a_kind_with_one_group_alone_or_far_too_many_is_left_out() -> None:
 
 def test_a_group_is_small_below_the_number_fixed_before() -> None:
     cases = [case(at, sex="female" if at < SMALL else "male") for at in range(2 * SMALL - 1)]
-    found = groups_of(cases, [True] * len(cases))
+    found = groups_of(cases, [True] * len(cases), times=1)
     assert (found["sex female"][2], found["sex male"][2]) == (False, True)
 
 
 def test_the_gap_is_the_group_less_everybody_else_also_those_without_the_fact() -> None:
     cases = [case(0, sex="female"), case(1, sex="female"), case(2, sex="male"), case(3)]
-    found = subgroups(cases, np.zeros(4, dtype=int), np.array([0, 1, 0, -1]), np.array([0, -1, -1, -1]))
+    truths, answers, decided = np.zeros(20, dtype=int), [0, 1, 0, -1] * 5, [0, -1, -1, -1] * 5
+    found, unshown = subgroups(cases * 5, truths, np.array(answers), np.array(decided))
+    assert unshown == UnshownGroups(0, 0)
     female = next(each for each in found if each.group == "female")
-    assert female.gap == difference(rate(1, 2), rate(1, 1))
-    assert (female.decided.count, female.decided.of) == (1, 2)
+    assert female.gap == difference(rate(5, 10), rate(5, 5))
+    assert (female.decided.count, female.decided.of) == (5, 10)
+
+
+def test_groups_of_fewer_than_five_cases_are_counted_together_and_not_shown() -> None:
+    sites = {"north": 9, "south": 5, "east": 4, "west": 1}
+    cases = [case(at, site=name) for name, number in sites.items() for at in range(number)]
+    nothing = np.zeros(len(cases), dtype=int)
+    found, unshown = subgroups(cases, nothing, nothing, nothing)
+    assert [(each.group, each.cases) for each in found] == [("north", 9), ("south", 5)]
+    assert unshown == UnshownGroups(groups=2, cases=5)
+
+
+def test_the_only_group_that_is_large_enough_is_not_shown_for_it_would_tell_of_the_others() -> None:
+    cases = [case(at, sex="female" if at < 4 else "male") for at in range(40)]
+    nothing = np.zeros(len(cases), dtype=int)
+    assert subgroups(cases, nothing, nothing, nothing) == ((), UnshownGroups(groups=1, cases=4))

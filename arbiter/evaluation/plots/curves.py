@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
+from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from arbiter.evaluation.figures import Calibration, RiskCurve
@@ -21,6 +23,9 @@ from arbiter.evaluation.plots.drawing import (
     svg_of,
     wrapped,
 )
+
+_LINE: Final = 0.065
+"""The height of a line of small print, as a share of the risk plot's axis."""
 
 
 def risk_coverage(curves: Sequence[RiskCurve]) -> Plot:
@@ -52,19 +57,9 @@ def risk_coverage(curves: Sequence[RiskCurve]) -> Plot:
                     linestyle="none",
                     label=wrapped(f"certified: {curve.title}", 44),
                 )
-        for alpha in _levels(curves):
-            axes.axhline(alpha, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)))
-            axes.annotate(
-                f"error rate to stay within: {100 * alpha:g} %",
-                (1.0, alpha),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="right",
-                color=GREY,
-                fontsize=8.5,
-            )
         axes.set_xlim(0.0, 1.02)
         axes.set_ylim(bottom=0.0)
+        _draw_limits(axes, curves)
         axes.set_xlabel("coverage: share of the cases that lead with the option")
         axes.set_ylabel("risk: wrong, of those accepted")
         for axis in (axes.xaxis, axes.yaxis):
@@ -75,16 +70,37 @@ def risk_coverage(curves: Sequence[RiskCurve]) -> Plot:
         "risk",
         title,
         "Going left, only cases with a higher posterior are accepted; the lower the line, the fewer of them are wrong. A large marker "
-        "is the certified point of an option: from there to the left the error rate is bounded at the stated confidence. An option "
-        "without one must not be decided by this panel alone.",
+        "is the certified point of an option for the posterior alone, without quorum and policy: from there to the left the error "
+        "rate is bounded at the stated confidence. Dotted is what each option's error rate is to stay within. For an option without "
+        "a large marker nothing is certified with these cases, be it that there are too few of them; what the whole decision may be "
+        "certified for, with quorum and policy, is another set of cases, and arbiter calibrate says it.",
         svg_of(drawn, "risk", title),
     )
 
 
-def _levels(curves: Sequence[RiskCurve]) -> list[float]:
-    """Return the error rates to stay within, each once."""
-    points = (curve.certified for curve in curves)
-    return sorted({point.alpha for point in points if point is not None and point.alpha is not None})
+def _draw_limits(axes: Axes, curves: Sequence[RiskCurve]) -> None:
+    """Draw the error rates to stay within, each with its options beside it, where no curve runs."""
+    limits = _limits(curves)
+    highest = max([axes.get_ylim()[1], *(1.1 * alpha for alpha in limits)])
+    axes.set_ylim(0.0, highest)
+    free = 0.0
+    for alpha in sorted(limits):
+        axes.axhline(alpha, color=GREY, linewidth=1.0, linestyle=(0, (1, 2)))
+        at = max(alpha, free)
+        words = f"{wrapped(', '.join(limits[alpha]), 24)}: {100 * alpha:g} %"
+        axes.annotate(
+            words, (1.03, at), annotation_clip=False, va="bottom", color=GREY, fontsize=8.5, clip_on=False
+        )
+        free = at + _LINE * highest * (1 + words.count("\n"))
+
+
+def _limits(curves: Sequence[RiskCurve]) -> dict[float, list[str]]:
+    """Return each error rate to stay within with the ids of the options that it is for."""
+    found: dict[float, list[str]] = {}
+    for curve in curves:
+        if curve.option is not None and curve.certified is not None and curve.certified.alpha is not None:
+            found.setdefault(curve.certified.alpha, []).append(curve.option)
+    return found
 
 
 def reliability(calibration: Calibration) -> Plot:

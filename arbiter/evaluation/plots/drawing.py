@@ -18,6 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 BLUE: Final = "#0072B2"
@@ -37,6 +38,9 @@ HATCHES: Final = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo"
 
 WIDTH: Final = 7.6
 """Inches: what a page's column holds at the size of its text."""
+
+_APART: Final = 0.14
+"""Inches on either side of a plot."""
 
 _STYLE: Final[Mapping[Any, Any]] = MappingProxyType(
     {
@@ -82,7 +86,8 @@ def figure(
 ) -> tuple[Figure, list[Axes]]:
     """Return an empty figure of a height in inches, with axes of these relative widths beside one another."""
     with mpl.rc_context(dict(_STYLE)):
-        drawn = Figure(figsize=(WIDTH, height), layout="constrained")
+        # The last label of one plot must not touch the first of the next.
+        drawn = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=_APART))
         axes = drawn.subplots(1, len(widths), sharey=share_y, squeeze=False, width_ratios=widths)
         return drawn, list(axes[0])
 

@@ -31,14 +31,14 @@ def strategies(decisions: Decisions) -> Plot:
     ways = decisions.strategies[::-1]
     title = "How often each way of answering is right, and how often it answers"
     with style():
-        drawn, (left, right) = figure(0.9 + 0.36 * len(ways), widths=(1, 1), share_y=True)
+        drawn, (left, right) = figure(0.9 + 0.42 * len(ways), widths=(1, 1), share_y=True)
         for at, way in enumerate(ways):
             colour, marker = _KINDS[way.kind]
             _interval(left, at, way.accuracy, colour, marker)
             _interval(right, at, way.coverage, colour, marker)
-        left.set_yticks(range(len(ways)), [wrapped(way.title, 36) for way in ways])
+        left.set_yticks(range(len(ways)), [wrapped(way.title, 32) for way in ways])
         left.set_xlabel("right, of those answered")
-        right.set_xlabel("answered, of those put to the panel")
+        right.set_xlabel("answered, of those\nput to the panel")
         for axes in (left, right):
             axes.xaxis.set_major_formatter(PercentFormatter(1.0))
             axes.xaxis.set_major_locator(steps())
@@ -114,7 +114,7 @@ def subgroups(groups: Sequence[Subgroup]) -> Plot:
         "subgroups",
         title,
         "Accuracy of the posterior in each group, and its difference from everybody else. A line that crosses zero is a difference "
-        "that chance alone explains; of twenty groups that are alike one would not cross it. A cross marks a group too small to "
+        "that chance alone could explain; of twenty groups that are alike one would not cross it. A cross marks a group too small to "
         "say much. Groups may differ because their cases are harder: a gap is a question, not yet an answer.",
         svg_of(drawn, "subgroups", title),
     )
