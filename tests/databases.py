@@ -74,7 +74,8 @@ class Copies:
                 SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(self.name))
             )
             administrator.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (self.name,)
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+                (self.name,),
             )
             for old, new in ((self.name, aside), (copy, self.name), (aside, copy)):
                 administrator.execute(

@@ -106,7 +106,8 @@ class Outage:
         self._run("ALTER DATABASE {} ALLOW_CONNECTIONS false")
         with psycopg.connect(conninfo(self._server.superuser_url), autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s", (self._name,)
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s",
+                (self._name,),
             )
 
     def __exit__(self, *_: object) -> None:
