@@ -82,7 +82,7 @@ def test_what_the_bundle_was_certified_by_before_changes_no_byte(tmp_path: Path)
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("provenance", ["Chart review of Mrs Example", "x" * 50, "a1", "; a note"])
+@pytest.mark.parametrize("provenance", ["Chart review of Mrs Example", "x" * 50, "a1"])
 def test_a_kind_of_label_that_could_name_somebody_is_refused(provenance: str, tmp_path: Path) -> None:
     write(tmp_path / "cases.jsonl", [{**LINES[0], "provenance": provenance}, *LINES[1:600]])
     status, _, err = calibrate("deterioration", "cases.jsonl", "--out", "out")
