@@ -39,7 +39,11 @@ def calibrate(
         Path, typer.Option("--out", help="The folder for opinions and calibration.", show_default=False)
     ],
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Ask everybody again; what is there is replaced once all have answered. Else it is used.")
+        bool,
+        typer.Option(
+            "--fresh",
+            help="Ask everybody again; what is there is replaced once all have answered. Else it is used.",
+        ),
     ] = False,
     parallel: Annotated[
         int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
