@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import sys
 import urllib.request
@@ -56,8 +57,11 @@ _SEAT: Final = """\
 """
 
 
+_CERTIFIED = re.compile(r"  strategy: posterior\n(  automatic: true\n)  guarantee:\n(?:    .*\n)+")
+
+
 def protocol_text() -> str:
-    """Return the shipped deterioration protocol with models, and models alone, on its panel."""
+    """Return the shipped deterioration protocol with models, and models alone, on its panel: weighed, for none is on record."""
     shipped = (files("arbiter.protocols") / "deterioration" / PROTOCOL_FILE).read_text("utf-8")
     seats = "".join(
         _SEAT.format(member=member, asks=asks, samples=SAMPLES, weights="ab" * 32)
@@ -65,6 +69,11 @@ def protocol_text() -> str:
     )
     before, _, rest = shipped.replace("id: deterioration\n", f"id: {PROTOCOL}\n", 1).partition("\npanel:\n")
     _, _, after = rest.partition("\n# greatest_between")
+    after, found = _CERTIFIED.subn(r"  strategy: weighted\n\1  threshold: 0.6\n", after)
+    if found != 1:
+        raise ValueError(
+            "the shipped deterioration protocol does not state its guarantee where it is looked for"
+        )
     return f"{before}\npanel:\n{seats}\n# greatest_between{after}"
 
 
