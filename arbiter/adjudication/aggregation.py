@@ -9,7 +9,6 @@ the calibration instead, and reads there what each member's word is worth (`arbi
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,8 +16,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Final, assert_never
 
+from arbiter.adjudication import posterior as bayes
 from arbiter.adjudication.bench import Bench, Heard
-from arbiter.adjudication.records import independence as independence_on_record
 from arbiter.adjudication.records import places_of, posterior_of, records_of
 from arbiter.adjudication.words import option_title, quoted
 from arbiter.model import ReasonCode
@@ -59,7 +58,7 @@ def tally(bench: Bench, heard: Sequence[Heard]) -> Tally:
         families = [voice.seat.family for voice in voices]
         independent = independence(families, bench.settings.family_correlation)
     else:
-        independent = independence_on_record(records.correlations, places)
+        independent = bayes.independence(records.correlations, places)
         posterior = posterior_of(records, places, independent, distributions)
     weights = _normalised(_weights(bench, voices, independent))
     return Tally(
@@ -87,9 +86,9 @@ def independence(families: Sequence[str], correlation: Decimal) -> tuple[Fractio
 
 @lru_cache(maxsize=1024)
 def _independence(families: tuple[str, ...], correlation: Decimal) -> tuple[Fraction, ...]:
-    within = max(Fraction(correlation), Fraction(0))
-    sizes = Counter(families)
-    return tuple(1 / (1 + within * (sizes[family] - 1)) for family in families)
+    alike, apart = Fraction(correlation), Fraction(0)
+    correlations = tuple(tuple(alike if one == other else apart for other in families) for one in families)
+    return bayes.independence(correlations, tuple(range(len(families))))
 
 
 def _weights(bench: Bench, voices: Sequence[Heard], independent: Sequence[Fraction]) -> list[Fraction]:

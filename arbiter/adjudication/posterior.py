@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
 from typing import TypeAlias
 
 Shares: TypeAlias = Sequence[float]
@@ -23,14 +25,21 @@ Matrix: TypeAlias = Sequence[Sequence[float]]
 """Rows of numbers. A reliability matrix is K x K, its rows the truth and each summing to 1; a correlation matrix J x J."""
 
 
-def independence(correlations: Matrix, present: Sequence[int]) -> tuple[float, ...]:
-    """Return w_j for each member in `present` (indices into `correlations`), in that order; their sum is n_eff.
+@lru_cache(maxsize=4096)
+def independence(
+    correlations: tuple[tuple[Fraction | float, ...], ...], present: tuple[int, ...]
+) -> tuple[Fraction, ...]:
+    """Return w_j for each member in `present` (indices into `correlations`), in that order and exactly; their sum is n_eff.
 
-    A correlation below zero counts as none: that two members err at different times is no reason to hear either louder.
+    A correlation below zero counts as none: that two members err at different times is no reason to hear either louder. Of a
+    panel few sets of members are ever present together, so each is reckoned once.
     """
     return tuple(
-        1.0
-        / math.fsum(1.0 if other == member else max(correlations[member][other], 0.0) for other in present)
+        1
+        / sum(
+            (Fraction(1 if other == member else max(correlations[member][other], 0)) for other in present),
+            Fraction(0),
+        )
         for member in present
     )
 

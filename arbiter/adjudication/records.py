@@ -103,22 +103,6 @@ def places_of(records: Records | None, voices: Sequence[Heard]) -> tuple[int, ..
     return found if len(found) == len(voices) else None
 
 
-@lru_cache(maxsize=1024)
-def independence(
-    correlations: tuple[tuple[Fraction, ...], ...], places: tuple[int, ...]
-) -> tuple[Fraction, ...]:
-    """Return 1 / sum_i max(rho_ij, 0) for each of the members at `places` among themselves, exactly."""
-    none = Fraction(0)
-    return tuple(
-        1
-        / sum(
-            (Fraction(1) if other == place else max(correlations[place][other], none) for other in places),
-            none,
-        )
-        for place in places
-    )
-
-
 def posterior_of(
     records: Records, places: Sequence[int], weights: Sequence[Fraction], distributions: Sequence[Shares]
 ) -> tuple[float, ...]:

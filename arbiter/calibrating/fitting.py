@@ -15,7 +15,7 @@ from arbiter.adjudication.posterior import Shares, independence, log_posterior, 
 from arbiter.calibrating.correlation import check_settings, correlations
 from arbiter.calibrating.labelled import Labelled, Row, check_shares
 from arbiter.calibrating.reliability import Matrices, check_smoothing, reliability_matrices, smoothed_prior
-from arbiter.calibrating.temperature import HIGHEST, LOWEST, fit_temperature
+from arbiter.calibrating.temperature import fit_temperature
 
 DECIMALS: Final = 6
 PARTS: Final = 10**DECIMALS
@@ -86,11 +86,6 @@ class Fitted:
         if not (self.temperature > 0.0 and math.isfinite(self.temperature)):
             raise ValueError(f"expected a temperature above 0, got {self.temperature}")
 
-    @property
-    def temperature_at_bound(self) -> bool:
-        """Whether the temperature is the end of its range: the tempering cases were all right, or misled, and set none."""
-        return self.temperature in {LOWEST, HIGHEST}
-
     def posterior(self, row: Row) -> tuple[float, ...] | None:
         """Return the probability of each option given what members said, None where nobody answered.
 
@@ -117,7 +112,7 @@ class Fitted:
             except ValueError as error:
                 raise ValueError(f"member {member}: {error}") from error
         present = tuple(answered)
-        weights = independence(self.correlations, present)
+        weights = tuple(map(float, independence(self.correlations, present)))
         matrices = [self.reliabilities[member] for member in present]
         return log_posterior(self.prior, matrices, weights, tuple(answered.values()))
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arbiter.cli.examples import examples
-from arbiter.cli.hearing import bundle_of, hear, spare_rings
+from arbiter.cli.hearing import (
+    CasesFile,
+    Fresh,
+    Parallel,
+    ProtocolName,
+    bundle_of,
+    hear,
+    require_extra,
+    spare_rings,
+)
 from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_json
@@ -25,29 +33,14 @@ EXAMPLES = examples(
 
 
 def calibrate(
-    protocol: Annotated[
-        str, typer.Argument(help="Id of a protocol in force, or a bundle's folder.", show_default=False)
-    ],
-    cases: Annotated[
-        Path,
-        typer.Argument(
-            help="Labelled cases, one a line as in a bundle's examples.jsonl.", show_default=False
-        ),
-    ],
+    protocol: ProtocolName,
+    cases: CasesFile,
     *,
     folder: Annotated[
         Path, typer.Option("--out", help="The folder for opinions and calibration.", show_default=False)
     ],
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Ask everybody again; what is there is replaced once all have answered. Else it is used.",
-        ),
-    ] = False,
-    parallel: Annotated[
-        int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
-    ] = 8,
+    fresh: Fresh = False,
+    parallel: Parallel = 8,
     as_json: AsJson = False,
 ) -> None:
     """Make a protocol's calibration from labelled cases: `calibration.json` in the folder.
@@ -66,7 +59,7 @@ def calibrate(
     from arbiter.protocols.bundle import CALIBRATION_FILE
     from arbiter.workflow.shelf import shelve
 
-    _require_numpy()
+    require_extra("numpy")
     from arbiter.evaluation.calibrating import calibrate as calibrated
     from arbiter.evaluation.calibrating import require_posterior
 
@@ -92,18 +85,6 @@ def calibrate(
     out.print(f"{target}: {made.content_hash}", markup=False)
 
 
-def _require_numpy() -> None:
-    from importlib.util import find_spec
-
-    from arbiter.errors import ConfigurationError
-
-    if find_spec("numpy") is None:
-        raise ConfigurationError(
-            "the cases are read with numpy, which is not installed: install the extra evaluation, "
-            "pip install 'arbiter-panel[evaluation]'"
-        )
-
-
 def _wanting(made: Calibration) -> Iterator[str]:
     """Yield what more labelled cases are wanted for, as far as can be told from those there are."""
     from arbiter.calibrating.temperature import HIGHEST, LOWEST
@@ -117,19 +98,18 @@ def _wanting(made: Calibration) -> Iterator[str]:
 
 def _lacking(stratum: Stratum, made: Calibration) -> str:
     from arbiter.calibrating.binomial import fewest
+    from arbiter.calibrating.guarantee import Tested
+    from arbiter.calibrating.needing import needed
 
-    alpha, delta = float(stratum.alpha), float(made.delta)
+    alpha, delta, labels = float(stratum.alpha), float(made.delta), made.labels
     if not stratum.tested or not stratum.tested[0].accepted:
-        return (
-            f"at least {fewest(0, alpha, delta)} labelled cases that would be decided so, none of them wrong"
-        )
-    level = stratum.tested[0]
-    if level.errors >= stratum.alpha * level.accepted:
+        return f"at least {fewest(0, alpha, delta)} cases to certify on that would be decided so, none of them wrong"
+    first = stratum.tested[0]
+    tested = Tested(float(first.threshold), first.accepted, first.errors, float(first.bound))
+    more = needed(tested, labels.fitting + labels.tempering + labels.guarantee, alpha, delta)
+    if more is None:
         return "fewer errors: more labelled cases like these would not do"
-    more = fewest(level.errors, alpha, delta) - level.accepted
-    cases = made.labels.fitting + made.labels.tempering + made.labels.guarantee
-    labelled = ceil(more * cases / level.accepted)
     return (
-        f"{more} more like them without an error, of some {labelled} labelled cases; certify on cases that no earlier run "
-        "has certified on, for who looks again and again at the same ones is wrong more often than delta says"
+        f"some {more.cases:,} more labelled cases like these, {more.accepted:,} of them decided so; certify on cases that no "
+        "earlier run has certified on, for who looks again and again at the same ones is wrong more often than delta says"
     )

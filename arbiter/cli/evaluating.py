@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from arbiter.cli.examples import examples
-from arbiter.cli.hearing import bundle_of, hear, spare_rings
+from arbiter.cli.hearing import (
+    CasesFile,
+    Fresh,
+    Parallel,
+    ProtocolName,
+    bundle_of,
+    hear,
+    require_extra,
+    spare_rings,
+)
 from arbiter.cli.inside import run
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_json
@@ -29,29 +37,14 @@ EXAMPLES = examples(
 
 
 def evaluate(
-    protocol: Annotated[
-        str, typer.Argument(help="Id of a protocol in force, or a bundle's folder.", show_default=False)
-    ],
-    cases: Annotated[
-        Path,
-        typer.Argument(
-            help="Labelled cases, one a line as in a bundle's examples.jsonl.", show_default=False
-        ),
-    ],
+    protocol: ProtocolName,
+    cases: CasesFile,
     *,
     folder: Annotated[
         Path, typer.Option("--out", help="The folder for opinions and report.", show_default=False)
     ],
-    fresh: Annotated[
-        bool,
-        typer.Option(
-            "--fresh",
-            help="Ask everybody again; what was said before is replaced when all have answered. Stopped, it goes on with --fresh.",
-        ),
-    ] = False,
-    parallel: Annotated[
-        int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
-    ] = 8,
+    fresh: Fresh = False,
+    parallel: Parallel = 8,
     as_json: AsJson = False,
 ) -> None:
     """Put labelled cases to a protocol's panel and report what it is worth: `report.html` and `report.json` in the folder.
@@ -68,7 +61,7 @@ def evaluate(
     from arbiter.evaluation.cases import read_cases
     from arbiter.evaluation.opinions_file import alone
 
-    _require_matplotlib()
+    require_extra("matplotlib")
     spare_rings()
     bundle = bundle_of(protocol)
     read = read_cases(cases, bundle.protocol.question)
@@ -77,16 +70,6 @@ def evaluate(
         # A file's name need not be UTF-8.
         name = cases.name.encode(errors="replace").decode()
         _report(bundle, servers, read, name, heard, folder, as_json=as_json)
-
-
-def _require_matplotlib() -> None:
-    from arbiter.errors import ConfigurationError
-
-    if find_spec("matplotlib") is None:
-        raise ConfigurationError(
-            "the plots need matplotlib, which is not installed: install the extra evaluation, "
-            "pip install 'arbiter-panel[evaluation]'"
-        )
 
 
 def _report(

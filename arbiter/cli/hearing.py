@@ -6,8 +6,11 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from arbiter.cli.output import count_bar, err
 
@@ -20,6 +23,35 @@ if TYPE_CHECKING:
     from arbiter.protocols.bundle import Bundle
 
 _OBJECTS_A_ROUND = 200_000
+
+ProtocolName = Annotated[
+    str, typer.Argument(help="Id of a protocol in force, or a bundle's folder.", show_default=False)
+]
+CasesFile = Annotated[
+    Path,
+    typer.Argument(help="Labelled cases, one a line as in a bundle's examples.jsonl.", show_default=False),
+]
+Fresh = Annotated[
+    bool,
+    typer.Option(
+        "--fresh",
+        help="Ask everybody again; what was said before is replaced when all have answered. Stopped, it goes on with --fresh.",
+    ),
+]
+Parallel = Annotated[
+    int, typer.Option("--parallel", min=1, max=256, help="How many cases are before the panel at a time.")
+]
+
+
+def require_extra(library: str) -> None:
+    """Refuse to begin what would end for want of a library that the extra brings; raises ConfigurationError."""
+    from arbiter.errors import ConfigurationError
+
+    if find_spec(library) is None:
+        raise ConfigurationError(
+            f"this needs {library}, which is not installed: install the extra evaluation, "
+            "pip install 'arbiter-panel[evaluation]'"
+        )
 
 
 def spare_rings() -> None:

@@ -68,9 +68,9 @@ def _words(ballots: Ballots, fitted: Fitted) -> Floats:
 
 
 def _weights(fitted: Fitted, part: int, members: int) -> list[float]:
-    present = [member for member in range(members) if part >> member & 1]
+    present = tuple(member for member in range(members) if part >> member & 1)
     weights = dict(zip(present, independence(fitted.correlations, present), strict=True))
-    return [weights.get(member, 0.0) for member in range(members)]
+    return [float(weights.get(member, 0)) for member in range(members)]
 
 
 def _scored(weights: Floats, words: Floats, fitted: Fitted, truths: Indices) -> tuple[Floats, Floats]:

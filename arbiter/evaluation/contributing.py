@@ -20,7 +20,7 @@ def contributions(fitting: Ballots, held_out: Ballots, fitted: Fitted) -> Contri
         return None
     worth = worth_of(held_out, fitted)
     whole = (1 << number) - 1
-    weights = independence(fitted.correlations, range(number))
+    weights = tuple(map(float, independence(fitted.correlations, tuple(range(number)))))
     by_left_out = (left_out(worth.right, number), left_out(worth.log_score, number))
     by_shapley = (shapley(worth.right, number), shapley(worth.log_score, number))
     return Contributions(

@@ -1,4 +1,4 @@
-"""Every command of the command line, found as the library itself finds them."""
+"""Every command of the command line, found as the library itself finds them, and one called without a process of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from arbiter.cli import app
+from arbiter.cli.failing import status_of
 
 
 def commands_below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -25,3 +27,12 @@ def commands_below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 @functools.cache
 def every_command() -> tuple[tuple[tuple[str, ...], Any], ...]:
     return tuple(commands_below(get_command(app)))
+
+
+def invoked(*arguments: str) -> tuple[int, str, str]:
+    """Return the exit status, standard output and what was said of an error, of one call."""
+    result = CliRunner().invoke(app, list(arguments))
+    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+        # `main` does this around the command.
+        return int(status_of(result.exception) or -1), result.stdout, str(result.exception)
+    return result.exit_code, result.stdout, result.stderr

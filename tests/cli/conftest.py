@@ -91,3 +91,11 @@ def calling(service: Service, tmp_path: Path) -> dict[str, str]:
         "ARBITER_TOKEN_FILE": str(token),
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Work in an empty folder, with the shipped protocols and no fleet."""
+    for name in ("ARBITER_PROTOCOLS", "ARBITER_FLEET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)

@@ -7,33 +7,23 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from arbiter.cli import app
-from arbiter.cli.failing import Status, status_of
+from arbiter.cli.failing import Status
 from arbiter.documents.calibrations import calibration_from
 from arbiter.protocols.bundle import CALIBRATION_FILE, EXAMPLES_FILE, FHIR_FILE
 from arbiter.protocols.loader import load_bundle, read_shipped
 from arbiter.workflow.calibrations.fitness import misfits
+from tests.cli.commands import invoked
 from tests.evaluation.small import invented, write
 from tests.panels.model_bundles import protocol_text, write_bundle
+
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 LINES = invented("deterioration", 1_500)
 
 
 def calibrate(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["calibrate", *arguments])
-    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
-        # `main` does this around the command.
-        return int(status_of(result.exception) or -1), result.stdout, str(result.exception)
-    return result.exit_code, result.stdout, result.stderr
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("ARBITER_PROTOCOLS", "ARBITER_FLEET"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+    return invoked("calibrate", *arguments)
 
 
 def test_it_certifies_what_enough_cases_show_and_says_what_the_rest_would_take(tmp_path: Path) -> None:

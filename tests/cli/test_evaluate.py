@@ -9,29 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from arbiter.cli import app
-from arbiter.cli.failing import Status, status_of
+from arbiter.cli.failing import Status
+from tests.cli.commands import invoked
 from tests.evaluation.small import invented, write
 from tests.panels.model_bundles import protocol_text, seat, write_bundle
+
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 LINES = invented("deterioration", 400)
 
 
 def evaluate(*arguments: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["evaluate", *arguments])
-    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
-        # `main` does this around the command.
-        return int(status_of(result.exception) or -1), result.stdout, str(result.exception)
-    return result.exit_code, result.stdout, result.stderr
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("ARBITER_PROTOCOLS", "ARBITER_FLEET"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+    return invoked("evaluate", *arguments)
 
 
 def test_it_writes_a_page_and_json_and_says_the_most_important(tmp_path: Path) -> None:
@@ -115,7 +105,7 @@ def test_without_matplotlib_it_says_what_to_install_before_it_asks_anybody(
     write(tmp_path / "cases.jsonl", LINES[:5])
     found: Any = importlib.util.find_spec
     monkeypatch.setattr(
-        "arbiter.cli.evaluating.find_spec", lambda name: None if name == "matplotlib" else found(name)
+        "arbiter.cli.hearing.find_spec", lambda name: None if name == "matplotlib" else found(name)
     )
     status, _, err = evaluate("deterioration", "cases.jsonl", "--out", "out")
     assert status == Status.FAILED

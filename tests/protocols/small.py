@@ -1,5 +1,10 @@
 """The smallest sound bundle, whose every line a test may spoil and then expect to be named."""
 
+import pytest
+
+from arbiter.errors import InvalidProtocolError, Problem
+from arbiter.protocols.loader import load_bundle
+
 PROTOCOL = """\
 id: small
 version: 1.2.3
@@ -131,3 +136,11 @@ def spoiled(source: str, old: str, new: str) -> tuple[str, int]:
     assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times"
     at = source.index(old)
     return source.replace(old, new), source.count("\n", 0, at) + 1
+
+
+def problems_of(bundle: dict[str, bytes]) -> tuple[Problem, ...]:
+    """Why a bundle is refused, which it must be."""
+    with pytest.raises(InvalidProtocolError) as caught:
+        load_bundle(bundle)
+    assert caught.value.problems
+    return caught.value.problems

@@ -11,16 +11,8 @@ from arbiter.documents.protocols import content_hash
 from arbiter.errors import InvalidProtocolError, NotFoundError, Problem
 from arbiter.model import RiskClass, RuleEffect
 from arbiter.protocols.loader import load_bundle, read_bundle, read_shipped, shipped
-from arbiter.question import FactKind, Guarantee, Strategy
-from tests.protocols.small import EXAMPLES, POLICY, PROTOCOL, files, spoiled
-
-
-def problems_of(bundle: dict[str, bytes]) -> tuple[Problem, ...]:
-    with pytest.raises(InvalidProtocolError) as caught:
-        load_bundle(bundle)
-    assert caught.value.problems
-    return caught.value.problems
-
+from arbiter.question import FactKind, Strategy
+from tests.protocols.small import EXAMPLES, POLICY, PROTOCOL, files, problems_of, spoiled
 
 # (text that stands once in protocol.yaml, what replaces it, lines below the replacement, words of the refusal)
 PROTOCOL_FAULTS = {
@@ -95,19 +87,6 @@ PROTOCOL_FAULTS = {
     "veto over nothing": ("required: true", "required: true\n    veto: [maybe]", 1, "an option of 'question'"),
     "required facet seat": ("weight: 0.5", "weight: 0.5\n    required: true", 1, "only on a seat that answers the question"),
     "unknown strategy": ("strategy: unanimous", "strategy: loudest", 0, "'unanimous' or 'posterior'"),
-    "no threshold": ("  threshold: 0.5\n", "", -2, "the key 'threshold' with the strategy 'unanimous'"),
-    "guarantee of another strategy": (
-        "  threshold: 0.5\n",
-        "  threshold: 0.5\n  guarantee: {delta: 0.05, error_rates: {}}\n",
-        1,
-        "no 'guarantee' with the strategy 'unanimous'",
-    ),
-    "posterior without a guarantee": (
-        "strategy: unanimous",
-        "strategy: posterior",
-        0,
-        "the key 'guarantee' with the strategy 'posterior'",
-    ),
     "threshold above one": ("threshold: 0.5", "threshold: 1.5", 0, "at most 1"),
     "disagreement below zero": ("greatest_between: 0.5", "greatest_between: -0.1", 0, "at least 0"),
     "more members than seats": ("least_valid: 1", "least_valid: 2", 0, "at most the 1 voting seats"),
@@ -129,42 +108,6 @@ def test_a_malformed_protocol_is_refused_at_its_line(fault: str) -> None:
     assert named, problems
     if fault != "unclosed quote":
         assert named[0].pointer.startswith(f"protocol.yaml:{line + below}:"), (named, line)
-
-
-CERTIFIED = PROTOCOL.replace(
-    "  threshold: 0.5\n", "  guarantee:\n    delta: 0.05\n    error_rates:\n      yes: 0.02\n"
-).replace("strategy: unanimous", "strategy: posterior")
-
-
-def test_a_guarantee_names_the_options_that_may_be_decided_and_how_often_they_may_be_wrong() -> None:
-    source = CERTIFIED.replace("yes: 0.02", '"yes": 0.02')
-    settings = load_bundle(files(protocol=source)).protocol.adjudication
-    assert (settings.strategy, settings.threshold) == (Strategy.POSTERIOR, None)
-    assert settings.guarantee == Guarantee(Decimal("0.05"), (("yes", Decimal("0.02")),))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ('"yes": 0.02', "maybe: 0.02", "an option of the question, 'maybe' came"),
-        ('"yes": 0.02', '"yes": 0', "above 0"),
-        ('"yes": 0.02', '"yes": 1', "less than 1"),
-        ('"yes": 0.02', '"yes": often', "a number"),
-        ("delta: 0.05", "delta: 0", "above 0"),
-        ("delta: 0.05", "delta: 1", "less than 1"),
-        ("    delta: 0.05\n", "", "delta"),
-        (
-            "  greatest_between",
-            "  threshold: 0.5\n  greatest_between",
-            "no 'threshold' with the strategy 'posterior'",
-        ),
-    ],
-)
-def test_a_guarantee_that_bounds_nothing_is_refused(old: str, new: str, words: str) -> None:
-    sound = CERTIFIED.replace("yes: 0.02", '"yes": 0.02')
-    assert old in sound
-    problems = problems_of(files(protocol=sound.replace(old, new, 1)))
-    assert any(words in problem.detail for problem in problems), problems
 
 
 # A panel on which nobody votes: every seat answers the facet, and a clinician always decides.

@@ -9,8 +9,7 @@ import pytest
 from arbiter.documents.protocols import protocol_document, protocol_from
 from arbiter.protocols.loader import load_bundle
 from arbiter.question import ModelSpec
-from tests.protocols.small import PROTOCOL, files, spoiled
-from tests.protocols.test_loader import problems_of
+from tests.protocols.small import PROTOCOL, files, problems_of, spoiled
 
 SEATS = """\
   - member: third

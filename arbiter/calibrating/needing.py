@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Final
 
 from arbiter.calibrating.binomial import fewest, upper_bound
-from arbiter.calibrating.guarantee import Certified
+from arbiter.calibrating.guarantee import Certified, Tested
 
 _MOST_LABELS: Final = 1_000_000
 
@@ -36,8 +36,14 @@ def next_level(certified: Certified, levels: Sequence[float]) -> float | None:
     return max((level for level in levels if level < certified.alpha), default=None)
 
 
-def needed(certified: Certified, alpha: float) -> Needed | None:
+def needed(first: Tested, cases: int, alpha: float, delta: float) -> Needed | None:
     """Return how many more labelled cases it would take until the strictest threshold tested passes at `alpha`.
+
+    Args:
+        first: the first test of a certificate's path.
+        cases: among how many labelled cases it accepted that many.
+        alpha: the error rate to stay within.
+        delta: the certificate's own.
 
     Returns:
         None when no number is enough: the threshold accepted nothing, its rate is not below `alpha`, or more than a
@@ -48,16 +54,15 @@ def needed(certified: Certified, alpha: float) -> Needed | None:
     """
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"expected alpha between 0 and 1, got {alpha!r}")
-    first = certified.path[0]
     if first.accepted == 0:
         return None
     if first.bound <= alpha:
         return Needed(alpha, 0, 0)
-    enough = _enough(first.errors, first.accepted, alpha, certified.delta)
+    enough = _enough(first.errors, first.accepted, alpha, delta)
     if enough is None:
         return None
     more = enough - first.accepted
-    return Needed(alpha, math.ceil(Fraction(more * certified.cases, first.accepted)), more)
+    return Needed(alpha, math.ceil(Fraction(more * cases, first.accepted)), more)
 
 
 def _enough(errors: int, accepted: int, alpha: float, delta: float) -> int | None:

@@ -9,7 +9,7 @@ from scipy.stats import beta
 
 from arbiter.calibrating.binomial import fewest
 from arbiter.calibrating.guarantee import Certified, Scored, certify
-from arbiter.calibrating.labels import needed, next_level
+from arbiter.calibrating.needing import Needed, needed, next_level
 
 LEVELS = (0.1, 0.05, 0.02, 0.01)
 
@@ -20,13 +20,17 @@ def seen(accepted: int, errors: int, rejected: int, alpha: float = 0.05) -> Cert
     return certify(above + [Scored(0.6, right=False)] * rejected, (0.8,), alpha, 0.05)
 
 
+def lacking(certified: Certified, alpha: float) -> Needed | None:
+    return needed(certified.path[0], certified.cases, alpha, certified.delta)
+
+
 def bound(errors: int, accepted: int) -> float:
     return float(beta.ppf(0.95, errors + 1, accepted - errors))
 
 
 def test_without_an_error_the_zero_error_minimum_is_still_to_be_reached() -> None:
     """40 of 100 cases are accepted, 59 are needed: 19 more, of 48 that have to be labelled."""
-    missing = needed(seen(40, 0, 60), 0.05)
+    missing = lacking(seen(40, 0, 60), 0.05)
     assert missing is not None
     assert (missing.alpha, missing.accepted, missing.cases) == (0.05, 19, 48)
 
@@ -38,7 +42,7 @@ def test_without_an_error_the_zero_error_minimum_is_still_to_be_reached() -> Non
 def test_at_the_rate_seen_the_stated_number_passes_and_errors_grow_with_it(
     accepted: int, errors: int, rejected: int, alpha: float
 ) -> None:
-    missing = needed(seen(accepted, errors, rejected), alpha)
+    missing = lacking(seen(accepted, errors, rejected), alpha)
     assert missing is not None
     enough = accepted + missing.accepted
     assert bound(math.ceil(errors * enough / accepted), enough) <= alpha + 1e-9
@@ -51,24 +55,24 @@ def test_at_the_rate_seen_the_stated_number_passes_and_errors_grow_with_it(
 def test_more_is_needed_for_a_lower_level_and_nothing_for_one_that_is_reached() -> None:
     certified = seen(500, 5, 100)
     assert certified.threshold == 0.8
-    reached = needed(certified, 0.05)
+    reached = lacking(certified, 0.05)
     assert reached is not None
     assert (reached.cases, reached.accepted) == (0, 0)
-    stated = [needed(certified, alpha) for alpha in (0.02, 0.015, 0.012)]
+    stated = [lacking(certified, alpha) for alpha in (0.02, 0.015, 0.012)]
     sizes = [missing.accepted for missing in stated if missing is not None]
     assert len(sizes) == 3
     assert 0 < sizes[0] < sizes[1] < sizes[2]
 
 
 def test_no_number_is_enough_at_a_rate_that_is_not_below_the_level() -> None:
-    assert needed(seen(100, 5, 0), 0.05) is None
-    assert needed(seen(100, 30, 0), 0.05) is None
+    assert lacking(seen(100, 5, 0), 0.05) is None
+    assert lacking(seen(100, 30, 0), 0.05) is None
     # A millionth below it would take more than a million labels.
-    assert needed(seen(100_000, 4999, 0), 0.05) is None
+    assert lacking(seen(100_000, 4999, 0), 0.05) is None
 
 
 def test_where_nothing_was_accepted_no_share_is_known() -> None:
-    assert needed(seen(0, 0, 50), 0.05) is None
+    assert lacking(seen(0, 0, 50), 0.05) is None
 
 
 def test_next_is_the_level_itself_until_it_is_certified_and_then_the_next_lower() -> None:
@@ -80,7 +84,7 @@ def test_next_is_the_level_itself_until_it_is_certified_and_then_the_next_lower(
 
 def test_the_zero_error_number_is_what_fewest_says_at_each_level() -> None:
     for alpha in LEVELS:
-        missing = needed(seen(20, 0, 0), alpha)
+        missing = lacking(seen(20, 0, 0), alpha)
         assert missing is not None
         assert 20 + missing.accepted == fewest(0, alpha, 0.05)
 
@@ -88,4 +92,4 @@ def test_the_zero_error_number_is_what_fewest_says_at_each_level() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -0.1, math.nan])
 def test_a_level_outside_0_to_1_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="expected alpha between 0 and 1"):
-        needed(seen(40, 0, 60), alpha)
+        lacking(seen(40, 0, 60), alpha)
