@@ -23,6 +23,7 @@ class EntryType(StrEnum):
     RENEWED = "claim.renewed"
     CLAIM_ENDED = "claim.ended"
     COMMITTED = "review.committed"
+    AUDIT_READ = "audit.read"
     REVEALED = "panel.revealed"
     SIGNED = "decision.signed"
     DECIDED = "case.decided"
@@ -31,6 +32,7 @@ class EntryType(StrEnum):
     WITNESSED = "release.witnessed"
     CANCELLED = "case.cancelled"
     CONTESTED = "case.contested"
+    OUTCOME = "outcome.recorded"
     RETRACTED = "case.retracted"
     SUPERSEDED = "case.superseded"
     READ = "content.read"
@@ -61,11 +63,13 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.AMENDED: frozenset({"facts"}),
     EntryType.ESCALATED: frozenset({"certificate"}),
     EntryType.COMMITTED: frozenset({"review"}),
+    EntryType.AUDIT_READ: frozenset({"reading"}),
     EntryType.SIGNED: frozenset({"signature"}),
     EntryType.DECIDED: frozenset({"certificate"}),
     EntryType.WITHDRAWN: frozenset({"certificate"}),
     EntryType.CANCELLED: frozenset({"reason"}),
     EntryType.CONTESTED: frozenset({"reason"}),
+    EntryType.OUTCOME: frozenset({"outcome"}),
     EntryType.RETRACTED: frozenset({"reason"}),
     EntryType.GLASS_BROKEN: frozenset({"reason"}),
     EntryType.HOLD_PLACED: frozenset({"reason"}),
@@ -73,5 +77,9 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
 }
 """The sealed documents each entry must commit to; a step saved without them is refused."""
 
-OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {EntryType.OPINION: frozenset({"exchange"})}
-"""The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back."""
+OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {
+    EntryType.OPINION: frozenset({"exchange"}),
+    EntryType.DECIDED: frozenset({"draw"}),
+}
+"""The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back;
+with what probability a panel's decision was to be audited, and whether it was drawn."""

@@ -51,10 +51,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Conclude:
-    """Adjudication has spoken."""
+    """Adjudication has spoken; what it decides is `audited` where the draw says so."""
 
     verdict: VerdictKind
     shows_panel_first: bool = False
+    audited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class TakeUp:
-    """A reviewer claims an escalated case until then."""
+    """A reviewer claims an escalated case until then, or a released one whose decision is to be audited."""
 
     reviewer: ActorId
     until: datetime
@@ -104,9 +105,26 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class CommitOpinion:
-    """The reviewer's own opinion is fixed before anything of the panel is shown."""
+    """The reviewer's own opinion is fixed before anything of the panel is shown.
+
+    `agrees` tells whether it is what the panel decided when that is being audited; None where nothing is.
+    """
 
     reviewer: ActorId
+    agrees: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadForAudit:
+    """Who audits a released decision fixes an opinion, without having seen it; `agrees` tells whether it is the panel's."""
+
+    reviewer: ActorId
+    agrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOutcome:
+    """Somebody who knows tells what turned out to be right for the patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +210,6 @@ class CompleteErasure:
 
 Event: TypeAlias = (
     Submit | Exclude | Ask | Reroute | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
-    | CommitOpinion | Reveal | Sign | Release | Witness | Cancel | Contest | Retract | Supersede | Read
+    | CommitOpinion | ReadForAudit | RecordOutcome | Reveal | Sign | Release | Witness | Cancel | Contest | Retract | Supersede | Read
     | BreakGlass | Hold | LiftHold | Erase | CompleteErasure
 )  # fmt: skip

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.errors import IllegalMoveError
+from arbiter.lifecycle.auditing import check_may_read, drawn, read, voided
 from arbiter.lifecycle.effects import (
     AskPanel,
     DropSafetyNet,
@@ -41,6 +42,8 @@ from arbiter.lifecycle.events import (
     LiftHold,
     Park,
     Read,
+    ReadForAudit,
+    RecordOutcome,
     Release,
     Renew,
     Reroute,
@@ -143,8 +146,14 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return _expire(state, now)
         case Acknowledge(by):
             return _acknowledge(state, by)
-        case TakeUp() | Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
+        case TakeUp():
+            return _take_up(state, event, now)
+        case Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
             return _review(state, event, now)
+        case ReadForAudit():
+            return _audit(state, event, now)
+        case RecordOutcome():
+            return Step(state, (E.OUTCOME,), ())
         case Release(witnessed):
             return _release(state, witnessed=witnessed)
         case Witness():
@@ -152,14 +161,7 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
         case Cancel():
             return _close(state, P.CANCELLED, E.CANCELLED)
         case Contest():
-            contested = replace(
-                _with_humans(state, now),
-                human_required=True,
-                decided_by=None,
-                shows_panel_first=False,
-                unwitnessed=False,
-            )
-            return Step(contested, (E.CONTESTED,), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
+            return _contest(state, _ended_claim(state), now)
         case Retract():
             return _close(state, P.ENTERED_IN_ERROR, E.RETRACTED)
         case Supersede(successor):
@@ -187,7 +189,7 @@ def _keep_or_erase(state: CaseState, event: Hold | LiftHold | Erase | CompleteEr
         case Erase():
             if state.held:
                 raise IllegalMoveError("a legal hold forbids erasing this case")
-            return Step(replace(state, erasure=Erasure.KEY_DESTROYED), (E.ERASED,), ())
+            return Step(replace(voided(state), claim=None, erasure=Erasure.KEY_DESTROYED), (E.ERASED,), ())
         case CompleteErasure():
             if state.erasure is not Erasure.KEY_DESTROYED:
                 raise IllegalMoveError("no erasure of this case is under way")
@@ -255,6 +257,8 @@ def _answer(state: CaseState, event: Answer) -> Step:
 def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
     if state.unanswered:
         raise IllegalMoveError(f"{len(state.unanswered)} members have not answered")
+    if event.audited and event.verdict is not VerdictKind.DECIDE:
+        raise IllegalMoveError("only what the panel decides is audited")
     state = replace(state, shows_panel_first=event.shows_panel_first)
     drop: tuple[Effect, ...] = (DropSafetyNet(),)
     match event.verdict:
@@ -267,7 +271,11 @@ def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
             if state.human_required:
                 raise IllegalMoveError("a clinician is involved: no panel decides this case alone")
             decided = replace(
-                state, phase=P.DECIDED, decided_by=DecidedBy.PANEL, due_at=now + state.timers.release
+                state,
+                phase=P.DECIDED,
+                decided_by=DecidedBy.PANEL,
+                due_at=now + state.timers.release,
+                audit=drawn(state, now) if event.audited else None,
             )
             return Step(decided, (E.DECIDED,), (*drop, SealAndRelease()))
         case _:
@@ -277,7 +285,7 @@ def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
 def _amend(state: CaseState, now: datetime) -> Step:
     """Begin again with new facts. A reviewer at work loses the claim: an opinion binds the facts it saw."""
     amended = replace(
-        state,
+        voided(state),
         phase=P.RECEIVED,
         facts_version=state.facts_version + 1,
         due_at=now + _CONCLUDE_WITHIN * state.timers.panel,
@@ -300,7 +308,7 @@ def _expire(state: CaseState, now: datetime) -> Step:
         return _untaken(state, now)
     if state.phase is P.DECIDED:
         # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
-        withdrawn = replace(_with_humans(state, now), decided_by=None)
+        withdrawn = replace(_with_humans(voided(state), now), decided_by=None)
         return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester(E.WITHDRAWN)))
     return _escalate(state, now, (DropSafetyNet(),))
 
@@ -325,28 +333,36 @@ def _given_back(state: CaseState, now: datetime) -> CaseState:
     return replace(state, phase=P.ESCALATED, claim=None, ladder=_called(state.ladder, now))
 
 
-def _review(
-    state: CaseState, event: TakeUp | Renew | HandBack | CommitOpinion | Reveal | Sign, now: datetime
-) -> Step:
-    if isinstance(event, TakeUp):
-        _check_lease(event.until, now)
-        claimed = replace(
-            state,
-            phase=P.CLAIMED,
-            claim=Claim(event.reviewer, event.until),
-            human_required=True,
-            ladder=Ladder(state.ladder.waits),
-        )
-        return Step(claimed, (E.CLAIMED,), ())
+def _take_up(state: CaseState, event: TakeUp, now: datetime) -> Step:
+    _check_lease(event.until, now)
+    held = replace(state, claim=Claim(event.reviewer, event.until))
+    if state.phase is P.RELEASED:
+        # What an audit's reader lets lapse, nobody has to be told of: the next one takes it over.
+        check_may_read(state, event.reviewer, now)
+        return Step(held, (*_ended_claim(state), E.CLAIMED), ())
+    claimed = replace(held, phase=P.CLAIMED, human_required=True, ladder=Ladder(state.ladder.waits))
+    return Step(claimed, (E.CLAIMED,), ())
+
+
+def _hand_back(state: CaseState, now: datetime) -> Step:
+    if state.phase is P.RELEASED:
+        return Step(replace(state, claim=None), (E.CLAIM_ENDED,), ())
+    return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+
+
+def _review(state: CaseState, event: Renew | HandBack | CommitOpinion | Reveal | Sign, now: datetime) -> Step:
     _check_claim(state, event.reviewer, now)
     match event:
         case Renew():
             _check_lease(event.until, now)
             return Step(replace(state, claim=Claim(event.reviewer, event.until)), (E.RENEWED,), ())
         case HandBack():
-            return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+            return _hand_back(state, now)
         case CommitOpinion():
-            return Step(replace(state, phase=P.OPINION_COMMITTED), (E.COMMITTED,), ())
+            committed = replace(state, phase=P.OPINION_COMMITTED)
+            if event.agrees is not None:
+                committed = read(committed, event.reviewer, agrees=event.agrees)
+            return Step(committed, (E.COMMITTED,), ())
         case Reveal():
             if state.phase is P.CLAIMED and not state.shows_panel_first:
                 raise IllegalMoveError("the reviewer's own opinion is committed before the panel is shown")
@@ -362,6 +378,29 @@ def _review(
             return Step(decided, (E.SIGNED, E.DECIDED), (SealAndRelease(),))
         case _:
             assert_never(event)
+
+
+def _audit(state: CaseState, event: ReadForAudit, now: datetime) -> Step:
+    _check_claim(state, event.reviewer, now)
+    check_may_read(state, event.reviewer, now)
+    heard = replace(read(state, event.reviewer, agrees=event.agrees), claim=None)
+    # A second reader's word comes too late to contest: the first one's has, and a clinician has decided since.
+    first = state.audit is not None and not state.audit.readers
+    if event.agrees or not first:
+        return Step(heard, (E.AUDIT_READ,), ())
+    return _contest(heard, (E.AUDIT_READ,), now)
+
+
+def _contest(state: CaseState, before: tuple[EntryType, ...], now: datetime) -> Step:
+    """Take a released decision back to the clinicians; `before` are the step's entries that come first."""
+    contested = replace(
+        _with_humans(state, now),
+        human_required=True,
+        decided_by=None,
+        shows_panel_first=False,
+        unwitnessed=False,
+    )
+    return Step(contested, (*before, E.CONTESTED), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
 
 
 def _release(state: CaseState, *, witnessed: bool) -> Step:
@@ -397,7 +436,7 @@ def _close(state: CaseState, phase: Phase, entry: EntryType) -> Step:
     effects: tuple[Effect, ...] = (TellRequester(entry),)
     if state.phase in {P.RECEIVED, P.DELIBERATING}:
         effects = (DropSafetyNet(), *effects)
-    closed = replace(state, phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
+    closed = replace(voided(state), phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
     return Step(closed, (*_ended_claim(state), entry), effects)
 
 

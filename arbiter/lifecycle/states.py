@@ -77,6 +77,40 @@ class Ladder:
     unattended: bool = False
 
 
+class AuditStage(StrEnum):
+    """How far the audit of a decision has come."""
+
+    DRAWN = "drawn"
+    """Nobody has read the case for it yet."""
+    DOUBTED = "doubted"
+    """A first reader would have decided otherwise; a second one, blind to the first, tells whether that counts."""
+    AGREED = "agreed"
+    WRONG = "wrong"
+    UNCONFIRMED = "unconfirmed"
+    """The second reader would have decided as the panel did: the first one's doubt does not count."""
+    VOID = "void"
+    """The case was amended, retracted, superseded or erased before enough had read it: nothing is known of the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A decision of the panel's that was drawn to be read by clinicians who do not see what it was.
+
+    `facts_version` is that of the facts it was decided on; an opinion on others says nothing of it. `readers` are those who
+    have read it, in their order: nobody reads twice.
+    """
+
+    stage: AuditStage
+    drawn_at: datetime
+    facts_version: int
+    readers: tuple[ActorId, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody still has to read it."""
+        return self.stage in {AuditStage.DRAWN, AuditStage.DOUBTED}
+
+
 @dataclass(frozen=True, slots=True)
 class CaseState:
     """All that the next move depends on.
@@ -85,7 +119,8 @@ class CaseState:
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
     told of a `training` case. `unwitnessed` marks a decision that was released before enough witnesses cosigned. `held`:
-    a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move.
+    a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move. `audit` is there where the panel's
+    decision was drawn for one; while a released case is read for it, `claim` is the reader's.
     """
 
     phase: Phase
@@ -106,6 +141,7 @@ class CaseState:
     held: bool = False
     erasure: Erasure | None = None
     unwitnessed: bool = False
+    audit: Audit | None = None
 
     @property
     def wake_at(self) -> datetime | None:

@@ -35,6 +35,8 @@ from arbiter.lifecycle.events import (
     LiftHold,
     Park,
     Read,
+    ReadForAudit,
+    RecordOutcome,
     Release,
     Renew,
     Reroute,
@@ -76,6 +78,8 @@ def _move(
 
 P, E = Phase, EntryType
 _OPEN = frozenset(Phase) - ENDS - {P.DECIDED}
+_HELD = UNDER_REVIEW | {P.RELEASED}
+_TELLING = frozenset(Phase) - {P.ENTERED_IN_ERROR}
 _CORRECTABLE = frozenset(Phase) - {P.CANCELLED, P.SUPERSEDED, P.ENTERED_IN_ERROR}
 
 MOVES: tuple[Move, ...] = (
@@ -115,16 +119,26 @@ MOVES: tuple[Move, ...] = (
         {DropSafetyNet, NotifyDutyGroup, TellRequester},
     ),
     _move(Acknowledge, {P.ESCALATED}, {P.ESCALATED}, {E.ACKNOWLEDGED}, {TellRequester}),
-    _move(TakeUp, {P.ESCALATED}, {P.CLAIMED}, {E.CLAIMED}, set()),
-    _move(Renew, UNDER_REVIEW, UNDER_REVIEW, {E.RENEWED}, set()),
-    _move(HandBack, UNDER_REVIEW, {P.ESCALATED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
+    _move(TakeUp, {P.ESCALATED, P.RELEASED}, {P.CLAIMED, P.RELEASED}, {E.CLAIMED, E.CLAIM_ENDED}, set()),
+    _move(Renew, _HELD, _HELD, {E.RENEWED}, set()),
+    _move(HandBack, _HELD, {P.ESCALATED, P.RELEASED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
     _move(CommitOpinion, {P.CLAIMED}, {P.OPINION_COMMITTED}, {E.COMMITTED}, set()),
+    _move(
+        ReadForAudit,
+        {P.RELEASED},
+        {P.RELEASED, P.ESCALATED},
+        {E.AUDIT_READ, E.CONTESTED},
+        {NotifyDutyGroup, TellRequester},
+    ),
     _move(Reveal, {P.CLAIMED, P.OPINION_COMMITTED}, {P.REVEALED}, {E.REVEALED}, set()),
     _move(Sign, {P.REVEALED}, {P.DECIDED}, {E.SIGNED, E.DECIDED}, {SealAndRelease}),
     _move(Release, {P.DECIDED}, {P.RELEASED}, {E.RELEASED}, {TellRequester}),
     _move(Witness, {P.RELEASED}, {P.RELEASED}, {E.WITNESSED}, {TellRequester}),
     _move(Cancel, _OPEN, {P.CANCELLED}, {E.CANCELLED, E.CLAIM_ENDED}, {DropSafetyNet, TellRequester}),
-    _move(Contest, {P.RELEASED}, {P.ESCALATED}, {E.CONTESTED}, {NotifyDutyGroup, TellRequester}),
+    _move(
+        Contest, {P.RELEASED}, {P.ESCALATED}, {E.CONTESTED, E.CLAIM_ENDED}, {NotifyDutyGroup, TellRequester}
+    ),
+    _move(RecordOutcome, _TELLING, _TELLING, {E.OUTCOME}, set()),
     _move(
         Retract,
         _CORRECTABLE,

@@ -24,6 +24,8 @@ from arbiter.lifecycle.events import (
     LiftHold,
     Park,
     Read,
+    ReadForAudit,
+    RecordOutcome,
     Release,
     Renew,
     Reroute,
@@ -91,6 +93,11 @@ def released() -> CaseState:
     return run(Release(), state=decided())
 
 
+def drawn() -> CaseState:
+    """Return a released case whose decision was drawn for an audit."""
+    return run(SUBMIT, ASK, *answers(), Conclude(VerdictKind.DECIDE, audited=True), Release())
+
+
 IN_PHASE: dict[Phase | None, CaseState | None] = {
     None: None,
     Phase.RECEIVED: run(SUBMIT),
@@ -122,6 +129,8 @@ SAMPLE: dict[type[Event], Event] = {
     Renew: Renew(ANNA, START + 20 * MINUTE),
     HandBack: HandBack(ANNA),
     CommitOpinion: CommitOpinion(ANNA),
+    ReadForAudit: ReadForAudit(ANNA, agrees=True),
+    RecordOutcome: RecordOutcome(),
     Reveal: Reveal(ANNA),
     Sign: Sign(ANNA),
     Release: Release(),

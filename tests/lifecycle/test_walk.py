@@ -28,6 +28,8 @@ from arbiter.lifecycle.events import (
     LiftHold,
     Park,
     Read,
+    ReadForAudit,
+    RecordOutcome,
     Release,
     Retract,
     Reveal,
@@ -38,7 +40,7 @@ from arbiter.lifecycle.events import (
     Witness,
 )
 from arbiter.lifecycle.reducer import step
-from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, DecidedBy, Phase
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, AuditStage, CaseState, DecidedBy, Phase
 from arbiter.lifecycle.table import MOVES
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, VerdictKind
 from tests.lifecycle.cases import ANNA, ASK, BORIS, MINUTE, SEATS, START, SUBMIT, SUBMIT_WITH_LADDER, answers
@@ -86,10 +88,11 @@ class Walk(RuleBasedStateMachine):
         self.now += timedelta(seconds=seconds)
 
     @precondition(lambda self: self.state is not None and self.state.phase is Phase.RECEIVED)
-    @rule(kind=st.sampled_from(VerdictKind))
-    def asked_answered_and_concluded(self, kind: VerdictKind) -> None:
+    @rule(kind=st.sampled_from(VerdictKind), audited=st.booleans())
+    def asked_answered_and_concluded(self, kind: VerdictKind, audited: bool) -> None:
         assert self.state is not None
-        events: tuple[Event, ...] = (ASK, *answers(version=self.state.facts_version), Conclude(kind))
+        conclude = Conclude(kind, audited=audited and kind is VerdictKind.DECIDE)
+        events: tuple[Event, ...] = (ASK, *answers(version=self.state.facts_version), conclude)
         for event in events:
             self.attempt(event)
 
@@ -132,6 +135,24 @@ class Walk(RuleBasedStateMachine):
         for event in (CommitOpinion(reviewer), Reveal(reviewer), Sign(reviewer)):
             self.attempt(event)
 
+    @precondition(lambda self: self.state is not None and self.state.audit is not None)
+    @rule(reader=st.sampled_from([ANNA, BORIS]), agrees=st.booleans())
+    def audited(self, reader: ActorId, agrees: bool) -> None:
+        before = self.state
+        assert before is not None
+        assert before.audit is not None
+        self.attempt(TakeUp(reader, self.now + 30 * MINUTE))
+        self.attempt(CommitOpinion(reader, agrees))
+        self.attempt(ReadForAudit(reader, agrees))
+        assert self.state is not None
+        assert self.state.audit is not None
+        if self.state.audit != before.audit:
+            assert before.audit.is_open, "what is closed stays so"
+            assert reader not in before.audit.readers, "nobody reads twice"
+            assert before.facts_version == before.audit.facts_version
+            wrong = self.state.audit.stage is AuditStage.WRONG
+            assert not wrong or (len(set(self.state.audit.readers)) == 2 and not agrees)
+
     @precondition(lambda self: self.state is not None and self.state.phase is Phase.DECIDED)
     @rule(event=st.sampled_from([Release(), Release(witnessed=False), Witness(), Expire()]))
     def sealed_or_not(self, event: Event) -> None:
@@ -149,6 +170,7 @@ class Walk(RuleBasedStateMachine):
                 Release(),
                 Read(),
                 Contest(),
+                RecordOutcome(),
                 Witness(),
             ]
         )
@@ -175,7 +197,9 @@ class Walk(RuleBasedStateMachine):
         state = self.state
         if state is None:
             return
-        assert (state.claim is not None) == (state.phase in UNDER_REVIEW)
+        reading = state.phase is Phase.RELEASED and state.audit is not None and state.audit.is_open
+        assert (state.phase in UNDER_REVIEW) <= (state.claim is not None)
+        assert (state.claim is not None) <= (state.phase in UNDER_REVIEW or reading)
         assert (state.phase in ENDS) <= (state.wake_at is None)
         assert (state.ladder.until is not None) <= (state.phase is Phase.ESCALATED), "only who waits calls"
         assert state.ladder.until is None or (

@@ -37,6 +37,8 @@ STEPS: Mapping[str, str] = {
     EntryType.RENEWED: "the clinician is still at it",
     EntryType.CLAIM_ENDED: "the clinician let it go",
     EntryType.COMMITTED: "the clinician recorded an own opinion",
+    EntryType.AUDIT_READ: "a clinician who had not seen the decision judged the case",
+    EntryType.OUTCOME: "what turned out to be right was recorded",
     EntryType.REVEALED: "the clinician saw the panel",
     EntryType.SIGNED: "the clinician signed",
     EntryType.DECIDED: "decided",

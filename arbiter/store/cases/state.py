@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.lifecycle.states import CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
+from arbiter.lifecycle.states import Audit, AuditStage, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
 from arbiter.question import Timers
 
@@ -42,6 +42,14 @@ def state_document(state: CaseState) -> dict[str, Any]:
         "held": state.held,
         "erasure": None if state.erasure is None else state.erasure.value,
         "unwitnessed": state.unwitnessed,
+        "audit": None
+        if state.audit is None
+        else {
+            "stage": state.audit.stage.value,
+            "drawn_at": state.audit.drawn_at.isoformat(),
+            "facts_version": state.audit.facts_version,
+            "readers": list(state.audit.readers),
+        },
     }
 
 
@@ -79,6 +87,17 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         erasure=None if (erasure := document.get("erasure")) is None else Erasure(erasure),
         # Before there were witnesses, none was lacking.
         unwitnessed=document.get("unwitnessed", False),
+        # Before 0.6 no decision was drawn for an audit.
+        audit=None if (audit := document.get("audit")) is None else _audit(audit),
+    )
+
+
+def _audit(document: Mapping[str, Any]) -> Audit:
+    return Audit(
+        stage=AuditStage(document["stage"]),
+        drawn_at=datetime.fromisoformat(document["drawn_at"]),
+        facts_version=document["facts_version"],
+        readers=tuple(ActorId(reader) for reader in document["readers"]),
     )
 
 

@@ -28,11 +28,13 @@ from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
+from arbiter.store.tables.watching import audit_count, watch_step
 from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_standing
 
 __all__ = [
     "INSERT_ONLY",
     "account",
+    "audit_count",
     "broken_glass",
     "calibration",
     "calibration_step",
@@ -67,6 +69,7 @@ __all__ = [
     "subject_chain",
     "subject_merger",
     "tree_node",
+    "watch_step",
     "webhook_endpoint",
     "witness_lease",
     "witness_standing",
@@ -86,6 +89,8 @@ INSERT_ONLY = (
     cosignature,
     retired_kek,
     canary_run,
+    audit_count,
+    watch_step,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

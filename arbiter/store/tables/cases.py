@@ -86,6 +86,12 @@ case_file = Table(
         "id",
         postgresql_where=text("phase = 'released' AND state ->> 'unwitnessed' = 'true'"),
     ),
+    Index(
+        "ix_case_file_audited",
+        "created_at",
+        "id",
+        postgresql_where=text("state #>> '{audit,stage}' IN ('drawn', 'doubted')"),
+    ),
 )
 
 # In parts, `case_key_0` and so on: a destroyed key leaves the files when its part is rewritten, which holds its part alone.
