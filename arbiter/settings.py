@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
     `backup_days` how long any copy of the database is kept at most. From `canary_at` on, by that zone, every seat is asked its
     fixed cases; all seats together are to raise `canary_false_alarms_a_year` false alarms at most, in expectation.
+    Of what panels decide under a stated error rate the share `audit_share` is read by clinicians who do not see it; where one
+    has waited for longer than `audit_days`, its protocol decides nothing alone until it is read.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -139,6 +141,9 @@ class Settings(BaseSettings):
     canary_false_alarms_a_year: Decimal = Field(
         default=Decimal("0.1"), gt=0, le=366, max_digits=12, decimal_places=6
     )
+
+    audit_share: Decimal = Field(default=Decimal("0.2"), gt=0, le=1, max_digits=7, decimal_places=6)
+    audit_days: int = Field(default=14, ge=1, le=90)
 
     @property
     def may_decide_alone(self) -> bool:

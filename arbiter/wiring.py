@@ -69,6 +69,7 @@ from arbiter.workflow.register import note_lock
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.shelf import put_in_force
 from arbiter.workflow.standing_work import keep_up
+from arbiter.workflow.watching.alarms import hear_of_stops, look_for_stops
 
 AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0
@@ -200,6 +201,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
     await note_circle(house)
     await look_for_moved(house)
     await look_for_approved(house)
+    await look_for_stops(house)
     prover = Prover(house)
     if house.fleet and house.fleet.proofs.needed:
         await prover.first_round()
@@ -214,6 +216,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("the canary", lambda: tend_canaries(house))),
         asyncio.create_task(keep_up("hearing of canaries", lambda: hear_of_canaries(house))),
         asyncio.create_task(keep_up("hearing of calibrations", lambda: hear_of_approved(house))),
+        asyncio.create_task(keep_up("hearing of alarms", lambda: hear_of_stops(house))),
     ]
     if house.fleet:
         others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))

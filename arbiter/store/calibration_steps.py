@@ -45,6 +45,11 @@ class StepsRow:
     approved: Act | None = None
     withdrawn: Act | None = None
 
+    @property
+    def acts(self) -> tuple[Act, ...]:
+        """The steps that were taken."""
+        return tuple(act for act in (self.proposed, self.approved, self.withdrawn) if act is not None)
+
 
 _ADD = """
 INSERT INTO calibration_step (calibration, step, actor, at, reason)

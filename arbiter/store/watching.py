@@ -76,6 +76,7 @@ _COUNTS = """
 SELECT case_id, protocol_id, calibration, option, wrong, doubted, probability, members, at, id FROM audit_count
 WHERE calibration = %(calibration)s ORDER BY id
 """
+_NEWEST = "SELECT coalesce(max(id), 0) FROM audit_count"
 _ADD_STEP = """
 INSERT INTO watch_step (protocol_id, calibration, kind, target, step, counted, actor, at, reason)
 VALUES (%(protocol)s, %(calibration)s, %(kind)s, %(target)s, %(step)s, %(counted)s, %(actor)s, %(at)s, %(reason)s)
@@ -116,6 +117,11 @@ async def load_counts(where: Where, calibration: str) -> tuple[CountRow, ...]:
             where, _COUNTS, {"calibration": calibration}
         )
     )
+
+
+async def load_newest_count(where: Where) -> int:
+    """Return the order of the newest audit that counts, 0 where there is none."""
+    return int((await run(where, _NEWEST, {}))[0][0])
 
 
 async def add_alarm_step(where: Where, row: AlarmRow) -> int:

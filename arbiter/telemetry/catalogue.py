@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from arbiter.fleet.state import Position
-from arbiter.lifecycle.states import DecidedBy, Phase
+from arbiter.lifecycle.states import AuditStage, DecidedBy, Phase
 from arbiter.model import MemberStatus, ReasonCode, RerouteCause, RiskClass, VerdictKind
 
 CASE_ID = re.compile(r"c_[a-z2-7]{24}")
@@ -129,6 +129,10 @@ ERROR_TYPE = Attribute(
     ),
     "The class of what failed, never its text.",
 )
+AUDIT_STAGE = Attribute("arbiter.audit.stage", _words(AuditStage), "What an audit of a decision found.")
+WATCH_KIND = Attribute(
+    "arbiter.watch.kind", _words(["option", "member"]), "What an alarm of the live watch is about."
+)
 CHANNEL = Attribute("arbiter.channel", _words(["mail", "webhook"]), "By which way somebody is told.")
 DELIVERY_OUTCOME = Attribute(
     "arbiter.delivery.outcome",
@@ -167,7 +171,7 @@ ATTRIBUTES: Final[tuple[Attribute, ...]] = (
     MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
     ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
     GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME, WITNESS, SERVER, REPLICA,
-    BREAKER_POSITION, REROUTE_CAUSE, PROBE_OUTCOME,
+    BREAKER_POSITION, REROUTE_CAUSE, PROBE_OUTCOME, AUDIT_STAGE, WATCH_KIND,
 )  # fmt: skip
 
 
@@ -438,6 +442,33 @@ CANARY_ALARMS = Metric(
     (PROTOCOL, MEMBER),
     "Canary runs in which a seat answered otherwise than its baseline.",
 )
+AUDITS_CLOSED = Metric(
+    "arbiter.audits.closed",
+    _C,
+    "{audit}",
+    (PROTOCOL, AUDIT_STAGE),
+    "Audits of panels' decisions that count, by what they found: agreed, unconfirmed or wrong.",
+)
+OPEN_AUDITS = Metric(
+    "arbiter.audits.open", _G, "{audit}", (PROTOCOL,), "Decisions that wait to be read for an audit."
+)
+OPEN_AUDITS_AGE = Metric(
+    "arbiter.audits.oldest_age", _G, "s", (PROTOCOL,), "For how long the oldest of them has waited."
+)
+STOPPED = Metric(
+    "arbiter.watch.stopped",
+    _G,
+    "{protocol}",
+    (PROTOCOL,),
+    "Whether the live watch stops what a protocol decides alone, 0 or 1.",
+)
+WATCH_ALARMS = Metric(
+    "arbiter.watch.alarms",
+    _C,
+    "{alarm}",
+    (PROTOCOL, WATCH_KIND),
+    "Alarms of the live watch: an option's stops what its protocol decides alone, a member's warns.",
+)
 CANARY_MOVED = Metric(
     "arbiter.canary.moved",
     _G,
@@ -472,5 +503,6 @@ METRICS: Final[tuple[Metric, ...]] = (
     OPEN_CASES, JOBS, JOBS_AGE, ERRANDS, MEMBER_SECONDS, TOKENS, BREAKER_MOVES, REROUTES, SHED, PROBES,
     FLEET_IN_FLIGHT, FLEET_WAITING, FLEET_BREAKERS, FLEET_SILENT_SEATS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
     CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
-    CANARY_ALARMS, CANARY_MOVED, CANARY_AGE, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    AUDITS_CLOSED, OPEN_AUDITS, OPEN_AUDITS_AGE, STOPPED, WATCH_ALARMS, CANARY_ALARMS, CANARY_MOVED, CANARY_AGE,
+    CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

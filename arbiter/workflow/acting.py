@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from arbiter.errors import StaleStateError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.events import Event, Read
 from arbiter.model import CaseId
-from arbiter.workflow.docket import advance
+from arbiter.workflow.docket import Docket, advance
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import save
@@ -23,6 +23,10 @@ Intent: TypeAlias = Callable[[Dossier, datetime], tuple[Event, Mapping[str, byte
 """What the actor means to do with the case as it stands: the event, and the documents its entry commits to."""
 
 
+Saving: TypeAlias = Callable[[House, Dossier, Docket, datetime], Awaitable[Docket]]
+"""How the moved case is written, given as it was before: alone, or in one transaction with what belongs to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Acted:
     """The case as it was when the actor moved it, and as it stands now."""
@@ -32,8 +36,19 @@ class Acted:
     at: datetime
 
 
+async def save_alone(house: House, _before: Dossier, docket: Docket, now: datetime) -> Docket:
+    """Write the moved case and nothing beside it."""
+    return await save(house, docket, now)
+
+
 async def act(
-    house: House, principal: Principal, case: CaseId, intent: Intent, *, through_glass: bool = False
+    house: House,
+    principal: Principal,
+    case: CaseId,
+    intent: Intent,
+    *,
+    through_glass: bool = False,
+    saving: Saving = save_alone,
 ) -> Acted:
     """Make one move for a principal who may know of the case; `through_glass` for those who look or judge.
 
@@ -57,7 +72,7 @@ async def act(
             documents=documents,
         )
         try:
-            saved = await save(house, docket, now)
+            saved = await saving(house, dossier, docket, now)
         except StaleStateError:
             if attempt == TRIES:
                 raise

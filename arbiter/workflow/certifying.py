@@ -23,16 +23,18 @@ MEANING = "I have judged this case myself and take responsibility for this decis
 def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     """Return the present circumstances of a case.
 
-    Nothing is decided without a clinician where a seat's canary has alarmed and nobody has looked into it yet.
+    Nothing is decided without a clinician where a seat's canary has alarmed and nobody has looked into it yet, nor where the
+    live watch stops the protocol.
     """
     state = docket.standing
     protocol_hash = dict(docket.versions)["protocol"]
     protocol = house.shelf.at_hand(protocol_hash)
+    stopped = house.moved.among(protocol) or house.stops.hold(None if protocol is None else protocol.id)
     return Circumstances(
         docket.case,
         state.risk_class,
         state.human_required,
-        house.settings.may_decide_alone and not house.moved.among(protocol),
+        house.settings.may_decide_alone and not stopped,
         now,
         training=state.training,
         calibration=calibration_in_force(house, protocol_hash),

@@ -27,13 +27,15 @@ from arbiter.store.vault import CaseKey
 from arbiter.telemetry.catalogue import ADJUDICATION, DELIBERATION, MEMBERS_ASKED, VERDICT
 from arbiter.telemetry.spans import say, spanned
 from arbiter.workflow import figures
-from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.certifying import circumstances
+from arbiter.workflow.deciding_alone import ask_before_deciding
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import go_in_order, save
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
+from arbiter.workflow.watching.drawing import draw_for
 
 log = logging.getLogger(__name__)
 
@@ -154,15 +156,7 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
             with spanned(ADJUDICATION, figures.about(docket.case, hand.shelved, docket.standing)) as span:
                 judged = await _judge(house, hand, docket, heard, now)
                 say(span, {VERDICT: judged.verdict.kind.value})
-            docket = advance(
-                house,
-                docket,
-                Conclude(judged.verdict.kind, judged.shows_panel_first),
-                actor=ARBITER,
-                now=now,
-                key=hand.key,
-                documents={"certificate": judged.certificate},
-            )
+            docket = _concluded(house, hand, docket, judged, now)
         elif not fresh:
             return hand
         try:
@@ -179,19 +173,38 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
         return replace(hand, docket=saved, opinions=heard)
 
 
+def _concluded(house: House, hand: InHand, docket: Docket, judged: Judged, now: datetime) -> Docket:
+    """Conclude; what the panel decides under a stated error rate is drawn for an audit, or not, in the same step."""
+    draw = draw_for(
+        judged.verdict,
+        hand.shelved.protocol.adjudication.strategy,
+        house.settings.audit_share,
+        house.chance,
+        training=docket.standing.training,
+    )
+    documents = {"certificate": judged.certificate}
+    if draw is not None:
+        documents[DRAW] = draw.to_bytes()
+    return advance(
+        house,
+        docket,
+        Conclude(judged.verdict.kind, judged.shows_panel_first, audited=draw is not None and draw.drawn),
+        actor=ARBITER,
+        now=now,
+        key=hand.key,
+        documents=documents,
+    )
+
+
 async def _judge(
     house: House, hand: InHand, docket: Docket, heard: tuple[Opinion, ...], now: datetime
 ) -> Judged:
-    """Weigh what the panel said. What would decide by a calibration asks first whether that is in force still.
-
-    INVARIANT: whatever this process remembers, nothing is decided by a calibration whose withdrawal was committed before
-    the asking.
-    """
+    """Weigh what the panel said. What would decide by a calibration asks first whether that is in force still."""
     around = circumstances(house, docket, now)
     judged = adjudicate(around, hand.shelved, hand.taken, heard)
     if around.calibration is None or judged.verdict.kind is not VerdictKind.DECIDE:
         return judged
-    await look_for_approved(house)
+    await ask_before_deciding(house)
     again = circumstances(house, docket, now)
     return judged if again == around else adjudicate(again, hand.shelved, hand.taken, heard)
 

@@ -11,6 +11,7 @@ from typing import Final
 from arbiter.fleet.seats import Standing, seat_lines
 from arbiter.fleet.state import Position
 from arbiter.store.figures import load_figures
+from arbiter.store.watching import load_open_audits
 from arbiter.telemetry.catalogue import (
     CANARY_AGE,
     CANARY_MOVED,
@@ -27,6 +28,8 @@ from arbiter.telemetry.catalogue import (
     JOBS_AGE,
     LOG_REFUSED,
     MEMBER,
+    OPEN_AUDITS,
+    OPEN_AUDITS_AGE,
     OPEN_CASES,
     PENDING,
     PENDING_AGE,
@@ -36,6 +39,7 @@ from arbiter.telemetry.catalogue import (
     PROTOCOL,
     REPLICA,
     SERVER,
+    STOPPED,
     WITNESS,
     WITNESS_BEHIND,
     WITNESS_SIZE,
@@ -88,6 +92,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         *_fleet(house),
         *[figure async for figure in _witnesses(house, now)],
         *[figure async for figure in _canaries(house, now)],
+        *[figure async for figure in _audits(house, now)],
     )
 
 
@@ -104,6 +109,16 @@ async def _canaries(house: House, now: datetime) -> AsyncIterator[Figure]:
         yield Figure(CANARY_MOVED, seat.standing is CanaryStanding.MOVED, said)
         if seat.heard_at is not None:
             yield Figure(CANARY_AGE, _age(seat.heard_at, now), said)
+
+
+async def _audits(house: House, now: datetime) -> AsyncIterator[Figure]:
+    waiting = {each.protocol: each for each in await load_open_audits(house.store)}
+    for protocol in sorted(house.shelf.current):
+        said = {PROTOCOL: protocol}
+        audits = waiting.get(protocol)
+        yield Figure(OPEN_AUDITS, 0 if audits is None else audits.count, said)
+        yield Figure(OPEN_AUDITS_AGE, _age(None if audits is None else audits.oldest, now), said)
+        yield Figure(STOPPED, house.stops.hold(protocol), said)
 
 
 def _fleet(house: House) -> Iterator[Figure]:

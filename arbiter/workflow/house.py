@@ -33,6 +33,7 @@ from arbiter.workflow.log.sealing import Sealer
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.shelf import Shelf
+from arbiter.workflow.watching.stops import Stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class House:
     cosigned: Cosigned = field(default_factory=Cosigned)
     moved: MovedSeats = field(default_factory=MovedSeats)
     approved: ApprovedCalibrations = field(default_factory=ApprovedCalibrations)
+    stops: Stops = field(default_factory=Stops)
 
     @property
     def key_folder(self) -> KeyFolder:

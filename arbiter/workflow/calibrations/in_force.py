@@ -14,11 +14,13 @@ class ApprovedCalibrations:
 
     `newest` has, by the hash of a protocol version, what was approved last for it and is not withdrawn: None where it cannot
     be read as what was approved, and then nothing else takes its place. `withdrawn` are the
-    hashes of all that ever were. While the database does not answer, what was known stays.
+    hashes of all that ever were. `mark` is the order of the newest step that this process knows of, None before it has looked.
+    While the database does not answer, what was known stays.
     """
 
     newest: Mapping[str, Calibration | None] = field(default_factory=dict)
     withdrawn: frozenset[str] = frozenset()
+    mark: int | None = None
 
     def in_force(
         self, protocol_hash: str, bundled: Calibration | None, *, demonstration: bool

@@ -96,6 +96,7 @@ async def look_for_approved(house: House) -> None:
     rows = await load_steps(house.store)
     found = await approved_among(rows, lambda named: house.shelf.fetch_calibration(house.store, named))
     house.approved.newest, house.approved.withdrawn = found.newest, found.withdrawn
+    house.approved.mark = max((act.order for row in rows for act in row.acts), default=0)
 
 
 async def hear_of_approved(house: House) -> None:

@@ -1,0 +1,147 @@
+"""What counted audits say against what a calibration states: of each option it certifies, and of each member it records.
+
+Pure: the same rows give the same evidence, in any process and any year. An alarm is a state that a person lifts; what was counted
+until then has spoken, and evidence begins anew with half of the delta that the one before had (`betting.delta_after`), so
+that all watches of one calibration together raise a false alarm with probability at most its delta: each of the options has an
+equal share of it, and so has each of the members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, fsum, log
+from typing import Final
+
+from arbiter.calibrating.betting import delta_after, expected_delay
+from arbiter.calibrating.watch import Watch, begin_watch, longest_delay, share
+from arbiter.calibration import Calibration
+from arbiter.store.watching import AlarmKind, AlarmRow, AlarmStep, CountRow
+
+LEAST_MEMBER_RATE: Final = 0.01
+"""A member that never erred among its labelled cases is not held to never erring."""
+GREATEST_MEMBER_RATE: Final = 0.5
+_SLOWEST: Final = 2_000
+"""After so many audits new evidence begins at the latest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is watched: that decisions for an option, or a member's answers, are wrong at most at the rate `alpha`.
+
+    `delta` is the probability that the alarm may be false, over all time, after so many `lifts`.
+    """
+
+    kind: AlarmKind
+    target: str
+    alpha: float
+    delta: float
+    lifts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How a claim holds up.
+
+    `audits` and `errors` count since the last lift, `path` has after each audit how near the alarm is: the greatest over all
+    running evidence of log(E delta'), 0 at the alarm. `standing` is the alarm that nobody has lifted yet.
+    """
+
+    claim: Claim
+    audits: int
+    errors: int
+    watch: Watch
+    path: tuple[float, ...]
+    standing: AlarmRow | None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether an alarm is to be raised: the evidence has reached it, and none stands."""
+        return self.watch.alarmed and self.standing is None
+
+
+def tallies(
+    calibration: Calibration, counts: Sequence[CountRow], steps: Iterable[AlarmRow]
+) -> tuple[Tally, ...]:
+    """Return how each claim of a calibration holds up: certified options in its order, then members in theirs.
+
+    Args:
+        calibration: what the decisions were made by.
+        counts: every audit of them that counts, in order.
+        steps: every step of every alarm, in order; those of other calibrations are left out.
+    """
+    own = [step for step in steps if step.calibration == calibration.content_hash]
+    return tuple(_tally(claim, base, counts, own) for claim, base in _claims(calibration, own))
+
+
+def delay_in_audits(claim: Claim, rate: float, audits: int = 0, before: float = 0.0) -> float | None:
+    """Return how many audits it takes at most, on average, until the alarm once decisions are wrong at `rate`; None: not sure ever.
+
+    `audits` came before at the rate `before`.
+    """
+    return longest_delay(
+        claim.alpha, rate, claim.delta, _every(claim.alpha, claim.delta), quiet=audits, before=before
+    )
+
+
+def _claims(calibration: Calibration, steps: Sequence[AlarmRow]) -> Iterable[tuple[Claim, int]]:
+    """Yield each claim with the order of the last audit that an earlier alarm of it has used up."""
+    delta = float(calibration.delta)
+    certified = [stratum for stratum in calibration.strata if stratum.certified is not None]
+    for stratum in certified:
+        lifts, base = _lifted(steps, AlarmKind.OPTION, stratum.option)
+        spent = delta_after(lifts, delta / len(certified))
+        yield Claim(AlarmKind.OPTION, stratum.option, float(stratum.alpha), spent, lifts), base
+    for at, record in enumerate(calibration.records):
+        lifts, base = _lifted(steps, AlarmKind.MEMBER, record.member)
+        spent = delta_after(lifts, delta / len(calibration.records))
+        yield Claim(AlarmKind.MEMBER, record.member, _wrong(calibration, at), spent, lifts), base
+
+
+def _wrong(calibration: Calibration, at: int) -> float:
+    """Return how often a member is wrong by its record: 1 - sum_k prior_k T[k, k], kept within what can be watched."""
+    matrix = calibration.records[at].reliability
+    right = fsum(float(prior) * float(matrix[k][k]) for k, prior in enumerate(calibration.prior))
+    return min(max(1.0 - right, LEAST_MEMBER_RATE), GREATEST_MEMBER_RATE)
+
+
+def _lifted(steps: Sequence[AlarmRow], kind: AlarmKind, target: str) -> tuple[int, int]:
+    lifted = [
+        step for step in steps if (step.kind, step.target, step.step) == (kind, target, AlarmStep.LIFTED)
+    ]
+    return len(lifted), lifted[-1].counted if lifted else 0
+
+
+def _tally(claim: Claim, base: int, counts: Sequence[CountRow], steps: Sequence[AlarmRow]) -> Tally:
+    watch = begin_watch(claim.alpha, claim.delta, _every(claim.alpha, claim.delta))
+    found: list[bool] = [
+        wrong for row in counts if row.order > base and (wrong := _said_wrong(claim, row)) is not None
+    ]
+    path = []
+    for wrong in found:
+        watch = watch.after(wrong)
+        path.append(_nearness(watch))
+    last = next(
+        (step for step in reversed(steps) if (step.kind, step.target) == (claim.kind, claim.target)), None
+    )
+    standing = last if last is not None and last.step is AlarmStep.ALARMED else None
+    return Tally(claim, len(found), sum(found), watch, tuple(path), standing)
+
+
+def _said_wrong(claim: Claim, row: CountRow) -> bool | None:
+    """Return whether an audit found wrong what the claim is about; None where it says nothing of it."""
+    if claim.kind is AlarmKind.OPTION:
+        return row.wrong if row.option == claim.target else None
+    return row.members.get(claim.target)
+
+
+def _nearness(watch: Watch) -> float:
+    return max(each.log_value + log(each.delta) for each in watch.running)
+
+
+@lru_cache(maxsize=256)
+def _every(alpha: float, delta: float) -> int:
+    """Return after how many audits new evidence begins: about as many as the alarm takes once twice the rate is reached."""
+    delay = expected_delay(alpha, min(2.0 * alpha, (1.0 + alpha) / 2.0), share(0, delta))
+    return _SLOWEST if delay is None else min(ceil(delay), _SLOWEST)
