@@ -35,7 +35,7 @@ from tests.panels.misbehaving_server import VERSION
 from tests.panels.model_servers import misbehaving, refusing_url
 from tests.patience import PATIENCE_SECONDS
 from tests.system.service import COMMAND, ROOT, Service, a_service, case_body, environment, until
-from tests.workflow.watching import WAIT_SECONDS, fleet_house, seen_when, settings_in
+from tests.workflow.watched_replicas import WAIT_SECONDS, fleet_house, seen_when, settings_in
 
 
 async def test_a_breaker_that_opened_is_told_since_it_opened_whatever_its_probes_do(

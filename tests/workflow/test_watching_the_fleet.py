@@ -27,7 +27,7 @@ from arbiter.workflow.fleet_watch import look_at_fleet, tell_fleet, watch_fleet
 from arbiter.workflow.house import House
 from tests.fleet.states import a_busy_fleet, a_replica, a_server, breaker
 from tests.houses import ShiftableClock, a_house
-from tests.workflow.watching import fleet_house, seen_when
+from tests.workflow.watched_replicas import fleet_house, seen_when
 
 
 def someone(*roles: Role) -> Principal:
