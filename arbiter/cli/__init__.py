@@ -18,6 +18,7 @@ from arbiter.cli import (
     clients,
     erasing,
     evaluating,
+    guarantee,
     keys,
     panel,
     protocols,
@@ -61,6 +62,7 @@ for command, shown in _SINGLE:
     app.command(epilog=shown)(command)
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(calibrations.app, name="calibration")
+app.add_typer(guarantee.app, name="guarantee")
 app.add_typer(panel.app, name="panel")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

@@ -56,6 +56,13 @@ class Tally:
     standing: AlarmRow | None
 
     @property
+    def way_to_alarm(self) -> float:
+        """How far evidence has come, 0 with none and 1 at the alarm, by the logarithm of the newest that is nearest."""
+        if not self.path:
+            return 0.0
+        return min(1.0, max(0.0, 1.0 + self.path[-1] / -log(share(0, self.claim.delta))))
+
+    @property
     def is_due(self) -> bool:
         """Whether an alarm is to be raised: the evidence has reached it, and none stands."""
         return self.watch.alarmed and self.standing is None
