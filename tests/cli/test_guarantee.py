@@ -87,9 +87,9 @@ def test_shown_alarmed_told_by_the_doctor_and_lifted(kept: Kept) -> None:
         "ALARM since ",
         f"option {OPTION}; lift it with `arbiter guarantee lift`",
         "NOTHING IS DECIDED ALONE: an alarm stands",
-        f"decisions for {OPTION}: wrong in at most 5%",
-        "evidence has come 100% of the way to the alarm",
-        "were 10% wrong from now on, the alarm would come after ",
+        f"{PROTOCOL}\t{OPTION}\t5%\t7\t6\t85.7%\t",
+        "\t100%\t",
+        f"{PROTOCOL}\tmember news2\t10%\t7\t6\t\t\t",
     ):
         assert words in done.stdout, words
     shown = kept.shown()

@@ -12,13 +12,28 @@ from arbiter.cli.failing import Status, UsageError
 from arbiter.cli.guarantee.group import app
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import out, show_json
+from arbiter.cli.output import out, show_json, show_rows
+from arbiter.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arbiter.workflow.house import House
     from arbiter.workflow.watching.standings import GuaranteeStanding, Watched
+
+
+_COLUMNS = (
+    "protocol",
+    "claim",
+    "limit",
+    "audited",
+    "wrong",
+    "estimate",
+    "at_most",
+    "evidence",
+    "audits_to_alarm",
+    "decisions_to_alarm",
+)
 
 
 @app.command("show", epilog=examples("arbiter guarantee show", "arbiter guarantee show deterioration --json"))
@@ -40,6 +55,10 @@ def guarantee_show(
     An alarm stops everything that its protocol decides alone until it is lifted. Decisions that wait too long for their readers
     stop it too, until they are read.
 
+    Wrong may be, of decisions for an option or of a member's answers, the share in `limit`. `estimate` is of all decisions since the
+    calibration came in force, `at_most` its upper bound. `evidence` is how far the alarm is. The last two columns: after how many
+    audits, and so decisions, it would come on average if from now on twice as many were wrong as may be.
+
     Exit status: 0 nothing is stopped and no alarm stands, 1 something is.
     """
     audited = None if share is None else _share(share)
@@ -56,12 +75,18 @@ def guarantee_show(
     if as_json:
         show_json([_document(standing, told) for standing in standings])
     else:
-        for line in (line for standing in standings for line in _lines(standing, told)):
-            out.print(line, markup=False)
-        if not standings:
-            out.print("no protocol in force states an error rate")
+        _tell(standings)
     if any(standing.stop is not None or standing.alarms for standing in standings):
         raise typer.Exit(Status.FAILED)
+
+
+def _tell(standings: tuple[GuaranteeStanding, ...]) -> None:
+    for line in (line for standing in standings for line in _lines(standing)):
+        out.print(line, markup=False)
+    if not standings:
+        out.print("no protocol in force states an error rate")
+    rows = [_row(standing, watched) for standing in standings for watched in standing.watched]
+    show_rows(_COLUMNS, rows, as_json=False)
 
 
 def _share(text: str) -> float:
@@ -74,22 +99,19 @@ def _share(text: str) -> float:
     return share
 
 
-def _lines(standing: GuaranteeStanding, share: float) -> Iterator[str]:
-    yield f"{standing.protocol}: {standing.title}"
+def _lines(standing: GuaranteeStanding) -> Iterator[str]:
+    """Yield what is wrong, or waits, of a protocol."""
+    name = standing.protocol
     if standing.calibration is None:
-        yield "  no calibration is in force: every case escalates"
+        yield f"{name}: no calibration is in force: every case escalates"
     for alarm in standing.alarms:
         at = alarm.at.isoformat(sep=" ", timespec="minutes")
-        yield f"  ALARM since {at}: {alarm.kind.value} {alarm.target}; lift it with `arbiter guarantee lift`"
+        yield f"{name}: ALARM since {at}: {alarm.kind.value} {alarm.target}; lift it with `arbiter guarantee lift`"
     if standing.stop is not None:
-        yield f"  NOTHING IS DECIDED ALONE: {_STOPS[standing.stop.value]}"
+        yield f"{name}: NOTHING IS DECIDED ALONE: {_STOPS[standing.stop.value]}"
     if standing.waiting is not None:
         since = standing.waiting.oldest.isoformat(sep=" ", timespec="minutes")
-        yield f"  {standing.waiting.count} decisions wait for readers, the longest since {since}"
-    for watched in standing.watched:
-        yield f"  {_claim(watched)}"
-        yield f"    {_found(watched)}"
-        yield f"    {_delay(watched, share)}"
+        yield f"{name}: {counted(standing.waiting.count, 'decision')} to be read, the longest since {since}"
 
 
 _STOPS = {
@@ -98,31 +120,20 @@ _STOPS = {
 }
 
 
-def _claim(watched: Watched) -> str:
-    claim = watched.tally.claim
-    what = "decisions for" if claim.kind.value == "option" else "member"
-    return f"{what} {claim.target}: wrong in at most {_percent(claim.alpha)}"
-
-
-def _found(watched: Watched) -> str:
-    tally = watched.tally
-    if not tally.audits:
-        return "nothing was audited yet"
-    since = " since the last lift" if tally.claim.lifts else ""
-    said = f"{tally.audits} audited{since}, {tally.errors} wrong"
-    if watched.estimate is not None and watched.bound is not None:
-        said += f"; of all decisions about {_percent(watched.estimate)}, at most {_percent(watched.bound)}"
-    return f"{said}; evidence has come {100 * tally.way_to_alarm:.0f}% of the way to the alarm"
-
-
-def _delay(watched: Watched, share: float) -> str:
-    delay = watched.delay
-    begin = f"were {_percent(delay.rate)} wrong from now on"
-    if delay.audits is None or delay.decisions is None:
-        return f"{begin}, the alarm would not be sure to come"
+def _row(standing: GuaranteeStanding, watched: Watched) -> tuple[object, ...]:
+    tally, delay = watched.tally, watched.delay
+    claim = tally.claim
     return (
-        f"{begin}, the alarm would come after {delay.audits:.0f} audits on average, "
-        f"{delay.decisions:.0f} decisions with {_percent(share)} of them audited"
+        standing.protocol,
+        claim.target if claim.kind.value == "option" else f"member {claim.target}",
+        _percent(claim.alpha),
+        tally.audits,
+        tally.errors,
+        None if watched.estimate is None else _percent(watched.estimate),
+        None if watched.bound is None else _percent(watched.bound),
+        f"{100 * tally.way_to_alarm:.0f}%",
+        "not sure" if delay.audits is None else f"{delay.audits:.0f}",
+        "not sure" if delay.decisions is None else f"{delay.decisions:.0f}",
     )
 
 
