@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from arbiter.model import FactSet, MemberId, RiskClass, RuleEffect
+from arbiter.model import FactSet, MemberId, ReasonCode, RiskClass, RuleEffect
 
 QUESTION = "question"
 """The `asks` of a seat that answers the protocol's question rather than a facet."""
@@ -218,7 +218,8 @@ class Adjudication:
     probability must exceed is certified from labelled cases under `guarantee`, which no other strategy has.
     `greatest_between` and `greatest_within` bound normalised disagreement, 0 to 1; `family_correlation` is the
     prior error correlation of two members of one family, 0 to 1. `asks_for_facts` lets an abstention for missing
-    facts ask the hospital system before a human.
+    facts ask the hospital system before a human; `facts_on` names the kinds of disagreement on which it does so too, for the facts
+    that members say they lack.
     """
 
     strategy: Strategy
@@ -232,6 +233,7 @@ class Adjudication:
     family_correlation: Decimal
     asks_for_facts: bool
     guarantee: Guarantee | None = None
+    facts_on: tuple[ReasonCode, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,6 +184,8 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
         "family_correlation": decimal_text(settings.family_correlation),
         "asks_for_facts": settings.asks_for_facts,
     }
+    if settings.facts_on:
+        document["facts_on"] = [code.value for code in settings.facts_on]
     if settings.threshold is not None:
         document["threshold"] = decimal_text(settings.threshold)
     if settings.guarantee is not None:

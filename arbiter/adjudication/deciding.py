@@ -52,6 +52,10 @@ _QUORUM_ONLY: Final = frozenset(
 )
 
 
+_OF_DISAGREEMENT: Final = frozenset({ReasonCode.NO_MAJORITY})
+"""What members that disagree bring about without more."""
+
+
 def decide(bench: Bench, opinions: Sequence[Opinion], policy: Policy) -> Verdict:
     """Return the verdict on a case.
 
@@ -118,11 +122,16 @@ def _wanted_facts(bench: Bench, heard: Sequence[Heard], policy: Policy, verdict:
     """Return the facts to ask for, if lack of them alone keeps the panel from an answer.
 
     That is so when every reason is a want of members, some abstained for named facts, and there is an answer of theirs
-    with which the whole decision would be made.
+    with which the whole decision would be made. Where the protocol sends a kind of disagreement the same way, it is so too when
+    nothing else stands in the way, for whatever its members say they lack: what they would say then nobody knows.
     """
     if verdict.kind is VerdictKind.DECIDE or not bench.settings.asks_for_facts:
         return ()
-    if any(reason.code not in _QUORUM_ONLY for reason in verdict.reasons):
+    against = {reason.code for reason in verdict.reasons} - _QUORUM_ONLY
+    sent = frozenset(bench.settings.facts_on or ())
+    if against & sent and against <= sent | _OF_DISAGREEMENT:
+        return tuple(sorted({fact for voice in heard if voice.votes_on_question for fact in voice.missing}))
+    if against:
         return ()
     silent = [
         voice

@@ -133,6 +133,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, pointer: str) -> Any:
     tag = next(iter(value), "") if isinstance(value, dict) and len(value) == 1 else ""
     for kind in kinds:
         fits = is_dataclass(kind) and tag not in tagged if isinstance(value, dict) else type(value) is kind
+        fits = fits or (get_origin(kind) is tuple and isinstance(value, list))
         if fits or (tag in tagged and kind is tagged[tag]):
             return _made(kind, value, pointer)
     raise _misfit(pointer)

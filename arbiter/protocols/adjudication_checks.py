@@ -13,6 +13,8 @@ def check_adjudication(protocol: ProtocolFile, finder: Finder) -> None:
     """Check `adjudication` against the panel and the options of the question."""
     _check_quorum(protocol.adjudication, protocol.panel, finder)
     _check_guarantee(protocol, finder)
+    if protocol.adjudication.facts_on and not protocol.adjudication.asks_for_facts:
+        finder.report(("adjudication", "facts_on"), "value", "expected none where `asks_for_facts` is false")
 
 
 def _check_quorum(settings: AdjudicationPart, panel: list[SeatPart], finder: Finder) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arbiter.model import MemberId, RiskClass
+from arbiter.model import MemberId, ReasonCode, RiskClass
 from arbiter.protocols.schema import (
     AdjudicationPart,
     FactPart,
@@ -137,6 +137,7 @@ def _adjudication(part: AdjudicationPart) -> Adjudication:
         guarantee=None
         if part.guarantee is None
         else Guarantee(part.guarantee.delta, tuple(sorted(part.guarantee.error_rates.items()))),
+        facts_on=tuple(sorted(set(map(ReasonCode, part.facts_on)))) or None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -175,6 +175,9 @@ class GuaranteePart(_Part):
     error_rates: dict[Id, OpenShare]
 
 
+Disagreed = Literal["disagreement-between", "disagreement-within"]
+
+
 class AdjudicationPart(_Part):
     """How opinions are weighed. The posterior has a `guarantee` and no `threshold`, every other strategy a `threshold`."""
 
@@ -188,6 +191,7 @@ class AdjudicationPart(_Part):
     greatest_within: Share
     family_correlation: Share
     asks_for_facts: bool
+    facts_on: Annotated[list[Disagreed], Field(max_length=2)] = []
     guarantee: GuaranteePart | None = None
 
 

@@ -1,6 +1,7 @@
 """A panel asks for facts where their lack alone stands in its way, and the workflow's own escalation keeps what it had said."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,54 @@ def test_facts_are_not_asked_for_where_no_answer_would_be_enough() -> None:
 def test_facts_are_not_asked_for_where_the_panel_decides_without_them() -> None:
     given = [*opinions("urgent", "urgent"), abstains("c", "pulse")]
     assert decide(bench(asks_for_facts=True), given, always(PERMITS)).option == "urgent"
+
+
+# --- members that disagree, and say what they lack -----------------------------------------------------------------
+
+WITHIN, BETWEEN = R.DISAGREEMENT_WITHIN, R.DISAGREEMENT_BETWEEN
+IN_TWO_MINDS = {"urgent": 3, "watch": 2}
+
+
+def two_minds(*missing: str) -> list[Opinion]:
+    """Two members, each of two minds, the first of which names what it lacks."""
+    return [opinion("a", IN_TWO_MINDS, missing=missing), opinion("b", IN_TWO_MINDS), opinion("c", "urgent")]
+
+
+def routing(*codes_on: ReasonCode, asks: bool = True, **settings: Any) -> Bench:
+    return bench(asks_for_facts=asks, facts_on=codes_on or None, **settings)
+
+
+def test_where_the_protocol_says_so_members_of_two_minds_ask_for_what_they_lack() -> None:
+    court = routing(WITHIN, greatest_within=Decimal("0.1"))
+    verdict = decide(court, two_minds("lactate"), always(PERMITS))
+    assert (verdict.kind, verdict.wanted) == (VerdictKind.ASK_FACTS, ("lactate",))
+    assert codes(verdict) == [WITHIN, R.FACTS_MISSING]
+
+
+def test_members_that_contradict_each_other_ask_where_the_protocol_sends_that_there() -> None:
+    given = [opinion("a", "urgent", missing=("pulse",)), opinion("b", "watch")]
+    court = routing(BETWEEN, greatest_between=Decimal("0.1"))
+    verdict = decide(court, given, always(PERMITS))
+    assert (verdict.kind, verdict.wanted) == (VerdictKind.ASK_FACTS, ("pulse",)), codes(verdict)
+
+
+@pytest.mark.parametrize(
+    ("court", "given", "policy"),
+    [
+        (routing(greatest_within=Decimal("0.1")), two_minds("lactate"), PERMITS),
+        (routing(BETWEEN, greatest_within=Decimal("0.1")), two_minds("lactate"), PERMITS),
+        (routing(WITHIN, asks=False, greatest_within=Decimal("0.1")), two_minds("lactate"), PERMITS),
+        (routing(WITHIN, greatest_within=Decimal("0.1")), two_minds(), PERMITS),
+        (routing(WITHIN, greatest_within=Decimal("0.1")), two_minds("lactate"), DENIES),
+        (routing(WITHIN, greatest_within=Decimal("0.1")), two_minds("lactate"), FAILS),
+        (routing(WITHIN, greatest_within=Decimal("0.1"), automatic=False), two_minds("lactate"), PERMITS),
+    ],
+    ids=["nowhere", "the-other", "asks-nobody", "lacks-nothing", "denied", "failed", "never"],
+)
+def test_a_disagreement_goes_to_a_human_unless_facts_alone_are_lacking_and_the_protocol_sends_it_there(
+    court: Bench, given: list[Opinion], policy: PolicyOutcome
+) -> None:
+    assert decide(court, given, always(policy)).kind is VerdictKind.ESCALATE
 
 
 # --- the workflow's own escalations ------------------------------------------------------------------------------

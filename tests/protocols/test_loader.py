@@ -136,6 +136,16 @@ def test_a_panel_without_voters_is_taken_where_nothing_is_automatic() -> None:
         ("least_families: 0", "least_families: 1", "expected 0, no seat answers the question; 1 came"),
         ("least_effective: 0", "least_effective: 0.5", "expected 0, no seat answers the question; 0.5 came"),
         ("asks_for_facts: false", "asks_for_facts: true", "expected false, no seat answers the question"),
+        (
+            "asks_for_facts: false",
+            "asks_for_facts: false\n  facts_on: [disagreement-within]",
+            "expected none where `asks_for_facts` is false",
+        ),
+        (
+            "asks_for_facts: false",
+            "asks_for_facts: false\n  facts_on: [veto]",
+            "disagreement-between",
+        ),
         ("least_valid: 0\n", "\n", "expected the key 'least_valid'"),
         ("least_valid: 0", "least_valid: -1", "at least 0"),
     ],
