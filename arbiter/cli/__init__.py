@@ -20,6 +20,7 @@ from arbiter.cli import (
     evaluating,
     guarantee,
     keys,
+    labels,
     panel,
     protocols,
     running,
@@ -63,6 +64,7 @@ for command, shown in _SINGLE:
 app.add_typer(protocols.app, name="protocol")
 app.add_typer(calibrations.app, name="calibration")
 app.add_typer(guarantee.app, name="guarantee")
+app.add_typer(labels.app, name="labels")
 app.add_typer(panel.app, name="panel")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")

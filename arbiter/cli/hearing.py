@@ -29,7 +29,9 @@ ProtocolName = Annotated[
 ]
 CasesFile = Annotated[
     Path,
-    typer.Argument(help="Labelled cases, one a line as in a bundle's examples.jsonl.", show_default=False),
+    typer.Argument(
+        help="Labelled cases, one a line, as `arbiter labels import` makes them.", show_default=False
+    ),
 ]
 Fresh = Annotated[
     bool,

@@ -55,7 +55,7 @@ def test_the_commands_are_those_that_the_documentation_promises() -> None:
     assert {path[0] for path, _ in COMMANDS} == {
         "demo", "guarantee", "serve", "worker", "submit", "watch", "protocol", "calibrate",
         "calibration", "audit", "replay", "keys", "clients", "users",
-        "sites", "webhooks", "witness", "panel", "evaluate", "migrate", "doctor", "version", "erase", "hold", "backup", "restore",
+        "sites", "webhooks", "witness", "panel", "evaluate", "labels", "migrate", "doctor", "version", "erase", "hold", "backup", "restore",
     }  # fmt: skip
 
 
