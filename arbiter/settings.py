@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     fixed cases; all seats together are to raise `canary_false_alarms_a_year` false alarms at most, in expectation.
     Of what panels decide under a stated error rate the share `audit_share` is read by clinicians who do not see it; where one
     has waited for longer than `audit_days`, its protocol decides nothing alone until it is read.
+    `drift_delta` is the probability, at most, that the watch over a protocol version's inputs ever alarms while they stay as they are.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -144,6 +145,7 @@ class Settings(BaseSettings):
 
     audit_share: Decimal = Field(default=Decimal("0.2"), gt=0, le=1, max_digits=7, decimal_places=6)
     audit_days: int = Field(default=14, ge=1, le=90)
+    drift_delta: Decimal = Field(default=Decimal("0.05"), gt=0, lt=1, max_digits=12, decimal_places=9)
 
     @property
     def may_decide_alone(self) -> bool:

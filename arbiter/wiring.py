@@ -44,6 +44,7 @@ from arbiter.workflow.canary.nights import hear_of_canaries, tend_canaries
 from arbiter.workflow.deadlines import sweep
 from arbiter.workflow.deliberation import take_up
 from arbiter.workflow.dispatching import Dispatcher
+from arbiter.workflow.drift.taking import watch_drift
 from arbiter.workflow.erasure.clearing import settle_erasures, tend_erasures
 from arbiter.workflow.erasure.erasure_list import ErasureList
 from arbiter.workflow.errands import Errands
@@ -217,6 +218,7 @@ async def run_house(house: House) -> AsyncIterator[None]:
         asyncio.create_task(keep_up("hearing of canaries", lambda: hear_of_canaries(house))),
         asyncio.create_task(keep_up("hearing of calibrations", lambda: hear_of_approved(house))),
         asyncio.create_task(keep_up("hearing of alarms", lambda: hear_of_stops(house))),
+        asyncio.create_task(keep_up("watching for drift", lambda: watch_drift(house))),
     ]
     if house.fleet:
         others.append(asyncio.create_task(keep_up("probing the fleet", house.fleet.keep_probing)))

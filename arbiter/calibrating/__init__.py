@@ -1,5 +1,6 @@
 """Fits what adjudication rests on, from labelled cases: reliability, correlation, temperature, a guarantee. Pure.
 
-Beside it stands what a guarantee is watched with once cases are decided by it (`betting`, `watch`, `weighted`, `exchangeability`)
-and what else may weigh a panel (`dawid_skene` for a cold start, `stacking`). No service calls these yet.
+Beside it stands what a guarantee is watched with once cases are decided by it: `betting`, `watch`, `weighted`; and what
+inputs and agreement are watched with, `drifting`. What else may weigh a panel (`dawid_skene` for a cold start, `stacking`)
+no service calls yet.
 """

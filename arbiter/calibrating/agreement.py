@@ -6,13 +6,40 @@ with n_uc how often unit u got value c, m_u how many values it got, n_c and n th
 values (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability). 1 is full agreement, 0 what chance would bring,
 and below 0 coders agree less than that. A unit with fewer than two values has no pair and does not count; who gave a
 value does not matter. Whole numbers and fractions until the end, so the result does not depend on the order of units.
+
+What alpha takes of its units are a few sums, so units can come one by one and need not be kept: `Agreement`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What alpha takes of the options that coders gave so far: sums over `units`, and nothing of any one of them.
+
+    `given` is how often each option was given (n_c), by option; `differing` the pairs that differ, by how many gave one (m_u).
+    """
+
+    units: int = 0
+    given: tuple[tuple[str, int], ...] = ()
+    differing: tuple[tuple[int, int], ...] = ()
+
+    def after(self, options: Sequence[str | None]) -> Agreement:
+        """Return the sums with one more unit, given by its coders' options, None where a coder gave none."""
+        given, differing = Counter[Hashable](dict(self.given)), Counter(dict(self.differing))
+        _add(options, given, differing)
+        by_option = sorted((str(option), count) for option, count in given.items())
+        return Agreement(self.units + 1, tuple(by_option), tuple(sorted(differing.items())))
+
+    @property
+    def alpha(self) -> float | None:
+        """Krippendorff's alpha of these units; None as for `krippendorff_alpha`."""
+        return _alpha(Counter[Hashable](dict(self.given)), Counter(dict(self.differing)))
 
 
 def krippendorff_alpha(units: Sequence[Sequence[Hashable | None]]) -> float | None:
@@ -25,19 +52,27 @@ def krippendorff_alpha(units: Sequence[Sequence[Hashable | None]]) -> float | No
     Raises:
         ValueError: when a value is unequal to itself, as NaN is: a missing value is None.
     """
-    in_all: Counter[Hashable] = Counter()
+    given: Counter[Hashable] = Counter()
     # By m_u, so that the fractions to be summed are as many as there are numbers of coders.
     differing: Counter[int] = Counter()
     for values in units:
-        own = Counter(value for value in values if value is not None)
-        if any(value != value for value in own):  # noqa: PLR0124 - that is how a NaN of any type is told
-            raise ValueError("expected None for a missing value, got one that is unequal to itself")
-        if own.total() < 2:
-            continue
-        in_all.update(own)
-        differing[own.total()] += own.total() ** 2 - _squares(own)
-    whole = in_all.total()
-    by_chance = whole**2 - _squares(in_all)
+        _add(values, given, differing)
+    return _alpha(given, differing)
+
+
+def _add(values: Sequence[Hashable | None], given: Counter[Hashable], differing: Counter[int]) -> None:
+    own = Counter(value for value in values if value is not None)
+    if any(value != value for value in own):  # noqa: PLR0124 - that is how a NaN of any type is told
+        raise ValueError("expected None for a missing value, got one that is unequal to itself")
+    if own.total() < 2:
+        return
+    given.update(own)
+    differing[own.total()] += own.total() ** 2 - _squares(own)
+
+
+def _alpha(given: Counter[Hashable], differing: Counter[int]) -> float | None:
+    whole = given.total()
+    by_chance = whole**2 - _squares(given)
     if by_chance == 0:
         return None
     observed = sum((Fraction(pairs, size - 1) for size, pairs in differing.items()), Fraction(0))

@@ -73,6 +73,21 @@ def require_servers(protocol: Protocol, servers: Mapping[str, Pool]) -> None:
             )
 
 
+def facts_read(protocol: Protocol) -> frozenset[str]:
+    """Return the names of the question's facts that any seat's member may look at; a model is shown them all."""
+    every = frozenset(spec.name for spec in protocol.question.facts)
+    scores = [SCORES.get(seat.implementation) if seat.model is None else None for seat in protocol.seats]
+    if not all(scores):
+        return every
+    read = {
+        name
+        for score in scores
+        if score is not None
+        for name in (*(row.fact for row in score.rows), *score.needs, *score.wants)
+    }
+    return every & read
+
+
 def _member(seat: Seat, protocol: Protocol, servers: Mapping[str, Pool]) -> Member:
     if seat.model is not None:
         return model_member(seat.model, _prompt(seat, seat.model), servers)

@@ -1,4 +1,4 @@
-"""What is wrapped under which key-encryption key, and moving it to another: case keys, webhooks' secrets, exports' keys."""
+"""What is wrapped under which key-encryption key, and moving it to another: case keys, webhooks' secrets, exports' keys, the states of the watch for drift."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Kind(Enum):
     CASE_KEY = ("case_key", "case_id", "wrapped")
     WEBHOOK_SECRET = ("webhook_endpoint", "id", "sealed_secret")
     EXPORT_KEY = ("export_job", "id", "sealed_key")
+    DRIFT_STATE = ("drift_state", "protocol_hash", "sealed")
 
     @property
     def words(self) -> str:
@@ -28,6 +29,8 @@ class Kind(Enum):
                 return "webhook secrets"
             case Kind.EXPORT_KEY:
                 return "keys of exports"
+            case Kind.DRIFT_STATE:
+                return "states of the watch for drift"
 
 
 @dataclass(frozen=True, slots=True)

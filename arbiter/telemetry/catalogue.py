@@ -96,6 +96,14 @@ REFUSAL = Attribute(
 VERDICT = Attribute("arbiter.verdict", _words(VerdictKind), "What adjudication said.")
 DECIDED_BY = Attribute("arbiter.decided.by", _words(DecidedBy), "Who decided.")
 MEMBER = Attribute("arbiter.member.id", _SLUG, "The panel member, by its seat's id.")
+DRIFT_STREAM = Attribute(
+    "arbiter.drift.stream",
+    Values(
+        "`fact.` or `panel.` and a name from a protocol file",
+        shape=re.compile(r"(?:fact|panel)\.[a-z][a-z0-9_]{0,63}"),
+    ),
+    "What is watched from case to case: a fact of the question, or a measure of the panel.",
+)
 MEMBER_KIND = Attribute("arbiter.member.kind", _SLUG, "What sits in the seat, such as `score` or `model`.")
 MEMBER_STATUS = Attribute("arbiter.member.status", _words(MemberStatus), "What became of asking the member.")
 MEMBERS_ASKED = Attribute("arbiter.members.asked", _COUNT, "How many members are asked.")
@@ -167,7 +175,7 @@ EXCEPTION_PLACE = Attribute(
 )
 
 ATTRIBUTES: Final[tuple[Attribute, ...]] = (
-    CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, MEMBER_KIND, MEMBER_STATUS,
+    CASE, PHASE, PROTOCOL, RISK, REASON, REFUSAL, VERDICT, DECIDED_BY, MEMBER, DRIFT_STREAM, MEMBER_KIND, MEMBER_STATUS,
     MEMBERS_ASKED, LAST_ATTEMPT, ENTRIES, TREE_SIZE, RELEASED, DB_SYSTEM, DB_OPERATION, POOL, POOL_STATE, METHOD,
     ROUTE, STATUS_CODE, SCHEME, ERROR_TYPE, GEN_OPERATION, GEN_PROVIDER, GEN_MODEL, GEN_INPUT, GEN_OUTPUT,
     GEN_TOKEN_TYPE, EXCEPTION_TYPE, EXCEPTION_PLACE, CHANNEL, DELIVERY_OUTCOME, WITNESS, SERVER, REPLICA,
@@ -479,6 +487,20 @@ CANARY_MOVED = Metric(
 CANARY_AGE = Metric(
     "arbiter.canary.age", _G, "s", (PROTOCOL, MEMBER), "Since the seat last answered its canary."
 )
+DRIFT_ALARMS = Metric(
+    "arbiter.drift.alarms",
+    _C,
+    "{alarm}",
+    (PROTOCOL, DRIFT_STREAM),
+    "Streams that were found to have moved since a protocol version's first cases.",
+)
+DRIFT_STANDING = Metric(
+    "arbiter.drift.standing",
+    _G,
+    "{stream}",
+    (PROTOCOL,),
+    "Such streams that nobody has acknowledged yet. Decisions go on: have somebody look into it in the days to come.",
+)
 CONNECTIONS = Metric(
     "db.client.connection.count", _G, "{connection}", (POOL, POOL_STATE), "Connections to the database."
 )
@@ -504,5 +526,5 @@ METRICS: Final[tuple[Metric, ...]] = (
     FLEET_IN_FLIGHT, FLEET_WAITING, FLEET_BREAKERS, FLEET_SILENT_SEATS, SEALED, SEAL_SECONDS, PENDING, PENDING_AGE,
     CHECKPOINT_SIZE, CHECKPOINT_AGE, LOG_REFUSED, DELIVERY_ATTEMPTS, DEAD_LETTERS, WITNESS_SIZE, WITNESS_BEHIND,
     AUDITS_CLOSED, OPEN_AUDITS, OPEN_AUDITS_AGE, STOPPED, WATCH_ALARMS, CANARY_ALARMS, CANARY_MOVED, CANARY_AGE,
-    CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
+    DRIFT_ALARMS, DRIFT_STANDING, CONNECTIONS, CONNECTIONS_WANTED, HTTP_SECONDS,
 )  # fmt: skip

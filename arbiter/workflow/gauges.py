@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Final
 
 from arbiter.fleet.seats import Standing, seat_lines
 from arbiter.fleet.state import Position
+from arbiter.store.drifts import load_alarms
 from arbiter.store.figures import load_figures
 from arbiter.store.watching import load_open_audits
 from arbiter.telemetry.catalogue import (
@@ -19,6 +21,7 @@ from arbiter.telemetry.catalogue import (
     CHECKPOINT_SIZE,
     CONNECTIONS,
     CONNECTIONS_WANTED,
+    DRIFT_STANDING,
     ERRANDS,
     FLEET_BREAKERS,
     FLEET_IN_FLIGHT,
@@ -93,6 +96,7 @@ async def gauges(house: House) -> tuple[Figure, ...]:
         *[figure async for figure in _witnesses(house, now)],
         *[figure async for figure in _canaries(house, now)],
         *[figure async for figure in _audits(house, now)],
+        *[figure async for figure in _drift(house)],
     )
 
 
@@ -119,6 +123,12 @@ async def _audits(house: House, now: datetime) -> AsyncIterator[Figure]:
         yield Figure(OPEN_AUDITS, 0 if audits is None else audits.count, said)
         yield Figure(OPEN_AUDITS_AGE, _age(None if audits is None else audits.oldest, now), said)
         yield Figure(STOPPED, house.stops.hold(protocol), said)
+
+
+async def _drift(house: House) -> AsyncIterator[Figure]:
+    standing = Counter(alarm.protocol for alarm in await load_alarms(house.store, standing=True))
+    for protocol in sorted({*house.shelf.current, *standing}):
+        yield Figure(DRIFT_STANDING, standing[protocol], {PROTOCOL: protocol})
 
 
 def _fleet(house: House) -> Iterator[Figure]:

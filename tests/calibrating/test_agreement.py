@@ -10,7 +10,7 @@ import krippendorff
 import numpy as np
 import pytest
 
-from arbiter.calibrating.agreement import krippendorff_alpha
+from arbiter.calibrating.agreement import Agreement, krippendorff_alpha
 
 FOUR_OBSERVERS = (
     "1 2 3 3 2 1 4 1 2 . . .",
@@ -118,3 +118,27 @@ def test_where_chance_could_err_nowhere_there_is_no_number(given: list[list[str 
 def test_a_nan_is_no_missing_value() -> None:
     with pytest.raises(ValueError, match="expected None for a missing value"):
         krippendorff_alpha([[1.0, math.nan], [1.0, 2.0]])
+
+
+# --- case by case -------------------------------------------------------------------------------------------------
+
+
+def test_units_that_come_one_by_one_give_the_same_alpha_and_none_of_them_is_kept() -> None:
+    chance = random.Random(31)
+    for _ in range(60):
+        given, sums = drawn(chance), Agreement()
+        for unit in given:
+            sums = sums.after(unit)
+        assert sums.alpha == krippendorff_alpha(given)
+        assert sums.units == len(given)
+        turned = Agreement()
+        for unit in reversed(given):
+            turned = turned.after(unit[::-1])
+        assert turned == sums
+
+
+def test_a_unit_nobody_answered_counts_as_a_unit_and_for_nothing_else() -> None:
+    sums = Agreement().after(["a", "b"])
+    assert sums.after([None, None]) == Agreement(2, sums.given, sums.differing)
+    assert sums.after(["a"]) == Agreement(2, sums.given, sums.differing)
+    assert Agreement().after([]).alpha is None

@@ -108,6 +108,8 @@ def test_what_lists_or_reports_also_speaks_json(path: tuple[str, ...], command: 
         "doctor",
         "submit",
         "watch",
+        "drift",
+        "agreement",
     }
     if reports:
         assert "--json" in {flag for parameter in command.params for flag in parameter.opts}

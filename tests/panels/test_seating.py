@@ -8,7 +8,7 @@ import pytest
 from arbiter.errors import ConfigurationError
 from arbiter.model import MemberStatus
 from arbiter.panels.member import NoAnswerError
-from arbiter.panels.seating import require_servers, seat_members
+from arbiter.panels.seating import facts_read, require_servers, seat_members
 from arbiter.panels.vllm.pool import close_servers, open_servers
 from arbiter.question import FactKind, FactSpec, Option, Protocol
 from tests.fleet.files import a_fleet
@@ -138,3 +138,26 @@ def test_a_fact_no_score_reads_may_be_anything() -> None:
     spec = FactSpec("mood", "Mood", FactKind.NUMBER, "1", (), Decimal(0), Decimal(9), 0, (), None)
     question = protocol().question
     seat_members(replace(protocol(), question=replace(question, facts=(*question.facts, spec))))
+
+
+# --- what members may look at -------------------------------------------------------------------------------------
+
+
+def test_what_is_read_is_what_some_score_has_a_row_for_or_needs() -> None:
+    named = {"respiratory_rate", "spo2", "heart_rate", "temperature", "white_cell_count", "age"}
+    assert named <= facts_read(protocol()) <= {spec.name for spec in protocol().question.facts}
+
+
+def test_what_an_exclusion_alone_asks_for_is_not_read() -> None:
+    assert not {"pregnant", "treatment_limitation"} & facts_read(protocol())
+
+
+def test_fewer_seats_read_less() -> None:
+    alone = replace(protocol(), seats=tuple(seat for seat in protocol().seats if seat.member == "qsofa"))
+    assert facts_read(alone) == {"respiratory_rate", "consciousness", "systolic_bp"}
+
+
+def test_a_model_is_shown_every_fact() -> None:
+    first, *rest = protocol().seats
+    shown = replace(protocol(), seats=(replace(first, backend="vllm", model=model("m1")), *rest))
+    assert facts_read(shown) == {spec.name for spec in protocol().question.facts}

@@ -30,7 +30,7 @@ def doctor(*, as_json: AsJson = False) -> None:
     """Check this installation and say what to do about whatever is not right.
 
     Looks at the settings of this environment, the keys, the kept checkpoint, who else may open the files, the disk, the clock, the database and its
-    rights, the log's tail, what waits to be sealed, the canary, the calibrations, the protocols, the duty file, the fleet file, and what the settings name
+    rights, the log's tail, what waits to be sealed, the canary, the calibrations, drift, the protocols, the duty file, the fleet file, and what the settings name
     elsewhere. It may run beside `arbiter serve`.
 
     Exit status: 0 nothing fails, 1 something does.

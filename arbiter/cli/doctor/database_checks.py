@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from arbiter.cli.doctor.calibration_checks import calibrations
 from arbiter.cli.doctor.canary_checks import canaries
+from arbiter.cli.doctor.drift_checks import drift
 from arbiter.cli.doctor.findings import Finding, attempted
 from arbiter.cli.doctor.guarantee_checks import guarantee
 from arbiter.cli.doctor.key_checks import keys_and_database, open_keys
@@ -161,6 +162,7 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
                 *await canaries(settings, transaction),
                 *await calibrations(settings, transaction),
                 *await guarantee(settings, transaction),
+                *await drift(transaction),
             )
     except ArbiterError as error:
         yield Finding("log", "fail", str(error), advice)

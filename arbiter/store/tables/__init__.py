@@ -20,6 +20,7 @@ from arbiter.store.tables.cases import (
     subject_chain,
     subject_merger,
 )
+from arbiter.store.tables.drifts import agreement_window, drift_cursor, drift_state, drift_step
 from arbiter.store.tables.erasure import erasure, erasure_list
 from arbiter.store.tables.exports import export_job
 from arbiter.store.tables.fleet import fleet_state
@@ -34,6 +35,7 @@ from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_
 __all__ = [
     "INSERT_ONLY",
     "account",
+    "agreement_window",
     "audit_count",
     "broken_glass",
     "calibration",
@@ -47,6 +49,9 @@ __all__ = [
     "cosignature",
     "decision_recipient",
     "delivery",
+    "drift_cursor",
+    "drift_state",
+    "drift_step",
     "entry",
     "erasure",
     "erasure_list",
@@ -89,6 +94,8 @@ INSERT_ONLY = (
     cosignature,
     retired_kek,
     canary_run,
+    drift_step,
+    agreement_window,
     audit_count,
     watch_step,
 )

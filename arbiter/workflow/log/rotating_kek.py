@@ -28,6 +28,7 @@ from arbiter.store.keys import (
     where_is,
 )
 from arbiter.store.wrapping import Kind, Wrapped, count_all_wrapped, count_wrapped, move_wrapped, next_wrapped
+from arbiter.workflow.drift.kept import watch_of
 from arbiter.workflow.exports.jobs import owner_of
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
@@ -162,6 +163,9 @@ def _wrapped_anew(house: House, kind: Kind, row: Wrapped) -> bytes:
         case Kind.EXPORT_KEY:
             secret = house.vault.open_secret(owner_of(row.owner), row.kek_id, row.ciphertext)
             return house.vault.seal_secret(owner_of(row.owner), secret)[1]
+        case Kind.DRIFT_STATE:
+            secret = house.vault.open_secret(watch_of(row.owner), row.kek_id, row.ciphertext)
+            return house.vault.seal_secret(watch_of(row.owner), secret)[1]
 
 
 async def _refuse_while_used(house: House, kek_id: str) -> None:
