@@ -18,6 +18,7 @@ from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review, work_list
 from arbiter.workflow.certifying import MEANING
+from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
 from clinician_ui.panel_words import panel_page
@@ -48,6 +49,7 @@ class CasePages:
         return (
             Route("/cases/{case}", self.show, methods=["GET"]),
             Route("/cases/{case}/done", self.done, methods=["GET"]),
+            Route("/cases/{case}/read", self.read, methods=["GET"]),
             Route("/cases/{case}/opinion", self.commit, methods=["POST"]),
             Route("/cases/{case}/reveal", self.reveal, methods=["POST"]),
             Route("/cases/{case}/sign", self.sign, methods=["POST"]),
@@ -65,8 +67,7 @@ class CasePages:
         case = case_in(request)
         item = await self._item(visitor, case)
         if item is None:
-            await review.signed_case(self._house, visitor.principal, case)
-            return see(f"/cases/{case}/done")
+            return await self._after(visitor, case)
         if item.mine:
             unchanged = request.url.query == _UNCHANGED
             return await self._show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
@@ -93,6 +94,17 @@ class CasePages:
         training = (await work_list.standing(self._house, visitor.principal, case)).training
         return self._desk.page("done", visitor, case=case, done=done, training=training)
 
+    async def read(self, request: Request) -> Response:
+        """Say what becomes of an opinion that was given for an audit, and nothing of the decision it is compared with."""
+        visitor = await self._desk.door.visitor(request)
+        case = case_in(request)
+        if not await review.has_read(self._house, visitor.principal, case):
+            raise IllegalMoveError(f"case {case} was not read by {visitor.principal.id}")
+        row = work_row(
+            await work_list.standing(self._house, visitor.principal, case), await self._desk.here()
+        )
+        return self._desk.page("case_read", visitor, row=row, unchanged=request.url.query == _UNCHANGED)
+
     # --- doing ---------------------------------------------------------------------------------------------------
 
     async def commit(self, request: Request) -> Response:
@@ -101,15 +113,16 @@ class CasePages:
         case = case_in(request)
         checked = check_opinion(fields)
         if (form := checked.values) is None:
-            return await self._blind(visitor, case, draft_of(fields), checked.mistakes)
-        own = review.OwnOpinion(form.option, form.confidence, form.rests_on, form.note)
+            try:
+                return await self._blind(visitor, case, draft_of(fields), checked.mistakes)
+            except ConflictError:
+                return await self._locked_already(visitor, case, None)
+        own = OwnOpinion(form.option, form.confidence, form.rests_on, form.note)
         try:
-            await review.commit_opinion(self._house, visitor.principal, case, own)
+            read = await review.commit_opinion(self._house, visitor.principal, case, own)
         except ConflictError:
-            await self._unless_past(visitor, case, {Phase.OPINION_COMMITTED, Phase.REVEALED})
-            if not await review.is_committed(self._house, visitor.principal, case, own):
-                return see(f"/cases/{case}?{_UNCHANGED}")
-        return see(f"/cases/{case}")
+            return await self._locked_already(visitor, case, own)
+        return see(f"/cases/{case}/read" if read else f"/cases/{case}")
 
     async def reveal(self, request: Request) -> Response:
         """Show the panel from now on."""
@@ -168,11 +181,26 @@ class CasePages:
         item = await work_list.standing(self._house, visitor.principal, case)
         return item if item.phase in WITH_HUMANS else None
 
-    async def _unless_past(self, visitor: Visitor, case: CaseId, phases: set[Phase]) -> None:
-        """Raise the conflict being handled unless this reviewer's case is in one of these phases already."""
+    async def _after(self, visitor: Visitor, case: CaseId) -> Response:
+        """Lead whoever has signed a case, or has read it for an audit, to what came of that."""
+        try:
+            await review.signed_case(self._house, visitor.principal, case)
+        except IllegalMoveError:
+            if not await review.has_read(self._house, visitor.principal, case):
+                raise
+            return see(f"/cases/{case}/read")
+        return see(f"/cases/{case}/done")
+
+    async def _locked_already(self, visitor: Visitor, case: CaseId, own: OwnOpinion | None) -> Response:
+        """Lead to an opinion that was locked before this one came; raise IllegalMoveError where there is none."""
         item = await self._item(visitor, case)
-        if item is None or not item.mine or item.phase not in phases:
-            raise IllegalMoveError(f"case {case} is not this reviewer's to move so")
+        path = f"/cases/{case}"
+        if item is None or not item.mine or item.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
+            if not await review.has_read(self._house, visitor.principal, case):
+                raise IllegalMoveError(f"case {case} is not this reviewer's to move so")
+            path = f"/cases/{case}/read"
+        same = own is not None and await review.is_committed(self._house, visitor.principal, case, own)
+        return see(path if same else f"{path}?{_UNCHANGED}")
 
     async def _show_mine(
         self,
@@ -251,7 +279,7 @@ def _case(request: Request) -> CaseId:
 
 
 def _with_missing_reason(
-    mistakes: tuple[Mistake, ...], draft: Draft, own: review.OwnOpinion | None
+    mistakes: tuple[Mistake, ...], draft: Draft, own: OwnOpinion | None
 ) -> tuple[Mistake, ...]:
     """Name a missing reason together with the other mistakes, not only once those are put right."""
     changed = bool(draft.option) and (own is None or own.option != draft.option)

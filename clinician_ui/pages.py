@@ -40,6 +40,7 @@ from clinician_ui.glass_pages import GlassPages
 from clinician_ui.log_in_pages import LogInPages
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.session import HOME, Doorkeeper, log_in_address
+from clinician_ui.watch_pages import WatchPages
 from clinician_ui.work_pages import WorkPages
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,14 @@ def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
 
 def page_routes(desk: Desk) -> Sequence[BaseRoute]:
     """Return every route that answers with a page."""
-    parts = (LogInPages(desk), WorkPages(desk), GlassPages(desk), CasePages(desk), FleetPages(desk))
+    parts = (
+        LogInPages(desk),
+        WorkPages(desk),
+        GlassPages(desk),
+        CasePages(desk),
+        FleetPages(desk),
+        WatchPages(desk),
+    )
     return (Route("/", _home(desk), methods=["GET"]), *(route for part in parts for route in part.routes()))
 
 

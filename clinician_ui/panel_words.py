@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from arbiter.model import MemberStatus, RuleEffect
 from arbiter.question import QUESTION, VLLM
-from arbiter.workflow.review import OwnOpinion, RevealedCase
+from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.review import RevealedCase
 from clinician_ui.certificate_reading import (
     Certificate,
     Cited,

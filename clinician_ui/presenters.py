@@ -137,7 +137,10 @@ _STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class WorkRow:
-    """One case of the list. Nothing in it tells why the case is here; `call` is how the call about it stands."""
+    """One case of the list. Nothing in it tells why the case is here; `call` is how the call about it stands.
+
+    `acknowledges`: the call is not answered yet, so that somebody can.
+    """
 
     case: CaseId
     title: str
@@ -149,7 +152,7 @@ class WorkRow:
     due: Due
     step: str
     call: str
-    acknowledged: bool
+    acknowledges: bool
     training: bool
 
 
@@ -196,7 +199,7 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
         due=due(item.due_at, overdue=item.overdue, here=here),
         step=_STEPS.get(item.phase, "") if item.mine else "",
         call=_call_words(item, here) if item.phase is Phase.ESCALATED else "",
-        acknowledged=item.acknowledged_by is not None,
+        acknowledges=item.called and item.acknowledged_by is None,
         training=item.training,
     )
 
@@ -282,7 +285,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class CasePage:
-    """What any page about a case shows of it, before and after the panel is shown."""
+    """What any page about a case shows of it, before and after the panel is shown; the facts' age is that `as_of` an instant."""
 
     case: CaseId
     title: str
@@ -298,6 +301,7 @@ class CasePage:
     shows_panel_first: bool
     zone: str
     training: bool
+    as_of: Moment
 
     def fact_title(self, name: str) -> str:
         """Return what people call a fact; its name when the case does not hold it."""
@@ -326,6 +330,7 @@ def case_page(blind: BlindCase, here: Here) -> CasePage:
         shows_panel_first=blind.shows_panel_first,
         zone=here.zone_name,
         training=view.training,
+        as_of=moment(blind.as_of, here),
     )
 
 
@@ -342,7 +347,7 @@ def _fact_row(fact: BlindFact, here: Here) -> FactRow:
         value=_FLAGS.get(fact.value, fact.value),
         unit="" if fact.unit is None else _UNITS.get(fact.unit, fact.unit),
         observed=moment(fact.observed_at, here),
-        age=f"{duration_words(timedelta(minutes=fact.age_minutes))} ago",
+        age=duration_words(timedelta(minutes=fact.age_minutes)),
         stale=fact.stale,
         status=_STATUSES.get(FactStatus(fact.status), ""),
         source=fact.source,

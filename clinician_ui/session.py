@@ -24,11 +24,15 @@ from arbiter.identity.roles import Permission
 from arbiter.identity.sessions import LIFETIME, Session, check_csrf, close_session, open_session, resume
 from arbiter.settings import Mode, Settings
 from arbiter.workflow.house import House
+from arbiter.workflow.watching.looking import may_look
 from clinician_ui.forms import CSRF_FIELD, Fields, only_value
 
 HOME = "/worklist"
 FLEET = "/fleet"
-_LOCAL = re.compile(r"/worklist(?:/print)?|/glass|/fleet|/cases/c_[a-z2-7]{1,64}(?:/done)?", re.ASCII)
+WATCH = "/watch"
+_LOCAL = re.compile(
+    r"/worklist(?:/print)?|/glass|/fleet|/watch|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?", re.ASCII
+)
 _LONGEST_TOKEN = 128
 
 
@@ -77,9 +81,12 @@ def _is_loopback(host: str) -> bool:
 
 
 def home_of(principal: Principal) -> str:
-    """Return where somebody's work begins: the work list, or the fleet for those who may watch that alone."""
-    watches = Permission.FLEET_WATCH in principal.permissions
-    return FLEET if watches and Permission.REVIEW_WORK not in principal.permissions else HOME
+    """Return where somebody's work begins: the work list for who reviews, else the fleet, or the watch, where one may see it."""
+    if Permission.REVIEW_WORK in principal.permissions:
+        return HOME
+    if Permission.FLEET_WATCH in principal.permissions:
+        return FLEET
+    return WATCH if may_look(principal) else HOME
 
 
 def safe_next(path: str | None) -> str:

@@ -20,7 +20,8 @@ from arbiter.model import CaseId
 from arbiter.workflow.exports.making import Made, make_export
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.houses import SITE, a_client, a_reviewer, submission
 
 

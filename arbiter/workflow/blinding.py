@@ -29,7 +29,10 @@ class BlindFact:
 
 @dataclass(frozen=True, slots=True)
 class BlindCase:
-    """A case without its panel. `missing` are titles of facts that the question knows and the case lacks."""
+    """A case without its panel. `missing` are titles of facts that the question knows and the case lacks.
+
+    `as_of` is the instant at which the facts were as old as they are said to be.
+    """
 
     view: CaseView
     title: str
@@ -42,10 +45,11 @@ class BlindCase:
     encounter: str | None
     claim_until: datetime | None
     shows_panel_first: bool
+    as_of: datetime
 
 
-def blind_case(dossier: Dossier, now: datetime) -> BlindCase:
-    """Return what may be seen of a case, the age of its facts as of now."""
+def blind_case(dossier: Dossier, as_of: datetime) -> BlindCase:
+    """Return what may be seen of a case, the age of its facts as of an instant."""
     question = dossier.shelved.protocol.question
     taken = dossier.taken_facts()
     request = dossier.request()
@@ -56,7 +60,7 @@ def blind_case(dossier: Dossier, now: datetime) -> BlindCase:
         question=question.text,
         options=question.options,
         facts=tuple(
-            _blind_fact(spec, fact, taken.taken_at, now)
+            _blind_fact(spec, fact, taken.taken_at, as_of)
             for spec in question.facts
             if (fact := taken.facts.get(spec.name)) is not None
         ),
@@ -66,10 +70,11 @@ def blind_case(dossier: Dossier, now: datetime) -> BlindCase:
         encounter=request["encounter"] or None,
         claim_until=None if state.claim is None else state.claim.until,
         shows_panel_first=state.shows_panel_first,
+        as_of=as_of,
     )
 
 
-def _blind_fact(spec: FactSpec, fact: Fact, taken_at: datetime, now: datetime) -> BlindFact:
+def _blind_fact(spec: FactSpec, fact: Fact, taken_at: datetime, as_of: datetime) -> BlindFact:
     if isinstance(fact.value, bool):
         value = "yes" if fact.value else "no"
     elif isinstance(fact.value, str):
@@ -83,7 +88,7 @@ def _blind_fact(spec: FactSpec, fact: Fact, taken_at: datetime, now: datetime) -
         value=value,
         unit=fact.unit,
         observed_at=fact.observed_at,
-        age_minutes=max(0, int((now - fact.observed_at).total_seconds() // 60)),
+        age_minutes=max(0, int((as_of - fact.observed_at).total_seconds() // 60)),
         stale=too_old,
         status=fact.status.value,
         source=fact.source,

@@ -12,34 +12,35 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from arbiter.adjudication.certifying import signed_certificate
-from arbiter.documents.canonical import decode, encode
+from arbiter.audit.entry import Entry
+from arbiter.documents.canonical import decode
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, Renew, Reveal, Sign, TakeUp
-from arbiter.lifecycle.states import DecidedBy, Phase
-from arbiter.model import CaseId
+from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, ReadForAudit, Renew, Reveal, Sign, TakeUp
+from arbiter.lifecycle.states import UNDER_REVIEW, DecidedBy, Phase
+from arbiter.model import CaseId, Reason, ReasonCode
+from arbiter.store.log.chains import load_entries
 from arbiter.workflow import figures
 from arbiter.workflow.acting import act
 from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.certifying import circumstances, signature_document
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
+from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, check_opinion, committed_by
 from arbiter.workflow.reading import decision_of
 from arbiter.workflow.views import DecisionView
+from arbiter.workflow.watching.counting import save_reading
+from arbiter.workflow.watching.reading import (
+    as_it_waits,
+    check_may_take_up,
+    has_seen_more,
+    opinion_move,
+    reading_by,
+    waits_for,
+)
 
 LEASE = timedelta(minutes=15)
-NOTE_LIMIT = 4000
-
-
-@dataclass(frozen=True, slots=True)
-class OwnOpinion:
-    """What the reviewer thinks before seeing the panel: option, confidence in percent, fact names, free text."""
-
-    option: str
-    confidence: int
-    rests_on: tuple[str, ...]
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,20 @@ class RevealedCase:
 
 
 async def claim(house: House, principal: Principal, case: CaseId) -> None:
-    """Take a case on for `LEASE`. Raises ConflictError when somebody else holds it."""
+    """Take a case on for `LEASE`, to decide it or, where it waits for that, to read it for an audit.
+
+    Raises:
+        ConflictError: when somebody else holds it, or it is decided and this reviewer has read it, seen its panel, or
+        does not act for its site.
+    """
     principal.require(Permission.REVIEW_WORK)
-    await act(
-        house,
-        principal,
-        case,
-        lambda _dossier, now: (TakeUp(principal.id, now + LEASE), {}),
-        through_glass=True,
-    )
+    blind = await _is_blind(house, principal, case)
+
+    def take_up(dossier: Dossier, now: datetime) -> tuple[TakeUp, dict[str, bytes]]:
+        check_may_take_up(dossier, principal, blind=blind)
+        return TakeUp(principal.id, now + LEASE), {}
+
+    await act(house, principal, case, take_up, through_glass=True)
 
 
 async def renew(house: House, principal: Principal, case: CaseId) -> None:
@@ -82,7 +88,10 @@ async def hand_back(house: House, principal: Principal, case: CaseId) -> None:
 
 
 async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCase:
-    """Return a claimed case without its panel; each look is an entry."""
+    """Return a claimed case without its panel; each look is an entry.
+
+    One that is read for an audit is shown as it was when its facts were taken in: the question is about that moment.
+    """
     principal.require(Permission.REVIEW_WORK)
 
     def look(dossier: Dossier, now: datetime) -> tuple[Read, dict[str, bytes]]:
@@ -90,39 +99,46 @@ async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCa
         return Read(), {}
 
     acted = await act(house, principal, case, look, through_glass=True)
-    return blind_case(acted.before, acted.at)
+    dossier = acted.before
+    if not waits_for(dossier.row, principal):
+        return blind_case(dossier, acted.at)
+    row = as_it_waits(dossier.row, acted.at, timedelta(days=house.settings.audit_days))
+    return blind_case(replace(dossier, row=row), dossier.taken_facts().taken_at)
 
 
-async def commit_opinion(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> None:
-    """Fix the reviewer's own opinion in the log.
+async def commit_opinion(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> bool:
+    """Fix the reviewer's own opinion in the log; return whether it was read for an audit, and nothing follows for the reader.
 
     Raises:
         RefusedError: when the opinion names an option or fact the case does not have; ConflictError: out of turn.
     """
     principal.require(Permission.REVIEW_WORK)
+    blind = await _is_blind(house, principal, case)
 
-    def commit(dossier: Dossier, _now: datetime) -> tuple[CommitOpinion, dict[str, bytes]]:
-        _check_opinion(dossier, own)
-        document = {
-            "reviewer": principal.id,
-            "option": own.option,
-            "confidence": own.confidence,
-            "rests_on": sorted(own.rests_on),
-            "note": own.note,
-        }
-        return CommitOpinion(principal.id), {"review": encode(document)}
+    def commit(dossier: Dossier, _now: datetime) -> tuple[CommitOpinion | ReadForAudit, dict[str, bytes]]:
+        check_opinion(dossier, own)
+        return opinion_move(dossier, principal, own, blind=blind)
 
-    await act(house, principal, case, commit, through_glass=True)
+    acted = await act(house, principal, case, commit, through_glass=True, saving=save_reading)
+    if acted.before.row.state.phase is not Phase.RELEASED:
+        return False
+    if acted.view.phase is Phase.ESCALATED:
+        why = Reason(ReasonCode.CONTESTED, "a released decision was contested")
+        figures.escalated(acted.before.shelved, acted.before.row.state, (why,))
+    return True
 
 
 async def is_committed(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> bool:
-    """Return whether this is the opinion that the reviewer has committed and still answers for; nothing is shown of it."""
+    """Return whether this is the opinion that the reviewer has fixed and still answers for; nothing is shown of it."""
     principal.require(Permission.REVIEW_WORK)
-    async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case, house.clock.now())
-        dossier = await load_dossier(house, transaction, case)
-    committed = _own_opinion(dossier, principal)
-    return committed is not None and replace(own, rests_on=tuple(sorted(own.rests_on))) == committed
+    dossier = await _unseen_dossier(house, principal, case)
+    return own.in_order() == (committed_by(dossier, principal) or reading_by(dossier, principal))
+
+
+async def has_read(house: House, principal: Principal, case: CaseId) -> bool:
+    """Return whether this reviewer has read the case for an audit; nothing is shown of it."""
+    principal.require(Permission.REVIEW_WORK)
+    return reading_by(await _unseen_dossier(house, principal, case), principal) is not None
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -143,7 +159,7 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
     dossier = acted.before
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
-        own=_own_opinion(dossier, principal),
+        own=committed_by(dossier, principal),
         certificate=decode(dossier.latest("certificate").content),
     )
 
@@ -160,7 +176,9 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
     def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
         # Before the form is judged: a signature sent twice is out of turn, not without a reason.
         _require_claim(dossier, principal, now)
-        own = _own_opinion(dossier, principal)
+        if dossier.row.state.phase not in UNDER_REVIEW:
+            raise IllegalMoveError(f"case {case} is not there to be signed")
+        own = committed_by(dossier, principal)
         _check_signature(dossier, own, option, reason)
         shown = dossier.latest("certificate").content
         signature = signature_document(
@@ -187,9 +205,7 @@ async def signed_case(house: House, principal: Principal, case: CaseId) -> Decis
         IllegalMoveError: when this reviewer did not sign the case's present decision.
     """
     principal.require(Permission.REVIEW_WORK)
-    async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case, house.clock.now())
-        dossier = await load_dossier(house, transaction, case)
+    dossier = await _unseen_dossier(house, principal, case)
     signer = signer_of(dossier)
     if signer != principal.id:
         raise IllegalMoveError(f"reviewer {principal.id} has not signed case {case}")
@@ -209,34 +225,21 @@ def _require_claim(dossier: Dossier, principal: Principal, now: datetime) -> Non
         raise IllegalMoveError(f"reviewer {principal.id} does not hold case {dossier.row.id}")
 
 
-def _own_opinion(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
-    """Return the opinion this reviewer committed under the present claim and facts, if there is one."""
-    if dossier.row.state.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
-        return None
-    since = dossier.latest("facts").seq
-    for document in reversed(dossier.documents):
-        if document.name == "review" and document.seq > since:
-            content = decode(document.content)
-            if content["reviewer"] == principal.id:
-                return OwnOpinion(
-                    content["option"], content["confidence"], tuple(content["rests_on"]), content["note"]
-                )
-    return None
+async def _unseen_dossier(house: House, principal: Principal, case: CaseId) -> Dossier:
+    """Return a case of which nothing is shown to anybody, so that no entry has to say so."""
+    async with house.store.read() as transaction:
+        await load_seen_case(transaction, principal, case, house.clock.now())
+        return await load_dossier(house, transaction, case)
 
 
-def _check_opinion(dossier: Dossier, own: OwnOpinion) -> None:
-    problems = []
-    if own.option not in dossier.shelved.protocol.question.option_ids():
-        problems.append(Problem("/option", "unknown-option", "expected one of the question's options"))
-    if not 0 <= own.confidence <= 100:
-        problems.append(Problem("/confidence", "out-of-range", "expected a percentage from 0 to 100"))
-    facts = dossier.taken_facts().facts
-    if any(facts.get(name) is None for name in own.rests_on):
-        problems.append(Problem("/rests_on", "unknown-fact", "expected names of facts that the case holds"))
-    if len(own.note) > NOTE_LIMIT:
-        problems.append(Problem("/note", "too-long", f"expected at most {NOTE_LIMIT} characters"))
-    if problems:
-        raise RefusedError("the opinion does not fit the case", tuple(problems))
+async def _is_blind(house: House, principal: Principal, case: CaseId) -> bool:
+    """Return whether somebody has seen nothing of a decision that is being audited; True where none is."""
+    async with house.store.read() as transaction:
+        row = await load_seen_case(transaction, principal, case, house.clock.now())
+        if row.state.audit is None or not row.state.audit.is_open:
+            return True
+        entries = await load_entries(transaction, case)
+    return not has_seen_more((Entry.from_bytes(body) for _, body, _ in entries), principal.id)
 
 
 def _check_signature(dossier: Dossier, own: OwnOpinion | None, option: str, reason: str) -> None:

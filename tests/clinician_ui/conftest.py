@@ -35,7 +35,7 @@ from arbiter.workflow.subjects import SubjectRef
 from clinician_ui.assets import require_built
 from clinician_ui.pages import create_pages
 from tests.conftest import _TEMPLATE, _new_name
-from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, submission
+from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, settle, submission
 
 ORIGIN = "http://127.0.0.1"
 SUBJECT = "MRN 7714403"
@@ -106,6 +106,21 @@ class Ward:
         submitted = await submit(self.house, self.client, made, f"pages-{number}", b"pages %d" % number)
         await self.house.errands.finish(10)
         return submitted.case
+
+    async def drawn(self, risk: RiskClass = RiskClass.ROUTINE) -> CaseId:
+        """Hand in a case that the panel decides, drawn for an audit for certain; return it once it is released."""
+        number = next(self._keys)
+        made = replace(
+            submission(self.clock.now()),
+            risk_class=risk,
+            subject=SubjectRef("urn:example:patients", f"{SUBJECT}-{number}"),
+        )
+        settings = self.house.settings.model_copy(update={"audit_share": Decimal(1)})
+        surely = replace(self.house, settings=settings)
+        case = (await submit(surely, self.client, made, f"pages-{number}", b"pages %d" % number)).case
+        await settle(self.house)
+        assert await phase(self, case) is Phase.RELEASED
+        return case
 
     def browser(self) -> Browser:
         """Return a browser without cookies."""

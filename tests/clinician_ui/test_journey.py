@@ -235,6 +235,41 @@ async def test_a_reviewer_takes_a_case_from_the_list_to_its_decision(
         await the_decision(visited, case)
 
 
+@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+async def test_a_reviewer_reads_a_decision_from_the_list_to_the_locked_opinion_with_the_keyboard(
+    ward: Ward, address: str, chromium: Chromium, scripted: bool
+) -> None:
+    case = await ward.drawn()
+    async with visit(chromium, address, scripted=scripted) as visited:
+        page = visited.page
+        await log_in(visited)
+        await visited.look("work list with a decision to read")
+        await page.get_by_role("button", name=f"Claim case {case}", exact=True).press("Enter")
+        await expect(page.get_by_text("Age as of")).to_be_visible()
+        await visited.look("decision to read")
+        twin = Visit(await page.context.new_page(), address, scripted)
+        await twin.go(f"/cases/{case}")
+        await page.get_by_label("Urgent review by a clinician").press("Space")
+        await page.get_by_label("Respiratory rate: 15").press("Space")
+        await page.get_by_label("How sure are you?").fill("60")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/cases/{case}/read")
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("Your opinion is locked")
+        await expect(page.get_by_text("independent check")).to_be_visible()
+        await visited.look("decision that was read")
+
+        await twin.page.get_by_label("Continue monitoring as planned").check()
+        await twin.page.get_by_label("Respiratory rate: 15").check()
+        await twin.page.get_by_label("How sure are you?").fill("90")
+        await twin.press("Lock my opinion")
+        await expect(twin.page.get_by_text("was locked already; it is unchanged")).to_be_visible()
+        await twin.look("decision that was read, and another opinion")
+        await page.go_back()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("This case waits for a reviewer")
+        await page.get_by_role("link", name="Work list").press("Enter")
+        await expect(page.get_by_role("button", name=f"Claim case {case}", exact=True)).to_be_visible()
+
+
 async def test_the_pages_that_say_what_went_wrong_are_fit_to_read(
     ward: Ward, address: str, chromium: Chromium
 ) -> None:

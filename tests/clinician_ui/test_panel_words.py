@@ -10,7 +10,8 @@ import pytest
 
 from arbiter.errors import VerificationError
 from arbiter.model import MemberStatus
-from arbiter.workflow.review import OwnOpinion, RevealedCase
+from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.review import RevealedCase
 from clinician_ui.panel_words import PanelPage, panel_page, words_of
 from clinician_ui.presenters import case_page
 from tests.clinician_ui.test_presenters import HERE, blind, fact

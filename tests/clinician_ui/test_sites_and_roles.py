@@ -48,16 +48,17 @@ PUBLIC = {("GET", "/"), ("GET", "/login"), ("POST", "/login")}
 
 @dataclass(frozen=True)
 class Gets:
-    """The status for who may review at the waiting case's site, for who may at another, for who watches the fleet, and for
-    everybody else."""
+    """The status for who may review at the waiting case's site, for who may at another, for who watches the fleet, for who answers
+    for a policy, and for everybody else."""
 
     home: int
     foreign: int
     others: int = 403
     watchers: int = 403
+    policy: int = 403
 
 
-BACK = Gets(303, 303, 303, 303)
+BACK = Gets(303, 303, 303, 303, 303)
 """Leads to an address that asks again who is there."""
 
 TABLE: Mapping[tuple[str, str], Gets] = {
@@ -69,11 +70,13 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("POST", "/worklist/{case}/acknowledge"): Gets(303, 404),
     ("GET", "/fleet"): Gets(403, 403, watchers=200),
     ("GET", "/fleet/now"): Gets(403, 403, watchers=200),
+    ("GET", "/watch"): Gets(403, 403, watchers=200, policy=200),
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),
     ("GET", "/cases/{case}"): Gets(200, 404),
     ("GET", "/cases/{case}/done"): Gets(409, 404),
+    ("GET", "/cases/{case}/read"): Gets(409, 404),
     **{("POST", f"/cases/{{case}}/{act}"): Gets(409, 404) for act in ("opinion", "reveal", "sign", "renew")},
     # What is not held is handed back already.
     ("POST", "/cases/{case}/hand-back"): Gets(303, 404),
@@ -130,6 +133,8 @@ async def test_a_role_gets_of_a_page_what_the_table_says(staffed: Ward, method: 
     for role in sorted(ACCOUNT_ROLES):
         reviews = Permission.REVIEW_WORK in ROLES[role]
         otherwise = gets.watchers if Permission.FLEET_WATCH in ROLES[role] else gets.others
+        if ROLES[role] & {Permission.POLICY_AUTHOR, Permission.POLICY_APPROVE}:
+            otherwise = gets.policy
         for site, expected in (("north", gets.home), ("south", gets.foreign)):
             answer = await ask(await staffed.logged_in(f"{site}-{role}"), method, path, case)
             assert answer.status_code == (expected if reviews else otherwise), (role, site)

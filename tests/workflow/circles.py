@@ -21,8 +21,9 @@ from arbiter.store.database import Database
 from arbiter.store.keys import init_keys
 from arbiter.witness.store import WitnessStore
 from arbiter.workflow.house import House
+from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.reading import view_case
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.cosigning import liars
 from tests.houses import a_house, a_reviewer, settle
 from tests.witness.processes import WitnessProcess, a_witness

@@ -17,8 +17,9 @@ from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission, submit
+from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.reading import certificate, decision
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, open_case, reveal, sign
+from arbiter.workflow.review import claim, commit_opinion, open_case, reveal, sign
 from tests.houses import a_client, a_house, a_reviewer, settle, settled, submission
 
 NAME = "surgery-readiness"

@@ -28,9 +28,10 @@ from arbiter.workflow.deliberation import park, take_up
 from arbiter.workflow.errands import Errands
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submitted, submit
+from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.reading import view_case
 from arbiter.workflow.releasing import release_sealed
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.houses import a_client, a_house, a_reviewer, facts, settle, settled, submission
 
 EXCLUDED = {"pregnant": (True, None)}
@@ -88,7 +89,7 @@ async def test_of_twenty_reviewers_who_claim_at_once_one_holds_the_case(house: H
     assert [entry.actor for entry in claimed] == [winner.id]
     own = OwnOpinion("urgent-review", 80, (), "as I see it")
     committed = await outcomes(*(commit_opinion(house, reviewer, case, own) for reviewer in reviewers))
-    assert [committed[number] is None for number in range(20)] == [r is winner for r in reviewers]
+    assert [committed[number] is False for number in range(20)] == [r is winner for r in reviewers]
 
 
 async def test_a_signature_sent_twice_at_once_is_given_once(house: House) -> None:

@@ -23,7 +23,8 @@ from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.conftest import an_insider
 from tests.houses import a_client, a_house, a_reviewer, submission
 

@@ -20,6 +20,7 @@ from arbiter.workflow import closing, intake, reading, review, work_list
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.own_opinion import OwnOpinion
 from tests.houses import a_client, a_house, a_reviewer, settle, submission
 
 
@@ -75,7 +76,7 @@ async def test_a_reviewer_practises_the_whole_way_and_nobody_is_told(
         (item,) = await work_list.waiting(house, anna)
         assert item.training
         await review.claim(house, anna, case)
-        own = review.OwnOpinion("urgent-review", 80, (), "")
+        own = OwnOpinion("urgent-review", 80, (), "")
         await review.commit_opinion(house, anna, case, own)
         await review.reveal(house, anna, case)
         await review.sign(house, anna, case, "urgent-review", "")

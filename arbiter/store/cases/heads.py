@@ -212,6 +212,30 @@ async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow,
     return tuple(_row(row) for row in await run(where, _LISTED, parameters))
 
 
+# A reader's own come first, so that whoever has claimed one finds it. The ids are chosen before any head is read.
+_OPEN_AUDITS = (
+    _HEADS  # noqa: S608 - the heads stand above
+    + """
+WHERE c.id = ANY(ARRAY(
+    SELECT id FROM case_file
+    WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = 'released' AND state ->> 'erasure' IS NULL
+        AND site_id = ANY(%(sites)s) AND NOT state #> '{audit,readers}' @> to_jsonb(%(reader)s::text)
+    ORDER BY (state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, created_at, id LIMIT %(limit)s
+))
+ORDER BY (c.state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, c.created_at, c.id
+"""
+)
+
+
+@as_statement(Statement.LIST)
+async def list_open_audits(
+    where: Where, sites: frozenset[str], reader: ActorId, limit: int
+) -> tuple[CaseRow, ...]:
+    """Return released cases of these sites whose decision waits to be read by this reader: held ones, then oldest first."""
+    parameters = {"sites": sorted(sites), "reader": reader, "limit": limit}
+    return tuple(_row(row) for row in await run(where, _OPEN_AUDITS, parameters))
+
+
 def _row(row: Sequence[Any]) -> CaseRow:
     (case, site, client, subject, protocol_id, protocol_hash, state, version, seq, prev, decided_seq, job, created_at,
      changed_at, kek_id, wrapped) = row  # fmt: skip
