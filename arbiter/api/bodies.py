@@ -9,8 +9,9 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from arbiter.api.schemas.incoming import CaseIn, FactIn, read
+from arbiter.api.schemas.incoming import CaseIn, FactIn, OutcomeIn, read
 from arbiter.api.strict_json import check_media_type, parse, read_body
+from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
 from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.intake import RawFact
 from arbiter.workflow.intake import Submission
@@ -69,3 +70,8 @@ def submission(case: CaseIn) -> Submission:
         training=case.training,
         supersedes=None if case.supersedes is None else CaseId(case.supersedes),
     )
+
+
+def known_outcome(told: OutcomeIn) -> KnownOutcome:
+    """Return what the use case keeps."""
+    return KnownOutcome(told.option, OutcomeKind(told.kind), told.observed_at, told.source, told.note or "")

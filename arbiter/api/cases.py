@@ -1,4 +1,4 @@
-"""Cases over REST: handed in, watched, read, amended, withdrawn and contested.
+"""Cases over REST: handed in, watched, read, amended, withdrawn, contested, and told the outcome of.
 
 Handlers read the request, call one use case and write the reply; whatever is refused is raised and becomes a problem.
 """
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from arbiter.api.bodies import looks_routine, raw_facts, read_request, submission
+from arbiter.api.bodies import known_outcome, looks_routine, raw_facts, read_request, submission
 from arbiter.api.documentation import body_of, replies
 from arbiter.api.events import stream_steps
 from arbiter.api.headers import check_query, content_digests, idempotency_key, matches_etag, wait_seconds
@@ -24,7 +24,7 @@ from arbiter.api.replies import (
     decision_out,
     json_reply,
 )
-from arbiter.api.schemas.incoming import CaseIn, FactsIn, ReasonIn
+from arbiter.api.schemas.incoming import CaseIn, FactsIn, OutcomeIn, ReasonIn
 from arbiter.api.schemas.outgoing import (
     AcknowledgedOut,
     CaseOut,
@@ -40,7 +40,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.workflow import acknowledging, amending, closing, glass, intake, reading
+from arbiter.workflow import acknowledging, amending, closing, glass, intake, outcomes, reading
 from arbiter.workflow.house import House
 from arbiter.workflow.reading import SETTLED
 from arbiter.workflow.views import CaseView
@@ -54,6 +54,7 @@ Submitter = Annotated[Principal, requires(Permission.CASES_SUBMIT)]
 Reader = Annotated[Principal, requires(Permission.CASES_READ)]
 Amender = Annotated[Principal, requires(Permission.CASES_AMEND)]
 Canceller = Annotated[Principal, requires(Permission.CASES_CANCEL)]
+OutcomeTeller = Annotated[Principal, requires(Permission.CASES_OUTCOME)]
 Contester = Annotated[Principal, requires(Permission.CASES_CONTEST)]
 Acknowledger = Annotated[Principal, requires(Permission.ESCALATIONS_ACKNOWLEDGE)]
 GlassBreaker = Annotated[Principal, requires(Permission.CASES_BREAK_GLASS)]
@@ -253,6 +254,18 @@ async def contest_case(request: Request, principal: Contester, case: CaseParam) 
     return json_reply(
         case_out(await closing.contest(house_of(request), principal, CaseId(case), reason.reason))
     )
+
+
+@router.post("/{case}/outcome", responses=_CLOSING_REPLIES, openapi_extra=body_of(OutcomeIn))
+async def record_outcome(request: Request, principal: OutcomeTeller, case: CaseParam) -> Response:
+    """Tell what turned out to be right for the patient: the panel is measured by it. Nothing else about the case changes.
+
+    Of several that are told, the newest of each kind counts; repeating one is safe. What a clinician decided after seeing the
+    panel is no outcome.
+    """
+    told, _ = await read_request(request, OutcomeIn)
+    view = await outcomes.record(house_of(request), principal, CaseId(case), known_outcome(told))
+    return json_reply(case_out(view))
 
 
 @router.post(

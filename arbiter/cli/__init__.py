@@ -30,7 +30,7 @@ from arbiter.cli import (
     witness,
 )
 from arbiter.cli.audit import verifying
-from arbiter.cli.cases import submitting, watching
+from arbiter.cli.cases import outcome, submitting, watching
 from arbiter.cli.doctor import command as doctor
 from arbiter.cli.examples import examples
 from arbiter.cli.failing import Status, status_of
@@ -48,6 +48,7 @@ _SINGLE = (
     (running.worker, running.WORKER_EXAMPLES),
     (submitting.submit, submitting.EXAMPLES),
     (watching.watch, watching.EXAMPLES),
+    (outcome.outcome, outcome.EXAMPLES),
     (evaluating.evaluate, evaluating.EXAMPLES),
     (calibrating.calibrate, calibrating.EXAMPLES),
     (verifying.replay, verifying.REPLAY_EXAMPLES),

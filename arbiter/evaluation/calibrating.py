@@ -6,7 +6,6 @@ quorum included (`arbiter.calibrating.making`). The same cases and opinions give
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ from arbiter.evaluation.asking import TAKEN_AT, taken_in
 from arbiter.evaluation.ballots import ballots_of
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.fitting import fit_ballots, fit_settings
-from arbiter.evaluation.hearing import Came, Hearing, line_of
+from arbiter.evaluation.hearing import Came, Hearing, opinions_hash
 from arbiter.evaluation.running import Heard
 from arbiter.evaluation.splitting import Part, part_of
 from arbiter.model import CaseId, MemberId, MemberStatus, RiskClass, VerdictKind
@@ -57,7 +56,7 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
     fitted = fit_ballots(fitting, tempering, held_out, settings)
     labels = Labels(
         cases_hash=cases.sha256,
-        opinions_hash=opinions_hash(heard.pairs),
+        opinions_hash=opinions_hash(hearing for _, hearing in heard.pairs),
         provenance=provenance(case for case, _ in asked),
         fitting=len(parts[Part.FITTING]),
         tempering=len(parts[Part.TEMPERING]),
@@ -132,11 +131,3 @@ def _candidates(shelved: Shelved, weighed: Calibration, pairs: Pairs) -> list[Ca
                 raise RefusedError(f"case {case.id}: expected one that can be decided again")
             found.append(Candidate(verdict.option, probability, verdict.option == case.labelled.label))
     return found
-
-
-def opinions_hash(pairs: Pairs) -> str:
-    """Return the SHA-256 (hex) over what was said of each case, in the cases' order, whatever was made of it since."""
-    said = hashlib.sha256()
-    for _, hearing in pairs:
-        said.update(line_of(replace(hearing, verdict=None, judged_by="")))
-    return said.hexdigest()

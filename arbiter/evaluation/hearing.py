@@ -6,7 +6,8 @@ A line holds what members said and cited, values of facts included: it is to be 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -102,3 +103,11 @@ def hearing_from(line: bytes) -> Hearing:
         )
 
     return whole(document, "", read)
+
+
+def opinions_hash(hearings: Iterable[Hearing]) -> str:
+    """Return the SHA-256 (hex) over what was said of each case, in the cases' order, whatever was made of it since."""
+    said = hashlib.sha256()
+    for hearing in hearings:
+        said.update(line_of(replace(hearing, verdict=None, judged_by="")))
+    return said.hexdigest()

@@ -21,6 +21,7 @@ class Permission(StrEnum):
     CASES_AMEND = "cases:amend"
     CASES_CANCEL = "cases:cancel"
     CASES_CONTEST = "cases:contest"
+    CASES_OUTCOME = "cases:outcome"
     CASES_RETRACT = "cases:retract"
     ESCALATIONS_ACKNOWLEDGE = "escalations:acknowledge"
     CASES_BREAK_GLASS = "cases:break-glass"
@@ -70,6 +71,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 P.CASES_AMEND,
                 P.CASES_CANCEL,
                 P.CASES_CONTEST,
+                P.CASES_OUTCOME,
                 P.CASES_RETRACT,
                 P.PROTOCOLS_READ,
             }
@@ -129,6 +131,7 @@ _CASE_CONTENT = frozenset(
         P.CASES_AMEND,
         P.CASES_CANCEL,
         P.CASES_CONTEST,
+        P.CASES_OUTCOME,
         P.CASES_RETRACT,
         P.CASES_BREAK_GLASS,
         P.SUBJECTS_MERGE,

@@ -48,6 +48,7 @@ GET  /v1/cases/{case}/entries/{seq}        audit:read
 GET  /v1/cases/{case}/entries/{seq}/proof  audit:read
 GET  /v1/cases/{case}/events         cases:read
 POST /v1/cases/{case}/facts          cases:amend
+POST /v1/cases/{case}/outcome        cases:outcome
 GET  /v1/cases/{case}/proofs         audit:read
 GET  /v1/cases/{case}/receipt        cases:read
 POST /v1/cases/{case}/retract        cases:retract
@@ -217,7 +218,7 @@ def test_operations_have_names_of_their_own(document: dict[str, Any]) -> None:
 def test_every_body_is_described_with_an_example(document: dict[str, Any]) -> None:
     posts = [(path, operation) for method, path, operation in operations(document) if method == "post"]
     by_fhir = [operation for path, operation in posts if path.startswith("/fhir/")]
-    assert (len(posts), len(by_fhir)) == (13, 2)
+    assert (len(posts), len(by_fhir)) == (14, 2)
     for operation in by_fhir:
         assert set(operation["requestBody"]["content"]) == {"application/fhir+json"}
     bare = [path for path, operation in posts if "requestBody" not in operation]

@@ -23,7 +23,7 @@ from arbiter.identity.roles import ROLES, Permission, Role
 from arbiter.workflow.house import House
 from tests.api.bundles import AMEND, MEDIA_TYPE, PARAMETERS, SUBMIT, stable_bundle
 from tests.api.conftest import Caller, fact, new_key, stable_case, token_of
-from tests.conftest import SettableClock
+from tests.conftest import NOON, SettableClock
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -38,6 +38,12 @@ BODIES: Mapping[str, Any] = {
     "/v1/cases/{case}/cancel": REASON,
     "/v1/cases/{case}/contest": REASON,
     "/v1/cases/{case}/retract": REASON,
+    "/v1/cases/{case}/outcome": {
+        "option": "urgent-review",
+        "kind": "outcome",
+        "observed_at": NOON.isoformat(),
+        "source": "discharge-letter",
+    },
     "/v1/cases/{case}/break-glass": REASON,
     "/v1/subjects/search": {"subject": SUBJECT},
     "/v1/subjects/merge": {"absorbed": OTHER, "surviving": SUBJECT},
@@ -66,7 +72,7 @@ FOREIGN: Mapping[tuple[str, str], int] = {
     },
     **{
         ("POST", f"/v1/cases/{{case}}/{act}"): 404
-        for act in ("facts", "cancel", "contest", "retract", "acknowledge")
+        for act in ("facts", "cancel", "contest", "outcome", "retract", "acknowledge")
     },
     # Whoever may break the glass does; what that opens has tests of its own.
     ("POST", "/v1/cases/{case}/break-glass"): 200,

@@ -53,7 +53,7 @@ each_command = pytest.mark.parametrize(
 
 def test_the_commands_are_those_that_the_documentation_promises() -> None:
     assert {path[0] for path, _ in COMMANDS} == {
-        "demo", "guarantee", "serve", "worker", "submit", "watch", "protocol", "calibrate",
+        "demo", "guarantee", "serve", "worker", "submit", "watch", "outcome", "protocol", "calibrate",
         "calibration", "audit", "replay", "keys", "clients", "users",
         "sites", "webhooks", "witness", "panel", "evaluate", "labels", "migrate", "doctor", "version", "erase", "hold", "backup", "restore",
     }  # fmt: skip
@@ -110,6 +110,7 @@ def test_what_lists_or_reports_also_speaks_json(path: tuple[str, ...], command: 
         "watch",
         "drift",
         "agreement",
+        "outcome",
     }
     if reports:
         assert "--json" in {flag for parameter in command.params for flag in parameter.opts}

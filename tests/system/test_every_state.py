@@ -173,10 +173,11 @@ async def test_every_state_is_reached_every_entry_is_told_and_every_certificate_
     assert hospital.seen == set(Phase) - {Phase.RECEIVED}
     await hospital.seal()
     await hospital.seal()
-    # One rung is all that there is without a duty file: nothing climbs. Witnesses, erasures and failing model
+    # One rung is all that there is without a duty file: nothing climbs. Witnesses, erasures, audits and failing model
     # servers have journeys of their own (`tests/system/test_witnessed_service.py`, `tests/system/test_backups.py`,
-    # `tests/workflow/test_a_misbehaving_fleet.py`).
+    # `tests/workflow/test_outcomes.py`, `tests/workflow/test_a_misbehaving_fleet.py`).
     elsewhere = {
+        EntryType.AUDIT_READ,
         EntryType.CLIMBED,
         EntryType.REROUTED,
         EntryType.WITNESSED,
@@ -219,6 +220,8 @@ async def a_decision_is_released_contested_and_signed(at: Hospital) -> None:
     assert (again["option"], again["decided_by"]) == ("urgent-review", "reviewer")
     receipt = (await at.rest.get(f"/v1/cases/{case}/receipt")).raise_for_status().content
     certificate = (await at.rest.get(f"/v1/cases/{case}/certificate")).raise_for_status().content
+    told = {"option": "urgent-review", "kind": "outcome", "source": "discharge-letter"}
+    await at.move(case, "outcome", **told, observed_at=at.clock.now().isoformat())
     assert verify_receipt(receipt, at.house.verifiers).content("certificate") == certificate
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from arbiter.api.complaints import problems_of
 from arbiter.api.problems import InvalidRequestError
@@ -25,11 +33,14 @@ from arbiter.api.texts import (
     RiskText,
     SiteId,
     StatusText,
+    refusal,
 )
+from arbiter.documents.known_outcomes import OutcomeKind
 from arbiter.errors import RefusedError
 
 FACT_LIMIT = 100
 EXPORTED_CASES_LIMIT = 1_000
+OUTCOME_KINDS = tuple(kind.value for kind in OutcomeKind)
 
 
 class _Strict(BaseModel):
@@ -125,6 +136,46 @@ class ReasonIn(_Strict):
     reason: Prose
 
 
+def _outcome_kind(value: object) -> str:
+    if value not in OUTCOME_KINDS:
+        raise refusal(
+            "not-listed",
+            f"expected {' or '.join(OUTCOME_KINDS)}: a decision taken after seeing the panel leans to it, and is no outcome",
+        )
+    return str(value)
+
+
+OutcomeKindText = Annotated[
+    str, PlainValidator(_outcome_kind), WithJsonSchema({"type": "string", "enum": list(OUTCOME_KINDS)})
+]
+
+
+class OutcomeIn(_Strict):
+    """What turned out to be right, and how that is known. It is sealed with the case and shown in no list."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "option": "urgent-review",
+                    "kind": "outcome",
+                    "observed_at": "2026-11-23T07:30:00+00:00",
+                    "source": "discharge-letter",
+                    "note": "transferred to intensive care within twelve hours",
+                }
+            ]
+        }
+    )
+
+    option: Identifier
+    kind: OutcomeKindText = Field(
+        description="`outcome`: what happened to the patient; `independent reader`: a clinician who had not seen the panel."
+    )
+    observed_at: Instant
+    source: Line
+    note: Prose | None = None
+
+
 _EXAMPLE_SUBJECT: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000001"}
 _EXAMPLE_OTHER: dict[str, JsonValue] = {"system": "https://example.org/mrn", "value": "0000002"}
 
@@ -201,7 +252,16 @@ def _invalid(problems: tuple[Any, ...]) -> RefusedError:
     return InvalidRequestError(f"{count} {what} not have the expected form", problems)
 
 
-_MODELS_IN = (CaseIn, FactsIn, ReasonIn, SubjectSearchIn, SubjectMergeIn, SubjectSeparateIn, ExportIn)
+_MODELS_IN = (
+    CaseIn,
+    FactsIn,
+    ReasonIn,
+    OutcomeIn,
+    SubjectSearchIn,
+    SubjectMergeIn,
+    SubjectSeparateIn,
+    ExportIn,
+)
 
 
 def schemas_in() -> Mapping[str, type[BaseModel]]:

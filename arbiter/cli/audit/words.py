@@ -33,6 +33,7 @@ OTHERS: Mapping[str, str] = {
     "canary.alarmed": "a seat answered its fixed cases otherwise than its baseline",
     "calibration.proposed": "somebody proposed a calibration",
     "calibration.approved": "a second person approved a calibration: cases may be decided by it",
+    "labels.gathered": "labelled cases were taken out, to calibrate a panel on",
     "calibration.withdrawn": "a calibration was withdrawn: no case is decided by it any more",
     "watch.drifted": "something that a panel reads, or how far it agrees, has moved since its first cases",
     "watch.drift-acknowledged": "somebody looked into what had moved: it is watched anew",

@@ -1,1 +1,1 @@
-"""`arbiter submit` and `arbiter watch`: a case handed to a running Arbiter, and followed to its end."""
+"""`arbiter submit`, `arbiter watch` and `arbiter outcome`: a case handed to a running Arbiter, followed to its end, and what became of it."""

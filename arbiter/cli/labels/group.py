@@ -9,5 +9,8 @@ from arbiter.cli.examples import examples
 app = typer.Typer(
     no_args_is_help=True,
     help="Labelled cases: the answers that panels are measured by.",
-    epilog=examples("arbiter labels import deterioration ward.csv --out cases.jsonl"),
+    epilog=examples(
+        "arbiter labels import deterioration ward.csv --out cases.jsonl",
+        "arbiter labels gather deterioration --out ./labelled --as otto",
+    ),
 )

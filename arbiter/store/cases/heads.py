@@ -55,6 +55,7 @@ SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_has
 FROM case_file AS c LEFT JOIN LATERAL (SELECT kek_id, wrapped FROM case_key WHERE case_id = c.id OFFSET 0) AS k ON true
 """
 _SITES = "SELECT id, site_id FROM case_file WHERE id = ANY(%(cases)s)"
+_SITES_OF_PROTOCOL = "SELECT DISTINCT site_id FROM case_file WHERE protocol_id = %(protocol)s"
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""
 EXISTS (
@@ -167,6 +168,11 @@ async def sites_of_cases(where: Where, cases: Iterable[str]) -> dict[str, str]:
     """Return the site of each of these cases; chains that are no case's are left out."""
     rows = await run(where, _SITES, {"cases": sorted(set(cases))})
     return {row[0]: row[1] for row in rows}
+
+
+async def sites_of_protocol(where: Where, protocol: str) -> frozenset[str]:
+    """Return the sites at which a protocol, whatever its version, has cases."""
+    return frozenset(row[0] for row in await run(where, _SITES_OF_PROTOCOL, {"protocol": protocol}))
 
 
 @dataclass(frozen=True, slots=True)

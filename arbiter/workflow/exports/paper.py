@@ -142,7 +142,7 @@ class _Page:
                 yield from self._certificate(document.seq, decode(document.content))
             case "signature":
                 yield from self._signature(document.seq, decode(document.content))
-            case "review" | "reason":
+            case "review" | "reading" | "outcome" | "reason":
                 yield from self._plain(document.seq, document.name, decode(document.content))
             case _:
                 pass

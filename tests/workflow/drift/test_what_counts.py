@@ -24,8 +24,9 @@ from arbiter.workflow.drift.taking import catch_up
 from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.reading import view_case
-from arbiter.workflow.review import OwnOpinion, claim, commit_opinion, reveal, sign
+from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.conftest import an_insider
 from tests.houses import ShiftableClock, a_client, a_reviewer, submission
 from tests.workflow.drift.wards import (
