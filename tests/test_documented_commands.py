@@ -73,6 +73,9 @@ async def test_the_readmes_walk_with_a_case_works_as_written(database: Database,
     assert json.loads((tmp_path / "answer.json").read_text())["phase"] == "released"
     for answer in (
         '"plain":"The question: Does this inpatient need urgent review? Three of three voting members',
+        "the answers make “Continue monitoring as planned” 97.3% probable",
+        "Of 6345 labelled cases decided so, 122 were wrong: with 95% confidence at most 2.3% of such decisions are",
+        "of real patients they show nothing",
         "as committed to",
         "none missing against the kept checkpoint",
         "Continue monitoring as planned: recomputed to the same bytes",

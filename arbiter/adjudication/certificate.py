@@ -13,9 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from arbiter.adjudication.bench import Bench, facets_heard, hear
+from arbiter.adjudication.certainty import least_probability
 from arbiter.adjudication.disagreement import self_consistency
+from arbiter.adjudication.probable_words import probable_sentences
+from arbiter.adjudication.records import calibration_fault
 from arbiter.adjudication.words import option_title, paragraph, quoted, sentence
-from arbiter.calibration import Calibration
+from arbiter.calibration import Level, Stratum
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.outcomes import outcome_document
 from arbiter.documents.scalars import decimal_text, instant_text
@@ -33,6 +36,8 @@ from arbiter.model import (
 from arbiter.question import Adjudication, Protocol, Seat
 
 FORMAT: Final = "arbiter/certificate/v1"
+WORDS: Final = 2
+"""The templates that the paragraph is made by: the second say how probable the options are, and what is certified of that."""
 TRAINING: Final = "TRAINING: this is a case for practice and decides nothing about anybody's care."
 
 
@@ -66,6 +71,7 @@ def certificate(
     signature: Signature | None = None,
     training: bool = False,
     consistency: bool = True,
+    words: int = WORDS,
     calibration: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the certificate of a decision, an escalation or a wait for facts.
@@ -82,12 +88,14 @@ def certificate(
         signature: the reviewer's, once there is one.
         training: whether the case is for practice: the document and its paragraph then begin by saying so.
         consistency: whether members that gave several samples have their self-consistency told, as they have since 0.4.0.
+        words: by which templates its paragraph is made, 1 or `WORDS`; 1 is what a certificate without `words` has.
         calibration: `calibration_note` of the one the verdict was read from, None where none was.
 
     Raises:
         UndecidableError: when an opinion is not about these facts or from no seat of the panel.
     """
     protocol, heard = bench.protocol, hear(bench, opinions)
+    probable = probable_sentences(protocol, heard, verdict, calibration) if words > 1 else []
     document: dict[str, Any] = {
         "format": FORMAT,
         "case": case,
@@ -109,8 +117,12 @@ def certificate(
         "facets": facets_heard(bench, heard),
         "settings": _settings(bench.settings),
         "verdict": _verdict(verdict),
-        "plain": paragraph(protocol, heard, outcome, verdict, _signature_sentence(protocol, signature)),
+        "plain": paragraph(
+            protocol, heard, outcome, verdict, _signature_sentence(protocol, signature), probable
+        ),
     }
+    if words > 1:
+        document["words"] = words
     if training:
         document |= {"training": True, "plain": f"{TRAINING} {document['plain']}"}
     if outcome is not None:
@@ -196,14 +208,52 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
     return document
 
 
-def calibration_note(calibration: Calibration) -> dict[str, Any]:
-    """Return what a certificate says of the calibration its numbers were read from, which is kept under its hash."""
-    return {
+def calibration_note(
+    bench: Bench, opinions: Sequence[Opinion], verdict: Verdict, words: int = WORDS
+) -> dict[str, Any] | None:
+    """Return what a certificate says of the calibration its numbers were read from, which is kept under its hash.
+
+    Beside its hash that is what is certified of deciding for the option that leads, and, where members are missing, how
+    probable that option is at least, whatever they had said. None where nothing was read.
+    """
+    calibration = bench.calibration
+    if calibration is None:
+        return None
+    document: dict[str, Any] = {
         "hash": calibration.content_hash,
         "delta": decimal_text(calibration.delta),
         "labels": sum(count for _, count in calibration.labels.provenance),
         "synthetic": calibration.labels.synthetic,
         "code_version": calibration.code_version,
+    }
+    if words == 1 or verdict.leading is None or calibration_fault(bench) is not None:
+        return document
+    stratum = calibration.stratum(verdict.leading)
+    if stratum is not None:
+        document["stratum"] = _stratum(stratum)
+    if any(voice.is_missing and voice.votes_on_question for voice in hear(bench, opinions)):
+        least = least_probability(bench, opinions, verdict.leading)
+        if least is not None:
+            document["least_probability"] = f"{least:.6f}"
+    return document
+
+
+def _stratum(stratum: Stratum) -> dict[str, Any]:
+    """Give the level that holds; where none does, the first that was tried, which failed."""
+    document: dict[str, Any] = {"option": stratum.option, "alpha": decimal_text(stratum.alpha)}
+    if stratum.certified is not None:
+        document["certified"] = _level(stratum.certified)
+    elif stratum.tested:
+        document["failed"] = _level(stratum.tested[0])
+    return document
+
+
+def _level(level: Level) -> dict[str, Any]:
+    return {
+        "threshold": decimal_text(level.threshold),
+        "cases": level.accepted,
+        "errors": level.errors,
+        "bound": decimal_text(level.bound),
     }
 
 

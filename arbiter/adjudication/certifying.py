@@ -15,7 +15,7 @@ from typing import Protocol as Structure
 
 from arbiter import __version__
 from arbiter.adjudication.bench import Bench
-from arbiter.adjudication.certificate import Signature, calibration_note, certificate
+from arbiter.adjudication.certificate import WORDS, Signature, calibration_note, certificate
 from arbiter.adjudication.deciding import escalation
 from arbiter.adjudication.replay import recompute
 from arbiter.calibration import Calibration
@@ -31,6 +31,7 @@ from arbiter.question import Protocol, Strategy
 
 _CONSISTENCY = "self_consistency"
 _CALIBRATION = "calibration"
+_WORDS = "words"
 _NOT_THE_PANELS = frozenset({ReasonCode.DEADLINE, ReasonCode.WITHDRAWN, ReasonCode.FAULT})
 
 
@@ -77,8 +78,8 @@ class Circumstances:
     """What a certificate says beside the panel's part; `code_version` is that of the code that concluded.
 
     `automatic` says whether this installation may decide anything without a clinician. `consistency` says whether each
-    member's self-consistency is told: certificates from before it was are made again as they were. `calibration` is the one
-    in force, None where there is none or none is read.
+    member's self-consistency is told, `words` by which templates the paragraph is made: certificates from before are made
+    again as they were. `calibration` is the one in force, None where there is none or none is read.
     """
 
     case: CaseId
@@ -89,6 +90,7 @@ class Circumstances:
     code_version: str = __version__
     training: bool = False
     consistency: bool = True
+    words: int = WORDS
     calibration: Calibration | None = None
 
 
@@ -122,7 +124,7 @@ def adjudicate(
     except UndecidableError as error:
         reasons = (Reason(ReasonCode.FAULT, str(error)),)
         return Judged(escalation(reasons), None, escalation_certificate(around, rulebook, taken, (), reasons))
-    note = None if bench.calibration is None else calibration_note(bench.calibration)
+    note = calibration_note(bench, opinions, verdict, around.words)
     return Judged(
         verdict,
         outcome,
@@ -149,7 +151,12 @@ def signed_certificate(
     shown: Mapping[str, Any],
     signature: bytes,
 ) -> bytes:
-    """Return the certificate of a reviewer's decision: the panel's part as it was shown, and the signature."""
+    """Return the certificate of a reviewer's decision: the panel's part as it was shown, and the signature.
+
+    Raises:
+        VerificationError: when what was shown is in words that this code does not know.
+    """
+    as_shown = replace(around, words=_words_of(shown))
     signed = decode(signature)
     reason = signed["reason"]
     block = Signature(
@@ -162,7 +169,17 @@ def signed_certificate(
     )
     outcome = outcome_from(shown["policy"]) if "policy" in shown else None
     note = shown.get(_CALIBRATION)
-    return _render(around, rulebook, taken, opinions, outcome, verdict_in(shown), block, calibration=note)
+    return _render(as_shown, rulebook, taken, opinions, outcome, verdict_in(shown), block, calibration=note)
+
+
+def _words_of(recorded: Mapping[str, Any]) -> int:
+    """Return by which templates a certificate's paragraph was made: before it said so, by the first."""
+    stated = recorded.get(_WORDS, 1)
+    if not isinstance(stated, int) or not 1 <= stated <= WORDS:
+        raise VerificationError(
+            f"expected a certificate in words 1 to {WORDS}, came {stated!r:.20}: newer code made it, or nobody"
+        )
+    return stated
 
 
 def verdict_in(document: Mapping[str, Any]) -> Verdict:
@@ -198,6 +215,7 @@ def _render(
             signature=signature,
             training=around.training,
             consistency=around.consistency,
+            words=around.words,
             calibration=calibration,
         )
     )
@@ -240,6 +258,7 @@ def certificate_again(
         code_version=recorded["code_version"],
         training=training,
         consistency=any(_CONSISTENCY in opinion for opinion in recorded["opinions"]),
+        words=_words_of(recorded),
         calibration=calibration,
     )
     facts = _latest(before, "facts")

@@ -56,11 +56,16 @@ def paragraph(
     outcome: PolicyOutcome | None,
     verdict: Verdict,
     signed: str,
+    probable: Iterable[str] = (),
 ) -> str:
-    """Return the paragraph that a clinician reads first: question, answers, policy, verdict, and who signed."""
+    """Return the paragraph that a clinician reads first: question, answers, policy, verdict, and who signed.
+
+    `probable` are the sentences on how probable the answers make each option.
+    """
     asked = any(voice.status is not None for voice in heard)
     said = [f"The question: {protocol.question.text}"]
     said += _panel_sentences(protocol, heard) if asked else ["No member of the panel was asked."]
+    said += probable
     said += _policy_sentences(protocol, outcome) if outcome is not None else []
     said += _verdict_sentences(protocol, verdict)
     return " ".join([*said, signed] if signed else said)

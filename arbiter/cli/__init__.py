@@ -29,7 +29,7 @@ from arbiter.cli import (
     webhooks,
     witness,
 )
-from arbiter.cli.audit import verifying
+from arbiter.cli.audit import replaying
 from arbiter.cli.cases import outcome, submitting, watching
 from arbiter.cli.doctor import command as doctor
 from arbiter.cli.examples import examples
@@ -51,7 +51,7 @@ _SINGLE = (
     (outcome.outcome, outcome.EXAMPLES),
     (evaluating.evaluate, evaluating.EXAMPLES),
     (calibrating.calibrate, calibrating.EXAMPLES),
-    (verifying.replay, verifying.REPLAY_EXAMPLES),
+    (replaying.replay, replaying.EXAMPLES),
     (backups.backup, backups.BACKUP_EXAMPLES),
     (backups.restore, backups.RESTORE_EXAMPLES),
     (erasing.erase, erasing.ERASE_EXAMPLES),

@@ -78,6 +78,7 @@ def _environment() -> Environment:
         number=_number,
         id=_id,
         words=_words,
+        sentence=_sentence,
         plot=_svg,
         whole=_whole,
         calibration=calibration_words,
@@ -131,6 +132,11 @@ def _words(text: str) -> str:
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) == "Cf" else char for char in told
     )
+
+
+def _sentence(text: str) -> str:
+    """Return a sentence of the summary as the page shows it: numbers keep their unit, and commands stand without quotes."""
+    return text.replace(" %", f"{_TIED}%").replace("`", "")
 
 
 def _svg(plot: Plot) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from arbiter.evaluation.figures import (
@@ -14,6 +15,7 @@ from arbiter.evaluation.figures import (
     StrategyFigures,
 )
 from arbiter.evaluation.rates import Rate
+from arbiter.model import MemberStatus, ReasonCode
 
 
 def percent(value: float | None) -> str:
@@ -54,6 +56,7 @@ def summary(
             "Nobody on this panel votes on the question: its members answer facets and a clinician always decides. So no "
             "accuracy of a decision can be stated; what follows is what members said and how far they agree."
         )
+        said += _of_advice(seen, members, asked)
     else:
         said.append(calibration_words(calibration))
         said += _of_decisions(decisions)
@@ -62,7 +65,29 @@ def summary(
         for each in agreements
         if each.alpha is not None
     ]
+    alone = [
+        f"“{asks}”" for asks, number in Counter(member.asks for member in members).items() if number == 1
+    ]
+    if alone:
+        said.append(f"With one member alone, and so nobody to agree with: {', '.join(alone)}.")
     return tuple(said)
+
+
+def _of_advice(seen: Seen, members: Sequence[MemberFigures], asked: int) -> Iterator[str]:
+    """Say what a clinician gets who always decides: from whom, and how often something is missing."""
+    if not asked:
+        return
+    lacking = next((each.count for each in seen.reasons if each.name == ReasonCode.FACTS_MISSING), 0)
+    valid = {
+        member.title: sum(each.count for each in member.statuses if each.name == MemberStatus.VALID)
+        for member in members
+    }
+    least = min(valid, key=valid.__getitem__)
+    yield (
+        f"A clinician would see each of the {asked:,} cases put to the panel with what its members said; in {lacking:,} "
+        f"({percent(lacking / asked)}) one of them lacked a fact. {least} could answer least often, in {valid[least]:,} "
+        f"({percent(valid[least] / asked)})."
+    )
 
 
 def calibration_words(calibration: ServiceCalibration) -> str:

@@ -176,7 +176,8 @@ def test_a_light_command_loads_nothing_heavy(arguments: tuple[str, ...]) -> None
         (["audit", "show", "c_x", "third"], "seq"),
         (["audit", "log", "--limit", "10001"], "--limit"),
         (["keys", "init"], "Missing argument"),
-        (["replay"], "Missing argument"),
+        (["replay"], "CASE, --all"),
+        (["replay", "--all", "c_x"], "CASE, --all"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

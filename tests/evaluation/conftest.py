@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
 from arbiter.evaluation.figures import Report
 from arbiter.evaluation.page import render
+from tests.evaluation.browser import a_chromium
 from tests.evaluation.small import reported
 
 
@@ -30,3 +34,9 @@ def pages(ward: Report, theatre: Report, tmp_path_factory: pytest.TempPathFactor
     for name, report in (("ward", ward), ("theatre", theatre)):
         (folder / f"{name}.html").write_text(render(report), encoding="utf-8")
     return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with a_chromium() as browser:
+        yield browser

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any
 
 from arbiter.evaluation.figures import CertifiedPoint, Report, RiskCurve
 from arbiter.evaluation.page import render
@@ -65,3 +66,42 @@ def test_each_limit_of_the_risk_plot_names_its_options(ward: Report) -> None:
     drawn = risk_coverage(apart).svg
     assert f">{one.option}: 1 %<" in drawn
     assert all(f">{each.option}: 2.5 %<" in drawn for each in others)
+
+
+# --- a panel that only advises ----------------------------------------------------------------------------------------------
+
+
+def advice(report: Report, **changes: Any) -> tuple[str, ...]:
+    seen = dataclasses.replace(report.seen, **changes)
+    return summary(seen, report.members, report.agreement, None, report.provenance.calibration)
+
+
+def test_advice_is_told_by_how_often_it_was_there(theatre: Report) -> None:
+    asked = sum(part.asked for part in theatre.seen.parts)
+    (told,) = [each for each in theatre.summary if each.startswith("A clinician would see each of the")]
+    assert f"each of the {asked} cases" in told
+    counts = [int(number) for number in re.findall(r"in (\d+) \(", told)]
+    assert len(counts) == 2
+    assert all(0 < count < asked for count in counts)
+
+
+def test_where_every_fact_was_there_none_is_said_to_lack(theatre: Report) -> None:
+    (told,) = [each for each in advice(theatre, reasons=()) if "lacked a fact" in each]
+    assert "in 0 (0.0 %) one of them lacked a fact" in told
+
+
+def test_where_nobody_was_asked_no_share_is_told(theatre: Report) -> None:
+    nobody = tuple(dataclasses.replace(part, asked=0) for part in theatre.seen.parts)
+    assert not any("lacked a fact" in each or "least often" in each for each in advice(theatre, parts=nobody))
+
+
+def test_a_panel_that_votes_is_not_told_as_one_that_advises(ward: Report) -> None:
+    assert not any("lacked a fact" in each or "With one member alone" in each for each in ward.summary)
+
+
+def test_the_page_breaks_no_line_between_a_number_and_its_unit(ward: Report) -> None:
+    listed = re.search(r'<ul class="summary">(.*?)</ul>', render(ward), re.DOTALL)
+    assert listed is not None
+    assert "\N{NO-BREAK SPACE}%" in listed[1]
+    assert " %" not in listed[1]
+    assert "`" not in listed[1]

@@ -14,19 +14,23 @@ import pytest
 import pytest_asyncio
 
 from arbiter.documents.canonical import decode, encode
-from arbiter.errors import VerificationError
+from arbiter.errors import UnavailableError, VerificationError
 from arbiter.model import CaseId
 from arbiter.store.cases.heads import load_case
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.workflow import replaying
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
+from arbiter.workflow.erasure.erasing import Order, erase
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.replaying import ReplayedCases, replay_cases
 from arbiter.workflow.review import claim, commit_opinion, reveal, sign
 from tests.conftest import an_insider
 from tests.houses import a_client, a_house, a_reviewer, submission
+from tests.workflow.erasures import records
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -191,3 +195,64 @@ async def test_a_changed_signature_is_not_what_its_entry_commits_to(insider: Ins
 
     await insider.reseal(case, "signature", sign_otherwise)
     assert "signature: NOT WHAT this entry commits to" in (await said(insider.house, case))[0]
+
+
+async def test_an_erased_case_is_counted_and_no_fault(tmp_path: Path, database: Database) -> None:
+    async with records(tmp_path, database) as kept:
+        house = kept.house
+        before = await replay_cases(house)
+        assert (before.cases, before.erased, before.unlike) == (1, 0, 0)
+        assert before.certificates >= 1
+        await erase(house, Order(kept.olga), kept.case)
+        told: list[tuple[int, int]] = []
+        after = await replay_cases(house, lambda done, total: told.append((done, total)))
+        assert (after.cases, after.certificates, after.erased, after.unlike) == (1, 0, 1, 0)
+        assert told == [(1, 1)]
+
+
+async def test_no_case_is_none_as_recorded(insider: Insider) -> None:
+    assert await replay_cases(insider.house) == ReplayedCases(0, 0, 0, 0, ())
+
+
+async def test_of_all_cases_those_that_were_changed_are_told(
+    insider: Insider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By pages of two, so that none is left out or told twice where one ends."""
+    monkeypatch.setattr(replaying, "PAGE", 2)
+    cases = [await decided(insider.house, name) for name in ("one", "two", "three", "four", "five")]
+    await insider.reseal(cases[1], "opinion", vote_otherwise)
+    await insider.reseal(cases[3], "facts", set_fact("heart_rate", "73"))
+    insider.connection.execute(
+        "DELETE FROM sealed_document WHERE case_id = %s AND name = 'facts'", (cases[4],)
+    )
+    told: list[tuple[int, int]] = []
+    replayed = await replay_cases(insider.house, lambda done, total: told.append((done, total)))
+    assert (replayed.cases, replayed.certificates, replayed.erased, replayed.unlike) == (5, 2, 0, 3)
+    assert [(each.case, each.entry is None) for each in replayed.found].count((cases[4], True)) == 1
+    assert {each.case for each in replayed.found} == {cases[1], cases[3], cases[4]}
+    assert told == [(done, 5) for done in range(1, 6)]
+
+
+async def test_a_fault_of_every_case_is_counted_and_told_for_the_first_of_them(
+    insider: Insider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "MOST_FINDINGS", 2)
+    for name in ("one", "two", "three"):
+        await decided(insider.house, name)
+    insider.connection.execute("DELETE FROM sealed_document WHERE name = 'request'")
+    replayed = await replay_cases(insider.house)
+    assert replayed.unlike == 3
+    assert len(replayed.found) == 2
+
+
+async def test_a_database_that_fails_is_no_case_that_differs(
+    insider: Insider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await decided(insider.house)
+
+    async def fail(*_: object) -> None:
+        raise UnavailableError("the database does not answer")
+
+    monkeypatch.setattr(replaying, "replay_case", fail)
+    with pytest.raises(UnavailableError):
+        await replay_cases(insider.house)

@@ -1,4 +1,4 @@
-"""`arbiter audit` and `arbiter replay`: check the log and what rests on it, with or without the database."""
+"""`arbiter audit verify` and `verify-receipt`: check the log and what rests on it, with or without the database."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from arbiter.audit.receipt import VerifiedReceipt
     from arbiter.audit.verify import LogReport
     from arbiter.workflow.house import House
-
-REPLAY_EXAMPLES = examples(
-    "arbiter replay c_4jnoc5hb37oz5irylzg747rv", "arbiter replay c_4jnoc5hb37oz5irylzg747rv --json"
-)
 
 
 @app.command("verify", epilog=examples("arbiter audit verify", "arbiter audit verify --json"))
@@ -173,20 +169,3 @@ def _cosigned(
         now=int(datetime.now(UTC).timestamp()),
     )
     return tuple((s.key.name, datetime.fromtimestamp(s.timestamp_seconds or 0, UTC)) for s in found)
-
-
-def replay(case: str, *, as_json: AsJson = False) -> None:
-    """Decide a case again from its recorded inputs and compare the certificate's bytes."""
-    from arbiter.model import CaseId
-    from arbiter.workflow.auditing import replay_case
-
-    replayed = in_house(lambda house: replay_case(house, CaseId(case)))
-    same = all(step.same for step in replayed)
-    if as_json:
-        steps = [{"entry": step.seq, "same": step.same, "said": step.said} for step in replayed]
-        show_json({"case": case, "same": same, "steps": steps})
-    else:
-        for step in replayed:
-            out.print(f"entry {step.seq}: {step.said}", markup=False)
-    if not same:
-        raise typer.Exit(1)

@@ -56,6 +56,8 @@ FROM case_file AS c LEFT JOIN LATERAL (SELECT kek_id, wrapped FROM case_key WHER
 """
 _SITES = "SELECT id, site_id FROM case_file WHERE id = ANY(%(cases)s)"
 _SITES_OF_PROTOCOL = "SELECT DISTINCT site_id FROM case_file WHERE protocol_id = %(protocol)s"
+_IDS = "SELECT id FROM case_file WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
+_COUNT = "SELECT count(*) FROM case_file"
 _ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""
 EXISTS (
@@ -240,6 +242,19 @@ async def list_open_audits(
     """Return released cases of these sites whose decision waits to be read by this reader: held ones, then oldest first."""
     parameters = {"sites": sorted(sites), "reader": reader, "limit": limit}
     return tuple(_row(row) for row in await run(where, _OPEN_AUDITS, parameters))
+
+
+@as_statement(Statement.LIST)
+async def load_case_ids(where: Where, after: str, limit: int) -> tuple[CaseId, ...]:
+    """Return the ids of cases of every site, in their order, from the first one behind `after`."""
+    rows = await run(where, _IDS, {"after": after, "limit": limit})
+    return tuple(CaseId(row[0]) for row in rows)
+
+
+@as_statement(Statement.LIST)
+async def count_cases(where: Where) -> int:
+    """Return how many cases there are at every site."""
+    return int((await run(where, _COUNT, {}))[0][0])
 
 
 def _row(row: Sequence[Any]) -> CaseRow:
