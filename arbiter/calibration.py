@@ -69,6 +69,8 @@ class Labels:
     `cases_hash` and `opinions_hash` are SHA-256 (hex) over the labelled cases and over what the panel said of them.
     `provenance` counts cases by how their label came about. The three sets are disjoint: reliability is fitted on the first,
     the temperature on the second, the error rate certified on the third. `synthetic` labels were invented by a generator.
+    `marks` are hex digits by which cases of the third set are known again (`arbiter.calibrating.looks`): of invented ones there
+    are none.
     """
 
     cases_hash: str
@@ -78,6 +80,7 @@ class Labels:
     tempering: int
     guarantee: int
     synthetic: bool
+    marks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,6 +211,7 @@ class ReasonCode(StrEnum):
     EXCLUSION_UNKNOWN = "exclusion-unknown"
     NEVER_AUTOMATIC = "never-automatic"
     HUMAN_REQUIRED = "human-required"
+    NO_ERROR_RATE = "no-error-rate"
     NO_CALIBRATION = "no-calibration"
     UNRECORDED_MEMBER = "unrecorded-member"
     REQUIRED_MEMBER = "required-member"

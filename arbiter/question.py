@@ -235,6 +235,11 @@ class Adjudication:
     guarantee: Guarantee | None = None
     facts_on: tuple[ReasonCode, ...] | None = None
 
+    @property
+    def lacks_error_rate(self) -> bool:
+        """True for a protocol that is to decide alone and states nowhere how often it may then be wrong."""
+        return self.automatic and self.guarantee is None
+
 
 @dataclass(frozen=True, slots=True)
 class RuleTest:

@@ -153,6 +153,11 @@ class Settings(BaseSettings):
         return self.mode is Mode.DEMONSTRATION or self.automatic_decisions_approved_by is not None
 
     @property
+    def needs_error_rate(self) -> bool:
+        """True where a panel's verdict becomes a decision only under a stated error rate."""
+        return self.mode is Mode.PRODUCTION
+
+    @property
     def zone(self) -> tzinfo | None:
         """The zone in which people are shown times; None is the zone this machine is set to."""
         return None if self.time_zone is None else zoneinfo.ZoneInfo(self.time_zone)

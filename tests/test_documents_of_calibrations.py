@@ -33,6 +33,13 @@ def test_what_it_is_called_is_none_of_what_is_hashed() -> None:
     assert sealed(replace(WHOLE, temperature=Decimal("1.5"))).content_hash != WHOLE.content_hash
 
 
+def test_marks_of_cases_are_read_back_and_one_without_any_says_nothing_of_them() -> None:
+    """So a calibration from before there were marks keeps its bytes, and its hash."""
+    marked = sealed(replace(WHOLE, labels=replace(WHOLE.labels, marks=("0" * 16, "a" * 16))))
+    assert calibration_from(calibration_bytes(marked)) == marked
+    assert "marks" not in json.loads(calibration_bytes(WHOLE))["labels"]
+
+
 def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
     document = json.loads(calibration_bytes(WHOLE))
     change(document)
@@ -90,6 +97,9 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "what was never tested certified": (lambda d: d["strata"][0].update(tested=[]), "/strata"),
     "what held left out": (lambda d: d["strata"][0].pop("certified"), "/strata"),
     "a count below zero": (lambda d: d["labels"].update(fitting=-1), "/labels/fitting"),
+    "marks that are none": (lambda d: d["labels"].update(marks=[]), ""),
+    "marks that are no list": (lambda d: d["labels"].update(marks="aa"), "/labels/marks"),
+    "a mark that is a number": (lambda d: d["labels"].update(marks=["aa", 1]), "/labels/marks/1"),
     "a number spelt otherwise": (lambda d: d.update(temperature="1.0"), "/temperature"),
 }
 

@@ -26,7 +26,8 @@ class Bench:
 
     `facts_hash` is the hash of the facts every opinion must be about. `human_required` is set once a clinician has
     been involved or asked for; from then on no panel decides alone. `calibration` is the one in force, which only the
-    strategy of the posterior reads; without one it decides nothing.
+    strategy of the posterior reads; without one it decides nothing. `needs_error_rate` is set where nothing is decided alone
+    unless the protocol states how often that may be wrong: in production.
 
     Raises:
         UndecidableError: when a number of the protocol is not one that a decision can rest on.
@@ -37,6 +38,7 @@ class Bench:
     risk_class: RiskClass
     human_required: bool = False
     calibration: Calibration | None = None
+    needs_error_rate: bool = False
 
     def __post_init__(self) -> None:
         if len(self.protocol.question.options) < 2:
@@ -65,6 +67,11 @@ class Bench:
         One that is to decide and has nobody to answer the question is none of these: it is short of members.
         """
         return not self.settings.automatic and all(seat.asks != QUESTION for seat in self.protocol.seats)
+
+    @property
+    def lacks_error_rate(self) -> bool:
+        """True where an error rate must be stated and the protocol states none."""
+        return self.needs_error_rate and self.settings.guarantee is None
 
     def option_ids(self, asks: str = QUESTION) -> tuple[str, ...]:
         """Return the ids of the options of the question, or of the facet named, in their order."""

@@ -115,7 +115,7 @@ def certificate(
         "concluded_at": instant_text(concluded_at),
         "opinions": _opinions(bench, opinions, verdict, consistency=consistency),
         "facets": facets_heard(bench, heard),
-        "settings": _settings(bench.settings),
+        "settings": _settings(bench.settings) | _asked(bench),
         "verdict": _verdict(verdict),
         "plain": paragraph(
             protocol, heard, outcome, verdict, _signature_sentence(protocol, signature), probable
@@ -206,6 +206,11 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
             "error_rates": {option: decimal_text(rate) for option, rate in settings.guarantee.error_rates},
         }
     return document
+
+
+def _asked(bench: Bench) -> dict[str, Any]:
+    """Say that an error rate was asked for, where it was: certificates from before it was stay as they are."""
+    return {"needs_error_rate": True} if bench.needs_error_rate else {}
 
 
 def calibration_note(

@@ -79,7 +79,8 @@ class Circumstances:
 
     `automatic` says whether this installation may decide anything without a clinician. `consistency` says whether each
     member's self-consistency is told, `words` by which templates the paragraph is made: certificates from before are made
-    again as they were. `calibration` is the one in force, None where there is none or none is read.
+    again as they were. `calibration` is the one in force, None where there is none or none is read. `needs_error_rate` says
+    whether what is decided alone here needs a stated error rate, which it did not always.
     """
 
     case: CaseId
@@ -92,6 +93,7 @@ class Circumstances:
     consistency: bool = True
     words: int = WORDS
     calibration: Calibration | None = None
+    needs_error_rate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,13 @@ def _bench(around: Circumstances, rulebook: Rulebook, taken: TakenFacts) -> Benc
     protocol = replace(rulebook.protocol, adjudication=adjudication)
     reads = settings.strategy is Strategy.POSTERIOR
     return Bench(
-        protocol, taken.hash, around.risk_class, around.human_required, around.calibration if reads else None
+        protocol,
+        taken.hash,
+        around.risk_class,
+        around.human_required,
+        around.calibration if reads else None,
+        # Where a clinician decides by the protocol itself, nothing is missed by its stating no rate.
+        needs_error_rate=around.needs_error_rate and settings.automatic,
     )
 
 
@@ -260,6 +268,7 @@ def certificate_again(
         consistency=any(_CONSISTENCY in opinion for opinion in recorded["opinions"]),
         words=_words_of(recorded),
         calibration=calibration,
+        needs_error_rate=recorded["settings"].get("needs_error_rate", False),
     )
     facts = _latest(before, "facts")
     taken = TakenFacts.decode(facts.content)

@@ -182,6 +182,8 @@ def _standing_reasons(bench: Bench) -> Iterable[Reason]:
         yield Reason(ReasonCode.NEVER_AUTOMATIC, "")
     if bench.human_required:
         yield Reason(ReasonCode.HUMAN_REQUIRED, "")
+    if bench.lacks_error_rate:
+        yield Reason(ReasonCode.NO_ERROR_RATE, bench.settings.strategy.value)
 
 
 def _unanswered_reasons(bench: Bench, heard: Sequence[Heard]) -> Iterable[Reason]:

@@ -16,6 +16,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
         ReasonCode.EXCLUSION_UNKNOWN: "Nobody can rule out that the question is not meant for this patient",
         ReasonCode.NEVER_AUTOMATIC: "Nothing under this protocol is decided here without a clinician",
         ReasonCode.HUMAN_REQUIRED: "A clinician has been involved or asked for, so the panel no longer decides alone",
+        ReasonCode.NO_ERROR_RATE: "No error rate is stated for this strategy, so it decides nothing here without a clinician",
         ReasonCode.NO_CALIBRATION: "Nothing is known of how often this panel is right, so it decides nothing alone",
         ReasonCode.UNRECORDED_MEMBER: "A member that answered is not the one whose record is known",
         ReasonCode.REQUIRED_MEMBER: "A member whose answer is needed gave none",

@@ -1,6 +1,6 @@
 """Estimates how far two members err together, beyond what the truth of a case explains.
 
-    rho_ij = (n r_ij + s rho0_ij) / (n + s)        r_ij = S_ij / sqrt(S_ii S_jj)
+    rho_ij = (n r_ij + s rho0_ij) / (n + s)        r_ij = S_ij / sqrt(S_ii S_jj), 0 if that is below 2 / sqrt(n) in size
     S_ij = sum over truths k, over cases c of truth k, of (e_ci - mean_ki) (e_cj - mean_kj)
 
 over the n cases that both answered, with e_ci = 1 - p_ci,truth the error of member i in case c, mean_ki its mean over those
@@ -9,6 +9,10 @@ cases of truth k, s the shrinkage, in cases, and rho0_ij the prior: `family_prio
 The deviations are taken within a truth because the posterior's naive Bayes asks for independence given the truth, and its
 reliability matrices know already that one truth is harder than another: members that all find one option hard would otherwise
 look like copies. That models err together, the more within a family, is arXiv 2506.07962.
+
+Two members that err apart come to some r_ij all the same, of standard deviation 1 / sqrt(n). What is within twice that is taken
+for none: of many pairs such noise would take weight from members that deserve all of theirs, and give some to others (Bickel and
+Levina, Covariance regularization by thresholding, arXiv 0901.3079).
 
 Where one of two never errs, or errs always as much, there is nothing to measure and the prior stands.
 """
@@ -20,6 +24,9 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from arbiter.calibrating.labelled import Labelled
+
+NOISE: Final = 2.0
+"""How many standard deviations of what independent members come to count as nothing."""
 
 Errors: TypeAlias = Sequence[Sequence[float | None]]
 """For each truth its cases' errors of one member, 0 to 1; None where it did not answer."""
@@ -92,6 +99,8 @@ def _shrunk(one: Errors, other: Errors, prior: float, shrinkage: float) -> float
         return prior
     together = math.fsum(mine * yours for mine, yours in zip(ours, theirs, strict=True))
     measured = together / math.sqrt(spreads[0] * spreads[1])
+    if abs(measured) < NOISE / math.sqrt(len(ours)):
+        measured = 0.0
     rho = (len(ours) * measured + shrinkage * prior) / (len(ours) + shrinkage)
     return max(-1.0, min(1.0, rho))
 

@@ -60,7 +60,7 @@ def protocol_show(
     out.print(f"[bold]{_plain(shown.question.text)}[/]")
     for option in shown.question.options:
         out.print(f"  {option.id}: {option.title}", markup=False)
-    out.print()
+    out.print(f"\n{_decided_alone(shown)}\n")
     for table in (_facts(shown), _exclusions(shown), _seats(shown), _rules(shown), _examples(bundle)):
         out.print(table, soft_wrap=False)
 
@@ -79,10 +79,42 @@ def protocol_check(folder: Path, *, as_json: AsJson = False) -> None:
         "examples": len(checked.examples),
     }
     if as_json:
-        show_json({"id": shown.id, "version": shown.version, "content_hash": shown.content_hash, **counts})
+        alone = _alone_as_json(shown)
+        named = {"id": shown.id, "version": shown.version, "content_hash": shown.content_hash}
+        show_json({**named, **counts, "decided_alone": alone})
         return
     out.print(f"{shown.id} {shown.version}: {', '.join(f'{n} {what}' for what, n in counts.items())}")
     out.print(f"content hash {shown.content_hash}")
+    out.print(_decided_alone(shown), markup=False)
+
+
+def _decided_alone(protocol: Protocol) -> str:
+    """Return in one sentence what is decided without a clinician, and how often that may be wrong."""
+    settings = protocol.adjudication
+    if not settings.automatic:
+        return "decided alone: nothing, a clinician decides every case"
+    if settings.guarantee is None:
+        return (
+            f"decided alone: nothing in production, where every case escalates: no error rate is stated for the strategy "
+            f"{settings.strategy.value}"
+        )
+    rates = dict(settings.guarantee.error_rates)
+    told = ", ".join(
+        f"{option} {(rates[option] * 100).normalize():f}%"
+        for option in protocol.question.option_ids()
+        if option in rates
+    )
+    return f"decided alone: what a calibration certifies; of these decisions may be wrong: {told}"
+
+
+def _alone_as_json(protocol: Protocol) -> dict[str, Any]:
+    settings = protocol.adjudication
+    stated = settings.guarantee
+    return {
+        "automatic": settings.automatic,
+        "strategy": settings.strategy.value,
+        "error_rates": None if stated is None else {name: float(rate) for name, rate in stated.error_rates},
+    }
 
 
 def _read(protocol: str) -> Bundle:
@@ -205,6 +237,7 @@ def _as_json(bundle: Bundle) -> dict[str, Any]:
             {"id": exclusion.id, "when": exclusion.when, "because": exclusion.rationale}
             for exclusion in shown.question.exclusions
         ],
+        "decided_alone": _alone_as_json(shown),
         "seats": [
             {
                 "member": seat.member,

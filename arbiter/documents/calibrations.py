@@ -105,7 +105,7 @@ def _stratum_document(stratum: Stratum) -> dict[str, Any]:
 
 
 def _labels_document(labels: Labels) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "cases_hash": labels.cases_hash,
         "opinions_hash": labels.opinions_hash,
         "provenance": sorted_object(labels.provenance, "/labels/provenance"),
@@ -114,6 +114,7 @@ def _labels_document(labels: Labels) -> dict[str, Any]:
         "guarantee": labels.guarantee,
         "synthetic": labels.synthetic,
     }
+    return document | {"marks": list(labels.marks)} if labels.marks else document
 
 
 def _read_calibration(reader: Reader) -> Calibration:
@@ -192,6 +193,7 @@ def _read_labels(reader: Reader) -> Labels:
         tempering=reader.count("tempering"),
         guarantee=reader.count("guarantee"),
         synthetic=reader.flag("synthetic"),
+        marks=reader.optional_texts("marks"),
     )
 
 

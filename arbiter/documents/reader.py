@@ -132,6 +132,10 @@ class Reader:
                 raise refusal(place, "wrong-type", f"expected a string, got {kind_of(item)}")
         return tuple(items)
 
+    def optional_texts(self, name: str) -> tuple[str, ...]:
+        """Take an array of strings, none where the member is absent."""
+        return self.texts(name) if name in self._left else ()
+
     def pairs(self, name: str, kind: type[_T]) -> tuple[tuple[str, _T], ...]:
         """Take an object whose values are of one kind, as pairs sorted by name."""
         members = self._take(name, dict)

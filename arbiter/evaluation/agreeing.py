@@ -8,7 +8,7 @@ import numpy as np
 
 from arbiter.calibrating.agreement import krippendorff_alpha
 from arbiter.evaluation.ballots import NOBODY, Ballots, Flags
-from arbiter.evaluation.figures import Agreement, Pairwise
+from arbiter.evaluation.figures.members import Agreement, Pairwise
 
 _LEAST_PAIR = 2
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from arbiter.evaluation.ballots import NOBODY, Ballots, Floats, Indices
-from arbiter.evaluation.figures import StrategyFigures
+from arbiter.evaluation.figures.answers import StrategyFigures
 from arbiter.evaluation.hearing import Hearing
 from arbiter.evaluation.rates import rate
 from arbiter.evaluation.strategies import by_votes, by_weight, threshold_of

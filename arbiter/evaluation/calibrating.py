@@ -10,12 +10,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final, TypeAlias
 
 from arbiter import __version__
 from arbiter.adjudication.bench import Bench
 from arbiter.adjudication.certainty import least_probability
 from arbiter.adjudication.certifying import Circumstances, adjudicate
+from arbiter.calibrating.looks import marks, share
 from arbiter.calibrating.making import Candidate, certified, provisional
 from arbiter.calibration import Calibration, Labels, is_synthetic
 from arbiter.documents.opinions import identity_hash
@@ -28,7 +30,7 @@ from arbiter.evaluation.hearing import Came, Hearing, opinions_hash
 from arbiter.evaluation.running import Heard
 from arbiter.evaluation.splitting import Part, part_of
 from arbiter.model import CaseId, MemberId, MemberStatus, RiskClass, VerdictKind
-from arbiter.question import QUESTION, Protocol, Strategy
+from arbiter.question import QUESTION, Guarantee, Protocol, Strategy
 from arbiter.workflow.shelf import Shelved
 
 MOST_KINDS: Final = 16
@@ -37,15 +39,21 @@ _KIND: Final = re.compile(r"[a-z][a-z -]{0,39}", re.ASCII)
 Pairs: TypeAlias = Sequence[tuple[Case, Hearing]]
 
 
-def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
+def calibrate(shelved: Shelved, cases: Cases, heard: Heard, look: int | None = None) -> Calibration:
     """Return the calibration that these cases give.
 
+    Args:
+        shelved: the protocol and its panel.
+        cases: the labelled cases.
+        heard: what the panel said of them.
+        look: which look at the cases to certify on this is, from 1, of as many as may come; None for the only one.
+
     Raises:
-        RefusedError: when the protocol does not decide by the posterior, a member has no identity of its own, or there are too
-            few cases to fit; each says what to do.
+        RefusedError: when the protocol does not decide by the posterior, a member has no identity of its own, there are too few
+            cases to fit, or the protocol's delta has no share left for this look; each says what to do.
     """
     protocol = shelved.protocol
-    require_posterior(protocol)
+    delta = _delta(protocol, look)
     asked = [pair for pair in heard.pairs if pair[1].came is Came.ASKED]
     parts = {part: [pair for pair in asked if part_of(pair[0].id) is part] for part in Part}
     settings = fit_settings(protocol)
@@ -54,6 +62,7 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
         for part in (Part.FITTING, Part.TEMPERING, Part.HELD_OUT)
     )
     fitted = fit_ballots(fitting, tempering, held_out, settings)
+    synthetic = any(is_synthetic(case.labelled.provenance) for case, _ in asked)
     labels = Labels(
         cases_hash=cases.sha256,
         opinions_hash=opinions_hash(hearing for _, hearing in heard.pairs),
@@ -61,9 +70,11 @@ def calibrate(shelved: Shelved, cases: Cases, heard: Heard) -> Calibration:
         fitting=len(parts[Part.FITTING]),
         tempering=len(parts[Part.TEMPERING]),
         guarantee=len(parts[Part.HELD_OUT]),
-        synthetic=any(is_synthetic(case.labelled.provenance) for case, _ in asked),
+        synthetic=synthetic,
+        marks=() if synthetic else _marks(shelved, parts[Part.HELD_OUT]),
     )
     weighed = provisional(protocol, _identities(protocol, asked), fitted, settings, labels, __version__)
+    weighed = replace(weighed, delta=delta)
     seen, held = (_candidates(shelved, weighed, parts[part]) for part in (Part.FITTING, Part.HELD_OUT))
     return certified(weighed, seen, held)
 
@@ -89,14 +100,28 @@ def provenance(cases: Iterable[Case]) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(found.items()))
 
 
-def require_posterior(protocol: Protocol) -> None:
-    """Refuse a protocol that reads no calibration; raises RefusedError."""
+def _delta(protocol: Protocol, look: int | None) -> Decimal:
+    """Return the chance with which the certificate of this look may be wrong."""
+    try:
+        return share(require_posterior(protocol).delta, look)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+
+
+def _marks(shelved: Shelved, pairs: Pairs) -> tuple[str, ...]:
+    """Return the marks of cases; the hash of the facts keeps one from being found by guessing ids."""
+    return marks(f"{case.id}\n{taken_in(shelved, case).hash}".encode() for case, _ in pairs)
+
+
+def require_posterior(protocol: Protocol) -> Guarantee:
+    """Return what a protocol that reads a calibration states; raises RefusedError for one that reads none."""
     settings = protocol.adjudication
     if settings.strategy is not Strategy.POSTERIOR or settings.guarantee is None:
         raise RefusedError(
             f"protocol {protocol.id} decides by {settings.strategy.value}, which reads no calibration: "
             "expected the strategy posterior with a guarantee that names the options to certify"
         )
+    return settings.guarantee
 
 
 def _identities(protocol: Protocol, asked: Pairs) -> dict[MemberId, str]:

@@ -6,7 +6,7 @@ from arbiter.adjudication.posterior import independence
 from arbiter.calibrating.fitting import Fitted
 from arbiter.evaluation.ballots import Ballots
 from arbiter.evaluation.coalitions import MOST_MEMBERS, best_parts, left_out, shapley, worth_of
-from arbiter.evaluation.figures import Contribution, Contributions, SmallerPanel
+from arbiter.evaluation.figures.members import Contribution, Contributions, SmallerPanel
 from arbiter.evaluation.rates import mean
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from arbiter.evaluation.ballots import Floats
 from arbiter.evaluation.cases import Case
-from arbiter.evaluation.figures import Counted, MemberFigures, PartCount, Seen
+from arbiter.evaluation.figures.members import Counted, MemberFigures, PartCount, Seen
 from arbiter.evaluation.hearing import Came, Hearing
 from arbiter.evaluation.splitting import Part, part_of
 from arbiter.model import MemberStatus, Opinion

@@ -14,7 +14,8 @@ from arbiter.evaluation.answering import Way, cost_of, judge, member_ways, servi
 from arbiter.evaluation.ballots import Ballots, ballots_of
 from arbiter.evaluation.cases import Case
 from arbiter.evaluation.contributing import contributions
-from arbiter.evaluation.figures import Decisions, RiskCurve, Settings, StrategyFigures
+from arbiter.evaluation.figures.answers import RiskCurve, StrategyFigures
+from arbiter.evaluation.figures.report import Decisions, Settings
 from arbiter.evaluation.fitting import fit_ballots, fit_settings
 from arbiter.evaluation.hearing import Came, Hearing
 from arbiter.evaluation.probabilities import (

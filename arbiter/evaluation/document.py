@@ -7,7 +7,7 @@ import math
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures.report import Report
 
 DECIMALS = 6
 

@@ -15,7 +15,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.plots import curves, pairs, seats, ways
 from arbiter.evaluation.plots.drawing import Plot
 from arbiter.evaluation.rates import Estimate, Rate

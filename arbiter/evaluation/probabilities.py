@@ -11,7 +11,14 @@ import numpy as np
 from arbiter.calibrating.fitting import Fitted
 from arbiter.calibrating.guarantee import Certified, Scored, certify, grid, is_accepted
 from arbiter.evaluation.ballots import NOBODY, Ballots, Flags, Floats, Indices, leading
-from arbiter.evaluation.figures import Bin, Calibration, CertifiedPoint, HardCase, RiskCurve, RiskPoint
+from arbiter.evaluation.figures.answers import (
+    Bin,
+    CalibrationFigures,
+    CertifiedPoint,
+    HardCase,
+    RiskCurve,
+    RiskPoint,
+)
 from arbiter.evaluation.rates import rate
 
 BINS: Final = 10
@@ -50,7 +57,7 @@ def posteriors(fitted: Fitted, ballots: Ballots) -> Posteriors:
     return Posteriors(found, leading(found, found.sum(axis=1) > 0.0), found.max(axis=1), ballots.truths)
 
 
-def calibration(held_out: Posteriors, temperature: float) -> Calibration | None:
+def calibration(held_out: Posteriors, temperature: float) -> CalibrationFigures | None:
     """Return reliability by tenths of confidence, and what it comes to; None where nobody answered any case."""
     chosen = held_out.answered
     if not chosen.any():
@@ -71,7 +78,7 @@ def calibration(held_out: Posteriors, temperature: float) -> Calibration | None:
     gaps = [abs(each.confidence - (each.right.value or 0.0)) * each.right.of for each in filled]
     at = np.arange(len(truths))
     wanted = np.eye(of.shape[1])[truths]
-    return Calibration(
+    return CalibrationFigures(
         cases=len(truths),
         ece=sum(gaps) / len(truths),
         brier=float(((of - wanted) ** 2).sum(axis=1).mean()),

@@ -16,7 +16,8 @@ from arbiter.evaluation.ballots import ballots_of
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.counting import members, most_first, seen
 from arbiter.evaluation.deciding import decisions, settings_of
-from arbiter.evaluation.figures import Agreement, Counted, Provenance, Report, ServiceCalibration
+from arbiter.evaluation.figures.members import Agreement, Counted
+from arbiter.evaluation.figures.report import Provenance, Report, ServiceCalibration
 from arbiter.evaluation.hearing import Came, Hearing, panel_hash
 from arbiter.evaluation.running import Heard
 from arbiter.evaluation.summary import summary

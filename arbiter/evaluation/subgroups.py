@@ -13,7 +13,7 @@ import numpy as np
 
 from arbiter.evaluation.ballots import NOBODY, Flags, Indices
 from arbiter.evaluation.cases import Case
-from arbiter.evaluation.figures import Subgroup, UnshownGroups
+from arbiter.evaluation.figures.answers import Subgroup, UnshownGroups
 from arbiter.evaluation.rates import difference, rate
 from arbiter.model import FactValue
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from arbiter.evaluation.figures import (
-    Agreement,
-    Contributions,
-    Decisions,
-    MemberFigures,
-    Seen,
-    ServiceCalibration,
-    StrategyFigures,
-)
+from arbiter.evaluation.figures.answers import StrategyFigures
+from arbiter.evaluation.figures.members import Agreement, Contributions, MemberFigures, Seen
+from arbiter.evaluation.figures.report import Decisions, ServiceCalibration
 from arbiter.evaluation.rates import Rate
 from arbiter.model import MemberStatus, ReasonCode
 

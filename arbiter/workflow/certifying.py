@@ -24,7 +24,7 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
     """Return the present circumstances of a case.
 
     Nothing is decided without a clinician where a seat's canary has alarmed and nobody has looked into it yet, nor where the
-    live watch stops the protocol.
+    live watch stops the protocol; in production, nothing under a protocol that states no error rate.
     """
     state = docket.standing
     protocol_hash = dict(docket.versions)["protocol"]
@@ -38,6 +38,7 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         now,
         training=state.training,
         calibration=calibration_in_force(house, protocol_hash),
+        needs_error_rate=house.settings.needs_error_rate,
     )
 
 

@@ -1,9 +1,10 @@
-"""Correlation of errors: numpy's within one truth, none where a truth alone is hard, the prior where nothing is measured."""
+"""Correlation of errors: numpy's within one truth, none where it is noise or a truth alone is hard, the prior without measure."""
 
 from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ def measured(cases: Labelled) -> tuple[tuple[float, ...], ...]:
     return correlations(cases, families, shrinkage=0.0, family_prior=0.0)
 
 
+def by_numpy(errors: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Numpy's correlations of N x J errors, those within two standard deviations of none set to 0."""
+    found = np.corrcoef(errors.T)
+    return np.where(np.abs(found) < 2 / math.sqrt(len(errors)), 0.0, found)
+
+
 def of_one_truth(cases: Labelled, truth: int) -> Labelled:
     chosen = [row for row, own in zip(cases.rows, cases.truths, strict=True) if own == truth]
     return Labelled(tuple(chosen), (truth,) * len(chosen), cases.options)
@@ -31,13 +38,14 @@ def of_one_truth(cases: Labelled, truth: int) -> Labelled:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_within_one_truth_and_unshrunk_it_is_numpys_correlation(seed: int) -> None:
-    cases = of_one_truth(drawn(random.Random(seed), 300, members=4), 1)
+    cases = of_one_truth(copied(random.Random(seed), 300, copies=0.4), 1)
     errors = np.array([[1.0 - shares[1] for shares in row if shares is not None] for row in cases.rows])
-    assert np.array(measured(cases)) == pytest.approx(np.corrcoef(errors.T), abs=1e-12)
+    assert np.array(measured(cases)) == pytest.approx(by_numpy(errors), abs=1e-12)
+    assert 0.2 < measured(cases)[0][1] < 0.7
 
 
 def test_over_several_truths_it_is_numpys_of_deviations_from_each_truths_mean() -> None:
-    cases = drawn(random.Random(4), 300, members=3)
+    cases = copied(random.Random(4), 300, copies=0.4)
     errors = np.array(
         [
             [1.0 - shares[truth] for shares in row if shares is not None]
@@ -45,9 +53,10 @@ def test_over_several_truths_it_is_numpys_of_deviations_from_each_truths_mean() 
         ]
     )
     truths = np.array(cases.truths)
-    for truth in range(3):
+    for truth in range(cases.options):
         errors[truths == truth] -= errors[truths == truth].mean(axis=0)
-    assert np.array(measured(cases)) == pytest.approx(np.corrcoef(errors.T), abs=1e-12)
+    assert np.array(measured(cases)) == pytest.approx(by_numpy(errors), abs=1e-12)
+    assert 0.2 < measured(cases)[0][1] < 0.7
 
 
 def test_two_of_which_one_copies_correlate_fully_and_the_third_does_not() -> None:
@@ -78,6 +87,36 @@ def test_only_cases_that_both_answered_count() -> None:
 def test_one_that_errs_where_the_other_does_not_is_below_zero() -> None:
     rows = [[YES, NO], [NO, YES], [YES, NO], [NO, YES]]
     assert measured(labelled(rows, [0] * 4))[0][1] == pytest.approx(-1.0)
+
+
+# --- what is noise ------------------------------------------------------------------------------------------------
+
+
+def test_members_that_err_apart_are_left_apart_in_nineteen_pairs_of_twenty() -> None:
+    """Beyond two standard deviations come 4.6 % of what independent members come to; 400 pairs give 18, give or take 4."""
+    found = [
+        measured(of_one_truth(drawn(random.Random(seed), 600, members=2), 0))[0][1] for seed in range(400)
+    ]
+    kept = [rho for rho in found if rho != 0.0]
+    assert 6 <= len(kept) <= 34
+
+
+@pytest.mark.parametrize(("agreeing", "kept"), [(59, False), (60, True), (41, False), (40, True)])
+def test_what_is_measured_stands_from_two_standard_deviations_on(agreeing: int, kept: bool) -> None:
+    """Of 100 cases in which each errs in half, so many agree: r is 2 a - 1, and 2 / sqrt(100) is 0.2."""
+    rows = [(YES, YES), (NO, NO)] * (agreeing // 2) + [(YES, NO), (NO, YES)] * ((100 - agreeing) // 2)
+    rows += [(YES, YES)] * (agreeing % 2) + [(YES, NO)] * (agreeing % 2)
+    cases = labelled([list(row) for row in rows], [0] * len(rows))
+    errors = np.array([[1.0 - one[0], 1.0 - two[0]] for one, two in rows])
+    exact = np.corrcoef(errors.T)[0, 1]
+    assert measured(cases)[0][1] == (pytest.approx(exact, abs=1e-12) if kept else 0.0)
+
+
+def test_noise_between_members_of_one_family_leaves_the_prior_its_share_alone() -> None:
+    rows = [(YES, YES), (NO, NO), (YES, NO), (NO, YES)] * 25 + [(YES, YES), (NO, NO)]
+    cases = labelled([list(row) for row in rows], [0] * len(rows))
+    rho = correlations(cases, ["a", "a"], shrinkage=50.0, family_prior=0.4)
+    assert rho[0][1] == pytest.approx(50 * 0.4 / (102 + 50))
 
 
 # --- what is assumed ----------------------------------------------------------------------------------------------

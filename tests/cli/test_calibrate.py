@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
+from scipy.stats import beta
 
+from arbiter.calibrating.looks import are_marks, share_cases
+from arbiter.calibration import Calibration
 from arbiter.cli.failing import Status
 from arbiter.documents.calibrations import calibration_from
 from arbiter.protocols.bundle import CALIBRATION_FILE, EXAMPLES_FILE, FHIR_FILE
@@ -127,3 +130,75 @@ def test_a_bundle_with_a_calibration_that_cannot_be_read_is_refused_where_it_sta
     with pytest.raises(Exception, match="problem") as refused:
         load_bundle({name: files[name] for name in files if name not in {EXAMPLES_FILE, FHIR_FILE}})
     assert refused.value.problems[0].pointer == f"{CALIBRATION_FILE}:1:1"  # type: ignore[attr-defined]
+
+
+# --- looks at the same cases ----------------------------------------------------------------------------------------
+
+
+def looked_at(folder: Path, *arguments: str) -> tuple[Calibration, str]:
+    status, out, err = calibrate("deterioration", "cases.jsonl", "--out", "out", *arguments)
+    assert status == Status.DONE, err
+    return calibration_from((folder / "out" / CALIBRATION_FILE).read_bytes()), out
+
+
+def test_each_look_is_certified_at_its_share_of_delta_and_says_so(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES)
+    only, out = looked_at(tmp_path)
+    assert (str(only.delta), "the only look at these cases: it spends all of delta, 0.05; " in out) == (
+        "0.05",
+        True,
+    )
+    second, out = looked_at(tmp_path, "--look", "2")
+    assert str(second.delta) == "0.008333"
+    assert "look 2 at these cases: it spends 0.008333 of delta, 0.05" in out
+    for made in (only, second):
+        tested = [level for stratum in made.strata for level in stratum.tested]
+        assert tested
+        for level in tested:
+            exact = beta.ppf(1 - float(made.delta), level.errors + 1, level.accepted - level.errors)
+            assert 0 <= float(level.bound) - exact < 1e-6, "its bounds hold at what it spends"
+    assert not misfits(second, read_shipped("deterioration").protocol, demonstration=True)
+
+
+@pytest.mark.parametrize("look", ["0", "-1", "101", "1.5", "first"])
+def test_what_is_no_look_is_a_slip_of_the_command_line(look: str, tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    status, _, err = calibrate("deterioration", "cases.jsonl", "--out", "out", "--look", look)
+    assert status == Status.USAGE
+    assert "--look" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_looks_at_the_same_cases_again_is_told_so_proposed_or_not(tmp_path: Path) -> None:
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    warned = "ANOTHER LOOK: what this folder held, {}, was certified on the same cases at 0.05; "
+    first, out = looked_at(tmp_path)
+    assert "ANOTHER LOOK" not in out
+    assert "ANOTHER LOOK" not in looked_at(tmp_path)[1], "the same bytes are the same look"
+    second, out = looked_at(tmp_path, "--look", "1")
+    assert warned.format(first.content_hash) in out
+    (tmp_path / "out" / CALIBRATION_FILE).write_bytes(b"{}")
+    assert "ANOTHER LOOK" not in looked_at(tmp_path)[1]
+    write(tmp_path / "cases.jsonl", LINES[600:1_200])
+    assert "ANOTHER LOOK" not in looked_at(tmp_path)[1], "these are others"
+    assert second.content_hash != first.content_hash
+
+
+def test_real_cases_are_known_again_in_another_file_and_invented_ones_carry_no_marks(tmp_path: Path) -> None:
+    """More cases, other labels and another order are still a look at the cases that were looked at."""
+    real = [{**line, "provenance": "blind reader; of a round"} for line in LINES]
+    write(tmp_path / "cases.jsonl", real[:700])
+    first, _ = looked_at(tmp_path, "--look", "1")
+    assert are_marks(first.labels.marks, first.labels.guarantee)
+    write(
+        tmp_path / "cases.jsonl",
+        [*real[900:1_400], *({**line, "provenance": "outcome"} for line in real[600:700])],
+    )
+    grown, _ = looked_at(tmp_path, "--look", "2")
+    assert grown.labels.cases_hash != first.labels.cases_hash
+    assert share_cases(grown.labels, first.labels)
+    write(tmp_path / "cases.jsonl", real[700:1_400])
+    others, _ = looked_at(tmp_path)
+    assert not share_cases(others.labels, first.labels)
+    write(tmp_path / "cases.jsonl", LINES[:600])
+    assert looked_at(tmp_path)[0].labels.marks == ()

@@ -12,6 +12,7 @@ from arbiter.cli import output
 from arbiter.cli.failing import Status
 from arbiter.protocols.loader import read_shipped, shipped
 from tests.cli.conftest import Arbiter
+from tests.panels.model_bundles import protocol_text, write_bundle
 
 SHIPPED = Path(__file__).parents[2] / "arbiter" / "protocols"
 
@@ -74,3 +75,36 @@ def test_what_is_no_protocol_names_those_there_are(arbiter: Arbiter, name: str) 
     assert told.status in {Status.USAGE, Status.FAILED}
     assert told.err
     assert told.out == ""
+
+
+# --- what is decided alone ------------------------------------------------------------------------------------------
+
+
+def decided_alone(arbiter: Arbiter, *command: str) -> str:
+    told = arbiter("protocol", *command)
+    assert told.status == Status.DONE, told.err
+    (line,) = [line for line in told.out.splitlines() if line.startswith("decided alone: ")]
+    return line.removeprefix("decided alone: ")
+
+
+def test_a_strategy_that_states_no_error_rate_is_told_before_it_is_put_to_use(
+    arbiter: Arbiter, tmp_path: Path
+) -> None:
+    folder = str(write_bundle(tmp_path / "weighed", protocol_text("weighed")))
+    expected = (
+        "nothing in production, where every case escalates: no error rate is stated for the strategy weighted"
+    )
+    assert decided_alone(arbiter, "check", folder) == expected
+    assert decided_alone(arbiter, "show", folder) == expected
+    for command in ("check", "show"):
+        told = json.loads(arbiter("protocol", command, folder, "--json").out)
+        assert told["decided_alone"] == {"automatic": True, "strategy": "weighted", "error_rates": None}
+
+
+def test_one_that_states_rates_is_shown_with_them_and_a_clinicians_as_one(
+    arbiter: Arbiter, bundle: Path
+) -> None:
+    stated = "what a calibration certifies; of these decisions may be wrong: urgent-review 2%, continue-monitoring 3%"
+    assert decided_alone(arbiter, "check", str(bundle)) == stated
+    clinicians = decided_alone(arbiter, "show", "surgery-readiness")
+    assert clinicians == "nothing, a clinician decides every case"

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.page import render
 from tests.evaluation.browser import a_chromium
 from tests.evaluation.small import reported

@@ -15,7 +15,7 @@ import numpy as np
 
 from arbiter.evaluation.ballots import Ballots, leading
 from arbiter.evaluation.cases import Cases, read_cases
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.reporting import report_of
 from arbiter.evaluation.running import Heard, run_panel
 from arbiter.model import MemberId

@@ -13,7 +13,7 @@ from arbiter.evaluation.asking import TAKEN_AT
 from arbiter.evaluation.ballots import Ballots
 from arbiter.evaluation.cases import Case, Cases
 from arbiter.evaluation.document import json_of
-from arbiter.evaluation.figures import Decisions, Report
+from arbiter.evaluation.figures.report import Decisions, Report
 from arbiter.evaluation.hearing import Came, Hearing
 from arbiter.evaluation.opinions_file import Unused
 from arbiter.evaluation.page import render

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from arbiter.evaluation.figures import HardCase, Report
+from arbiter.evaluation.figures.answers import HardCase
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.page import render
 from arbiter.evaluation.plots.drawing import figure, style, svg_of
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from arbiter.errors import RefusedError
-from arbiter.evaluation import figures
 from arbiter.evaluation.document import document_of, json_of
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures import answers, members
+from arbiter.evaluation.figures import report as whole
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.opinions_file import FILE
 from arbiter.evaluation.page import render
 from arbiter.evaluation.rates import Estimate, Rate
@@ -20,7 +21,7 @@ from arbiter.evaluation.reporting import report_of
 from tests.evaluation.small import NOW, heard, invented, reported, shelved
 
 
-def strategies(report: Report) -> dict[str, figures.StrategyFigures]:
+def strategies(report: Report) -> dict[str, answers.StrategyFigures]:
     assert report.decisions is not None
     return {way.name: way for way in report.decisions.strategies}
 
@@ -170,9 +171,14 @@ def test_the_json_has_the_fields_of_the_figures_and_finite_numbers(ward: Report,
 def test_every_key_of_the_json_is_explained_where_it_is_defined() -> None:
     """Each figure's class names in its docstring every field that it has."""
     kinds = [
-        kind for kind in vars(figures).values() if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        kind
+        for module in (members, answers, whole)
+        for kind in vars(module).values()
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind)
     ]
-    assert {figures.Report, figures.Decisions, Rate, Estimate} <= set(kinds)
+    assert {whole.Report, whole.Decisions, answers.CalibrationFigures, members.Seen, Rate, Estimate} <= set(
+        kinds
+    )
     unexplained = [
         f"{kind.__name__}.{field.name}"
         for kind in kinds

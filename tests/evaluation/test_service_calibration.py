@@ -9,7 +9,7 @@ import pytest
 
 from arbiter.evaluation.cases import Cases, read_cases
 from arbiter.evaluation.document import document_of
-from arbiter.evaluation.figures import Report
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.page import render
 from arbiter.evaluation.reporting import report_of, service_calibration
 from arbiter.protocols.loader import load_bundle, read_shipped

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arbiter.evaluation.cases import Case
-from arbiter.evaluation.figures import UnshownGroups
+from arbiter.evaluation.figures.answers import UnshownGroups
 from arbiter.evaluation.rates import difference, rate
 from arbiter.evaluation.subgroups import LEAST_SHOWN, MOST_GROUPS, SMALL, subgroups
 from arbiter.model import FactValue, RiskClass

@@ -6,7 +6,8 @@ import dataclasses
 import re
 from typing import Any
 
-from arbiter.evaluation.figures import CertifiedPoint, Report, RiskCurve
+from arbiter.evaluation.figures.answers import CertifiedPoint, RiskCurve
+from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.page import render
 from arbiter.evaluation.plots.curves import risk_coverage
 from arbiter.evaluation.summary import summary

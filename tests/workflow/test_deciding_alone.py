@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from arbiter.cli.doctor.calibration_checks import calibrations as looked_at
 from arbiter.documents.canonical import decode
+from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
-from arbiter.model import FactStatus, PolicyOutcome, RuleEffect, RuleFailure, RuleHit
+from arbiter.model import CaseId, FactStatus, PolicyOutcome, RuleEffect, RuleFailure, RuleHit
 from arbiter.policy import cautious
 from arbiter.protocols.intake import RawFact
 from arbiter.settings import Mode, Settings
@@ -19,8 +22,11 @@ from arbiter.store.database import Database
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
+from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.reading import certificate
-from tests.houses import a_client, a_house, settle, settled, submission
+from arbiter.workflow.review import claim, commit_opinion, open_case, reveal, sign
+from tests.houses import a_client, a_house, a_reviewer, settle, settled, submission
+from tests.panels.model_bundles import protocol_text, write_bundle
 from tests.workflow.calibrations.certified import court, fitting, spotless
 
 
@@ -65,6 +71,97 @@ async def test_in_production_a_named_person_may_let_the_panel_decide_what_two_ot
             known = fitting(house, protocol.id, strata=spotless(protocol))
             await (await court(house)).put_in_force(known)
         assert await reasons(house) == expected
+
+
+WEIGHED = "weighed"
+"""A protocol of the deployment's own that counts votes: it is `automatic`, and states no error rate."""
+
+
+def weighing(folder: Path, mode: Mode) -> Settings:
+    protocols = folder / "protocols"
+    if not protocols.exists():
+        write_bundle(protocols / WEIGHED, protocol_text(WEIGHED, panel_seconds=20))
+    return Settings(
+        data=folder / "data",
+        mode=mode,
+        workers=False,
+        secure_cookies=False,
+        protocols=protocols,
+        automatic_decisions_approved_by="Dr Example",
+    )
+
+
+async def weighed(house: House, client: Principal, key: str) -> tuple[CaseId, Phase, dict[str, Any]]:
+    """Hand the calm patient in under that protocol; return the case, what became of it and its certificate."""
+    case = replace(submission(house.clock.now()), protocol=WEIGHED)
+    handed_in = await submit(house, client, case, key, key.encode())
+    view = await settled(house, client, handed_in.case)
+    await settle(house)
+    document: dict[str, Any] = decode(await certificate(house, client, handed_in.case))
+    return handed_in.case, view.phase, document
+
+
+async def same_again(house: House, case: CaseId) -> bool:
+    steps = await replay_case(house, case)
+    return bool(steps) and all(step.same for step in steps)
+
+
+async def test_a_strategy_that_states_no_error_rate_decides_in_a_demonstration_alone(
+    database: Database, tmp_path: Path
+) -> None:
+    """The same panel, the same approval: in production every case escalates, and what was decided before is replayed as it was."""
+    async with a_house(tmp_path / "data", database, settings=weighing(tmp_path, Mode.DEMONSTRATION)) as house:
+        client, _ = await a_client(house)
+        before, phase, told = await weighed(house, client, "shown")
+        assert (phase, told["verdict"]["reasons"]) == (Phase.RELEASED, [])
+        assert "needs_error_rate" not in told["settings"]
+    async with a_house(tmp_path / "data", database, settings=weighing(tmp_path, Mode.PRODUCTION)) as house:
+        client, _ = await a_client(house, "another ward system")
+        case, phase, told = await weighed(house, client, "used")
+        assert phase is Phase.ESCALATED
+        ((code, detail),) = [(reason["code"], reason["detail"]) for reason in told["verdict"]["reasons"]]
+        assert (code, detail) == ("no-error-rate", "weighted")
+        assert told["verdict"]["leading"] == "continue-monitoring"
+        assert [await same_again(house, each) for each in (before, case)] == [True, True]
+    async with a_house(tmp_path / "data", database, settings=weighing(tmp_path, Mode.DEMONSTRATION)) as house:
+        assert await same_again(house, case), "whatever the mode is by then"
+
+
+async def test_a_clinicians_signature_on_such_a_case_is_replayed(database: Database, tmp_path: Path) -> None:
+    async with a_house(tmp_path / "data", database, settings=weighing(tmp_path, Mode.PRODUCTION)) as house:
+        client, _ = await a_client(house)
+        anna = await a_reviewer(house)
+        case, _, _ = await weighed(house, client, "used")
+        await claim(house, anna, case)
+        await open_case(house, anna, case)
+        await commit_opinion(house, anna, case, OwnOpinion("continue-monitoring", 80, ("heart_rate",), ""))
+        await reveal(house, anna, case)
+        await sign(house, anna, case, "continue-monitoring", "")
+        await settle(house)
+        assert (await same_again(house, case)) is True
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "told"),
+    [
+        (Mode.PRODUCTION, "warn", "every case escalates: no error rate is stated for its strategy weighted"),
+        (Mode.DEMONSTRATION, "ok", "in production every case would escalate: no error rate is stated"),
+    ],
+)
+async def test_the_doctor_says_beforehand_that_every_case_of_it_escalates(
+    mode: Mode, state: str, told: str, database: Database, tmp_path: Path
+) -> None:
+    async with a_house(
+        tmp_path / "data", database, settings=weighing(tmp_path, mode), running=False
+    ) as house:
+        async with house.store.read() as transaction:
+            found = await looked_at(house.settings, transaction)
+        about = [finding for finding in found if WEIGHED in finding.found]
+        assert [finding.state for finding in about] == [state]
+        assert about[0].found.startswith(f"{WEIGHED}: {told}")
+        assert not [finding for finding in found if "surgery-readiness" in finding.found], (
+            "it decides nothing"
+        )
 
 
 @pytest.mark.parametrize("name", ["", "Dr"])

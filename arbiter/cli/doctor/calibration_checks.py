@@ -1,4 +1,4 @@
-"""What `arbiter doctor` looks at about calibrations: whether each protocol that decides by one has one in force."""
+"""What `arbiter doctor` looks at about stated error rates: which protocols state one, and whether a calibration certifies it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from arbiter.calibration import Calibration
 from arbiter.cli.doctor.findings import Finding
 from arbiter.errors import ArbiterError
 from arbiter.protocols.bundle import Bundle
-from arbiter.question import Strategy
+from arbiter.question import Protocol, Strategy
 from arbiter.settings import Mode, Settings
 from arbiter.store.calibration_steps import StepsRow, load_steps
 from arbiter.store.calibrations import load_calibration
@@ -22,26 +22,39 @@ _CHECK = "calibration"
 
 
 async def calibrations(settings: Settings, where: Where) -> tuple[Finding, ...]:
-    """Look at what every protocol in force that decides by its posterior is certified by."""
+    """Look at what every protocol in force that decides alone states and is certified by."""
     try:
         current = {bundle.protocol.id: bundle for bundle in bundles(settings.protocols)}
     except ArbiterError as error:
         advice = "correct the folder that ARBITER_PROTOCOLS names: Arbiter does not start with it"
         return (Finding(_CHECK, "fail", str(error), advice),)
+    unstated = tuple(
+        _unstated(settings, bundle.protocol)
+        for _, bundle in sorted(current.items())
+        if bundle.protocol.adjudication.lacks_error_rate
+    )
     deciding = [
         bundle
         for _, bundle in sorted(current.items())
         if bundle.protocol.adjudication.strategy is Strategy.POSTERIOR
     ]
     if not deciding:
-        return (Finding(_CHECK, "ok", "no protocol in force decides by one"),)
+        return (Finding(_CHECK, "ok", "no protocol in force decides by one"), *unstated)
     rows = await load_steps(where)
 
     async def fetch(content_hash: str) -> Calibration:
         return await load_calibration(where, content_hash)
 
     approved = await approved_among(rows, fetch)
-    return tuple(_findings(settings, deciding, rows, approved))
+    return (*_findings(settings, deciding, rows, approved), *unstated)
+
+
+def _unstated(settings: Settings, protocol: Protocol) -> Finding:
+    states_none = f"no error rate is stated for its strategy {protocol.adjudication.strategy.value}"
+    if not settings.needs_error_rate:
+        return Finding(_CHECK, "ok", f"{protocol.id}: in production every case would escalate: {states_none}")
+    advice = "let it decide by the posterior under a guarantee, or say `automatic: false`: a clinician decides either way"
+    return Finding(_CHECK, "warn", f"{protocol.id}: every case escalates: {states_none}", advice)
 
 
 def _findings(

@@ -8,7 +8,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from arbiter.evaluation.figures import Calibration, RiskCurve
+from arbiter.evaluation.figures.answers import CalibrationFigures, RiskCurve
 from arbiter.evaluation.plots.drawing import (
     BLACK,
     BLUE,
@@ -103,7 +103,7 @@ def _limits(curves: Sequence[RiskCurve]) -> dict[float, list[str]]:
     return found
 
 
-def reliability(calibration: Calibration) -> Plot:
+def reliability(calibration: CalibrationFigures) -> Plot:
     """Draw how often the posterior is right against how sure it is, with the number of cases below."""
     title = "Whether its probabilities can be taken at their word"
     with style():

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from arbiter.evaluation.figures import Agreement, Pairwise
+from arbiter.evaluation.figures.members import Agreement, Pairwise
 from arbiter.evaluation.plots.drawing import BLACK, Plot, figure, style, svg_of, wrapped
 
 _LIGHT_UNTIL = 0.55

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from arbiter.evaluation.figures import Contributions, Counted, MemberFigures
+from arbiter.evaluation.figures.members import Contributions, Counted, MemberFigures
 from arbiter.evaluation.plots.drawing import (
     BLACK,
     BLUE,

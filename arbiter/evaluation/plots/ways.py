@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from arbiter.evaluation.figures import Decisions, SmallerPanel, Subgroup
+from arbiter.evaluation.figures.answers import Subgroup
+from arbiter.evaluation.figures.members import SmallerPanel
+from arbiter.evaluation.figures.report import Decisions
 from arbiter.evaluation.plots.drawing import (
     BLACK,
     BLUE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from arbiter.calibration import Calibration
@@ -24,6 +25,7 @@ from arbiter.store.calibration_steps import Step, StepsRow, add_step, load_steps
 from arbiter.store.calibrations import keep_calibration, load_calibration
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction, Where
 from arbiter.workflow.calibrations.fitness import misfits
+from arbiter.workflow.calibrations.spending import require_unspent
 from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
@@ -45,7 +47,7 @@ async def propose(house: House, principal: Principal, content: bytes) -> Calibra
     Raises:
         ForbiddenError: for whoever may not write policy.
         RefusedError: when the bytes are not canonically a calibration, or it does not fit the protocol in force it names.
-        ConflictError: when it was proposed before.
+        ConflictError: when it was proposed before, or earlier looks at its labelled cases left less of delta than it spends.
     """
     principal.require(Permission.POLICY_AUTHOR)
     if len(content) > LARGEST_BYTES:
@@ -58,6 +60,7 @@ async def propose(house: House, principal: Principal, content: bytes) -> Calibra
         await _enter(house, transaction, Step.PROPOSED, principal, calibration, {})
         if (before := await _find(transaction, calibration.content_hash)) is not None:
             raise ConflictError(_taken_already(before))
+        await require_unspent(transaction, calibration, _promised(house, calibration))
         await keep_calibration(transaction, calibration, now)
         await _add(transaction, Step.PROPOSED, principal, calibration, now)
     await _after(house)
@@ -127,6 +130,12 @@ def _misfits(house: House, calibration: Calibration) -> tuple[Problem, ...]:
         None if shelved is None else shelved.protocol,
         demonstration=house.settings.mode is Mode.DEMONSTRATION,
     )
+
+
+def _promised(house: House, calibration: Calibration) -> Decimal:
+    """Return the delta that the protocol in force promises; 0 where it promises none, so that nothing is within it."""
+    guarantee = house.shelf.in_force(calibration.protocol).protocol.adjudication.guarantee
+    return Decimal(0) if guarantee is None else guarantee.delta
 
 
 async def _proposed(house: House, content_hash: str) -> tuple[Calibration, StepsRow]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from arbiter.calibrating.binomial import upper_bound
+from arbiter.calibrating.looks import MARKS, are_marks
 from arbiter.calibration import Calibration, Level, Stratum, is_synthetic
 from arbiter.errors import Problem
 from arbiter.question import QUESTION, Guarantee, Protocol
@@ -89,6 +90,11 @@ def _of_the_labels(calibration: Calibration, *, demonstration: bool) -> Iterator
     elif labels.synthetic and not demonstration:
         yield _problem("/labels/synthetic", "out-of-place", "labels of real cases: this is no demonstration")
     labelled = sum(count for _, count in labels.provenance)
+    if not (invented or labels.synthetic or are_marks(labels.marks, labels.guarantee)):
+        most = min(MARKS, labels.guarantee)
+        yield _problem(
+            "/labels/marks", "out-of-range", f"{most} marks of the cases it was certified on, sorted"
+        )
     if labelled != labels.fitting + labels.tempering + labels.guarantee:
         yield _problem("/labels/provenance", "out-of-range", "each case of the three sets, counted once")
     if sum(map(_loosest, calibration.strata)) > labels.guarantee:

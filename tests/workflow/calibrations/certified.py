@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from arbiter.calibrating.looks import marks
 from arbiter.calibration import Calibration, Labels, Stratum
 from arbiter.documents.calibrations import calibration_bytes, sealed
 from arbiter.documents.canonical import decode
@@ -42,7 +44,16 @@ SETTINGS = """\
       urgent-review: 0.05
       continue-monitoring: 0.05
 """
-REAL = Labels("a" * 64, "b" * 64, (("blind-reader", 900),), 360, 90, 450, synthetic=False)
+
+
+def real(cases: str) -> Labels:
+    """Labels of real cases; another name is of other cases."""
+    named = hashlib.sha256(cases.encode()).hexdigest()
+    marked = marks(f"{cases} {number}".encode() for number in range(450))
+    return Labels(named, "b" * 64, (("blind-reader", 900),), 360, 90, 450, synthetic=False, marks=marked)
+
+
+REAL = real("the first")
 
 
 def posterior_text(version: str = "1.0.0") -> str:
@@ -90,7 +101,7 @@ def spotless(protocol: Protocol) -> tuple[Stratum, ...]:
 
 
 def fitting(house: House, protocol: str = PROTOCOL, **changes: Any) -> Calibration:
-    """Return a calibration of the house's own panel: what sits in each seat is whom it knows."""
+    """Return a calibration of the house's own panel, what sits in each seat is whom it knows, made from cases of its own."""
     shelved = house.shelf.in_force(protocol)
     made = calibration(shelved.protocol)
     records = tuple(
@@ -105,7 +116,7 @@ def fitting(house: House, protocol: str = PROTOCOL, **changes: Any) -> Calibrati
         "records": records,
         "facet_members": others,
         "strata": certified,
-        "labels": REAL,
+        "labels": real(repr(sorted(changes.items()))),
     }
     return sealed(replace(made, **(standard | changes)))
 

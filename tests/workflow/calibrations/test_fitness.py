@@ -71,6 +71,11 @@ def test_stricter_than_promised_fits() -> None:
         ({"labels": replace(REAL, fitting=359)}, ["/labels/provenance"]),
         ({"labels": replace(REAL, provenance=(("blind-reader", 1800),))}, ["/labels/provenance"]),
         ({"labels": replace(REAL, guarantee=399, fitting=411)}, ["/strata"]),
+        ({"labels": replace(REAL, marks=())}, ["/labels/marks"]),
+        ({"labels": replace(REAL, marks=REAL.marks[1:])}, ["/labels/marks"]),
+        ({"labels": replace(REAL, marks=REAL.marks[::-1])}, ["/labels/marks"]),
+        ({"labels": replace(REAL, marks=(*REAL.marks[:-1], REAL.marks[-2]))}, ["/labels/marks"]),
+        ({"labels": replace(REAL, marks=(*REAL.marks[:-1], "g" * 16))}, ["/labels/marks"]),
     ],
 )
 def test_what_does_not_fit_is_named(changes: dict[str, Any], found: list[str]) -> None:
