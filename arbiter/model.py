@@ -210,6 +210,7 @@ class ReasonCode(StrEnum):
     EXCLUDED = "excluded"
     EXCLUSION_UNKNOWN = "exclusion-unknown"
     NEVER_AUTOMATIC = "never-automatic"
+    STOPPED = "stopped"
     HUMAN_REQUIRED = "human-required"
     NO_ERROR_RATE = "no-error-rate"
     NO_CALIBRATION = "no-calibration"

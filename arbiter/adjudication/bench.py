@@ -27,7 +27,8 @@ class Bench:
     `facts_hash` is the hash of the facts every opinion must be about. `human_required` is set once a clinician has
     been involved or asked for; from then on no panel decides alone. `calibration` is the one in force, which only the
     strategy of the posterior reads; without one it decides nothing. `needs_error_rate` is set where nothing is decided alone
-    unless the protocol states how often that may be wrong: in production.
+    unless the protocol states how often that may be wrong: in production. `stopped` is set while an alarm keeps the panel from
+    deciding alone.
 
     Raises:
         UndecidableError: when a number of the protocol is not one that a decision can rest on.
@@ -39,6 +40,7 @@ class Bench:
     human_required: bool = False
     calibration: Calibration | None = None
     needs_error_rate: bool = False
+    stopped: bool = False
 
     def __post_init__(self) -> None:
         if len(self.protocol.question.options) < 2:

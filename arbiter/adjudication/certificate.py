@@ -209,8 +209,9 @@ def _settings(settings: Adjudication) -> dict[str, Any]:
 
 
 def _asked(bench: Bench) -> dict[str, Any]:
-    """Say that an error rate was asked for, where it was: certificates from before it was stay as they are."""
-    return {"needs_error_rate": True} if bench.needs_error_rate else {}
+    """Say that an error rate was asked for, or the panel stopped, where it was: older certificates stay as they are."""
+    asked = {"needs_error_rate": bench.needs_error_rate, "stopped": bench.stopped}
+    return {name: True for name, held in asked.items() if held}
 
 
 def calibration_note(

@@ -80,7 +80,8 @@ class Circumstances:
     `automatic` says whether this installation may decide anything without a clinician. `consistency` says whether each
     member's self-consistency is told, `words` by which templates the paragraph is made: certificates from before are made
     again as they were. `calibration` is the one in force, None where there is none or none is read. `needs_error_rate` says
-    whether what is decided alone here needs a stated error rate, which it did not always.
+    whether what is decided alone here needs a stated error rate, which it did not always; `stopped`, whether an alarm keeps the
+    panel from deciding alone.
     """
 
     case: CaseId
@@ -94,6 +95,7 @@ class Circumstances:
     words: int = WORDS
     calibration: Calibration | None = None
     needs_error_rate: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ def _bench(around: Circumstances, rulebook: Rulebook, taken: TakenFacts) -> Benc
         around.calibration if reads else None,
         # Where a clinician decides by the protocol itself, nothing is missed by its stating no rate.
         needs_error_rate=around.needs_error_rate and settings.automatic,
+        stopped=around.stopped and settings.automatic,
     )
 
 
@@ -269,6 +272,7 @@ def certificate_again(
         words=_words_of(recorded),
         calibration=calibration,
         needs_error_rate=recorded["settings"].get("needs_error_rate", False),
+        stopped=recorded["settings"].get("stopped", False),
     )
     facts = _latest(before, "facts")
     taken = TakenFacts.decode(facts.content)

@@ -180,6 +180,9 @@ def _weigh(bench: Bench, heard: Sequence[Heard], policy: Policy) -> Verdict:
 def _standing_reasons(bench: Bench) -> Iterable[Reason]:
     if not bench.settings.automatic:
         yield Reason(ReasonCode.NEVER_AUTOMATIC, "")
+    if bench.stopped:
+        # Why is for whoever lifts it: a reviewer who knows how often the panel errs no longer judges independently of it.
+        yield Reason(ReasonCode.STOPPED, "")
     if bench.human_required:
         yield Reason(ReasonCode.HUMAN_REQUIRED, "")
     if bench.lacks_error_rate:

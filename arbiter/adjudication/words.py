@@ -15,6 +15,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = MappingProxyType(
         ReasonCode.EXCLUDED: "The question is not meant for this patient, so no member was asked",
         ReasonCode.EXCLUSION_UNKNOWN: "Nobody can rule out that the question is not meant for this patient",
         ReasonCode.NEVER_AUTOMATIC: "Nothing under this protocol is decided here without a clinician",
+        ReasonCode.STOPPED: "What this panel decides alone is stopped for the time being",
         ReasonCode.HUMAN_REQUIRED: "A clinician has been involved or asked for, so the panel no longer decides alone",
         ReasonCode.NO_ERROR_RATE: "No error rate is stated for this strategy, so it decides nothing here without a clinician",
         ReasonCode.NO_CALIBRATION: "Nothing is known of how often this panel is right, so it decides nothing alone",

@@ -34,11 +34,12 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         docket.case,
         state.risk_class,
         state.human_required,
-        house.settings.may_decide_alone and not stopped,
+        house.settings.may_decide_alone,
         now,
         training=state.training,
         calibration=calibration_in_force(house, protocol_hash),
         needs_error_rate=house.settings.needs_error_rate,
+        stopped=stopped,
     )
 
 

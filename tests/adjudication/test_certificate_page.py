@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from arbiter.adjudication import FORMAT, certificate, decide
 from arbiter.documents.canonical import decode
-from arbiter.model import CaseId
+from arbiter.model import CaseId, ReasonCode
 from tests.adjudication.recorded import opened, record
 from tests.adjudication.small import AT, FAILS, PERMITS, SAFETY, abstains, always, bench, opinions
 from tests.pages import ROOT, text_of
@@ -50,7 +51,8 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any
         (FAILS, opinions("watch", "watch", "watch")),
         (None, [*opinions("watch"), abstains("b", "lactate"), abstains("c", "lactate")]),
     ):
-        court = unruly if outcome is not None else bench(asks_for_facts=True)
+        asking = bench(asks_for_facts=True, facts_on=(ReasonCode.DISAGREEMENT_WITHIN,))
+        court = replace(unruly, needs_error_rate=True, stopped=True) if outcome is not None else asking
         verdict = decide(court, given, always(outcome or PERMITS))
         found.append(
             certificate(

@@ -183,3 +183,34 @@ def test_an_escalation_of_the_workflows_own_is_made_again_too() -> None:
         around(needs_error_rate=True), book, TAKEN, SAID, (Reason(R.DEADLINE, "too late"),)
     )
     assert again(book, content) == content
+
+
+# --- stopped ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_a_panel_that_is_stopped_decides_nothing_and_does_not_say_why(strategy: Strategy) -> None:
+    verdict = decide(replace(bench(strategy=strategy), stopped=True), AGREED, always(PERMITS))
+    assert (verdict.kind, verdict.reasons) == (VerdictKind.ESCALATE, (Reason(R.STOPPED, ""),))
+
+
+def test_a_panel_that_is_stopped_asks_for_no_facts() -> None:
+    given = [*opinions("urgent", "urgent"), abstains("c", "pulse")]
+    court = replace(bench(*NEEDY, asks_for_facts=True), stopped=True)
+    assert decide(court, given, always(PERMITS)).kind is VerdictKind.ESCALATE
+
+
+def test_what_was_stopped_is_made_again_as_it_was() -> None:
+    book = Book(bench().protocol)
+    content = adjudicate(around(stopped=True), book, TAKEN, SAID).certificate
+    assert again(book, content) == content
+    recorded = decode(content)
+    assert recorded["settings"].pop("stopped") is True
+    assert again(book, encode(recorded)) != encode(recorded), "without it the panel would have decided"
+
+
+def test_a_panel_that_only_advises_is_not_stopped() -> None:
+    book = Book(bench(automatic=False).protocol)
+    assert (
+        "stopped" not in decode(adjudicate(around(stopped=True), book, TAKEN, SAID).certificate)["settings"]
+    )

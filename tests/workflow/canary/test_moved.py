@@ -59,14 +59,14 @@ async def test_a_panel_with_a_seat_that_has_moved_decides_nothing_without_a_clin
         client, _ = await a_client(serving)
         phase, told = await decided(serving, client, "while-moved")
         assert phase is Phase.ESCALATED
-        assert [reason["code"] for reason in told["verdict"]["reasons"]] == ["never-automatic"]
-        assert told["settings"]["automatic"] is False
+        assert [reason["code"] for reason in told["verdict"]["reasons"]] == ["stopped"]
+        assert told["settings"]["stopped"] is True
         assert told["verdict"]["leading"] == "continue-monitoring"
         await begin_anew(ward.house, paula, "moody", "looked into")
         await look_for_moved(serving)
         phase, told = await decided(serving, client, "looked-into")
         assert phase is Phase.RELEASED
-        assert told["settings"]["automatic"] is True
+        assert "stopped" not in told["settings"]
         assert await gauge_of(serving, "one") == 0
 
 
