@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.states import Audit, AuditStage, CaseState
+from arbiter.lifecycle.states import Audit, AuditStage, CaseState, DecidedBy
 from arbiter.model import ActorId
 
 
@@ -42,6 +42,11 @@ def read(state: CaseState, reader: ActorId, *, agrees: bool) -> CaseState:
     else:
         stage = AuditStage.UNCONFIRMED if agrees else AuditStage.WRONG
     return replace(state, audit=replace(audit, stage=stage, readers=(*audit.readers, reader)))
+
+
+def contests(state: CaseState, *, agrees: bool) -> bool:
+    """Return whether such a reading of a released decision contests it: where a clinician has decided since, it does not."""
+    return not agrees and state.decided_by is DecidedBy.PANEL
 
 
 def voided(state: CaseState) -> CaseState:

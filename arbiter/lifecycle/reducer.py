@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.auditing import check_may_read, drawn, read, voided
+from arbiter.lifecycle.auditing import check_may_read, contests, drawn, read, voided
 from arbiter.lifecycle.effects import (
     AskPanel,
     DropSafetyNet,
@@ -384,11 +384,9 @@ def _audit(state: CaseState, event: ReadForAudit, now: datetime) -> Step:
     _check_claim(state, event.reviewer, now)
     check_may_read(state, event.reviewer, now)
     heard = replace(read(state, event.reviewer, agrees=event.agrees), claim=None)
-    # A second reader's word comes too late to contest: the first one's has, and a clinician has decided since.
-    first = state.audit is not None and not state.audit.readers
-    if event.agrees or not first:
-        return Step(heard, (E.AUDIT_READ,), ())
-    return _contest(heard, (E.AUDIT_READ,), now)
+    if contests(state, agrees=event.agrees):
+        return _contest(heard, (E.AUDIT_READ,), now)
+    return Step(heard, (E.AUDIT_READ,), ())
 
 
 def _contest(state: CaseState, before: tuple[EntryType, ...], now: datetime) -> Step:

@@ -153,6 +153,18 @@ def test_a_reviewer_of_a_case_contested_otherwise_is_the_first_reader() -> None:
     assert contested.phase is Phase.OPINION_COMMITTED
 
 
+def test_where_a_clinician_has_decided_since_a_reader_contests_nothing() -> None:
+    """The reviewer had seen the panel's decision before, so the opinion given on the way said nothing of it."""
+    decided_again = run(
+        Contest(), TakeUp(BORIS, START + 15 * MINUTE), CommitOpinion(BORIS), Reveal(BORIS), Sign(BORIS), Release(),
+        state=drawn(),
+    )  # fmt: skip
+    assert stage(decided_again) is AuditStage.DRAWN
+    outcome = step(taken(state=decided_again), ReadForAudit(ANNA, agrees=False), START)
+    assert outcome.entries == (EntryType.AUDIT_READ,)
+    assert (outcome.state.phase, stage(outcome.state)) == (Phase.RELEASED, AuditStage.DOUBTED)
+
+
 def test_an_opinion_on_other_facts_says_nothing_of_the_decision() -> None:
     amended = replace(doubted(), facts_version=2)
     read = run(TakeUp(BORIS, START + 15 * MINUTE), CommitOpinion(BORIS, agrees=False), state=amended)

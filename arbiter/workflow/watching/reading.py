@@ -14,9 +14,10 @@ from arbiter.audit.entry import Entry
 from arbiter.documents.canonical import decode, encode
 from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
+from arbiter.lifecycle.auditing import contests
 from arbiter.lifecycle.entries import EntryType
 from arbiter.lifecycle.events import CommitOpinion, ReadForAudit
-from arbiter.lifecycle.states import CaseState, Ladder, Phase
+from arbiter.lifecycle.states import Ladder, Phase
 from arbiter.model import RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.dossier import Dossier
@@ -133,11 +134,6 @@ def opinion_move(
     if contests(state, agrees=agrees):
         documents["reason"] = encode({"reason": CONTESTED_BECAUSE})
     return ReadForAudit(reviewer.id, agrees), documents
-
-
-def contests(state: CaseState, *, agrees: bool) -> bool:
-    """Return whether such a reading takes a released decision back to the clinicians: the first that differs does."""
-    return not agrees and state.audit is not None and not state.audit.readers
 
 
 def reading_by(dossier: Dossier, reader: Principal) -> OwnOpinion | None:

@@ -8,14 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from arbiter.audit.entry import FIRST_PREV, Entry
+from arbiter.lifecycle.auditing import contests
 from arbiter.lifecycle.entries import EntryType as E
 from arbiter.lifecycle.events import ReadForAudit, TakeUp
 from arbiter.lifecycle.reducer import step
-from arbiter.lifecycle.states import Audit, CaseState, Phase
+from arbiter.lifecycle.states import Audit, CaseState, DecidedBy, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.heads import CaseRow
-from arbiter.workflow.watching.reading import as_it_waits, contests, has_seen_more
-from tests.lifecycle.cases import ANNA, BORIS, MINUTE, START, drawn, escalated, run
+from arbiter.workflow.watching.reading import as_it_waits, has_seen_more
+from tests.lifecycle.cases import ANNA, MINUTE, START, drawn, escalated, run
 
 AT = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 DECIDED = [(E.RECEIVED, "client"), (E.DECIDED, "arbiter"), (E.RELEASED, "arbiter")]
@@ -65,8 +66,7 @@ def test_a_reading_says_it_contests_exactly_where_the_reducer_does(agrees: bool)
     first = run(TakeUp(ANNA, START + 15 * MINUTE), state=drawn())
     outcome = step(first, ReadForAudit(ANNA, agrees), START)
     assert (E.CONTESTED in outcome.entries) is contests(first, agrees=agrees)
-    assert first.audit is not None
-    second = replace(first, audit=replace(first.audit, readers=(BORIS,)))
+    second = replace(first, decided_by=DecidedBy.REVIEWER)
     outcome = step(second, ReadForAudit(ANNA, agrees), START)
     assert (E.CONTESTED in outcome.entries) is contests(second, agrees=agrees) is False
 
