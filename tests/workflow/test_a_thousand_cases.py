@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -90,6 +90,7 @@ class Recorded:
     database: Database
     connection: psycopg.Connection
     cases: tuple[CaseId, ...]
+    signed: list[CaseId] = field(default_factory=list)
 
     async def replayed(self, days: str, variables: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """Run `arbiter replay --all --json` in a process of its own, so many days from now."""
@@ -161,6 +162,7 @@ async def sign_some(recorded: Recorded) -> None:
         await commit_opinion(house, anna, case, OwnOpinion(option, 70, (), "as I see it"))
         await reveal(house, anna, case)
         await sign(house, anna, case, option, "")
+        recorded.signed.append(case)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -206,14 +208,23 @@ async def test_every_certificate_comes_out_byte_for_byte_in_other_processes_on_o
 # --- whoever has the database and the keys ----------------------------------------------------------------------------------
 
 
+def vote_otherwise(opinion: dict[str, Any]) -> None:
+    said = "urgent-review" if "urgent-review" in opinion["votes"] else "continue-monitoring"
+    opinion["votes"] = {({"urgent-review", "continue-monitoring"} - {said}).pop(): 1}
+
+
 async def reseal(
-    recorded: Recorded, case: CaseId, name: str, change: Callable[[dict[str, Any]], None]
+    recorded: Recorded, case: CaseId, name: str, change: Callable[[dict[str, Any]], None], member: str = ""
 ) -> int:
-    """Change the case's first document of that name and seal it as if it had always been so; return its entry."""
+    """Change the case's first document of that name, or that member's, as if it had always been so; return its entry."""
     house = recorded.house
     async with house.store.read() as transaction:
         dossier = await load_dossier(house, transaction, case)
-    document = next(document for document in dossier.documents if document.name == name)
+    document = next(
+        document
+        for document in dossier.documents
+        if document.name == name and member in {"", decode(document.content).get("member")}
+    )
     content = decode(document.content)
     change(content)
     assert encode(content) != document.content
@@ -230,22 +241,21 @@ async def reseal(
 async def test_one_opinion_and_one_certificate_that_were_changed_are_found_among_them(
     recorded: Recorded,
 ) -> None:
-    ends = recorded.ended()
-    decided = [case for case, end in ends.items() if end == ("deterioration", "decided")]
-    escalated = [case for case, end in ends.items() if end == ("surgery-readiness", "escalated")]
-    voted = await reseal(
-        recorded, decided[7], "opinion", lambda opinion: opinion.update(votes={"urgent-review": 1})
-    )
+    # A case that was signed has two certificates, and one whose panel was never asked has no opinions.
+    ends = {case: end for case, end in recorded.ended().items() if case not in recorded.signed}
+    decided = next(case for case, end in ends.items() if end == ("deterioration", "decided"))
+    escalated = next(case for case, end in ends.items() if end == ("surgery-readiness", "escalated"))
+    voted = await reseal(recorded, decided, "opinion", vote_otherwise, "news2")
     stated = await reseal(
-        recorded, escalated[-1], "certificate", lambda content: content.update(plain="All is well.")
+        recorded, escalated, "certificate", lambda content: content.update(plain="All is well.")
     )
     status, said = await recorded.replayed(*SURROUNDINGS[0])
     assert status == 1
     assert (said["same"], said["cases"], said["unlike"]) == (False, CASES, 2)
     assert said["certificates"] == CASES + SIGNED - 2
     told = {(each["case"], each["entry"]): each["said"] for each in said["found"]}
-    assert told[decided[7], voted] == "opinion: NOT WHAT this entry commits to"
-    assert {case for case, _ in told} == {decided[7], escalated[-1]}
+    assert told[decided, voted] == "opinion: NOT WHAT this entry commits to"
+    assert {case for case, _ in told} == {decided, escalated}
     assert len(said["found"]) == 4
     assert sum("OTHER BYTES" in each["said"] for each in said["found"]) == 2
     assert any(each["entry"] == stated and "certificate" in each["said"] for each in said["found"])
