@@ -2,5 +2,5 @@
 
 Beside it stands what a guarantee is watched with once cases are decided by it: `betting`, `watch`, `weighted`; and what
 inputs and agreement are watched with, `drifting`. What else may weigh a panel (`dawid_skene` for a cold start, `stacking`)
-no service calls yet.
+no service decides by: `arbiter evaluate` tells what they would be worth.
 """

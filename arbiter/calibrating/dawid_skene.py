@@ -25,6 +25,9 @@ Table: TypeAlias = tuple[tuple[float, ...], ...]
 TOLERANCE: Final = 1e-10
 MOST_ITERATIONS: Final = 10_000
 
+LEAST_RATE: Final = 1e-6
+"""What EM never saw counts as this rare in other cases, not as impossible."""
+
 
 @dataclass(frozen=True, slots=True)
 class DawidSkene:
@@ -55,17 +58,46 @@ class DawidSkene:
         """How many times both steps were taken."""
         return len(self.log_likelihoods)
 
+    def probabilities(self, case: Sequence[Sequence[int]]) -> tuple[float, ...]:
+        """Return how likely each option is the truth of a case, be it one that EM saw or another.
+
+        Of a case that nobody answered it is how often each option is the truth.
+
+        Raises:
+            ValueError: when the case has not J observers of K options.
+        """
+        observers, options = len(self.error_rates), len(self.priors)
+        if len(case) != observers or any(len(said) != options for said in case):
+            raise ValueError(f"expected {observers} observers of {options} options each")
+        priors = [max(prior, LEAST_RATE) for prior in self.priors]
+        rates = [[[max(rate, LEAST_RATE) for rate in row] for row in table] for table in self.error_rates]
+        return _expected(case, priors, rates)[0]
+
 
 def dawid_skene(
-    counts: Counts, *, tolerance: float = TOLERANCE, most_iterations: int = MOST_ITERATIONS
+    counts: Counts,
+    *,
+    times: Sequence[int] | None = None,
+    tolerance: float = TOLERANCE,
+    most_iterations: int = MOST_ITERATIONS,
 ) -> DawidSkene:
     """Return the estimates that EM ends at, whether by convergence or by the number of iterations.
 
+    Args:
+        counts: what was said.
+        times: how often each of these cases came, once where it is None: cases of which the same was said have the same
+            classes throughout, and need be gone through once alone.
+        tolerance: by how much the last iteration may change a T_ik.
+        most_iterations: how many are taken at most.
+
     Raises:
         ValueError: when there is no case, no observer or one option alone, lengths differ, a count is below zero, nobody
-            answered a case, the tolerance is not above zero, or no iteration is allowed.
+            answered a case, one came less than once, the tolerance is not above zero, or no iteration is allowed.
     """
     _check(counts)
+    came = [1] * len(counts) if times is None else list(times)
+    if len(came) != len(counts) or min(came) < 1:
+        raise ValueError(f"expected {len(counts)} numbers of times from 1, one for each case")
     if not (tolerance > 0.0 and most_iterations >= 1):
         raise ValueError(
             f"expected a tolerance above 0 and iterations from 1, got {tolerance} and {most_iterations}"
@@ -73,11 +105,16 @@ def dawid_skene(
     classes = tuple(map(_shares_said, counts))
     log_likelihoods: list[float] = []
     while True:
-        priors = _means(classes)
-        error_rates = tuple(_rates(counts, classes, observer) for observer in range(len(counts[0])))
+        weighted = tuple(
+            tuple(number * chance for chance in own) for number, own in zip(came, classes, strict=True)
+        )
+        priors = tuple(math.fsum(column) / sum(came) for column in zip(*weighted, strict=True))
+        error_rates = tuple(_rates(counts, weighted, observer) for observer in range(len(counts[0])))
         cases = [_expected(case, priors, error_rates) for case in counts]
         following = tuple(own for own, _ in cases)
-        log_likelihoods.append(math.fsum(evidence for _, evidence in cases))
+        log_likelihoods.append(
+            math.fsum(number * evidence for number, (_, evidence) in zip(came, cases, strict=True))
+        )
         converged = _most_changed(classes, following) <= tolerance
         classes = following
         if converged or len(log_likelihoods) >= most_iterations:
@@ -105,10 +142,6 @@ def _shares_said(case: Sequence[Sequence[int]]) -> tuple[float, ...]:
     return tuple(count / sum(said) for count in said)
 
 
-def _means(classes: Table) -> tuple[float, ...]:
-    return tuple(math.fsum(column) / len(classes) for column in zip(*classes, strict=True))
-
-
 def _rates(counts: Counts, classes: Table, observer: int) -> Table:
     """Return pi_j, the M step's estimate for one observer."""
     options = len(classes[0])
@@ -124,7 +157,9 @@ def _rates(counts: Counts, classes: Table, observer: int) -> Table:
 
 
 def _expected(
-    case: Sequence[Sequence[int]], priors: Sequence[float], error_rates: Sequence[Table]
+    case: Sequence[Sequence[int]],
+    priors: Sequence[float],
+    error_rates: Sequence[Sequence[Sequence[float]]],
 ) -> tuple[tuple[float, ...], float]:
     """Return one case's T_ik, the E step's, and the logarithm of its likelihood."""
     logarithms = [

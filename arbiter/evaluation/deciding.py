@@ -29,6 +29,7 @@ from arbiter.evaluation.probabilities import (
 )
 from arbiter.evaluation.splitting import Part, part_of
 from arbiter.evaluation.subgroups import LEAST_SHOWN, SMALL, subgroups
+from arbiter.evaluation.unseated import unseated
 from arbiter.question import QUESTION, Protocol
 
 Pairs: TypeAlias = Sequence[tuple[Case, Hearing]]
@@ -65,21 +66,24 @@ def decisions(protocol: Protocol, pairs: Pairs, settings: Settings) -> Decisions
     whole = ballots_of(protocol, QUESTION, asked, labelled=True)
     fitting, tempering, held_out = (whole.of(parts == part) for part in Part)
     fitted = fit_ballots(fitting, tempering, held_out, fit_settings(protocol))
-    own = posteriors(fitted, held_out)
-    certified = certificates(posteriors(fitted, fitting), own, settings.error_rates, settings.delta)
+    fitted_on, own = posteriors(fitted, fitting), posteriors(fitted, held_out)
+    certified = certificates(fitted_on, own, settings.error_rates, settings.delta)
     calibrated = calibration(own, fitted.temperature)
     if calibrated is None:
         raise RefusedError("expected a held-out case that at least one member answered, none was answered")
     told = [pair for pair, part in zip(asked, parts, strict=True) if part == Part.HELD_OUT]
     service = service_way(held_out, [hearing for _, hearing in told])
+    others = unseated(fitting, held_out, fitted_on, own)
     groups, unshown = subgroups([case for case, _ in told], held_out.truths, own.leads, service.answers)
     return Decisions(
         settings=settings,
         options=tuple(option.id for option in whole.options),
         option_titles=tuple(option.title for option in whole.options),
-        strategies=_strategies(protocol, pairs, told, (fitting, held_out), own, certified),
+        strategies=_strategies(protocol, pairs, told, (fitting, held_out), own, certified, others.ways),
         risk=_risk(whole, own, certified, settings),
         calibration=calibrated,
+        cold_start=others.cold_start,
+        stacker=others.stacker,
         error_correlation=error_correlation(held_out),
         contributions=contributions(fitting, held_out, fitted),
         hardest=hardest(own, held_out),
@@ -95,6 +99,7 @@ def _strategies(
     ballots: tuple[Ballots, Ballots],
     own: Posteriors,
     certified: Sequence[Certified | None],
+    others: Sequence[Way],
 ) -> tuple[StrategyFigures, ...]:
     fitting, held_out = ballots
     hearings = [hearing for _, hearing in told]
@@ -110,6 +115,7 @@ def _strategies(
             certified_answers(own, certified),
             everyone,
         ),
+        *others,
         *member_ways(fitting, held_out),
     )
     number = sum(part_of(case.id) is Part.HELD_OUT for case, _ in pairs)

@@ -15,6 +15,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from arbiter.calibrating.stacking import FEWEST_HELD_OUT
 from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.plots import curves, pairs, seats, ways
 from arbiter.evaluation.plots.drawing import Plot
@@ -70,6 +71,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["fewest_held_out"] = FEWEST_HELD_OUT
     environment.filters.update(
         percent=percent,
         interval=_interval,

@@ -19,7 +19,6 @@ from statistics import fmean
 from typing import Final
 
 from arbiter.adjudication.aggregation import independence, mixture
-from arbiter.adjudication.posterior import tempered
 from arbiter.calibrating.dawid_skene import dawid_skene
 from arbiter.calibrating.fitting import FitSettings, Fitted, fit
 from arbiter.calibrating.temperature import fit_temperature
@@ -31,9 +30,6 @@ FIT: Final = FitSettings(smoothing=1.0, shrinkage=20.0, family_prior=0.5)
 FAMILY_CORRELATION: Final = Decimal("0.5")
 EM_TOLERANCE: Final = 1e-5
 """No probability of a case moves by more when EM ends; at 1e-8 the four decimals printed were the same."""
-
-LEAST_RATE: Final = 1e-6
-"""What EM never saw counts as this rare in other cases, not as impossible."""
 
 MEASURES: Final = ("accuracy", "log_loss", "calibration_error")
 
@@ -189,34 +185,13 @@ def _em(
     none = (0,) * len(next(counts for counts in untruthed[0].answers if counts))
     found = dawid_skene([counted(case.answers) for case in untruthed], tolerance=EM_TOLERANCE)
 
-    def say(answers: Answers) -> Probabilities:
-        logarithms = [
-            math.fsum(
-                [
-                    _log(prior),
-                    *(
-                        count * _log(rates[truth][said])
-                        for rates, counts in zip(found.error_rates, counted(answers), strict=True)
-                        for said, count in enumerate(counts)
-                        if count
-                    ),
-                ]
-            )
-            for truth, prior in enumerate(found.priors)
-        ]
-        return tempered(logarithms, 1.0)
-
-    return say
+    return lambda answers: found.probabilities(counted(answers))
 
 
 def _leading(counts: tuple[int, ...]) -> tuple[int, ...]:
     """Return one answer for the option that leads, none where two do."""
     most = max(counts)
     return tuple(int(count == most and counts.count(most) == 1) for count in counts)
-
-
-def _log(probability: float) -> float:
-    return math.log(max(probability, LEAST_RATE))
 
 
 def _within(fitted: Fitted, families: Sequence[str]) -> float:

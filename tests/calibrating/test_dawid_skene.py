@@ -205,3 +205,45 @@ def test_counts_that_are_empty_ragged_or_negative_are_refused(counts: Counts, ex
 def test_a_search_that_could_never_end_or_start_is_refused(tolerance: float, most: int) -> None:
     with pytest.raises(ValueError, match="tolerance above 0 and iterations from 1"):
         dawid_skene([[[1, 0]], [[0, 1]]], tolerance=tolerance, most_iterations=most)
+
+
+# --- cases that came several times, and others ----------------------------------------------------------------------
+
+
+def test_cases_that_came_several_times_count_as_if_each_were_listed() -> None:
+    counts, times = random_counts(4, cases=40).tolist(), [1 + at % 4 for at in range(40)]
+    listed = [case for case, number in zip(counts, times, strict=True) for _ in range(number)]
+    found = dawid_skene(counts, times=times, most_iterations=30)
+    expected = dawid_skene(listed, most_iterations=30)
+    assert found.priors == pytest.approx(expected.priors, abs=1e-9)
+    assert np.array(found.error_rates) == pytest.approx(np.array(expected.error_rates), abs=1e-9)
+    assert found.log_likelihoods == pytest.approx(expected.log_likelihoods)
+    assert found.priors != pytest.approx(dawid_skene(counts, most_iterations=30).priors, abs=1e-3)
+
+
+@pytest.mark.parametrize("times", [[1] * 39, [1] * 41, [0] + [1] * 39, [-1] + [1] * 39])
+def test_numbers_of_times_that_do_not_fit_the_cases_are_refused(times: list[int]) -> None:
+    with pytest.raises(ValueError, match="40 numbers of times from 1"):
+        dawid_skene(random_counts(4, cases=40).tolist(), times=times)
+
+
+def test_a_case_of_the_fit_has_the_classes_that_the_fit_gave_it(panel: DawidSkene) -> None:
+    for case, own in zip(anaesthetists.counts(), panel.classes, strict=True):
+        assert panel.probabilities(case) == pytest.approx(own, abs=1e-4)
+
+
+def test_what_was_never_seen_is_rare_in_another_case_and_not_impossible() -> None:
+    counts = [[(1, 0), (1, 0)]] * 6 + [[(0, 1), (0, 1)]] * 4
+    found = dawid_skene(counts)
+    assert found.error_rates[0] == ((1.0, 0.0), (0.0, 1.0))
+    assert found.probabilities([(1, 0), (0, 1)]) == pytest.approx((0.6, 0.4))
+
+
+def test_of_a_case_that_nobody_answered_the_priors_are_said(panel: DawidSkene) -> None:
+    assert panel.probabilities([(0,) * 4] * 5) == pytest.approx(panel.priors)
+
+
+@pytest.mark.parametrize("case", [[], [(1, 0, 0, 0)] * 4, [(1, 0, 0)] * 5])
+def test_a_case_of_another_panel_is_refused(panel: DawidSkene, case: list[tuple[int, ...]]) -> None:
+    with pytest.raises(ValueError, match="expected 5 observers of 4 options each"):
+        panel.probabilities(case)

@@ -11,7 +11,7 @@ import pytest
 
 from arbiter.errors import RefusedError
 from arbiter.evaluation.document import document_of, json_of
-from arbiter.evaluation.figures import answers, members
+from arbiter.evaluation.figures import answers, members, unseated
 from arbiter.evaluation.figures import report as whole
 from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.opinions_file import FILE
@@ -31,8 +31,8 @@ def test_every_way_is_compared_on_the_same_held_out_cases(ward: Report) -> None:
     assert {way.coverage.of for way in strategies(ward).values()} == {held_out.asked}
     assert {way.to_human.of for way in strategies(ward).values()} == {held_out.cases}
     assert list(strategies(ward)) == [
-        "service", "majority", "weighted", "unanimous", "posterior", "posterior-certified", "best-member",
-        "news2", "mews", "cart",
+        "service", "majority", "weighted", "unanimous", "posterior", "posterior-certified", "cold-start", "stacker",
+        "best-member", "news2", "mews", "cart",
     ]  # fmt: skip
 
 
@@ -172,13 +172,12 @@ def test_every_key_of_the_json_is_explained_where_it_is_defined() -> None:
     """Each figure's class names in its docstring every field that it has."""
     kinds = [
         kind
-        for module in (members, answers, whole)
+        for module in (members, answers, unseated, whole)
         for kind in vars(module).values()
         if isinstance(kind, type) and dataclasses.is_dataclass(kind)
     ]
-    assert {whole.Report, whole.Decisions, answers.CalibrationFigures, members.Seen, Rate, Estimate} <= set(
-        kinds
-    )
+    known = {whole.Report, whole.Decisions, answers.CalibrationFigures, unseated.StackerFigures, members.Seen}
+    assert {*known, Rate, Estimate} <= set(kinds)
     unexplained = [
         f"{kind.__name__}.{field.name}"
         for kind in kinds

@@ -20,6 +20,7 @@ from arbiter.evaluation.figures.members import (
     Pairwise,
     Seen,
 )
+from arbiter.evaluation.figures.unseated import ColdStartFigures, StackerFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,10 @@ class Decisions:
     """All about answers to the question itself; not there for a panel on which nobody votes.
 
     `settings` were chosen before looking. `options` are the ids, `option_titles` their names in the same order. `strategies` are the
-    ways to answer, `risk` the curves of risk against coverage, `calibration` is of the probabilities, `error_correlation` of the
-    members' errors. `contributions` is None for a panel with too many members. `hardest` are single cases, `subgroups` groups of
-    patients, `unshown` those too small to show.
+    ways to answer, `risk` the curves of risk against coverage, `calibration` is of the probabilities. `cold_start` is what a fit
+    without labels is worth, `stacker` what further signs add to the posterior; each is None where these cases let none be fitted,
+    and no service decides by either. `error_correlation` is of the members' errors. `contributions` is None for a panel with
+    too many members. `hardest` are single cases, `subgroups` groups of patients, `unshown` those too small to show.
     """
 
     settings: Settings
@@ -102,6 +104,8 @@ class Decisions:
     strategies: tuple[StrategyFigures, ...]
     risk: tuple[RiskCurve, ...]
     calibration: CalibrationFigures
+    cold_start: ColdStartFigures | None
+    stacker: StackerFigures | None
     error_correlation: Pairwise
     contributions: Contributions | None
     hardest: tuple[HardCase, ...]
