@@ -22,7 +22,7 @@ spent.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 from typing import Final
@@ -63,6 +63,20 @@ class Evidence:
             for own, bet in zip(self.logs, _bets(self.alpha), strict=True)
         )
         return replace(self, audits=self.audits + 1, logs=logs, highest=max(self.highest, _log_sum(logs)))
+
+    def after_all(self, errors: Sequence[bool]) -> Evidence:
+        """Return the evidence after so many more audits, one after another: what `after` gives, to the bit, in far less time."""
+        bets = _bets(self.alpha)
+        moves = {
+            wrong: [math.log1p(bet * (float(wrong) - self.alpha)) for bet in bets] for wrong in (False, True)
+        }
+        logs, highest = self.logs, self.highest
+        for wrong in errors:
+            logs = tuple(own + move for own, move in zip(logs, moves[wrong], strict=True))
+            if wrong:
+                # By a decision that was right E falls, whatever was bet.
+                highest = max(highest, _log_sum(logs))
+        return replace(self, audits=self.audits + len(errors), logs=logs, highest=highest)
 
     @property
     def log_value(self) -> float:

@@ -14,6 +14,7 @@ alarm and never makes one.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -50,6 +51,20 @@ class Watch:
         alarmed = self.alarmed or any(evidence.alarmed for evidence in running)
         watch = replace(self, audits=self.audits + 1, running=running, alarmed=alarmed)
         return watch if watch.audits % self.every else _with_another(watch)
+
+
+def after_all(watch: Watch, errors: Sequence[bool]) -> Watch:
+    """Return the watch after so many more audits, one after another: what `after` gives, to the bit, in far less time."""
+    at = 0
+    while at < len(errors):
+        some = errors[at : at + watch.every - watch.audits % watch.every]
+        running = tuple(evidence.after_all(some) for evidence in watch.running)
+        alarmed = watch.alarmed or any(evidence.alarmed for evidence in running)
+        watch = replace(watch, audits=watch.audits + len(some), running=running, alarmed=alarmed)
+        if not watch.audits % watch.every:
+            watch = _with_another(watch)
+        at += len(some)
+    return watch
 
 
 def begin_watch(alpha: float, delta: float, every: int) -> Watch:

@@ -89,7 +89,7 @@ class AuditStage(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """The second reader would have decided as the panel did: the first one's doubt does not count."""
     VOID = "void"
-    """The case was amended, retracted, superseded or erased before enough had read it: nothing is known of the decision."""
+    """The case was amended, cancelled, retracted, superseded or erased, or its decision withdrawn, before enough had read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class CountRow:
 
     `probability` is that with which it was drawn. `wrong`: two readers, each blind, would both have decided otherwise;
     `doubted`: the first would have. `members` has, for each whose answer was valid and where the readers' word tells what was
-    right, whether it was wrong. `order` rises with each row.
+    right, whether it was wrong. `order` rises with each row; `drawn_at` is when the decision was made, None where no case tells.
     """
 
     case: CaseId
@@ -32,6 +32,7 @@ class CountRow:
     members: Mapping[str, bool]
     at: datetime
     order: int = 0
+    drawn_at: datetime | None = None
 
 
 class AlarmKind(StrEnum):
@@ -73,8 +74,10 @@ VALUES (%(case)s, %(protocol)s, %(calibration)s, %(option)s, %(wrong)s, %(doubte
 RETURNING id
 """
 _COUNTS = """
-SELECT case_id, protocol_id, calibration, option, wrong, doubted, probability, members, at, id FROM audit_count
-WHERE calibration = %(calibration)s ORDER BY id
+SELECT a.case_id, a.protocol_id, a.calibration, a.option, a.wrong, a.doubted, a.probability, a.members, a.at, a.id,
+    (c.state #>> '{audit,drawn_at}')::timestamptz
+FROM audit_count AS a LEFT JOIN case_file AS c ON c.id = a.case_id
+WHERE a.calibration = %(calibration)s ORDER BY a.id
 """
 _NEWEST = "SELECT coalesce(max(id), 0) FROM audit_count"
 _ADD_STEP = """
@@ -111,9 +114,19 @@ async def load_counts(where: Where, calibration: str) -> tuple[CountRow, ...]:
     """Return every audit that counts of decisions made by a calibration, in the order in which they were closed."""
     return tuple(
         CountRow(
-            CaseId(case), protocol, named, option, wrong, doubted, Decimal(probability), members, at, order
+            CaseId(case),
+            protocol,
+            named,
+            option,
+            wrong,
+            doubted,
+            Decimal(probability),
+            members,
+            at,
+            order,
+            drawn_at,
         )
-        for case, protocol, named, option, wrong, doubted, probability, members, at, order in await run(
+        for case, protocol, named, option, wrong, doubted, probability, members, at, order, drawn_at in await run(
             where, _COUNTS, {"calibration": calibration}
         )
     )

@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from arbiter.calibrating import watch
 from arbiter.calibrating.betting import STAKES, begin, expected_delay
-from arbiter.calibrating.watch import Watch, begin_watch, longest_delay, share
+from arbiter.calibrating.watch import MOST_BESIDE, Watch, after_all, begin_watch, longest_delay, share
 
 ALPHA, DELTA, EVERY = 0.05, 0.05, 250
 
@@ -151,3 +151,17 @@ def test_positions_and_quiet_audits_below_0_are_refused() -> None:
 def test_what_is_no_error_is_refused(error: float) -> None:
     with pytest.raises(ValueError, match="expected an error from 0 to 1"):
         begin_watch(ALPHA, DELTA, EVERY).after(error)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_many_audits_at_once_are_what_they_are_one_by_one(rate: float, pieces: int) -> None:
+    dice = random.Random(pieces)
+    errors = [dice.random() < rate for _ in range(500)]
+    one_by_one = at_once = begin_watch(0.05, 0.05, 23)
+    for error in errors:
+        one_by_one = one_by_one.after(error)
+    for piece in range(pieces):
+        at_once = after_all(at_once, errors[piece * 500 // pieces : (piece + 1) * 500 // pieces])
+    assert one_by_one.begun > MOST_BESIDE, "some have been given up"
+    assert at_once == one_by_one

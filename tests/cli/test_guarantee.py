@@ -89,7 +89,7 @@ def test_shown_alarmed_told_by_the_doctor_and_lifted(kept: Kept) -> None:
         "NOTHING IS DECIDED ALONE: an alarm stands",
         f"{PROTOCOL}\t{OPTION}\t5%\t7\t6\t85.7%\t",
         "\t100%\t",
-        f"{PROTOCOL}\tmember news2\t10%\t7\t6\t\t\t",
+        f"{PROTOCOL}\tmember news2\t15%\t7\t6\t\t\t",
     ):
         assert words in done.stdout, words
     shown = kept.shown()

@@ -36,7 +36,7 @@ def guarantee_lift(
 ) -> None:
     """Lift every alarm of a protocol that stands: what runs decides alone again at once. The log says who did it and why.
 
-    What was counted until now has spoken; evidence begins anew, and needs more than it did, so that all alarms together are no
+    What was decided until now has spoken; evidence begins anew, and needs more than it did, so that all alarms together are no
     likelier false than was stated.
     """
     passwords = ask_passwords([login], from_stdin=password_stdin)

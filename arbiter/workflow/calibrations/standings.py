@@ -95,8 +95,10 @@ async def look_for_approved(house: House) -> None:
     """Learn which calibrations were approved and withdrawn, in whatever process."""
     rows = await load_steps(house.store)
     found = await approved_among(rows, lambda named: house.shelf.fetch_calibration(house.store, named))
-    house.approved.newest, house.approved.withdrawn = found.newest, found.withdrawn
-    house.approved.mark = max((act.order for row in rows for act in row.acts), default=0)
+    approved, mark = house.approved, max((act.order for row in rows for act in row.acts), default=0)
+    # Whoever was answered late, from before a withdrawal, does not undo what another has learned since.
+    if approved.mark is None or mark >= approved.mark:
+        approved.newest, approved.withdrawn, approved.mark = found.newest, found.withdrawn, mark
 
 
 async def hear_of_approved(house: House) -> None:

@@ -13,6 +13,7 @@ from itertools import takewhile
 from arbiter.audit.entry import Entry
 from arbiter.lifecycle.entries import EntryType
 from arbiter.store.log.chains import Placed
+from arbiter.workflow.watching.reading import has_seen_more
 
 _CONCLUSIONS = frozenset({EntryType.DECIDED.value, EntryType.ESCALATED.value, EntryType.FACTS_WANTED.value})
 _FACTS = frozenset({EntryType.RECEIVED.value, EntryType.AMENDED.value})
@@ -56,10 +57,12 @@ class Story:
         return any(entry.type == kind for entry in self.entries)
 
     def has_seen_panel(self, person: str, before: int) -> bool:
-        """Return whether the panel was shown to that person before entry `before`, on these facts or on earlier ones."""
-        return any(
-            entry.type == EntryType.REVEALED and entry.actor == person for entry in self.entries[:before]
-        )
+        """Return whether that person had seen more than a blind case before entry `before`, on these facts or on earlier ones.
+
+        The panel may have been shown, or the content read in another role: what keeps somebody from auditing a decision keeps an
+        opinion of theirs from being a label.
+        """
+        return has_seen_more(self.entries[:before], person)
 
 
 def story_under(placed: Iterable[Placed], size: int) -> Story | None:

@@ -54,8 +54,11 @@ async def look_for_stops(house: House) -> None:
     """Learn which protocols decide nothing alone, whoever found it."""
     stops = house.stops
     steps = await load_alarm_steps(house.store)
-    stops.mark = max((step.order for step in steps), default=0)
-    stops.frozen = frozenset(step.protocol for step in standing(steps) if step.kind is AlarmKind.OPTION)
+    mark = max((step.order for step in steps), default=0)
+    # Whoever was answered late, from before an alarm, does not undo what another has learned since.
+    if stops.mark is None or mark >= stops.mark:
+        stops.mark = mark
+        stops.frozen = frozenset(step.protocol for step in standing(steps) if step.kind is AlarmKind.OPTION)
     too_long = house.clock.now() - timedelta(days=house.settings.audit_days)
     waiting = await load_open_audits(house.store)
     stops.behind = frozenset(each.protocol for each in waiting if each.oldest < too_long)
@@ -75,7 +78,7 @@ async def hear_of_stops(house: House) -> None:
 
 
 async def lift(house: House, principal: Principal, protocol: str, reason: str) -> tuple[AlarmRow, ...]:
-    """Lift every alarm of a protocol that stands; what was counted until now has spoken. `reason` is kept in the clear.
+    """Lift every alarm of a protocol that stands; what was decided until now has spoken. `reason` is kept in the clear.
 
     Returns:
         The alarms that were lifted.

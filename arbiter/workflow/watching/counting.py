@@ -36,7 +36,7 @@ from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.saving import perform, save
 from arbiter.workflow.watching.alarms import DOCUMENT, FORMAT, look_for_stops
 from arbiter.workflow.watching.audited import AuditedDecision, audited_decision
-from arbiter.workflow.watching.evidence import Tally, tallies
+from arbiter.workflow.watching.evidence import Tally, due_alarms
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ async def _raise_alarms(
 ) -> tuple[Tally, ...]:
     counts = await load_counts(transaction, calibration.content_hash)
     steps = await load_alarm_steps(transaction)
-    due = tuple(tally for tally in tallies(calibration, counts, steps) if tally.is_due)
+    due = due_alarms(calibration, counts, steps)
     for tally in due:
         claim = tally.claim
         document = {

@@ -194,6 +194,21 @@ def test_who_has_seen_the_panel_is_blind_no_more_not_even_to_other_facts() -> No
     assert said(chain.judge("ben", "A").label()) == ("A", "blind opinion", "1")
 
 
+def test_who_read_the_content_in_another_role_gives_no_label() -> None:
+    drawn = Chain().drawn().add("content.read", "frieda").add("case.contested", "c_ward")
+    assert (
+        drawn.add("case.claimed", "frieda").add("content.read", "frieda").judge("frieda", "A").label("A")
+        is None
+    )
+    escalated = Chain().escalated().add("content.read", "frieda")
+    assert escalated.judge("frieda", "B").label() is None
+
+
+def test_who_looks_at_a_blind_case_on_an_own_claim_stays_blind() -> None:
+    chain = Chain().escalated().add("case.claimed", "anna").add("content.read", "anna").judge("anna", "B")
+    assert said(chain.label()) == ("B", "blind opinion", "1")
+
+
 def test_no_review_counts_where_policy_shows_the_panel_first() -> None:
     assert Chain().escalated("show-panel-first").judge("anna", "B").label() is None
     assert Chain().escalated("deny").judge("anna", "B").label() is not None

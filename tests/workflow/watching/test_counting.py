@@ -164,6 +164,19 @@ async def test_after_a_lift_evidence_begins_anew_and_asks_for_more(watched: Ward
     assert second >= first, "half of delta is left for it"
 
 
+async def test_what_a_lift_left_open_is_counted_and_does_not_freeze_again(watched: Ward) -> None:
+    left = [await watched.decide(f"left-{number}") for number in range(8)]
+    for case in left:
+        await watched.read(case, watched.anna, agrees=False)
+    taken = await until_frozen(watched)
+    assert taken <= len(left)
+    await lift(watched.house, watched.bench.paula, PROTOCOL, "looked into")
+    for case in left:
+        await watched.review(case, watched.boris, agrees=False)
+    assert len(await counts(watched)) == taken + len(left)
+    assert not watched.house.stops.frozen, "they were decided before somebody looked into it"
+
+
 async def until_frozen_again(ward: Ward) -> int:
     for number in range(1, 20):
         await ward.find_wrong(f"again-{number}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from arbiter.calibration import Calibration, MemberRecord
 from arbiter.model import ActorId, CaseId, MemberId
 from arbiter.store.watching import AlarmKind, AlarmRow, AlarmStep, CountRow
-from arbiter.workflow.watching.evidence import Tally, delay_in_audits, tallies
+from arbiter.workflow.watching.evidence import LEAST_MEMBER_RATE, Tally, delay_in_audits, due_alarms, tallies
 from tests.adjudication.calibrations import LABELS, matrix, stratum
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -73,7 +73,7 @@ def test_each_certified_option_and_each_recorded_member_is_watched() -> None:
     assert [(claim.kind.value, claim.target) for claim in claims] == [
         ("option", "yes"), ("option", "no"), ("member", "one"), ("member", "two"),
     ]  # fmt: skip
-    assert [claim.alpha for claim in claims] == pytest.approx([0.05, 0.02, 0.1, 0.1])
+    assert [claim.alpha for claim in claims] == pytest.approx([0.05, 0.02, 0.15, 0.15])
     assert sum(2 * claim.delta for claim in claims[:2]) == pytest.approx(0.05), (
         "half of each share is left for after lifts"
     )
@@ -121,6 +121,15 @@ def test_after_a_lift_what_was_counted_has_spoken_and_half_of_delta_is_left() ->
     assert (twice.audits, twice.claim.lifts) == (3, 2)
 
 
+def test_doubts_that_a_lift_leaves_open_are_no_evidence_of_what_is_decided_after_it() -> None:
+    lifted = step("yes", AlarmStep.LIFTED, 0)
+    before = [replace(row, drawn_at=NOW - timedelta(days=1)) for row in rows(*[True] * 12)]
+    assert of("yes", before).is_due
+    assert of("yes", before, lifted).audits == 0, "they settle after it, all of them errors"
+    after = [replace(row, drawn_at=NOW + timedelta(days=1)) for row in rows(*[True] * 12)]
+    assert of("yes", after, lifted).is_due
+
+
 def test_steps_about_others_change_nothing() -> None:
     wrong = rows(*[True] * 8)
     other = replace(step("yes", AlarmStep.LIFTED, 8), calibration="d" * 64)
@@ -166,11 +175,58 @@ def test_no_delay_is_stated_for_a_rate_that_is_allowed(rate: float) -> None:
     assert delay_in_audits(of("yes", []).claim, rate) is None
 
 
+def of_members(calibration: Calibration, counts: list[CountRow]) -> list[Tally]:
+    return [each for each in tallies(calibration, counts, []) if each.claim.kind is AlarmKind.MEMBER]
+
+
 def test_a_perfect_record_is_not_held_to_perfection() -> None:
-    perfect = matrix(2, Decimal(1))
-    spotless = replace(
-        CALIBRATION, records=tuple(replace(record, reliability=perfect) for record in CALIBRATION.records)
+    perfect = replace(
+        CALIBRATION,
+        records=tuple(replace(record, reliability=matrix(2, Decimal(1))) for record in CALIBRATION.records),
     )
-    assert {
-        each.claim.alpha for each in tallies(spotless, [], []) if each.claim.kind is AlarmKind.MEMBER
-    } == {0.01}
+    assert [each.claim.alpha for each in of_members(perfect, [])] == pytest.approx([0.05, 0.05])
+    silent = replace(perfect, strata=(stratum("yes", None), stratum("no", None)))
+    assert {each.claim.alpha for each in of_members(silent, [])} == {LEAST_MEMBER_RATE}
+
+
+def test_members_as_their_records_say_alarm_no_oftener_than_stated_where_the_rare_answer_alone_is_decided() -> (
+    None
+):
+    """Three members, independent given the truth; the panel decides for what is rare, where one of them is often wrong."""
+    said = {"one": (0.97, 0.97), "two": (0.97, 0.97), "weak": (0.65, 0.99)}
+    records = tuple(
+        MemberRecord(
+            MemberId(name),
+            "b" * 64,
+            ((Decimal(str(yes)), Decimal(str(1 - yes))), (Decimal(str(1 - no)), Decimal(str(no)))),
+        )
+        for name, (yes, no) in said.items()
+    )
+    panel = replace(
+        CALIBRATION,
+        prior=(Decimal("0.1"), Decimal("0.9")),
+        records=records,
+        strata=(stratum("yes"), stratum("no", None)),
+    )
+    dice, alarmed = random.Random(13), 0
+    for _ in range(20):
+        counts: list[CountRow] = []
+        while len(counts) < 250:
+            is_yes = dice.random() < 0.1
+            right = {name: dice.random() < (yes if is_yes else no) for name, (yes, no) in said.items()}
+            odds = 0.1 / 0.9
+            for name, (yes, no) in said.items():
+                odds *= yes / (1 - no) if right[name] == is_yes else (1 - yes) / no
+            if odds / (1 + odds) > 0.9:
+                (row,) = rows(not is_yes, members={name: not held for name, held in right.items()})
+                counts.append(replace(row, order=len(counts) + 1))
+        alarmed += any(each.watch.alarmed for each in of_members(panel, counts))
+    assert binomtest(alarmed, 20, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_an_alarm_is_due_whether_or_not_its_path_is_followed() -> None:
+    for number in (1, 4, 8, 20):
+        counts = rows(*[True] * number, members={"one": True})
+        due = [replace(each, path=()) for each in tallies(CALIBRATION, counts, []) if each.is_due]
+        assert list(due_alarms(CALIBRATION, counts, [])) == due
+    assert due, "twenty wrong decisions are enough"
