@@ -129,7 +129,8 @@ def _waiting(standing: GuaranteeStanding, here: Here) -> str:
     if standing.waiting is None:
         return "No decision waits to be read."
     since = moment(standing.waiting.oldest, here).text
-    return f"{_counted(standing.waiting.count, 'decision')} to be read, the longest since {since}."
+    again = f", {standing.waiting.doubted} of them by a second reader" if standing.waiting.doubted else ""
+    return f"{_counted(standing.waiting.count, 'decision')} to be read{again}, the longest since {since}."
 
 
 def _option(watched: Watched, looked: Looked) -> OptionSection:

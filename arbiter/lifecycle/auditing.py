@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.states import Audit, AuditStage, CaseState, DecidedBy
+from arbiter.lifecycle.states import Audit, AuditStage, CaseState, DecidedBy, Phase
 from arbiter.model import ActorId
 
 
@@ -21,7 +21,7 @@ def drawn(state: CaseState, now: datetime) -> Audit:
 
 
 def check_may_read(state: CaseState, reader: ActorId, now: datetime) -> None:
-    """Refuse whoever has no business with a released case, or none any more; raises IllegalMoveError."""
+    """Refuse whoever has no business with a case that has ended, or none any more; raises IllegalMoveError."""
     if state.audit is None or not state.audit.is_open:
         raise IllegalMoveError("no decision of this case waits to be audited")
     if reader in state.audit.readers:
@@ -35,8 +35,6 @@ def read(state: CaseState, reader: ActorId, *, agrees: bool) -> CaseState:
     audit = state.audit
     if audit is None or not audit.is_open or reader in audit.readers:
         return state
-    if state.facts_version != audit.facts_version:
-        return state
     if audit.stage is AuditStage.DRAWN:
         stage = AuditStage.AGREED if agrees else AuditStage.DOUBTED
     else:
@@ -45,12 +43,15 @@ def read(state: CaseState, reader: ActorId, *, agrees: bool) -> CaseState:
 
 
 def contests(state: CaseState, *, agrees: bool) -> bool:
-    """Return whether such a reading of a released decision contests it: where a clinician has decided since, it does not."""
-    return not agrees and state.decided_by is DecidedBy.PANEL
+    """Return whether such a reading contests a decision: that of the panel does, while it stands and is released."""
+    return not agrees and state.phase is Phase.RELEASED and state.decided_by is DecidedBy.PANEL
 
 
 def voided(state: CaseState) -> CaseState:
-    """Return the state with its audit ended, where one was open: what it was about stands no more."""
+    """Return the state with its audit ended, where one was open: nobody can read the case any more, or nobody ever saw the decision.
+
+    Nothing else ends an audit: whoever could end it once a first reader has had doubts could keep the alarm from ever coming.
+    """
     if state.audit is None or not state.audit.is_open:
         return state
     return replace(state, audit=replace(state.audit, stage=AuditStage.VOID))

@@ -82,7 +82,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class TakeUp:
-    """A reviewer claims an escalated case until then, or a released one whose decision is to be audited."""
+    """A reviewer claims an escalated case until then, or one that has ended, whose decision is to be audited."""
 
     reviewer: ActorId
     until: datetime
@@ -116,7 +116,7 @@ class CommitOpinion:
 
 @dataclass(frozen=True, slots=True)
 class ReadForAudit:
-    """Who audits a released decision fixes an opinion, without having seen it; `agrees` tells whether it is the panel's."""
+    """Who audits a panel's decision fixes an opinion, without having seen it; `agrees` tells whether it is the panel's."""
 
     reviewer: ActorId
     agrees: bool

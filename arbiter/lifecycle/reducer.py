@@ -55,7 +55,7 @@ from arbiter.lifecycle.events import (
     TakeUp,
     Witness,
 )
-from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
 from arbiter.lifecycle.table import MOVES
 from arbiter.model import ActorId, MemberId, VerdictKind
 
@@ -285,7 +285,7 @@ def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
 def _amend(state: CaseState, now: datetime) -> Step:
     """Begin again with new facts. A reviewer at work loses the claim: an opinion binds the facts it saw."""
     amended = replace(
-        voided(state),
+        state,
         phase=P.RECEIVED,
         facts_version=state.facts_version + 1,
         due_at=now + _CONCLUDE_WITHIN * state.timers.panel,
@@ -336,7 +336,7 @@ def _given_back(state: CaseState, now: datetime) -> CaseState:
 def _take_up(state: CaseState, event: TakeUp, now: datetime) -> Step:
     _check_lease(event.until, now)
     held = replace(state, claim=Claim(event.reviewer, event.until))
-    if state.phase is P.RELEASED:
+    if state.phase in ENDS:
         # What an audit's reader lets lapse, nobody has to be told of: the next one takes it over.
         check_may_read(state, event.reviewer, now)
         return Step(held, (*_ended_claim(state), E.CLAIMED), ())
@@ -345,7 +345,7 @@ def _take_up(state: CaseState, event: TakeUp, now: datetime) -> Step:
 
 
 def _hand_back(state: CaseState, now: datetime) -> Step:
-    if state.phase is P.RELEASED:
+    if state.phase in ENDS:
         return Step(replace(state, claim=None), (E.CLAIM_ENDED,), ())
     return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
 
@@ -360,7 +360,8 @@ def _review(state: CaseState, event: Renew | HandBack | CommitOpinion | Reveal |
             return _hand_back(state, now)
         case CommitOpinion():
             committed = replace(state, phase=P.OPINION_COMMITTED)
-            if event.agrees is not None:
+            about = None if state.audit is None else state.audit.facts_version
+            if event.agrees is not None and about == state.facts_version:
                 committed = read(committed, event.reviewer, agrees=event.agrees)
             return Step(committed, (E.COMMITTED,), ())
         case Reveal():
@@ -434,7 +435,7 @@ def _close(state: CaseState, phase: Phase, entry: EntryType) -> Step:
     effects: tuple[Effect, ...] = (TellRequester(entry),)
     if state.phase in {P.RECEIVED, P.DELIBERATING}:
         effects = (DropSafetyNet(), *effects)
-    closed = replace(voided(state), phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
+    closed = replace(state, phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
     return Step(closed, (*_ended_claim(state), entry), effects)
 
 

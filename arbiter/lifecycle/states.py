@@ -31,7 +31,8 @@ class Phase(StrEnum):
 
 
 ENDS = frozenset({Phase.RELEASED, Phase.CANCELLED, Phase.SUPERSEDED, Phase.ENTERED_IN_ERROR})
-"""Nothing more has to happen here. A released case can still be contested, retracted or superseded."""
+"""Nothing more has to happen here. A released case can still be contested, retracted or superseded; what the panel once decided can
+still be read for an audit, whatever has become of the case."""
 
 UNDER_REVIEW = frozenset({Phase.CLAIMED, Phase.OPINION_COMMITTED, Phase.REVEALED})
 WITH_HUMANS = UNDER_REVIEW | {Phase.ESCALATED}
@@ -89,7 +90,7 @@ class AuditStage(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """The second reader would have decided as the panel did: the first one's doubt does not count."""
     VOID = "void"
-    """The case was amended, cancelled, retracted, superseded or erased, or its decision withdrawn, before enough had read it."""
+    """The case was erased before enough had read it, or the decision withdrawn before anybody saw it: nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def _move(
 
 P, E = Phase, EntryType
 _OPEN = frozenset(Phase) - ENDS - {P.DECIDED}
-_HELD = UNDER_REVIEW | {P.RELEASED}
+_HELD = UNDER_REVIEW | ENDS
 _TELLING = frozenset(Phase) - {P.ENTERED_IN_ERROR}
 _CORRECTABLE = frozenset(Phase) - {P.CANCELLED, P.SUPERSEDED, P.ENTERED_IN_ERROR}
 
@@ -119,14 +119,14 @@ MOVES: tuple[Move, ...] = (
         {DropSafetyNet, NotifyDutyGroup, TellRequester},
     ),
     _move(Acknowledge, {P.ESCALATED}, {P.ESCALATED}, {E.ACKNOWLEDGED}, {TellRequester}),
-    _move(TakeUp, {P.ESCALATED, P.RELEASED}, {P.CLAIMED, P.RELEASED}, {E.CLAIMED, E.CLAIM_ENDED}, set()),
+    _move(TakeUp, ENDS | {P.ESCALATED}, ENDS | {P.CLAIMED}, {E.CLAIMED, E.CLAIM_ENDED}, set()),
     _move(Renew, _HELD, _HELD, {E.RENEWED}, set()),
-    _move(HandBack, _HELD, {P.ESCALATED, P.RELEASED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
+    _move(HandBack, _HELD, ENDS | {P.ESCALATED}, {E.CLAIM_ENDED}, {NotifyDutyGroup}),
     _move(CommitOpinion, {P.CLAIMED}, {P.OPINION_COMMITTED}, {E.COMMITTED}, set()),
     _move(
         ReadForAudit,
-        {P.RELEASED},
-        {P.RELEASED, P.ESCALATED},
+        ENDS,
+        ENDS | {P.ESCALATED},
         {E.AUDIT_READ, E.CONTESTED},
         {NotifyDutyGroup, TellRequester},
     ),

@@ -89,8 +89,9 @@ _STEPS = """
 SELECT protocol_id, calibration, kind, target, step, counted, actor, at, reason, id FROM watch_step ORDER BY id
 """
 _OPEN = """
-SELECT protocol_id, count(*), min((state #>> '{audit,drawn_at}')::timestamptz) FROM case_file
-WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') GROUP BY protocol_id
+SELECT protocol_id, count(*), count(*) FILTER (WHERE state #>> '{audit,stage}' = 'doubted'),
+    min((state #>> '{audit,drawn_at}')::timestamptz)
+FROM case_file WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') GROUP BY protocol_id
 """
 
 
@@ -176,10 +177,11 @@ async def load_alarm_steps(where: Where) -> tuple[AlarmRow, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OpenAudits:
-    """How many decisions of a protocol wait to be read, and since when the longest has."""
+    """How many decisions of a protocol wait to be read, `doubted` of them by a second reader, and since when the longest has."""
 
     protocol: str
     count: int
+    doubted: int
     oldest: datetime
 
 

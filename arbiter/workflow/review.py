@@ -7,7 +7,7 @@ log, nothing returned by this module holds a word of the panel, of the reason of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +18,9 @@ from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import CommitOpinion, HandBack, Read, ReadForAudit, Renew, Reveal, Sign, TakeUp
-from arbiter.lifecycle.states import UNDER_REVIEW, DecidedBy, Phase
+from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, DecidedBy, Phase
 from arbiter.model import CaseId, Reason, ReasonCode
+from arbiter.store.cases.heads import CaseRow
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow import figures
 from arbiter.workflow.acting import act
@@ -32,6 +33,7 @@ from arbiter.workflow.reading import decision_of
 from arbiter.workflow.views import DecisionView
 from arbiter.workflow.watching.counting import save_reading
 from arbiter.workflow.watching.reading import (
+    as_decided,
     as_it_waits,
     check_may_take_up,
     has_seen_more,
@@ -102,8 +104,12 @@ async def open_case(house: House, principal: Principal, case: CaseId) -> BlindCa
     dossier = acted.before
     if not waits_for(dossier.row, principal):
         return blind_case(dossier, acted.at)
-    row = as_it_waits(dossier.row, acted.at, timedelta(days=house.settings.audit_days))
-    return blind_case(replace(dossier, row=row), dossier.taken_facts().taken_at)
+    decided = as_decided(dossier, _waiting(house, dossier, acted.at))
+    return blind_case(decided, decided.taken_facts().taken_at)
+
+
+def _waiting(house: House, dossier: Dossier, now: datetime) -> CaseRow:
+    return as_it_waits(dossier.row, now, timedelta(days=house.settings.audit_days))
 
 
 async def commit_opinion(house: House, principal: Principal, case: CaseId, own: OwnOpinion) -> bool:
@@ -115,12 +121,13 @@ async def commit_opinion(house: House, principal: Principal, case: CaseId, own: 
     principal.require(Permission.REVIEW_WORK)
     blind = await _is_blind(house, principal, case)
 
-    def commit(dossier: Dossier, _now: datetime) -> tuple[CommitOpinion | ReadForAudit, dict[str, bytes]]:
-        check_opinion(dossier, own)
+    def commit(dossier: Dossier, now: datetime) -> tuple[CommitOpinion | ReadForAudit, dict[str, bytes]]:
+        waits = waits_for(dossier.row, principal)
+        check_opinion(as_decided(dossier, _waiting(house, dossier, now)) if waits else dossier, own)
         return opinion_move(dossier, principal, own, blind=blind)
 
     acted = await act(house, principal, case, commit, through_glass=True, saving=save_reading)
-    if acted.before.row.state.phase is not Phase.RELEASED:
+    if acted.before.row.state.phase not in ENDS:
         return False
     if acted.view.phase is Phase.ESCALATED:
         why = Reason(ReasonCode.CONTESTED, "a released decision was contested")

@@ -17,6 +17,13 @@ INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    # Cases go on being written while it is built. It comes first, and may be repeated: what follows is one transaction.
+    with op.get_context().autocommit_block():
+        op.execute("DROP INDEX IF EXISTS ix_case_file_audited")
+        op.execute(
+            "CREATE INDEX CONCURRENTLY ix_case_file_audited ON case_file (created_at, id) "
+            "WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted')"
+        )
     op.execute("SET LOCAL lock_timeout = '10s'")
     op.create_table(
         "audit_count",
@@ -61,10 +68,6 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_watch_step_protocol_id", "watch_step", ["protocol_id", "id"])
-    op.execute(
-        "CREATE INDEX ix_case_file_audited ON case_file (created_at, id) "
-        "WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted')"
-    )
     for table in ("audit_count", "watch_step"):
         op.execute(
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "

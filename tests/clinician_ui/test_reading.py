@@ -270,12 +270,14 @@ async def test_a_lapsed_reading_is_claimed_anew_from_its_own_address(ward: Ward)
     assert await stage(ward, case) is AuditStage.DRAWN
 
 
-async def test_a_case_entered_in_error_under_a_readers_hands_is_a_conflict_page(ward: Ward) -> None:
+async def test_a_case_entered_in_error_under_a_readers_hands_waits_to_be_claimed_anew(ward: Ward) -> None:
     case = await ward.drawn()
     browser = await ward.claimed(case)
     await closing.retract(ward.house, ward.client, case, "another patient's")
+    waiting = await browser.get(f"/cases/{case}")
+    assert waiting.status_code == 200
+    tells_nothing(waiting, ward, TITLES)
     for answer in (
-        await browser.get(f"/cases/{case}"),
         await browser.opinion(case, OTHER),
         await browser.send(f"/cases/{case}/renew"),
         await browser.get(f"/cases/{case}/read"),

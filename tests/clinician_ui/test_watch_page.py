@@ -198,7 +198,7 @@ async def test_an_alarm_says_what_it_is_about_and_a_members_stops_nothing(ward: 
 
 async def test_what_waits_is_counted_with_its_day(ward: Ward) -> None:
     now = ward.clock.now()
-    waiting = OpenAudits("deterioration", 2, now - timedelta(days=3))
+    waiting = OpenAudits("deterioration", 2, 0, now - timedelta(days=3))
     (section,) = watch_page([looked_at(ward.house, "", waiting=waiting)], here(ward)).protocols
     assert re.fullmatch(
         r"2 decisions to be read, the longest since \d+ \w+( \d{4})?, \d\d:\d\d\.", section.waiting

@@ -11,11 +11,13 @@ from arbiter.lifecycle.effects import NotifyDutyGroup, TellRequester
 from arbiter.lifecycle.entries import EntryType
 from arbiter.lifecycle.events import (
     Amend,
+    Cancel,
     CommitOpinion,
     Conclude,
     Contest,
     Erase,
     Event,
+    Expire,
     HandBack,
     ReadForAudit,
     Release,
@@ -171,14 +173,36 @@ def test_an_opinion_on_other_facts_says_nothing_of_the_decision() -> None:
     assert read.audit == amended.audit
 
 
-# --- when it ends without a word -------------------------------------------------------------------------------------
+# --- whatever becomes of the case ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", [Retract(), Supersede(CaseId("c_new")), Erase()])
-def test_a_decision_that_falls_is_not_audited_any_more(event: Event) -> None:
+@pytest.mark.parametrize("event", [Retract(), Supersede(CaseId("c_new"))])
+def test_a_decision_that_fell_is_still_read(event: Event) -> None:
+    """Who could end an audit by it, once a first reader has had doubts, could keep the alarm from ever coming."""
     fallen = run(event, state=taken())
-    assert stage(fallen) is AuditStage.VOID
-    assert fallen.claim is None
+    assert (stage(fallen), fallen.claim) == (AuditStage.DRAWN, None)
+    read = run(TakeUp(ANNA, START + 15 * MINUTE), ReadForAudit(ANNA, agrees=False), state=fallen)
+    assert (stage(read), read.phase) == (AuditStage.DOUBTED, fallen.phase), "there is nothing left to contest"
+    second = run(TakeUp(BORIS, START + 15 * MINUTE), ReadForAudit(BORIS, agrees=False), state=read)
+    assert stage(second) is AuditStage.WRONG
+
+
+def test_a_case_cancelled_after_a_doubt_is_read_a_second_time() -> None:
+    cancelled = run(Cancel(), state=doubted())
+    assert (stage(cancelled), cancelled.phase) == (AuditStage.DOUBTED, Phase.CANCELLED)
+    second = run(TakeUp(BORIS, START + 15 * MINUTE), ReadForAudit(BORIS, agrees=True), state=cancelled)
+    assert stage(second) is AuditStage.UNCONFIRMED
+
+
+def test_new_facts_end_no_audit_and_an_opinion_on_them_is_none_on_the_decision() -> None:
+    amended = run(
+        Amend(), ASK, *answers(version=2), Conclude(VerdictKind.ESCALATE), TakeUp(BORIS, START + 15 * MINUTE),
+        CommitOpinion(BORIS, agrees=False), Reveal(BORIS), Sign(BORIS), Release(),
+        state=doubted(),
+    )  # fmt: skip
+    assert stage(amended) is AuditStage.DOUBTED
+    second = run(TakeUp(CLARA, START + 15 * MINUTE), ReadForAudit(CLARA, agrees=False), state=amended)
+    assert stage(second) is AuditStage.WRONG, "it was read on the facts of the decision"
 
 
 def test_a_contest_ends_the_reading_and_not_the_audit() -> None:
@@ -187,12 +211,21 @@ def test_a_contest_ends_the_reading_and_not_the_audit() -> None:
     assert stage(outcome.state) is AuditStage.DRAWN
 
 
-def test_new_facts_end_an_audit() -> None:
-    assert stage(run(Amend(), state=doubted())) is AuditStage.VOID
+def test_what_is_erased_is_read_by_nobody() -> None:
+    erased = run(Erase(), state=taken())
+    assert (stage(erased), erased.claim) == (AuditStage.VOID, None)
+    with pytest.raises(IllegalMoveError):
+        step(erased, TakeUp(BORIS, START + 15 * MINUTE), START)
+
+
+def test_a_decision_that_nobody_saw_is_read_by_nobody() -> None:
+    unseen = run(SUBMIT, ASK, *answers(), Conclude(VerdictKind.DECIDE, audited=True))
+    withdrawn = step(unseen, Expire(), START + 30 * MINUTE).state
+    assert stage(withdrawn) is AuditStage.VOID
 
 
 def test_an_audit_that_is_closed_stays_closed() -> None:
     agreed = run(ReadForAudit(ANNA, agrees=True), state=taken())
-    assert stage(run(Retract(), state=agreed)) is AuditStage.AGREED
+    assert stage(run(Erase(), state=agreed)) is AuditStage.AGREED
     contested = run(Contest(), TakeUp(BORIS, START + 15 * MINUTE), CommitOpinion(BORIS, False), state=agreed)
     assert stage(contested) is AuditStage.AGREED

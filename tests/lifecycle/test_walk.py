@@ -149,7 +149,6 @@ class Walk(RuleBasedStateMachine):
         if self.state.audit != before.audit:
             assert before.audit.is_open, "what is closed stays so"
             assert reader not in before.audit.readers, "nobody reads twice"
-            assert before.facts_version == before.audit.facts_version
             wrong = self.state.audit.stage is AuditStage.WRONG
             assert not wrong or (len(set(self.state.audit.readers)) == 2 and not agrees)
 
@@ -197,7 +196,7 @@ class Walk(RuleBasedStateMachine):
         state = self.state
         if state is None:
             return
-        reading = state.phase is Phase.RELEASED and state.audit is not None and state.audit.is_open
+        reading = state.phase in ENDS and state.audit is not None and state.audit.is_open
         assert (state.phase in UNDER_REVIEW) <= (state.claim is not None)
         assert (state.claim is not None) <= (state.phase in UNDER_REVIEW or reading)
         assert (state.phase in ENDS) <= (state.wake_at is None)

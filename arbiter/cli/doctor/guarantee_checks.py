@@ -46,13 +46,20 @@ def _findings(
     allowed = timedelta(days=settings.audit_days)
     late = [each for each in waiting if now - each.oldest > _LATE * allowed]
     if late:
-        told = [f"{each.protocol} since {_at(each.oldest)}" for each in late]
+        told = [f"{each.protocol} since {_at(each.oldest)}{_again(each)}" for each in late]
         stopped = any(now - each.oldest > allowed for each in late)
-        advice = "reviewers find such cases on their work list; a protocol whose audits wait longer decides nothing alone"
+        advice = (
+            "reviewers of the case's site find it on their work list, and nobody reads a case twice: a site with one reviewer needs "
+            "another who acts for it too; a protocol whose audits wait longer decides nothing alone"
+        )
         yield Finding(_CHECK, "fail" if stopped else "warn", f"not read: {first_of(told, _SHOWN)}", advice)
     if not stopping and not warning and not late:
         open_audits = sum(each.count for each in waiting)
         yield Finding(_CHECK, "ok", f"no alarm stands; {open_audits} decisions wait for readers")
+
+
+def _again(audits: OpenAudits) -> str:
+    return f" ({audits.doubted} of {audits.count} by a second reader)" if audits.doubted else ""
 
 
 def _told(alarm: AlarmRow) -> str:

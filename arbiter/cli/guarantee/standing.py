@@ -111,7 +111,9 @@ def _lines(standing: GuaranteeStanding) -> Iterator[str]:
         yield f"{name}: NOTHING IS DECIDED ALONE: {_STOPS[standing.stop.value]}"
     if standing.waiting is not None:
         since = standing.waiting.oldest.isoformat(sep=" ", timespec="minutes")
-        yield f"{name}: {counted(standing.waiting.count, 'decision')} to be read, the longest since {since}"
+        again = f", {standing.waiting.doubted} of them by a second reader" if standing.waiting.doubted else ""
+        told = counted(standing.waiting.count, "decision")
+        yield f"{name}: {told} to be read{again}, the longest since {since}"
 
 
 _STOPS = {
@@ -149,6 +151,7 @@ def _document(standing: GuaranteeStanding, share: float) -> dict[str, Any]:
         "stop": standing.stop,
         "share": share,
         "waiting": 0 if waiting is None else waiting.count,
+        "waiting_for_a_second_reader": 0 if waiting is None else waiting.doubted,
         "waiting_since": None if waiting is None else waiting.oldest,
         "alarms": [
             {"kind": alarm.kind, "target": alarm.target, "calibration": alarm.calibration, "at": alarm.at}

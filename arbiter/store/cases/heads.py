@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from arbiter.errors import NotFoundError, VerificationError
-from arbiter.lifecycle.states import CaseState, Phase
+from arbiter.lifecycle.states import ENDS, CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.state import state_from
 from arbiter.store.log.chains import INDEX_IN_RUN, OF_CHAIN
@@ -226,7 +226,7 @@ _OPEN_AUDITS = (
     + """
 WHERE c.id = ANY(ARRAY(
     SELECT id FROM case_file
-    WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = 'released' AND state ->> 'erasure' IS NULL
+    WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = ANY(%(ends)s) AND state ->> 'erasure' IS NULL
         AND site_id = ANY(%(sites)s) AND NOT state #> '{audit,readers}' @> to_jsonb(%(reader)s::text)
     ORDER BY (state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, created_at, id LIMIT %(limit)s
 ))
@@ -239,8 +239,9 @@ ORDER BY (c.state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) 
 async def list_open_audits(
     where: Where, sites: frozenset[str], reader: ActorId, limit: int
 ) -> tuple[CaseRow, ...]:
-    """Return released cases of these sites whose decision waits to be read by this reader: held ones, then oldest first."""
-    parameters = {"sites": sorted(sites), "reader": reader, "limit": limit}
+    """Return ended cases of these sites whose panel's decision waits to be read by this reader: held ones, then oldest first."""
+    ends = sorted(phase.value for phase in ENDS)
+    parameters = {"sites": sorted(sites), "reader": reader, "limit": limit, "ends": ends}
     return tuple(_row(row) for row in await run(where, _OPEN_AUDITS, parameters))
 
 

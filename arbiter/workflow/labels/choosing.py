@@ -112,6 +112,8 @@ def _judgements(story: Story, documents: Sequence[Document]) -> tuple[_Judgement
         and (entry := beyond.get(document.seq)) is not None
         and not story.has_seen_panel(entry.actor, document.seq)
         and not (document.name == "review" and _shows_panel_first(story, documents))
+        # A decision is read on the facts that it was made on, also after others came.
+        and (document.name == "review" or story.is_decided_alone)
     )
 
 

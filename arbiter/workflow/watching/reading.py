@@ -17,12 +17,13 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.auditing import contests
 from arbiter.lifecycle.entries import EntryType
 from arbiter.lifecycle.events import CommitOpinion, ReadForAudit
-from arbiter.lifecycle.states import Ladder, Phase
+from arbiter.lifecycle.states import ENDS, Ladder, Phase
 from arbiter.model import RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.own_opinion import OwnOpinion, opinion_in
 from arbiter.workflow.watching.audited import audited_decision
+from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
 
 READING_FORMAT = "arbiter/reading/v1"
 CONTESTED_BECAUSE = "a clinician who had not seen the decision would have decided otherwise"
@@ -35,10 +36,10 @@ _ENDS_CLAIM = frozenset({EntryType.CLAIM_ENDED, EntryType.AUDIT_READ, EntryType.
 
 
 def waits_for(row: CaseRow, principal: Principal) -> bool:
-    """Return whether a released decision waits to be read by this reviewer: of an own site, and not read already."""
+    """Return whether a decision, whatever has become of its case, waits to be read by this reviewer: of an own site, and not read already."""
     audit = row.state.audit
     return (
-        row.state.phase is Phase.RELEASED
+        row.state.phase in ENDS
         and row.state.erasure is None
         and audit is not None
         and audit.is_open
@@ -62,6 +63,8 @@ def as_it_waits(row: CaseRow, now: datetime, within: timedelta) -> CaseRow:
         risk_class=RiskClass.ROUTINE,
         due_at=state.audit.drawn_at + within,
         overdue=False,
+        facts_version=state.audit.facts_version,
+        successor=None,
         human_required=True,
         shows_panel_first=False,
         claim=claim,
@@ -73,6 +76,12 @@ def as_it_waits(row: CaseRow, now: datetime, within: timedelta) -> CaseRow:
     return replace(row, state=masked)
 
 
+def as_decided(dossier: Dossier, row: CaseRow) -> Dossier:
+    """Return a case under this head as it was when the panel decided what was drawn: on the facts of that time."""
+    drawn = dossier.latest(DRAW).seq
+    return replace(dossier, row=row, documents=tuple(each for each in dossier.documents if each.seq <= drawn))
+
+
 def as_shown(row: CaseRow, principal: Principal, now: datetime, within: timedelta) -> CaseRow:
     """Return the head that this reviewer is shown: the case's own, or, where it waits to be read, as it waits."""
     return as_it_waits(row, now, within) if waits_for(row, principal) else row
@@ -82,12 +91,12 @@ def as_shown(row: CaseRow, principal: Principal, now: datetime, within: timedelt
 
 
 def check_may_take_up(dossier: Dossier, principal: Principal, *, blind: bool) -> None:
-    """Refuse a released case to whoever has seen its decision, or has it from another site: glass is broken for a patient.
+    """Refuse a case that has ended to whoever has seen its decision, or has it from another site: glass is broken for a patient.
 
     Raises:
         IllegalMoveError.
     """
-    if dossier.row.state.phase is Phase.RELEASED and not (blind and principal.may_see(dossier.row.site)):
+    if dossier.row.state.phase in ENDS and not (blind and principal.may_see(dossier.row.site)):
         raise IllegalMoveError(f"case {dossier.row.id} is not for {principal.id} to read")
 
 
@@ -126,7 +135,7 @@ def opinion_move(
     state = dossier.row.state
     audited = blind and state.audit is not None and state.audit.is_open
     agrees = own.option == audited_decision(dossier).option if audited else None
-    if state.phase is not Phase.RELEASED:
+    if state.phase not in ENDS:
         return CommitOpinion(reviewer.id, agrees), {"review": encode(own.document(reviewer.id))}
     if agrees is None:
         raise IllegalMoveError(f"no decision of case {dossier.row.id} waits to be read by {reviewer.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -97,13 +98,17 @@ async def guarantees(
         if shelved.protocol.adjudication.guarantee is None or protocol not in {None, name}:
             continue
         calibration = calibration_in_force(house, shelved.protocol.content_hash)
-        counts = () if calibration is None else await load_counts(house.store, calibration.content_hash)
+        watched: tuple[Watched, ...] = ()
+        if calibration is not None:
+            counts = await load_counts(house.store, calibration.content_hash)
+            # Years of audits take seconds to go through.
+            watched = await asyncio.to_thread(watched_of, calibration, counts, steps, audited)
         found.append(
             GuaranteeStanding(
                 protocol=name,
                 title=shelved.protocol.title,
                 calibration=calibration,
-                watched=() if calibration is None else watched_of(calibration, counts, steps, audited),
+                watched=watched,
                 waiting=waiting.get(name),
                 alarms=tuple(alarm for alarm in standing(steps) if alarm.protocol == name),
                 stop=_stop(house, name),

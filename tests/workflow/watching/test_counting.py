@@ -88,14 +88,13 @@ async def test_two_readers_make_an_error_of_it(watched: Ward) -> None:
     assert set(row.members.values()) == {True}, "all had said what was decided"
 
 
-async def test_a_case_entered_in_error_counts_for_nothing(watched: Ward) -> None:
+async def test_who_marks_a_doubted_case_as_entered_in_error_does_not_end_its_audit(watched: Ward) -> None:
     case = await watched.decide("one")
     await watched.read(case, watched.anna, agrees=False)
     await watched.retract(case)
-    audit = await watched.audit_of(case)
-    assert audit is not None
-    assert audit.stage is AuditStage.VOID
-    assert await counts(watched) == []
+    await watched.read(case, watched.boris, agrees=False)
+    assert await counts(watched) == [(OPTION, True, True)]
+    assert (await verify_log(watched.house, None)).entries > 0
 
 
 async def test_what_the_house_says_of_an_audit_names_no_case(watched: Ward) -> None:
@@ -269,12 +268,3 @@ async def test_where_nobody_reads_nothing_is_decided_until_somebody_does(
     await watched.read(case, watched.anna, agrees=True)
     await look_for_stops(house)
     assert not house.stops.behind
-
-
-async def test_an_audit_that_was_ended_keeps_nobody_waiting(watched: Ward) -> None:
-    case = await watched.decide("unread")
-    await watched.retract(case)
-    clock = ShiftableClock()
-    clock.advance(timedelta(days=30))
-    await look_for_stops(replace(watched.house, clock=clock))
-    assert not watched.house.stops.behind

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import AuditStage, Phase
 from arbiter.model import RiskClass
 from arbiter.store.database import Database
-from arbiter.workflow import closing, reading, review, work_list
+from arbiter.workflow import amending, closing, reading, review, work_list
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.downtime import everything_waiting
 from arbiter.workflow.glass import break_glass
@@ -24,7 +25,7 @@ from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.review import LEASE
 from arbiter.workflow.watching import reading as watched_reading
 from arbiter.workflow.work_list import WorkItem
-from tests.houses import a_client, settle, types_of
+from tests.houses import a_client, facts, settle, settled, types_of
 from tests.workflow.watching.readers import OTHER, SAME, SOUTH, Readers, opinion, readers
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -185,7 +186,7 @@ async def test_a_case_handed_back_is_read_by_whoever_comes_next(ward: Readers) -
 # --- what moves under a reader's hands ---------------------------------------------------------------------------------
 
 
-async def test_a_case_entered_in_error_meanwhile_is_not_read(ward: Readers) -> None:
+async def test_a_case_entered_in_error_meanwhile_is_claimed_anew_and_read(ward: Readers) -> None:
     case = await ward.drawn()
     await review.claim(ward.house, ward.anna, case)
     await closing.retract(ward.house, ward.client, case, "another patient's")
@@ -194,8 +195,33 @@ async def test_a_case_entered_in_error_meanwhile_is_not_read(ward: Readers) -> N
             await move(ward.house, ward.anna, case)
     with pytest.raises(ConflictError):
         await review.commit_opinion(ward.house, ward.anna, case, opinion(OTHER))
-    assert await ward.stage(case) is AuditStage.VOID
-    assert await listed(ward, case) is None
+    assert await ward.stage(case) is AuditStage.DRAWN
+    assert await listed(ward, case) is not None
+    await review.claim(ward.house, ward.anna, case)
+    assert await review.commit_opinion(ward.house, ward.anna, case, opinion(OTHER))
+    assert await ward.stage(case) is AuditStage.DOUBTED
+    assert (await work_list.standing(ward.house, ward.anna, case)).phase is Phase.ENTERED_IN_ERROR
+
+
+async def test_a_decision_is_read_on_the_facts_that_it_was_made_on(ward: Readers) -> None:
+    case = await ward.drawn()
+    await review.claim(ward.house, ward.boris, case)
+    assert await review.commit_opinion(ward.house, ward.boris, case, opinion(OTHER))
+    now = ward.house.clock.now()
+    await amending.amend(ward.house, ward.client, case, facts(now, heart_rate=(Decimal(111), "/min")))
+    await settled(ward.house, ward.client, case)
+    await review.claim(ward.house, ward.boris, case)
+    await review.commit_opinion(ward.house, ward.boris, case, opinion(OTHER))
+    await review.reveal(ward.house, ward.boris, case)
+    await review.sign(ward.house, ward.boris, case, OTHER, "")
+    await settle(ward.house)
+    assert await ward.stage(case) is AuditStage.DOUBTED
+    await review.claim(ward.house, ward.anna, case)
+    shown = await review.open_case(ward.house, ward.anna, case)
+    assert {fact.name: fact.value for fact in shown.facts}["heart_rate"] == "72"
+    assert shown.view.facts_version == 1
+    assert await review.commit_opinion(ward.house, ward.anna, case, opinion(OTHER))
+    assert await ward.stage(case) is AuditStage.WRONG
 
 
 async def test_a_case_contested_meanwhile_is_claimed_anew_and_reviewed(ward: Readers) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from arbiter.documents.canonical import encode
 from arbiter.identity.principals import Principal
+from arbiter.lifecycle.auditing import contests
 from arbiter.lifecycle.events import CommitOpinion, ReadForAudit, Retract
 from arbiter.lifecycle.states import Audit, Phase
 from arbiter.model import CaseId
@@ -49,7 +50,8 @@ class Ward:
         await claim(self.house, reader, case)
         event = ReadForAudit(reader.id, agrees)
         documents = {"reading": READING}
-        if not agrees:
+        state = (await load_case(self.house.store, case)).state
+        if contests(state, agrees=agrees):
             documents["reason"] = encode({"reason": "a reader would have decided otherwise"})
         await act(self.house, reader, case, lambda _b, _n: (event, documents), saving=save_reading)
 
