@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import secrets
+import shlex
 import socket
 import statistics
 import time
@@ -302,6 +303,12 @@ async def _summary(
     lines.append(f"API token          in {notes.path} (field token)")
     out.print(
         Panel("\n".join(lines), title="Arbiter is running; Ctrl-C stops it", expand=False), soft_wrap=False
+    )
+    out.print(
+        "arbiter … in another shell sees this installation after\n"
+        f"  export ARBITER_MODE=demonstration ARBITER_DATA={shlex.quote(str(settings.data.absolute()))}",
+        markup=False,
+        highlight=False,
     )
     if settings.fleet is not None and settings.protocols is not None:
         out.print(beside(settings.fleet, settings.protocols), markup=False, highlight=False)

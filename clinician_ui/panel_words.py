@@ -137,7 +137,7 @@ def panel_page(revealed: RevealedCase, page: CasePage) -> PanelPage:
         leaning=_leaning(read, titles),
         tally=_tally(voting, titles),
         disagreement=_disagreement(read) if voting else (),
-        reasons=tuple(reason.sentence for reason in read.verdict.reasons),
+        reasons=tuple(reason.sentence for reason in read.verdict.reasons) or _contested(read, titles),
         members=_cards(voting, titles, page, own),
         facets=tuple(_facet(read, facet, page) for facet in _facet_ids(read)),
         rules=_rules(read.policy, titles),
@@ -159,6 +159,14 @@ def _own(own: OwnOpinion, page: CasePage) -> OwnWords:
         rests_on=tuple(page.fact_title(name) for name in own.rests_on),
         note=own.note,
     )
+
+
+def _contested(read: Certificate, titles: dict[str, str]) -> tuple[str, ...]:
+    """Return why a case is here whose panel escalated nothing: what it decided was told to the requester and is disputed."""
+    if read.verdict.option is None:
+        return ()
+    decided = titles.get(read.verdict.option, read.verdict.option)
+    return (f"The panel decided it alone, the requester was told “{decided}”, and that is contested.",)
 
 
 # --- the panel as a whole ----------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ def _option(watched: Watched, looked: Looked) -> OptionSection:
     return OptionSection(
         title=looked.options.get(claim.target, claim.target),
         limit=f"At most {_percent(claim.alpha)} of these decisions may be wrong",
-        audits=_counted(tally.audits, "audit"),
+        audits=_counted(tally.audits, "audit") + (" since its last alarm was lifted" if claim.lifts else ""),
         found=f"{tally.errors:,} found wrong",
         estimate=_estimate(watched),
         evidence=_evidence(tally),

@@ -150,6 +150,9 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
         frozenset({P.REVIEW_WORK, P.CASES_READ}),
         # A seat that just went down tells why the next case waits.
         frozenset({P.REVIEW_WORK, P.FLEET_WATCH}),
+        # Who knows how often the panel errs no longer judges independently of it.
+        frozenset({P.REVIEW_WORK, P.POLICY_AUTHOR}),
+        frozenset({P.REVIEW_WORK, P.POLICY_APPROVE}),
         *(
             frozenset({admin, content})
             for admin in (P.ADMIN_CLIENTS, P.ADMIN_ACCOUNTS, P.ADMIN_KEYS)
@@ -159,7 +162,7 @@ CONFLICTS: frozenset[frozenset[Permission]] = frozenset(
     }
 )
 """Whoever writes a policy does not approve it; a blind reviewer reads neither the panel nor
-which of its seats answer; administrators see no content; and
+which of its seats answer, nor how often it errs; administrators see no content; and
 whoever made, judged or audits a case, or makes accounts, cannot make it disappear."""
 
 

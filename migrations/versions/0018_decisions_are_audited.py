@@ -17,14 +17,12 @@ INSTANT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    # Cases go on being written while it is built. It comes first, and may be repeated: what follows is one transaction.
-    with op.get_context().autocommit_block():
-        op.execute("DROP INDEX IF EXISTS ix_case_file_audited")
-        op.execute(
-            "CREATE INDEX CONCURRENTLY ix_case_file_audited ON case_file (created_at, id) "
-            "WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted')"
-        )
     op.execute("SET LOCAL lock_timeout = '10s'")
+    # Not concurrently: that waits for every snapshot, and whoever waits for the migration lock holds one.
+    op.execute(
+        "CREATE INDEX ix_case_file_audited ON case_file (created_at, id) "
+        "WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted')"
+    )
     op.create_table(
         "audit_count",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),

@@ -111,6 +111,16 @@ def test_shown_alarmed_told_by_the_doctor_and_lifted(kept: Kept) -> None:
     assert kept.run("show", PROTOCOL).returncode == Status.DONE
     shown = kept.shown()
     assert (shown["stop"], shown["alarms"]) == (None, [])
+    told = json.loads(kept.run("history", PROTOCOL, "--json").stdout)
+    assert [
+        (step["target"], step["step"], step["by"], step["reason"])
+        for step in told
+        if step["kind"] == "option"
+    ] == [
+        (OPTION, "alarmed", "arbiter", None),
+        (OPTION, "lifted", "paula", "looked into"),
+    ]
+    assert kept.run("history", "no-such").stdout == ""
     again = kept.lift("paula")
     assert again.returncode != Status.DONE
     assert "no alarm of protocol" in again.stderr

@@ -110,6 +110,7 @@ def test_what_lists_or_reports_also_speaks_json(path: tuple[str, ...], command: 
         "watch",
         "drift",
         "agreement",
+        "history",
         "outcome",
     }
     if reports:

@@ -92,8 +92,6 @@ def here(ward: Ward) -> Here:
     [
         {Role.REVIEWER},
         {Role.SENIOR_ARBITER},
-        {Role.REVIEWER, Role.POLICY_APPROVER},
-        {Role.REVIEWER, Role.POLICY_AUTHOR},
         {Role.RECORDS_OFFICER},
         {Role.DISCLOSURE},
     ],

@@ -75,16 +75,20 @@ def guarantee_show(
     if as_json:
         show_json([_document(standing, told) for standing in standings])
     else:
-        _tell(standings)
+        _tell(standings, protocol)
     if any(standing.stop is not None or standing.alarms for standing in standings):
         raise typer.Exit(Status.FAILED)
 
 
-def _tell(standings: tuple[GuaranteeStanding, ...]) -> None:
+def _tell(standings: tuple[GuaranteeStanding, ...], protocol: str | None) -> None:
     for line in (line for standing in standings for line in _lines(standing)):
         out.print(line, markup=False)
     if not standings:
-        out.print("no protocol in force states an error rate")
+        out.print(
+            "no protocol in force states an error rate"
+            if protocol is None
+            else f"protocol {protocol} states no error rate"
+        )
     rows = [_row(standing, watched) for standing in standings for watched in standing.watched]
     show_rows(_COLUMNS, rows, as_json=False)
 
@@ -106,7 +110,9 @@ def _lines(standing: GuaranteeStanding) -> Iterator[str]:
         yield f"{name}: no calibration is in force: every case escalates"
     for alarm in standing.alarms:
         at = alarm.at.isoformat(sep=" ", timespec="minutes")
-        yield f"{name}: ALARM since {at}: {alarm.kind.value} {alarm.target}; lift it with `arbiter guarantee lift`"
+        # A member's warns and stops nothing.
+        word = "ALARM" if alarm.kind.value == "option" else "warning"
+        yield f"{name}: {word} since {at}: {alarm.kind.value} {alarm.target}; lift it with `arbiter guarantee lift`"
     if standing.stop is not None:
         yield f"{name}: NOTHING IS DECIDED ALONE: {_STOPS[standing.stop.value]}"
     if standing.waiting is not None:

@@ -225,10 +225,14 @@ _OPEN_AUDITS = (
     _HEADS  # noqa: S608 - the heads stand above
     + """
 WHERE c.id = ANY(ARRAY(
-    SELECT id FROM case_file
-    WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = ANY(%(ends)s) AND state ->> 'erasure' IS NULL
-        AND site_id = ANY(%(sites)s) AND NOT state #> '{audit,readers}' @> to_jsonb(%(reader)s::text)
-    ORDER BY (state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, created_at, id LIMIT %(limit)s
+    SELECT id FROM (
+        SELECT id, row_number() OVER (
+            PARTITION BY protocol_id
+            ORDER BY (state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, created_at, id
+        ) AS place FROM case_file
+        WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = ANY(%(ends)s) AND state ->> 'erasure' IS NULL
+            AND site_id = ANY(%(sites)s) AND NOT state #> '{audit,readers}' @> to_jsonb(%(reader)s::text)
+    ) AS waiting WHERE place <= %(limit)s
 ))
 ORDER BY (c.state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, c.created_at, c.id
 """
@@ -239,7 +243,10 @@ ORDER BY (c.state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) 
 async def list_open_audits(
     where: Where, sites: frozenset[str], reader: ActorId, limit: int
 ) -> tuple[CaseRow, ...]:
-    """Return ended cases of these sites whose panel's decision waits to be read by this reader: held ones, then oldest first."""
+    """Return ended cases of these sites whose panel's decision waits to be read by this reader: held ones, then oldest first.
+
+    `limit` is of each protocol's: none keeps another off the list.
+    """
     ends = sorted(phase.value for phase in ENDS)
     parameters = {"sites": sorted(sites), "reader": reader, "limit": limit, "ends": ends}
     return tuple(_row(row) for row in await run(where, _OPEN_AUDITS, parameters))

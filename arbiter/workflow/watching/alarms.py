@@ -94,7 +94,8 @@ async def lift(house: House, principal: Principal, protocol: str, reason: str) -
         raise RefusedError(f"expected a reason of 1 to {LONGEST_REASON} printable characters")
     alarms = _of(protocol, await load_alarm_steps(house.store))
     if not alarms:
-        raise NotFoundError(f"no alarm of protocol {protocol} stands")
+        unknown = "" if protocol in house.shelf.current else "; no protocol of that id is in force"
+        raise NotFoundError(f"no alarm of protocol {protocol} stands{unknown}")
     now = house.clock.now()
     document = {
         "format": FORMAT,

@@ -206,6 +206,18 @@ async def test_a_process_that_has_not_heard_of_the_alarm_decides_nothing(
         assert serving.stops.frozen == {PROTOCOL}
 
 
+async def test_another_process_decides_again_as_soon_as_the_alarm_is_lifted(
+    watched: Ward, database: Database, tmp_path: Path
+) -> None:
+    await until_frozen(watched)
+    async with a_house(tmp_path / "data", database, settings=watched.house.settings) as serving:
+        client, _ = await a_client(serving)
+        assert serving.stops.frozen == {PROTOCOL}
+        await lift(watched.house, watched.bench.paula, PROTOCOL, "looked into")
+        _, phase, told = await decided(serving, client, "lifted elsewhere")
+        assert phase is Phase.RELEASED, codes(told)
+
+
 async def test_an_alarm_is_still_there_after_a_restart(
     watched: Ward, database: Database, tmp_path: Path
 ) -> None:
