@@ -75,6 +75,17 @@ def _findings(
         else:
             found = f"{protocol.id}: {counts.content_hash} in force, which came with its bundle: a demonstration's"
             yield Finding(_CHECK, "ok", found)
+        if counts is not None:
+            yield from _one_option_alone(counts)
+
+
+def _one_option_alone(calibration: Calibration) -> Iterator[Finding]:
+    """Warn where an audit tells its reader what was decided: nothing else could have been."""
+    certified = [stratum.option for stratum in calibration.strata if stratum.certified is not None]
+    if len(certified) == 1:
+        found = f"{calibration.protocol}: {certified[0]} alone is certified, so an audit tells its reader what was decided"
+        advice = "label more cases until another option is certified too; till then what audits find is no independent check"
+        yield Finding(_CHECK, "warn", found, advice)
 
 
 def _none_in_force(

@@ -50,6 +50,17 @@ async def looked_at(settings: Settings, transaction: Transaction) -> list[Findin
     return [finding for finding in found if finding.found.startswith(f"{PROTOCOL}: ")]
 
 
+async def test_the_doctor_warns_where_an_audit_tells_its_reader_what_was_decided(bench: Court) -> None:
+    both = fitting(bench.house)
+    await bench.put_in_force(both)
+    assert not [found for state, found in await doctor_says(bench.house) if state != "ok"]
+    one, other = both.strata
+    silent = replace(other, certified=None, tested=())
+    await bench.put_in_force(fitting(bench.house, strata=(one, silent), code_version="one option"))
+    (warned,) = [found for state, found in await doctor_says(bench.house) if state == "warn"]
+    assert warned.startswith(f"{PROTOCOL}: {one.option} alone is certified")
+
+
 # --- what is entered ------------------------------------------------------------------------------------------------
 
 
