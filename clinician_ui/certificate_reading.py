@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arbiter.errors import VerificationError
+from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import MemberStatus, RuleEffect
 
 
@@ -86,6 +87,13 @@ class Verdict(_Part):
     numbers: tuple[Measure, ...]
 
 
+class Decided(_Part):
+    """What was decided, and whether the panel or a reviewer did."""
+
+    title: str
+    by: DecidedBy
+
+
 class Limits(_Part):
     """The limits that the page compares with what was measured."""
 
@@ -117,7 +125,7 @@ class Policy(_Part):
 
 
 class Certificate(_Part):
-    """What the page shows of a certificate; `policy` is absent where the policy was not asked."""
+    """What the page shows of a certificate; `policy` is absent where the policy was not asked, `decision` where nothing is decided."""
 
     format: Literal["arbiter/certificate/v1"]
     options: tuple[Titled, ...]
@@ -126,6 +134,7 @@ class Certificate(_Part):
     settings: Limits
     verdict: Verdict
     policy: Policy | None = None
+    decision: Decided | None = None
     plain: str
 
 

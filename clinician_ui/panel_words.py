@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import MemberStatus, RuleEffect
 from arbiter.question import QUESTION, VLLM
 from arbiter.workflow.own_opinion import OwnOpinion
@@ -137,7 +138,7 @@ def panel_page(revealed: RevealedCase, page: CasePage) -> PanelPage:
         leaning=_leaning(read, titles),
         tally=_tally(voting, titles),
         disagreement=_disagreement(read) if voting else (),
-        reasons=tuple(reason.sentence for reason in read.verdict.reasons) or _contested(read, titles),
+        reasons=tuple(reason.sentence for reason in read.verdict.reasons) or _contested(read),
         members=_cards(voting, titles, page, own),
         facets=tuple(_facet(read, facet, page) for facet in _facet_ids(read)),
         rules=_rules(read.policy, titles),
@@ -161,12 +162,15 @@ def _own(own: OwnOpinion, page: CasePage) -> OwnWords:
     )
 
 
-def _contested(read: Certificate, titles: dict[str, str]) -> tuple[str, ...]:
-    """Return why a case is here whose panel escalated nothing: what it decided was told to the requester and is disputed."""
-    if read.verdict.option is None:
+def _contested(read: Certificate) -> tuple[str, ...]:
+    """Return why a case is here whose panel escalated nothing: it is decided, the requester was told so, and that is disputed."""
+    if read.decision is None:
         return ()
-    decided = titles.get(read.verdict.option, read.verdict.option)
-    return (f"The panel decided it alone, the requester was told “{decided}”, and that is contested.",)
+    if read.decision.by is DecidedBy.REVIEWER:
+        # What a colleague decided is no more this reviewer's to lean on than the panel's word was.
+        return ("The panel decided it alone, a clinician has decided it again since, and that is contested.",)
+    title = read.decision.title
+    return (f"The panel decided it alone, the requester was told “{title}”, and that is contested.",)
 
 
 # --- the panel as a whole ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from arbiter.documents.canonical import encode
 from arbiter.identity.principals import Principal
+from arbiter.lifecycle.auditing import contests
 from arbiter.lifecycle.events import Conclude, Event, ReadForAudit, TakeUp
 from arbiter.model import CaseId, VerdictKind
 from arbiter.workflow import deliberation
@@ -63,8 +64,7 @@ async def audited(house: House, reader: Principal, case: CaseId, option: str) ->
             "note": "as I read it",
         }
         documents = {"reading": encode(told)}
-        audit = dossier.row.state.audit
-        if not agrees and audit is not None and not audit.readers:
+        if contests(dossier.row.state, agrees=agrees):
             documents["reason"] = encode({"reason": "who audits it would have decided otherwise"})
         return ReadForAudit(reader.id, agrees), documents
 

@@ -27,6 +27,9 @@ MOST_WORK: Final = 6_000_000
 """Products that all iterations together take, so that a large panel's EM ends within about a second; the report says if it did
 not stand still by then."""
 
+_LEAST: Final = 1e-300
+"""What many members that never said so leave to an option at the least: nothing has no logarithm."""
+
 
 def fit_unlabelled(leads: Sequence[Sequence[int]], options: int) -> DawidSkene | None:
     """Return what EM ends at; `leads` has each member's option by case, NOBODY for none. None where nobody has one anywhere."""
@@ -69,7 +72,7 @@ def cold_start_figures(
         priors=found.priors,
         calibration=calibration(cold, 1.0),
         accuracy_gain=mean(gained),
-        log_score_gain=mean(np.log(cold.of[at, truths]) - np.log(own.of[at, truths])),
+        log_score_gain=mean(np.log(np.maximum(cold.of[at, truths], _LEAST)) - np.log(own.of[at, truths])),
     )
 
 

@@ -25,7 +25,7 @@ def check_may_read(state: CaseState, reader: ActorId, now: datetime) -> None:
     if state.audit is None or not state.audit.is_open:
         raise IllegalMoveError("no decision of this case waits to be audited")
     if reader in state.audit.readers:
-        raise IllegalMoveError(f"reviewer {reader} has read this case already")
+        raise IllegalMoveError(f"reviewer {reader} has read this case already, or seen its panel")
     if state.claim is not None and state.claim.reviewer != reader and now < state.claim.until:
         raise IllegalMoveError(f"reviewer {state.claim.reviewer} holds this case")
 
@@ -40,6 +40,14 @@ def read(state: CaseState, reader: ActorId, *, agrees: bool) -> CaseState:
     else:
         stage = AuditStage.UNCONFIRMED if agrees else AuditStage.WRONG
     return replace(state, audit=replace(audit, stage=stage, readers=(*audit.readers, reader)))
+
+
+def shown_panel(state: CaseState, reviewer: ActorId) -> CaseState:
+    """Return the state after somebody was shown the panel: while its decision waits to be read, it waits for others."""
+    audit = state.audit
+    if audit is None or not audit.is_open or reviewer in audit.readers:
+        return state
+    return replace(state, audit=replace(audit, readers=(*audit.readers, reviewer)))
 
 
 def contests(state: CaseState, *, agrees: bool) -> bool:

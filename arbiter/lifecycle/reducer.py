@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.auditing import check_may_read, contests, drawn, read, voided
+from arbiter.lifecycle.auditing import check_may_read, contests, drawn, read, shown_panel, voided
 from arbiter.lifecycle.effects import (
     AskPanel,
     DropSafetyNet,
@@ -367,7 +367,7 @@ def _review(state: CaseState, event: Renew | HandBack | CommitOpinion | Reveal |
         case Reveal():
             if state.phase is P.CLAIMED and not state.shows_panel_first:
                 raise IllegalMoveError("the reviewer's own opinion is committed before the panel is shown")
-            return Step(replace(state, phase=P.REVEALED), (E.REVEALED,), ())
+            return Step(replace(shown_panel(state, event.reviewer), phase=P.REVEALED), (E.REVEALED,), ())
         case Sign():
             decided = replace(
                 state,

@@ -97,8 +97,8 @@ class AuditStage(StrEnum):
 class Audit:
     """A decision of the panel's that was drawn to be read by clinicians who do not see what it was.
 
-    `facts_version` is that of the facts it was decided on; an opinion on others says nothing of it. `readers` are those who
-    have read it, in their order: nobody reads twice.
+    `facts_version` is that of the facts it was decided on; an opinion on others says nothing of it. `readers` are those for
+    whom it does not wait any more, in their order: who has read it, and who was shown the panel while it waited.
     """
 
     stage: AuditStage
@@ -121,7 +121,7 @@ class CaseState:
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
     told of a `training` case. `unwitnessed` marks a decision that was released before enough witnesses cosigned. `held`:
     a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move. `audit` is there where the panel's
-    decision was drawn for one; while a released case is read for it, `claim` is the reader's.
+    decision was drawn for one; while a case that has ended is read for it, `claim` is the reader's.
     """
 
     phase: Phase

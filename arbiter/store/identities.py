@@ -18,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.errors import ConflictError, NotFoundError
 from arbiter.store.tables import account, client, session, site
-from arbiter.store.transaction import Transaction
+from arbiter.store.transaction import Transaction, Where, run
 
 CLIENT_MEMORY = timedelta(seconds=2)
 """How long a client's row is believed without asking again: a disabled client is refused everywhere after this."""
 
 _MOST_REMEMBERED = 1024
+
+_ROLES = "SELECT login, roles FROM account WHERE disabled_at IS NULL ORDER BY login"
 
 LockListener: TypeAlias = Callable[[Transaction, str, datetime | None], Awaitable[None]]
 """Hears in the transaction that an account is locked until then, or, for None, that its right password unlocked it."""
@@ -357,3 +359,8 @@ def _account_row(row: Row[tuple[object, ...]]) -> AccountRow:
         created_at=row.created_at,
         disabled_at=row.disabled_at,
     )
+
+
+async def load_roles(where: Where) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the roles of each account that is not disabled, by login."""
+    return tuple((login, tuple(roles)) for login, roles in await run(where, _ROLES, {}))

@@ -199,14 +199,13 @@ def _concluded(house: House, hand: InHand, docket: Docket, judged: Judged, now: 
 async def _judge(
     house: House, hand: InHand, docket: Docket, heard: tuple[Opinion, ...], now: datetime
 ) -> Judged:
-    """Weigh what the panel said. What would decide by a calibration asks first whether that is in force still.
+    """Weigh what the panel said. What would decide asks first whether its calibration is in force still, and no alarm stands.
 
     What this process believes to be stopped asks too: somebody may have lifted the alarm.
     """
     around = circumstances(house, docket, now)
     judged = adjudicate(around, hand.shelved, hand.taken, heard)
-    decides = around.calibration is not None and judged.verdict.kind is VerdictKind.DECIDE
-    if not decides and not around.stopped:
+    if judged.verdict.kind is not VerdictKind.DECIDE and not around.stopped:
         return judged
     await ask_before_deciding(house)
     again = circumstances(house, docket, now)

@@ -22,7 +22,7 @@ from arbiter.workflow.watching.reading import as_shown
 
 LIST_LIMIT = 200
 AUDITS_LISTED = 20
-"""Of the decisions to be read the list has the oldest, so that they never hide who waits for a decision."""
+"""Of each protocol's decisions to be read the list has the oldest, so that they never hide who waits for a decision."""
 
 _RISK_ORDER = {RiskClass.EMERGENCY: 0, RiskClass.URGENT: 1, RiskClass.ROUTINE: 2}
 

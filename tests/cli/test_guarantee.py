@@ -120,7 +120,7 @@ def test_shown_alarmed_told_by_the_doctor_and_lifted(kept: Kept) -> None:
         (OPTION, "alarmed", "arbiter", None),
         (OPTION, "lifted", "paula", "looked into"),
     ]
-    assert kept.run("history", "no-such").stdout == ""
+    assert kept.run("history", "no-such").stdout == "no alarm was ever raised of protocol no-such\n"
     again = kept.lift("paula")
     assert again.returncode != Status.DONE
     assert "no alarm of protocol" in again.stderr

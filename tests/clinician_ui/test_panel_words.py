@@ -293,6 +293,25 @@ def test_reasons_are_the_certificates_own_sentences() -> None:
     )
 
 
+def test_a_contested_decision_of_the_panels_says_what_the_requester_was_told() -> None:
+    decided = {"option": "no", "title": "No", "by": "panel"}
+    assert shown(verdict=verdict(kind="decide", option="no"), decision=decided).reasons == (
+        "The panel decided it alone, the requester was told “No”, and that is contested.",
+    )
+
+
+def test_what_a_clinician_has_decided_since_is_not_told_as_the_panels() -> None:
+    signed = {"option": "yes", "title": "Yes, now", "by": "reviewer", "signature": {"reviewer": "usr_anna"}}
+    (reason,) = shown(verdict=verdict(kind="decide", option="no"), decision=signed).reasons
+    assert (
+        reason == "The panel decided it alone, a clinician has decided it again since, and that is contested."
+    )
+
+
+def test_a_case_that_nothing_was_decided_of_is_not_contested() -> None:
+    assert shown(verdict=verdict(kind="decide", option="no")).reasons == ()
+
+
 def test_the_own_opinion_is_told_in_the_cases_words() -> None:
     own = shown(seat("a", "no")).own
     assert own is not None

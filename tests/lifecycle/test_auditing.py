@@ -1,4 +1,4 @@
-"""The audit of a decision: one reader at a time, nobody twice, wrong only by two, and void where the decision fell."""
+"""The audit of a decision: one reader at a time, nobody twice, wrong only by two, and whatever becomes of the case."""
 
 from __future__ import annotations
 
@@ -203,6 +203,20 @@ def test_new_facts_end_no_audit_and_an_opinion_on_them_is_none_on_the_decision()
     assert stage(amended) is AuditStage.DOUBTED
     second = run(TakeUp(CLARA, START + 15 * MINUTE), ReadForAudit(CLARA, agrees=False), state=amended)
     assert stage(second) is AuditStage.WRONG, "it was read on the facts of the decision"
+
+
+def test_who_was_shown_the_panel_since_is_not_waited_for() -> None:
+    """With new facts: an opinion on these says nothing of the decision, and the panel is seen all the same."""
+    amended = run(
+        Amend(), ASK, *answers(version=2), Conclude(VerdictKind.ESCALATE), TakeUp(BORIS, START + 15 * MINUTE),
+        CommitOpinion(BORIS, agrees=False), Reveal(BORIS), Sign(BORIS), Release(),
+        state=doubted(),
+    )  # fmt: skip
+    assert amended.audit is not None
+    assert (amended.audit.stage, amended.audit.readers) == (AuditStage.DOUBTED, (ANNA, BORIS))
+    for nobody in (ANNA, BORIS):
+        with pytest.raises(IllegalMoveError, match="seen its panel"):
+            step(amended, TakeUp(nobody, START + 15 * MINUTE), START)
 
 
 def test_a_contest_ends_the_reading_and_not_the_audit() -> None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 
+from arbiter.cli.doctor.account_checks import accounts
 from arbiter.cli.doctor.calibration_checks import calibrations
 from arbiter.cli.doctor.canary_checks import canaries
 from arbiter.cli.doctor.drift_checks import drift
@@ -163,6 +164,7 @@ async def _log(settings: Settings, url: str) -> AsyncIterator[Finding]:
                 *await calibrations(settings, transaction),
                 *await guarantee(settings, transaction),
                 *await drift(transaction),
+                *await accounts(transaction),
             )
     except ArbiterError as error:
         yield Finding("log", "fail", str(error), advice)

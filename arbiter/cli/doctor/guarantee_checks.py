@@ -49,8 +49,8 @@ def _findings(
         told = [f"{each.protocol} since {_at(each.oldest)}{_again(each)}" for each in late]
         stopped = any(now - each.oldest > allowed for each in late)
         advice = (
-            "reviewers of the case's site find it on their work list, and nobody reads a case twice: a site with one reviewer needs "
-            "another who acts for it too; a protocol whose audits wait longer decides nothing alone"
+            "reviewers of the case's site find it on their work list, but for who has read it or seen its panel: where nobody else "
+            "reviews there, another account must; a protocol whose audits wait longer decides nothing alone"
         )
         yield Finding(_CHECK, "fail" if stopped else "warn", f"not read: {first_of(told, _SHOWN)}", advice)
     if not stopping and not warning and not late:

@@ -10,7 +10,7 @@ from arbiter.cli.examples import examples
 from arbiter.cli.guarantee.group import app
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
-from arbiter.cli.output import show_rows
+from arbiter.cli.output import out, show_rows
 
 if TYPE_CHECKING:
     from arbiter.workflow.house import House
@@ -48,4 +48,11 @@ def guarantee_history(
             if protocol in {None, step.protocol}
         ]
 
-    show_rows(_COLUMNS, in_house(work), as_json=as_json)
+    rows = in_house(work)
+    if not rows and not as_json:
+        out.print(
+            "no alarm was ever raised" + ("" if protocol is None else f" of protocol {protocol}"),
+            markup=False,
+        )
+        return
+    show_rows(_COLUMNS, rows, as_json=as_json)

@@ -72,6 +72,8 @@ def label_of(story: Story, documents: Sequence[Document], decided: str | None) -
     told = _told(documents)
     judged = _judgements(story, documents)
     if decided is None:
+        # The disputed ones are the doubtful ones: what clinicians think of them is no sample of anything.
+        judged = () if story.came_of_dispute else judged
         own = _of_review(judged)
     else:
         probability = _probability(story, documents)

@@ -217,7 +217,7 @@ def _found(story: Story, dossier: Dossier) -> Found | LeftOut:
     decided = verdict.option if story.is_decided_alone else None
     label = label_of(story, documents, decided)
     if label is None:
-        disputed = decided is not None and was_disputed_alone(story, documents)
+        disputed = story.came_of_dispute or (decided is not None and was_disputed_alone(story, documents))
         return LeftOut.DISPUTED if disputed else LeftOut.UNLABELLED
     facts = next(document for document in reversed(documents) if document.name == "facts")
     return Found(

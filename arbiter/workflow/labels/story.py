@@ -17,7 +17,6 @@ from arbiter.workflow.watching.reading import has_seen_more
 
 _CONCLUSIONS = frozenset({EntryType.DECIDED.value, EntryType.ESCALATED.value, EntryType.FACTS_WANTED.value})
 _FACTS = frozenset({EntryType.RECEIVED.value, EntryType.AMENDED.value})
-_JUDGED = frozenset({EntryType.COMMITTED.value, EntryType.AUDIT_READ.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +47,18 @@ class Story:
         )
 
     @property
+    def came_of_dispute(self) -> bool:
+        """Whether the facts that stand reached a clinician only because a decision on earlier ones was disputed."""
+        last = max(entry.seq for entry in self.entries if entry.type in _FACTS)
+        return any(entry.type == EntryType.CONTESTED for entry in self.entries[:last])
+
+    @property
     def may_have_label(self) -> bool:
-        """Whether somebody told what turned out to be right, or judged these facts."""
-        return self.has(EntryType.OUTCOME) or any(entry.type in _JUDGED for entry in self.since)
+        """Whether somebody told what turned out to be right, or judged these facts: a decision on earlier ones is read on those."""
+        judged = (
+            {EntryType.COMMITTED, EntryType.AUDIT_READ} if self.is_decided_alone else {EntryType.COMMITTED}
+        )
+        return self.has(EntryType.OUTCOME) or any(entry.type in judged for entry in self.since)
 
     def has(self, kind: EntryType) -> bool:
         """Return whether there is an entry of that kind."""

@@ -171,10 +171,15 @@ def _tally(
 
 
 def _is_of_now(row: CountRow, lifted: AlarmRow | None) -> bool:
-    """Return whether an audit was counted after a claim's last lift, and is of what was decided after it."""
+    """Return whether an audit was counted after a claim's last lift, and is of what was decided after it.
+
+    Counted after it and by the clock before it: the lift's clock went ahead, and tells nothing of when something was decided. By
+    a clock of next year nothing would be evidence until then.
+    """
     if lifted is None:
         return True
-    return row.order > lifted.counted and (row.drawn_at is None or row.drawn_at > lifted.at)
+    decided_after = row.drawn_at is None or row.drawn_at > lifted.at or row.at < lifted.at
+    return row.order > lifted.counted and decided_after
 
 
 def _said_wrong(claim: Claim, row: CountRow) -> bool | None:

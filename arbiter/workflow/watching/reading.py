@@ -126,10 +126,10 @@ def opinion_move(
     """Return the move that fixes a reviewer's opinion, and the documents its entries commit to.
 
     `blind`: the reviewer has seen nothing of the decision being audited. The opinion of one who has says nothing of it, and a
-    released case is not theirs to read.
+    case that has ended is not theirs to read.
 
     Raises:
-        IllegalMoveError: when a released case waits for no reading by this reviewer; VerificationError: when what is kept of
+        IllegalMoveError: when a case that has ended waits for no reading by this reviewer; VerificationError: when what is kept of
         the decision is not what deciding writes.
     """
     state = dossier.row.state

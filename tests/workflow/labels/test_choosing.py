@@ -135,6 +135,19 @@ def test_a_decision_that_was_judged_for_being_disputed_has_no_label_by_that(draw
     assert not outcome.contradicted, "what came of the dispute is not looked at"
 
 
+def test_what_clinicians_think_of_later_facts_of_a_disputed_case_gives_no_label() -> None:
+    chain = Chain().decided(None).add("case.contested", "c_ward").add("facts.amended", "c_ward", facts=b"{}")
+    chain.add("panel.asked", "arbiter").escalated().judge("anna", "B")
+    assert chain.story.came_of_dispute
+    assert chain.label() is None
+    assert said(chain.told("A").label()) == ("A", "outcome", "1")
+
+
+def test_an_amended_case_that_nobody_disputed_gives_one() -> None:
+    chain = Chain().escalated().add("facts.amended", "c_ward", facts=b"{}").add("panel.asked", "arbiter")
+    assert said(chain.escalated().judge("anna", "B").label()) == ("B", "blind opinion", "1")
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -192,6 +205,15 @@ def test_who_has_seen_the_panel_is_blind_no_more_not_even_to_other_facts() -> No
     chain.add("facts.amended", "c_ward").escalated().judge("anna", "B")
     assert chain.label() is None
     assert said(chain.judge("ben", "A").label()) == ("A", "blind opinion", "1")
+
+
+def test_a_case_whose_decision_on_earlier_facts_alone_was_read_is_not_opened() -> None:
+    chain = Chain().drawn().read("ben", "B").add("case.contested", "ben").add("facts.amended", "c_ward")
+    chain.escalated().read("anna", "B")
+    assert not chain.story.may_have_label
+    assert chain.label() is None
+    assert chain.judge("clara", "B").story.may_have_label
+    assert said(chain.label()) == ("B", "blind opinion", "1")
 
 
 def test_who_read_the_content_in_another_role_gives_no_label() -> None:

@@ -130,6 +130,12 @@ def test_doubts_that_a_lift_leaves_open_are_no_evidence_of_what_is_decided_after
     assert of("yes", after, lifted).is_due
 
 
+def test_a_lift_by_a_clock_that_went_ahead_does_not_put_the_watch_to_sleep() -> None:
+    ahead = replace(step("yes", AlarmStep.LIFTED, 0), at=NOW + timedelta(days=365))
+    since = [replace(row, drawn_at=NOW - timedelta(days=1)) for row in rows(*[True] * 12)]
+    assert of("yes", since, ahead).is_due
+
+
 def test_steps_about_others_change_nothing() -> None:
     wrong = rows(*[True] * 8)
     other = replace(step("yes", AlarmStep.LIFTED, 8), calibration="d" * 64)

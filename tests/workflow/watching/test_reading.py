@@ -224,6 +224,21 @@ async def test_a_decision_is_read_on_the_facts_that_it_was_made_on(ward: Readers
     assert await ward.stage(case) is AuditStage.WRONG
 
 
+async def test_who_was_shown_the_panel_since_does_not_find_the_case_on_the_list_again(ward: Readers) -> None:
+    case = await ward.drawn()
+    await ward.read(case, ward.anna, OTHER)
+    now = ward.house.clock.now()
+    await amending.amend(ward.house, ward.client, case, facts(now, heart_rate=(Decimal(111), "/min")))
+    await settled(ward.house, ward.client, case)
+    await ward.read(case, ward.boris, OTHER)
+    await ward.sign(case, ward.boris, OTHER)
+    assert await ward.stage(case) is AuditStage.DOUBTED
+    assert [await listed(ward, case, login) is not None for login in ("anna", "boris", "clara")] == [
+        False, False, True,
+    ]  # fmt: skip
+    assert (await work_list.standing(ward.house, ward.boris, case)).phase is Phase.RELEASED
+
+
 async def test_a_case_contested_meanwhile_is_claimed_anew_and_reviewed(ward: Readers) -> None:
     case = await ward.drawn()
     await review.claim(ward.house, ward.anna, case)
