@@ -11,7 +11,7 @@ from arbiter.cli.failing import UsageError
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_rows
-from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
+from arbiter.cli.persons import PasswordsStdin, ask_passwords, check_reason, prove
 
 if TYPE_CHECKING:
     from arbiter.model import CaseId
@@ -27,8 +27,6 @@ HOLD_EXAMPLES = examples(
     'arbiter hold c_4jnoc5hb37oz5irylzg747rv --as olga --reason "claim 2026-114"',
     'arbiter hold c_4jnoc5hb37oz5irylzg747rv --as olga --lift --reason "claim settled"',
 )
-
-_LONGEST_REASON = 1000
 
 Login = Annotated[
     str | None, typer.Option("--as", help="Your login; the password is asked for.", show_default=False)
@@ -68,7 +66,7 @@ def erase(
         raise UsageError("expected a case's id and --as LOGIN, or --status")
     if (second is None) != (despite_retention is None):
         raise UsageError("--despite-retention and --second go together")
-    reason = None if despite_retention is None else _reason(despite_retention)
+    reason = None if despite_retention is None else check_reason(despite_retention)
     logins = [login] if second is None else [login, second]
     passwords = ask_passwords(logins, from_stdin=password_stdin)
     named = _case_id(case)
@@ -107,7 +105,7 @@ def hold(
 
     Needs an account with the role records-officer.
     """
-    words = _reason(reason)
+    words = check_reason(reason)
     passwords = ask_passwords([login], from_stdin=password_stdin)
     named = _case_id(case)
 
@@ -146,14 +144,6 @@ def _show_status(case: str | None, *, as_json: bool) -> None:
         ),
         as_json=as_json,
     )
-
-
-def _reason(text: str) -> str:
-    words = text.strip()
-    if not words or len(words) > _LONGEST_REASON or not words.isprintable():
-        came = f"{len(words)} characters" if words.isprintable() else "some that do not print"
-        raise UsageError(f"expected a reason of 1 to {_LONGEST_REASON} printable characters; {came} came")
-    return words
 
 
 def _case_id(text: str) -> CaseId:

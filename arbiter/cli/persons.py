@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arbiter.cli.failing import UsageError
-from arbiter.errors import counted
+from arbiter.errors import RefusedError, counted
+from arbiter.workflow.reasons import reason_in
 
 if TYPE_CHECKING:
     from arbiter.identity.principals import Principal
@@ -35,6 +36,14 @@ AsAdministrator = Annotated[
         show_default=False,
     ),
 ]
+
+
+def check_reason(text: str) -> str:
+    """Return the reason that somebody gives as it is kept; raises UsageError, before a password is asked for."""
+    try:
+        return reason_in(text)
+    except RefusedError as error:
+        raise UsageError(str(error)) from None
 
 
 def ask_passwords(logins: list[str], *, from_stdin: bool) -> list[str]:

@@ -11,8 +11,8 @@ import pytest
 
 from arbiter.cli.audit.sources import open_source
 from arbiter.cli.door import check_url, read_token
-from arbiter.cli.erasing import _reason
 from arbiter.cli.failing import UsageError
+from arbiter.cli.persons import check_reason
 from arbiter.cli.when import instant
 from arbiter.errors import ArbiterError, ConfigurationError
 from arbiter.files.sources import read_source
@@ -77,8 +77,8 @@ def test_other_refusals_say_what_came(tmp_path: Path) -> None:
     (tmp_path / "device").mkdir()
     told: dict[str, Callable[[], object]] = {
         "came 'soon'": lambda: instant("--since", "soon", datetime.now(UTC), UTC),
-        "0 characters came": lambda: _reason("  "),
-        "some that do not print came": lambda: _reason("a\x07b"),
+        "0 characters came": lambda: check_reason("  "),
+        "some that do not print came": lambda: check_reason("a\x07b"),
         "at most 10 bytes, more came": lambda: read_source(large, "the duty file", 10),
         "expected the folder": lambda: check_folder(link),
         "is drwx": lambda: read_private(tmp_path / "device", "make it"),

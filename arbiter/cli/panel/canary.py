@@ -12,13 +12,12 @@ from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import show_rows
 from arbiter.cli.panel.group import app
-from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
+from arbiter.cli.persons import PasswordsStdin, ask_passwords, check_reason, prove
 
 if TYPE_CHECKING:
     from arbiter.workflow.canaries import LatestCanary
     from arbiter.workflow.house import House
 
-_LONGEST_REASON = 1000
 _COLUMNS = (
     "protocol",
     "member",
@@ -79,7 +78,7 @@ def canary(
         raise UsageError("--latest: expected without --baseline")
     if baseline != (login is not None) or baseline != (reason is not None):
         raise UsageError("--baseline, --as and --reason go together")
-    words = None if reason is None else _words(reason)
+    words = None if reason is None else check_reason(reason)
     passwords = [] if login is None else ask_passwords([login], from_stdin=password_stdin)
 
     async def work(house: House) -> tuple[LatestCanary, ...]:
@@ -125,10 +124,3 @@ def _end(seats: tuple[LatestCanary, ...]) -> None:
         raise typer.Exit(Status.FAILED)
     if standings & {CanaryStanding.NOT_ASKED, CanaryStanding.NEVER}:
         raise typer.Exit(Status.UNAVAILABLE)
-
-
-def _words(reason: str) -> str:
-    words = reason.strip()
-    if not words or len(words) > _LONGEST_REASON or not words.isprintable():
-        raise UsageError(f"expected a reason of 1 to {_LONGEST_REASON} printable characters")
-    return words

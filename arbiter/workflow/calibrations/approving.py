@@ -29,10 +29,10 @@ from arbiter.workflow.calibrations.spending import require_unspent
 from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.reasons import reason_in
 
 DOCUMENT: Final = "calibration"
 FORMAT: Final = "arbiter/calibration-step/v1"
-LONGEST_REASON: Final = 1000
 LARGEST_BYTES: Final = SIZE_LIMITS[CALIBRATION_FILE]
 
 
@@ -107,9 +107,7 @@ async def withdraw(house: House, principal: Principal, content_hash: str, reason
         NotFoundError: when none of that hash was proposed; ConflictError: when it was withdrawn before.
     """
     principal.require(Permission.POLICY_APPROVE)
-    words = reason.strip()
-    if not words or len(words) > LONGEST_REASON or not words.isprintable():
-        raise RefusedError(f"expected a reason of 1 to {LONGEST_REASON} printable characters")
+    words = reason_in(reason)
     calibration, row = await _proposed(house, content_hash)
     now = house.clock.now()
     async with house.store.begin() as transaction:

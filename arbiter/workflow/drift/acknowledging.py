@@ -11,7 +11,7 @@ from typing import Final
 
 from arbiter.calibrating.drifting import begin_anew
 from arbiter.documents.canonical import encode
-from arbiter.errors import ArbiterError, NotFoundError, RefusedError
+from arbiter.errors import ArbiterError, NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.drifts import (
@@ -28,9 +28,9 @@ from arbiter.workflow.drift.adding import DOCUMENT, FORMAT
 from arbiter.workflow.drift.kept import open_watched, seal_watched
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.reasons import reason_in
 
 ACKNOWLEDGED: Final = "watch.drift-acknowledged"
-LONGEST_REASON: Final = 1000
 
 
 async def acknowledge_drift(
@@ -45,9 +45,7 @@ async def acknowledge_drift(
         NotFoundError: when no alarm of that stream stands.
     """
     principal.require(Permission.POLICY_APPROVE)
-    words = reason.strip()
-    if not words or len(words) > LONGEST_REASON or not words.isprintable():
-        raise RefusedError(f"expected a reason of 1 to {LONGEST_REASON} printable characters")
+    words = reason_in(reason)
     async with house.store.begin() as transaction:
         await lock_drift(transaction)
         standing = await load_alarms(transaction, standing=True)

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from arbiter.documents.canonical import encode
-from arbiter.errors import ArbiterError, ConflictError, NotFoundError, RefusedError, UnavailableError
+from arbiter.errors import ArbiterError, ConflictError, NotFoundError, UnavailableError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.transaction import DATABASE_ERRORS
@@ -30,6 +30,7 @@ from arbiter.store.watching import (
 )
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.reasons import reason_in
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ DOCUMENT: Final = "watch"
 FORMAT: Final = "arbiter/watch/v1"
 LIFTED: Final = "watch.lifted"
 LOOK_SECONDS: Final = 60.0
-LONGEST_REASON: Final = 1000
 
 
 def standing(steps: Iterable[AlarmRow]) -> tuple[AlarmRow, ...]:
@@ -89,9 +89,7 @@ async def lift(house: House, principal: Principal, protocol: str, reason: str) -
         NotFoundError: when no alarm of that protocol stands; ConflictError: when others lifted them meanwhile.
     """
     principal.require(Permission.POLICY_APPROVE)
-    words = reason.strip()
-    if not words or len(words) > LONGEST_REASON or not words.isprintable():
-        raise RefusedError(f"expected a reason of 1 to {LONGEST_REASON} printable characters")
+    words = reason_in(reason)
     alarms = _of(protocol, await load_alarm_steps(house.store))
     if not alarms:
         unknown = "" if protocol in house.shelf.current else "; no protocol of that id is in force"

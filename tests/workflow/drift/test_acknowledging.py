@@ -16,13 +16,14 @@ from arbiter.store.drifts import keep_state, load_alarms, load_states
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.wrapping import Kind, count_wrapped
 from arbiter.workflow.drift import acknowledging
-from arbiter.workflow.drift.acknowledging import LONGEST_REASON, acknowledge_drift
+from arbiter.workflow.drift.acknowledging import acknowledge_drift
 from arbiter.workflow.drift.kept import open_watched, seal_watched
 from arbiter.workflow.drift.observing import compared_in
 from arbiter.workflow.drift.standings import drift_standings
 from arbiter.workflow.drift.taking import catch_up
 from arbiter.workflow.house import House
 from arbiter.workflow.log.rotating_kek import retire_kek, rotate_kek
+from arbiter.workflow.reasons import LONGEST_REASON
 from tests.houses import a_client, types_of
 from tests.workflow.drift.wards import (
     AFTER,
