@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from arbiter.errors import UnavailableError
+from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.telemetry import Safe
 
 log = logging.getLogger(__name__)
@@ -14,6 +16,8 @@ FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
 STEADY_SECONDS = 60.0
 """Work that lasted this long has recovered: its next failure is met with the first pause again."""
+
+LOOK_SECONDS = 60.0
 
 
 async def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -32,3 +36,14 @@ async def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
             pause = FIRST_PAUSE_SECONDS
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def every_minute(name: str, work: Callable[[], Awaitable[None]], *waited_out: type[Exception]) -> None:
+    """Do `work` every minute until cancelled or it fails; neither a database that is away nor what is `waited_out` ends it."""
+    over_some_day: tuple[type[Exception], ...] = (UnavailableError, *DATABASE_ERRORS, *waited_out)
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            await work()
+        except over_some_day as error:
+            log.warning("%s could not be done, and is tried again: %s", Safe(name), type(error).__name__)

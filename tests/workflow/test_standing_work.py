@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from arbiter.audit.entry import Entry
 from arbiter.documents.canonical import decode
-from arbiter.errors import UnavailableError
+from arbiter.errors import ConfigurationError, UnavailableError
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
@@ -33,7 +33,7 @@ from arbiter.workflow.log.kept import KeptCheckpoint
 from arbiter.workflow.postbox import Postbox
 from arbiter.workflow.publishing import ready
 from arbiter.workflow.reading import certificate, decision, view_case
-from arbiter.workflow.standing_work import keep_up
+from arbiter.workflow.standing_work import every_minute, keep_up
 from tests.houses import ShiftableClock, a_client, a_house, settle, settled, submission
 from tests.system.service import until
 
@@ -89,6 +89,31 @@ async def test_cancelled_work_is_not_begun_again(impatient: None) -> None:
 
     assert await times_begun(wait, 1) == 1
     assert waiting.cancelled()
+
+
+async def test_looking_goes_on_while_the_database_is_away_and_ends_at_anything_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.0)
+    errors = [UnavailableError("away"), ConfigurationError("no key"), KeyError("damaged")]
+
+    def looking(*waited_out: type[Exception]) -> Coroutine[Any, Any, None]:
+        failing = iter(errors)
+
+        async def look() -> None:
+            raise next(failing)
+
+        return asyncio.wait_for(every_minute("looking", look, *waited_out), 5)
+
+    with pytest.raises(ConfigurationError, match="no key"):
+        await looking()
+    with pytest.raises(KeyError, match="damaged"):
+        await looking(ConfigurationError)
+    assert [record.args for record in caplog.records] == [
+        ("looking", "UnavailableError"),
+        ("looking", "UnavailableError"),
+        ("looking", "ConfigurationError"),
+    ]
 
 
 # --- on a real house ---------------------------------------------------------------------------------------------

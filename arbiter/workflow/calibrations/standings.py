@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from arbiter.calibration import Calibration
 from arbiter.errors import ArbiterError, UnavailableError
 from arbiter.settings import Mode
 from arbiter.store.calibration_steps import StepsRow, load_steps
-from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.telemetry import Safe
 from arbiter.workflow.calibrations.in_force import ApprovedCalibrations
 from arbiter.workflow.house import House
+from arbiter.workflow.standing_work import every_minute
 
 log = logging.getLogger(__name__)
-
-LOOK_SECONDS: Final = 60.0
 
 
 class Standing(StrEnum):
@@ -103,12 +99,7 @@ async def look_for_approved(house: House) -> None:
 
 async def hear_of_approved(house: House) -> None:
     """Learn it every minute, until cancelled; while the database does not answer, what was known stays."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            await look_for_approved(house)
-        except (UnavailableError, *DATABASE_ERRORS) as error:
-            log.warning("which calibrations are approved could not be read: %s", type(error).__name__)
+    await every_minute("hearing of calibrations", lambda: look_for_approved(house))
 
 
 def _standing(

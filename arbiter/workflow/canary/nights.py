@@ -6,26 +6,24 @@ leaves the night to another. A night that nobody was up for is left out: it show
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, tzinfo
 from math import ceil
 from typing import Final
 
-from arbiter.errors import ConflictError, UnavailableError
+from arbiter.errors import ConflictError
 from arbiter.store.canaries import end_canary, hold_canary, load_protocols_of_night
-from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.asking import panel_time
 from arbiter.workflow.canary.running import Order, run_canary
 from arbiter.workflow.house import House
 from arbiter.workflow.register import BY_ITSELF
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.standing_work import every_minute
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 60.0
 NIGHT_LASTS: Final = timedelta(hours=4)
 """How long after its time a night's run may still begin."""
 
@@ -50,22 +48,12 @@ def night_due(now: datetime, at: time, zone: tzinfo | None) -> date | None:
 
 async def tend_canaries(house: House) -> None:
     """Run the canary every night until cancelled."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            await tonight(house)
-        except (UnavailableError, *DATABASE_ERRORS) as error:
-            log.warning("the canary could not be run, and is tried again: %s", type(error).__name__)
+    await every_minute("the canary", lambda: tonight(house))
 
 
 async def hear_of_canaries(house: House) -> None:
     """Learn every minute what others found, until cancelled: a night's asking takes long, and this never waits for it."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            await look_for_moved(house)
-        except (UnavailableError, *DATABASE_ERRORS) as error:
-            log.warning("what canaries found could not be read: %s", type(error).__name__)
+    await every_minute("hearing of canaries", lambda: look_for_moved(house))
 
 
 async def tonight(house: House) -> None:

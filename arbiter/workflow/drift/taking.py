@@ -14,23 +14,21 @@ from arbiter.errors import (
     ConfigurationError,
     NotFoundError,
     RefusedError,
-    UnavailableError,
     VerificationError,
 )
 from arbiter.store.drifts import end_drift, hold_drift, move_cursor
 from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.store.log.leaves import load_leaves_from
-from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.telemetry import Safe
 from arbiter.telemetry.catalogue import DRIFT_ALARMS, DRIFT_STREAM, PROTOCOL
 from arbiter.telemetry.meters import count
 from arbiter.workflow.drift.adding import add
 from arbiter.workflow.drift.observing import Conclusion, Counted, conclusions, count_case
 from arbiter.workflow.house import House
+from arbiter.workflow.standing_work import every_minute
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 60.0
 LEASE_SECONDS: Final = 300
 """Longer than any one batch takes: a process that is silent for so long has died."""
 
@@ -40,12 +38,7 @@ LEAVES: Final = 2_000
 
 async def watch_drift(house: House) -> None:
     """Read on in the log every minute until cancelled."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        try:
-            await catch_up(house)
-        except (UnavailableError, ConfigurationError, *DATABASE_ERRORS) as error:
-            log.warning("drift could not be watched, and is tried again: %s", type(error).__name__)
+    await every_minute("watching for drift", lambda: catch_up(house), ConfigurationError)
 
 
 async def catch_up(house: House) -> None:

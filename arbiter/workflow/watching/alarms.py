@@ -6,7 +6,6 @@ policy lifts it with a reason. One about a member warns: what is decided is watc
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,7 +14,7 @@ from datetime import timedelta
 from typing import Final
 
 from arbiter.documents.canonical import encode
-from arbiter.errors import ArbiterError, ConflictError, NotFoundError, UnavailableError
+from arbiter.errors import ArbiterError, ConflictError, NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.transaction import DATABASE_ERRORS
@@ -31,13 +30,13 @@ from arbiter.store.watching import (
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.reasons import reason_in
+from arbiter.workflow.standing_work import every_minute
 
 log = logging.getLogger(__name__)
 
 DOCUMENT: Final = "watch"
 FORMAT: Final = "arbiter/watch/v1"
 LIFTED: Final = "watch.lifted"
-LOOK_SECONDS: Final = 60.0
 
 
 def standing(steps: Iterable[AlarmRow]) -> tuple[AlarmRow, ...]:
@@ -66,15 +65,14 @@ async def look_for_stops(house: House) -> None:
 
 async def hear_of_stops(house: House) -> None:
     """Learn it every minute, until cancelled; while the database does not answer, what was known stays."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        known = house.stops.behind
-        try:
-            await look_for_stops(house)
-        except (UnavailableError, *DATABASE_ERRORS) as error:
-            log.warning("which protocols are stopped could not be read: %s", type(error).__name__)
-        for protocol in sorted(house.stops.behind - known):
-            log.warning("protocol %s decides nothing alone: its audits wait for readers too long", protocol)
+    await every_minute("hearing of alarms", lambda: _look_and_tell(house))
+
+
+async def _look_and_tell(house: House) -> None:
+    known = house.stops.behind
+    await look_for_stops(house)
+    for protocol in sorted(house.stops.behind - known):
+        log.warning("protocol %s decides nothing alone: its audits wait for readers too long", protocol)
 
 
 async def lift(house: House, principal: Principal, protocol: str, reason: str) -> tuple[AlarmRow, ...]:

@@ -14,6 +14,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.settings import Mode
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.workflow import standing_work
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.calibrations import standings
 from arbiter.workflow.calibrations.approving import approve, propose, withdraw
@@ -86,7 +87,7 @@ async def test_a_process_that_has_not_heard_of_the_withdrawal_decides_nothing_by
 async def test_other_processes_hear_of_an_approval_by_themselves(
     bench: Court, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standings, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.02)
     async with a_house(tmp_path / "data", database, settings=bench.house.settings) as serving:
         named = await bench.put_in_force(fitting(bench.house))
         async with asyncio.timeout(30):
@@ -107,7 +108,7 @@ async def test_while_the_database_does_not_answer_what_was_known_stays(
         raise UnavailableError("the database does not answer")
 
     monkeypatch.setattr(standings, "load_steps", down)
-    monkeypatch.setattr(standings, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.0)
     hearing = asyncio.create_task(hear_of_approved(bench.house))
     async with asyncio.timeout(30):
         while asked < 3:  # noqa: ASYNC110 - what is waited for is standing work

@@ -14,6 +14,7 @@ from arbiter.store.canaries import hold_canary
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.transaction import Where
+from arbiter.workflow import standing_work
 from arbiter.workflow.canaries import CanaryStanding
 from arbiter.workflow.canary import nights
 from arbiter.workflow.canary.nights import NIGHT_LASTS, night_due, tonight
@@ -79,7 +80,7 @@ async def test_a_turn_lasts_longer_than_any_one_asking_may(
 async def test_what_others_find_is_heard_of_while_a_night_is_asked(
     ward: Ward, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nights, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.05)
     await ward.run()
     turn_one_case(ward, "m1", "urgent-review")
     asking, asked = asyncio.Event(), asyncio.Event()

@@ -11,6 +11,7 @@ import pytest
 
 from arbiter.errors import ConfigurationError, UnavailableError
 from arbiter.store.drifts import end_drift, hold_drift, load_alarms, load_windows, move_cursor
+from arbiter.workflow import standing_work
 from arbiter.workflow.drift import adding, taking
 from arbiter.workflow.drift.taking import catch_up, take_batch, watch_drift
 from arbiter.workflow.house import House
@@ -146,7 +147,7 @@ async def test_a_cursor_moves_only_from_where_it_was_read(logs: Logs, tmp_path: 
 async def test_it_is_done_by_itself_and_every_minute(
     logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(taking, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.01)
     looks = iter([UnavailableError("away"), ConfigurationError("kek-7 is not among the keys")])
 
     async def at_first_not(house: House) -> None:
@@ -165,6 +166,6 @@ async def test_it_is_done_by_itself_and_every_minute(
             watching.cancel()
             await asyncio.wait({watching}, timeout=1)
     assert [record.args for record in caplog.records if "tried again" in record.msg] == [
-        ("UnavailableError",),
-        ("ConfigurationError",),
+        ("watching for drift", "UnavailableError"),
+        ("watching for drift", "ConfigurationError"),
     ]
