@@ -27,6 +27,7 @@ from arbiter.store.watching import (
     load_newest_count,
     load_open_audits,
 )
+from arbiter.telemetry import Safe
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
 from arbiter.workflow.reasons import reason_in
@@ -72,7 +73,7 @@ async def _look_and_tell(house: House) -> None:
     known = house.stops.behind
     await look_for_stops(house)
     for protocol in sorted(house.stops.behind - known):
-        log.warning("protocol %s decides nothing alone: its audits wait for readers too long", protocol)
+        log.warning("protocol %s decides nothing alone: its audits wait for readers too long", Safe(protocol))
 
 
 async def lift(house: House, principal: Principal, protocol: str, reason: str) -> tuple[AlarmRow, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,10 +18,13 @@ from arbiter.lifecycle.states import AuditStage, Phase
 from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN, load_house_documents_named
 from arbiter.store.watching import AlarmStep, load_alarm_steps, load_counts
+from arbiter.telemetry.logs import JsonLines
+from arbiter.workflow import standing_work
 from arbiter.workflow.auditing import replay_case, verify_log
 from arbiter.workflow.dossier import load_dossier
-from arbiter.workflow.watching import counting
-from arbiter.workflow.watching.alarms import DOCUMENT, lift, look_for_stops, standing
+from arbiter.workflow.house import House
+from arbiter.workflow.watching import alarms, counting
+from arbiter.workflow.watching.alarms import DOCUMENT, hear_of_stops, lift, look_for_stops, standing
 from arbiter.workflow.watching.drawing import draw_from
 from tests.houses import ShiftableClock, a_client, a_house, settle, types_of
 from tests.workflow.calibrations.certified import PROTOCOL, codes, decided, fitting
@@ -280,3 +286,33 @@ async def test_where_nobody_reads_nothing_is_decided_until_somebody_does(
     await watched.read(case, watched.anna, agrees=True)
     await look_for_stops(house)
     assert not house.stops.behind
+
+
+async def test_the_log_names_the_protocol_that_nobody_reads_and_once(
+    watched: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing_work, "LOOK_SECONDS", 0.0)
+    clock, told = ShiftableClock(), io.StringIO()
+    house = replace(watched.house, clock=clock)
+    await watched.decide("unread")
+    clock.advance(timedelta(days=house.settings.audit_days, hours=1))
+    rounds = 0
+
+    async def look(_: House) -> None:
+        nonlocal rounds
+        rounds += 1
+        await look_for_stops(house)
+
+    monkeypatch.setattr(alarms, "look_for_stops", look)
+    handler = logging.StreamHandler(told)
+    handler.setFormatter(JsonLines())
+    alarms.log.addHandler(handler)
+    hearing = asyncio.create_task(hear_of_stops(house))
+    async with asyncio.timeout(30):
+        while rounds < 3:  # noqa: ASYNC110 - what is waited for is standing work
+            await asyncio.sleep(0.01)
+    hearing.cancel()
+    alarms.log.removeHandler(handler)
+    assert [json.loads(line)["message"] for line in told.getvalue().splitlines()] == [
+        f"protocol {PROTOCOL} decides nothing alone: its audits wait for readers too long"
+    ]
