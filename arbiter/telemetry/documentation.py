@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arbiter.telemetry.catalogue import ATTRIBUTES, METRICS, SPANS, Attribute
+from arbiter.telemetry.catalogue import ATTRIBUTES, SPANS, Attribute
+from arbiter.telemetry.metrics import METRICS
 
 
 def spans_table() -> str:

@@ -32,9 +32,9 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from arbiter import __version__
 from arbiter.errors import ConfigurationError
-from arbiter.telemetry.catalogue import METRICS
 from arbiter.telemetry.logs import OverOtlp, export_lines_to
 from arbiter.telemetry.meters import Meters, measure_with
+from arbiter.telemetry.metrics import METRICS
 from arbiter.telemetry.scrubbing import Provider, ScrubbedMetrics, describing
 from arbiter.telemetry.spans import Silence, trace_with
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from arbiter.fleet.state import Position
 from arbiter.model import RerouteCause, RiskClass
 from arbiter.telemetry.catalogue import (
-    BREAKER_MOVES,
     BREAKER_POSITION,
     GEN_MODEL,
     PROBE_OUTCOME,
-    PROBES,
     REPLICA,
     REROUTE_CAUSE,
-    REROUTES,
     RISK,
     SERVER,
-    SHED,
 )
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import BREAKER_MOVES, PROBES, REROUTES, SHED
 
 
 def breaker_moved(server: str, replica: str, model: str, position: Position) -> None:

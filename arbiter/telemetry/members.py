@@ -21,12 +21,11 @@ from arbiter.telemetry.catalogue import (
     MEMBER,
     MEMBER_CALL,
     MEMBER_KIND,
-    MEMBER_SECONDS,
     MEMBER_STATUS,
     MODEL_CALL,
-    TOKENS,
 )
 from arbiter.telemetry.meters import record
+from arbiter.telemetry.metrics import MEMBER_SECONDS, TOKENS
 from arbiter.telemetry.spans import Said, begin, say, within
 
 CHAT: Final = "chat"

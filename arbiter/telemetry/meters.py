@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, Observation
 
-from arbiter.telemetry.catalogue import METRICS, Instrument, Metric
+from arbiter.telemetry.metrics import METRICS, Instrument, Metric
 from arbiter.telemetry.spans import Said
 
 log = logging.getLogger(__name__)

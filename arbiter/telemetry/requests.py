@@ -10,7 +10,6 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from arbiter.telemetry.catalogue import (
     ERROR_TYPE,
-    HTTP_SECONDS,
     METHOD,
     METHODS,
     REQUEST,
@@ -20,6 +19,7 @@ from arbiter.telemetry.catalogue import (
     Attribute,
 )
 from arbiter.telemetry.meters import record
+from arbiter.telemetry.metrics import HTTP_SECONDS
 from arbiter.telemetry.spans import begin, link_to, say, within
 
 Message: TypeAlias = MutableMapping[str, Any]

@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerPro
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, TraceFlags
 
-from arbiter.telemetry.catalogue import ATTRIBUTES, METHOD, METHODS, METRICS, SPANS, Attribute, Metric
+from arbiter.telemetry.catalogue import ATTRIBUTES, METHOD, METHODS, SPANS, Attribute
+from arbiter.telemetry.metrics import METRICS, Metric
 
 UNLISTED: Final = "unlisted"
 """The name of a span that is in no table."""

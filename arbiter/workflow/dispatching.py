@@ -26,8 +26,9 @@ from arbiter.store.endpoints import disable_endpoint
 from arbiter.store.outbox import Claimed, claim_deliveries, mark_delivered, mark_failed
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.telemetry import Safe
-from arbiter.telemetry.catalogue import CHANNEL, DEAD_LETTERS, DELIVERY_ATTEMPTS, DELIVERY_OUTCOME
+from arbiter.telemetry.catalogue import CHANNEL, DELIVERY_OUTCOME
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import DEAD_LETTERS, DELIVERY_ATTEMPTS
 from arbiter.workflow.addressing import Recipient, address_messages
 from arbiter.workflow.house import House
 from arbiter.workflow.notices import notice_of

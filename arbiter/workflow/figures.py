@@ -14,27 +14,29 @@ from arbiter.model import CaseId, Reason, RiskClass, Verdict, VerdictKind
 from arbiter.store.cases.heads import CaseRow
 from arbiter.telemetry.catalogue import (
     CASE,
-    CONCLUSION_SECONDS,
-    DECIDED,
     DECIDED_BY,
     ENTRIES,
-    ESCALATED,
-    ESCALATION_REASONS,
     PROTOCOL,
     REASON,
     REFUSAL,
-    REFUSED,
-    RELEASE_SECONDS,
-    RELEASED_CASES,
     RISK,
     SEAL,
-    SEAL_SECONDS,
-    SEALED,
-    TAKEN_IN,
     TREE_SIZE,
     VERDICT,
 )
 from arbiter.telemetry.meters import count, record
+from arbiter.telemetry.metrics import (
+    CONCLUSION_SECONDS,
+    DECIDED,
+    ESCALATED,
+    ESCALATION_REASONS,
+    REFUSED,
+    RELEASE_SECONDS,
+    RELEASED_CASES,
+    SEAL_SECONDS,
+    SEALED,
+    TAKEN_IN,
+)
 from arbiter.telemetry.spans import Said, begin
 from arbiter.workflow.shelf import Shelved
 

@@ -14,7 +14,9 @@ from arbiter.fleet.state import Position
 from arbiter.store.drifts import load_alarms
 from arbiter.store.figures import load_figures
 from arbiter.store.watching import load_open_audits
-from arbiter.telemetry.catalogue import (
+from arbiter.telemetry.catalogue import MEMBER, PHASE, POOL, POOL_STATE, PROTOCOL, REPLICA, SERVER, WITNESS
+from arbiter.telemetry.meters import Figure, read_gauges_from
+from arbiter.telemetry.metrics import (
     CANARY_AGE,
     CANARY_MOVED,
     CHECKPOINT_AGE,
@@ -30,24 +32,15 @@ from arbiter.telemetry.catalogue import (
     JOBS,
     JOBS_AGE,
     LOG_REFUSED,
-    MEMBER,
     OPEN_AUDITS,
     OPEN_AUDITS_AGE,
     OPEN_CASES,
     PENDING,
     PENDING_AGE,
-    PHASE,
-    POOL,
-    POOL_STATE,
-    PROTOCOL,
-    REPLICA,
-    SERVER,
     STOPPED,
-    WITNESS,
     WITNESS_BEHIND,
     WITNESS_SIZE,
 )
-from arbiter.telemetry.meters import Figure, read_gauges_from
 from arbiter.workflow.canaries import CanaryStanding, latest_canaries
 from arbiter.workflow.fleet_watch import fleet_state
 from arbiter.workflow.house import House

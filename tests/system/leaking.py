@@ -18,8 +18,9 @@ from arbiter.channels import mail
 from arbiter.channels import notice as notices
 from arbiter.channels.notice import Notice
 from arbiter.telemetry import Safe, scrubbing
-from arbiter.telemetry.catalogue import PROTOCOL, RISK, TAKEN_IN
+from arbiter.telemetry.catalogue import PROTOCOL, RISK
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import TAKEN_IN
 from arbiter.workflow.house import House
 
 LEAK = "leaked canary 90317"

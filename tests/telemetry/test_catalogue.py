@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 
 from arbiter.model import MemberStatus, ReasonCode
-from arbiter.telemetry.catalogue import (
-    ATTRIBUTES,
-    CASE,
-    ERROR_TYPE,
-    METRICS,
-    SPANS,
-    Attribute,
-    Instrument,
-    Metric,
-    SpanKindOf,
-)
+from arbiter.telemetry.catalogue import ATTRIBUTES, CASE, ERROR_TYPE, SPANS, Attribute, SpanKindOf
 from arbiter.telemetry.documentation import attributes_table, metrics_table, spans_table
+from arbiter.telemetry.metrics import METRICS, Instrument, Metric
 
 PAGE = Path(__file__).parents[2] / "compliance" / "telemetry.md"
 

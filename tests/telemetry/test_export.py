@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from arbiter.errors import ConfigurationError
-from arbiter.telemetry.catalogue import DELIBERATION, TAKEN_IN
+from arbiter.telemetry.catalogue import DELIBERATION
 from arbiter.telemetry.export import Wanted, described, read_wanted, telemetry
 from arbiter.telemetry.logs import OverOtlp
 from arbiter.telemetry.meters import Figure, count, read_gauges_from
+from arbiter.telemetry.metrics import TAKEN_IN
 from arbiter.telemetry.spans import spanned
 from tests.system.collector import Collector, attributes_of, points_of
 from tests.system.service import free_port
@@ -100,7 +101,8 @@ def test_all_three_signals_arrive_with_the_headers_that_were_set(
 
 
 def test_gauges_are_read_when_they_are_collected_and_a_failing_reader_is_absent(collector: Collector) -> None:
-    from arbiter.telemetry.catalogue import ERRANDS, OPEN_CASES, PHASE  # noqa: PLC0415 - beside their only use
+    from arbiter.telemetry.catalogue import PHASE  # noqa: PLC0415 - beside their only use
+    from arbiter.telemetry.metrics import ERRANDS, OPEN_CASES  # noqa: PLC0415 - beside their only use
 
     def read() -> list[Figure]:
         return [

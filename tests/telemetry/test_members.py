@@ -15,8 +15,8 @@ from arbiter.model import FactSet, MemberId, MemberIdentity
 from arbiter.panels.member import Answer, Asked, Sample
 from arbiter.panels.panel import ask_panel
 from arbiter.question import QUESTION, Option
-from arbiter.telemetry.catalogue import MEMBER_SECONDS, TOKENS
 from arbiter.telemetry.members import used_tokens
+from arbiter.telemetry.metrics import MEMBER_SECONDS, TOKENS
 from arbiter.telemetry.spans import outgoing_headers
 from tests.telemetry.recording import Recording, recording
 

@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 
 from arbiter.api.app import create_app
 from arbiter.api.security import PUBLIC
-from arbiter.telemetry.catalogue import HTTP_SECONDS
+from arbiter.telemetry.metrics import HTTP_SECONDS
 from arbiter.telemetry.requests import Application, Receive, observed
 from arbiter.workflow.house import House
 from tests.telemetry.recording import recording

@@ -13,8 +13,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
-from arbiter.telemetry.catalogue import ATTRIBUTES, CASE, HTTP_SECONDS, PROTOCOL, RISK, SPANS, TAKEN_IN
+from arbiter.telemetry.catalogue import ATTRIBUTES, CASE, PROTOCOL, RISK, SPANS
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import HTTP_SECONDS, TAKEN_IN
 from arbiter.telemetry.scrubbing import UNLISTED, describing, fitting
 from arbiter.telemetry.spans import spanned
 from tests.telemetry.recording import Recording, recording

@@ -15,7 +15,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.store.database import Database
 from arbiter.store.house_chain import load_house_documents
 from arbiter.store.witnessing import LEASE_SECONDS, load_standings
-from arbiter.telemetry.catalogue import WITNESS_BEHIND, WITNESS_SIZE
+from arbiter.telemetry.metrics import WITNESS_BEHIND, WITNESS_SIZE
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.log.circle_in_force import CHAIN

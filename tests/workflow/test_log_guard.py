@@ -16,7 +16,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.telemetry.catalogue import LOG_REFUSED
+from arbiter.telemetry.metrics import LOG_REFUSED
 from arbiter.workflow import publishing
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.house import House

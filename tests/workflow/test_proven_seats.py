@@ -25,7 +25,7 @@ from arbiter.protocols.bundle import EXAMPLES_FILE
 from arbiter.settings import Mode, Settings
 from arbiter.store.canaries import RunKind
 from arbiter.store.database import Database
-from arbiter.telemetry.catalogue import FLEET_SILENT_SEATS
+from arbiter.telemetry.metrics import FLEET_SILENT_SEATS
 from arbiter.workflow import fleet_proving
 from arbiter.workflow.canary.asked_for import run_now
 from arbiter.workflow.dossier import load_dossier

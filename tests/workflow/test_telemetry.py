@@ -22,7 +22,9 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.figures import load_figures
 from arbiter.store.log.chains import load_entries
-from arbiter.telemetry.catalogue import (
+from arbiter.telemetry.catalogue import REQUEST
+from arbiter.telemetry.export import start_telemetry, stop_telemetry
+from arbiter.telemetry.metrics import (
     CONCLUSION_SECONDS,
     DECIDED,
     ERRANDS,
@@ -32,12 +34,10 @@ from arbiter.telemetry.catalogue import (
     PENDING,
     REFUSED,
     RELEASED_CASES,
-    REQUEST,
     SEALED,
     TAKEN_IN,
     Metric,
 )
-from arbiter.telemetry.export import start_telemetry, stop_telemetry
 from arbiter.telemetry.spans import spanned, trace_id
 from arbiter.workflow import admission as gate
 from arbiter.workflow.closing import contest

@@ -21,12 +21,7 @@ from arbiter.fleet.seats import Standing
 from arbiter.fleet.state import Position
 from arbiter.panels.vllm.pool import Pool
 from arbiter.store.database import Database
-from arbiter.telemetry.catalogue import (
-    FLEET_BREAKERS,
-    FLEET_IN_FLIGHT,
-    FLEET_SILENT_SEATS,
-    FLEET_WAITING,
-)
+from arbiter.telemetry.metrics import FLEET_BREAKERS, FLEET_IN_FLIGHT, FLEET_SILENT_SEATS, FLEET_WAITING
 from arbiter.workflow.fleet_watch import Watch
 from arbiter.workflow.gauges import gauges
 from arbiter.workflow.intake import submit

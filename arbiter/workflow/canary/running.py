@@ -30,8 +30,9 @@ from arbiter.store.canaries import (
     load_canary_standings,
 )
 from arbiter.telemetry import Safe
-from arbiter.telemetry.catalogue import CANARY_ALARMS, MEMBER, PROTOCOL
+from arbiter.telemetry.catalogue import MEMBER, PROTOCOL
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import CANARY_ALARMS
 from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.asking import Heard, Round, ask_seats
 from arbiter.workflow.canary.cases import CanarySet, canary_set

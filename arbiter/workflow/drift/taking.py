@@ -20,8 +20,9 @@ from arbiter.store.drifts import end_drift, hold_drift, move_cursor
 from arbiter.store.log.checkpoints import load_newest_checkpoint
 from arbiter.store.log.leaves import load_leaves_from
 from arbiter.telemetry import Safe
-from arbiter.telemetry.catalogue import DRIFT_ALARMS, DRIFT_STREAM, PROTOCOL
+from arbiter.telemetry.catalogue import DRIFT_STREAM, PROTOCOL
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import DRIFT_ALARMS
 from arbiter.workflow.drift.adding import add
 from arbiter.workflow.drift.observing import Conclusion, Counted, conclusions, count_case
 from arbiter.workflow.house import House

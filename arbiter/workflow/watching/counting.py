@@ -27,8 +27,9 @@ from arbiter.store.watching import (
     load_counts,
 )
 from arbiter.telemetry import Safe
-from arbiter.telemetry.catalogue import AUDIT_STAGE, AUDITS_CLOSED, PROTOCOL, WATCH_ALARMS, WATCH_KIND
+from arbiter.telemetry.catalogue import AUDIT_STAGE, PROTOCOL, WATCH_KIND
 from arbiter.telemetry.meters import count
+from arbiter.telemetry.metrics import AUDITS_CLOSED, WATCH_ALARMS
 from arbiter.workflow.docket import ARBITER, Docket, write_step
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House

@@ -15,7 +15,8 @@ from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import Phase
 from arbiter.settings import Settings
 from arbiter.store.database import Database
-from arbiter.telemetry.catalogue import CANARY_MOVED, MEMBER, PROTOCOL
+from arbiter.telemetry.catalogue import MEMBER, PROTOCOL
+from arbiter.telemetry.metrics import CANARY_MOVED
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.canaries import look_for_moved
 from arbiter.workflow.canary.asked_for import begin_anew, run_now

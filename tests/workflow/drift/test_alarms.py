@@ -18,7 +18,8 @@ from arbiter.panels.seating import facts_read
 from arbiter.store.drifts import SealedState, keep_state, load_alarms, load_windows
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.log.leaves import load_leaves_from
-from arbiter.telemetry.catalogue import DRIFT_ALARMS, DRIFT_STANDING, PROTOCOL
+from arbiter.telemetry.catalogue import PROTOCOL
+from arbiter.telemetry.metrics import DRIFT_ALARMS, DRIFT_STANDING
 from arbiter.workflow.auditing import verify_log
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.drift.standings import drift_standings
