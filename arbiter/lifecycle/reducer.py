@@ -6,12 +6,12 @@ perform. Whatever the arms below do, nothing outside the table leaves it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.auditing import check_may_read, contests, drawn, read, shown_panel, voided
+from arbiter.lifecycle.auditing import drawn, voided
 from arbiter.lifecycle.effects import (
     AskPanel,
     DropSafetyNet,
@@ -22,6 +22,7 @@ from arbiter.lifecycle.effects import (
     TellRequester,
 )
 from arbiter.lifecycle.entries import EntryType
+from arbiter.lifecycle.escalating import acknowledge, contest, escalate, given_back, untaken, with_humans
 from arbiter.lifecycle.events import (
     Acknowledge,
     Amend,
@@ -55,23 +56,16 @@ from arbiter.lifecycle.events import (
     TakeUp,
     Witness,
 )
-from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, CaseState, Claim, DecidedBy, Erasure, Ladder, Phase
+from arbiter.lifecycle.reviewing import ended_claim, read_for_audit, review, take_up
+from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, DecidedBy, Erasure, Ladder, Phase
+from arbiter.lifecycle.steps import Step
 from arbiter.lifecycle.table import MOVES
-from arbiter.model import ActorId, MemberId, VerdictKind
+from arbiter.model import MemberId, VerdictKind
 
 P, E = Phase, EntryType
 _BY_EVENT = {move.event: move for move in MOVES}
 _CONCLUDE_WITHIN = 2
 """Panel times after which a case without a verdict goes to a human, whatever became of its members."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The outcome of one move."""
-
-    state: CaseState
-    entries: tuple[EntryType, ...]
-    effects: tuple[Effect, ...]
 
 
 def step(state: CaseState | None, event: Event, now: datetime) -> Step:
@@ -130,7 +124,7 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
         case Submit():
             raise IllegalMoveError("a case is submitted once")
         case Exclude() | Park():
-            return _escalate(state, now, (DropSafetyNet(),))
+            return escalate(state, now, (DropSafetyNet(),))
         case Ask():
             return _ask(state, event, now)
         case Reroute():
@@ -145,13 +139,13 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
         case Expire():
             return _expire(state, now)
         case Acknowledge(by):
-            return _acknowledge(state, by)
+            return acknowledge(state, by)
         case TakeUp():
-            return _take_up(state, event, now)
+            return take_up(state, event, now)
         case Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
-            return _review(state, event, now)
+            return review(state, event, now)
         case ReadForAudit():
-            return _audit(state, event, now)
+            return read_for_audit(state, event, now)
         case RecordOutcome():
             return Step(state, (E.OUTCOME,), ())
         case Release(witnessed):
@@ -161,7 +155,7 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
         case Cancel():
             return _close(state, P.CANCELLED, E.CANCELLED)
         case Contest():
-            return _contest(state, _ended_claim(state), now)
+            return contest(state, ended_claim(state), now)
         case Retract():
             return _close(state, P.ENTERED_IN_ERROR, E.RETRACTED)
         case Supersede(successor):
@@ -198,39 +192,6 @@ def _keep_or_erase(state: CaseState, event: Hold | LiftHold | Erase | CompleteEr
             assert_never(event)
 
 
-def _with_humans(state: CaseState, now: datetime) -> CaseState:
-    return replace(
-        state,
-        phase=P.ESCALATED,
-        due_at=now + state.timers.review,
-        overdue=False,
-        claim=None,
-        ladder=_called(state.ladder, now),
-    )
-
-
-def _called(ladder: Ladder, now: datetime) -> Ladder:
-    """Return the ladder with its first rung called."""
-    return Ladder(ladder.waits, until=now + ladder.waits[0] if ladder.waits else None)
-
-
-def _climb(ladder: Ladder, now: datetime) -> tuple[Ladder, tuple[EntryType, ...], tuple[Effect, ...]]:
-    """Call the next rung; past the last one nobody is left, and the requester hears so."""
-    following = ladder.rung + 1
-    if following < len(ladder.waits):
-        climbed = Ladder(ladder.waits, following, now + ladder.waits[following])
-        return climbed, (E.CLIMBED,), (NotifyDutyGroup(following),)
-    if ladder.unattended or not ladder.waits:
-        return ladder, (), (NotifyDutyGroup(ladder.rung),)
-    return Ladder(ladder.waits, ladder.rung, unattended=True), (E.UNATTENDED,), (TellRequester(E.UNATTENDED),)
-
-
-def _escalate(state: CaseState, now: datetime, effects: tuple[Effect, ...] = ()) -> Step:
-    return Step(
-        _with_humans(state, now), (E.ESCALATED,), (*effects, NotifyDutyGroup(), TellRequester(E.ESCALATED))
-    )
-
-
 def _ask(state: CaseState, event: Ask, now: datetime) -> Step:
     if not event.seats or len(set(event.seats)) != len(event.seats):
         raise IllegalMoveError("a panel is at least one member, each asked once")
@@ -263,7 +224,7 @@ def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
     drop: tuple[Effect, ...] = (DropSafetyNet(),)
     match event.verdict:
         case VerdictKind.ESCALATE:
-            return _escalate(state, now, drop)
+            return escalate(state, now, drop)
         case VerdictKind.ASK_FACTS:
             waiting = replace(state, phase=P.AWAITING_FACTS, due_at=now + state.timers.facts)
             return Step(waiting, (E.FACTS_WANTED,), (*drop, TellRequester(E.FACTS_WANTED)))
@@ -296,110 +257,21 @@ def _amend(state: CaseState, now: datetime) -> Step:
         shows_panel_first=False,
         ladder=Ladder(state.ladder.waits),
     )
-    return Step(amended, (*_ended_claim(state), E.AMENDED), (ScheduleSafetyNet(),))
+    return Step(amended, (*ended_claim(state), E.AMENDED), (ScheduleSafetyNet(),))
 
 
 def _expire(state: CaseState, now: datetime) -> Step:
     if state.wake_at is None or now < state.wake_at:
         raise IllegalMoveError(f"the wait of a case that is {state.phase} is not over")
     if state.phase in UNDER_REVIEW:
-        return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
+        return Step(given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
     if state.phase is P.ESCALATED:
-        return _untaken(state, now)
+        return untaken(state, now)
     if state.phase is P.DECIDED:
         # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
-        withdrawn = replace(_with_humans(voided(state), now), decided_by=None)
+        withdrawn = replace(with_humans(voided(state), now), decided_by=None)
         return Step(withdrawn, (E.WITHDRAWN,), (NotifyDutyGroup(), TellRequester(E.WITHDRAWN)))
-    return _escalate(state, now, (DropSafetyNet(),))
-
-
-def _untaken(state: CaseState, now: datetime) -> Step:
-    """Nobody has taken the case in time: the next rung is called. An acknowledgement holds until the review is overdue."""
-    ladder, entries, effects = _climb(state.ladder, now)
-    if state.overdue or state.due_at is None or now < state.due_at:
-        return Step(replace(state, ladder=ladder), entries, effects)
-    late = replace(state, overdue=True, ladder=ladder)
-    return Step(late, (E.OVERDUE, *entries), (TellRequester(E.OVERDUE), *effects))
-
-
-def _acknowledge(state: CaseState, by: ActorId) -> Step:
-    if state.ladder.acknowledged_by is not None:
-        raise IllegalMoveError(f"{state.ladder.acknowledged_by} has acknowledged this escalation already")
-    ladder = Ladder(state.ladder.waits, state.ladder.rung, acknowledged_by=by)
-    return Step(replace(state, ladder=ladder), (E.ACKNOWLEDGED,), (TellRequester(E.ACKNOWLEDGED),))
-
-
-def _given_back(state: CaseState, now: datetime) -> CaseState:
-    return replace(state, phase=P.ESCALATED, claim=None, ladder=_called(state.ladder, now))
-
-
-def _take_up(state: CaseState, event: TakeUp, now: datetime) -> Step:
-    _check_lease(event.until, now)
-    held = replace(state, claim=Claim(event.reviewer, event.until))
-    if state.phase in ENDS:
-        # What an audit's reader lets lapse, nobody has to be told of: the next one takes it over.
-        check_may_read(state, event.reviewer, now)
-        return Step(held, (*_ended_claim(state), E.CLAIMED), ())
-    claimed = replace(held, phase=P.CLAIMED, human_required=True, ladder=Ladder(state.ladder.waits))
-    return Step(claimed, (E.CLAIMED,), ())
-
-
-def _hand_back(state: CaseState, now: datetime) -> Step:
-    if state.phase in ENDS:
-        return Step(replace(state, claim=None), (E.CLAIM_ENDED,), ())
-    return Step(_given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
-
-
-def _review(state: CaseState, event: Renew | HandBack | CommitOpinion | Reveal | Sign, now: datetime) -> Step:
-    _check_claim(state, event.reviewer, now)
-    match event:
-        case Renew():
-            _check_lease(event.until, now)
-            return Step(replace(state, claim=Claim(event.reviewer, event.until)), (E.RENEWED,), ())
-        case HandBack():
-            return _hand_back(state, now)
-        case CommitOpinion():
-            committed = replace(state, phase=P.OPINION_COMMITTED)
-            about = None if state.audit is None else state.audit.facts_version
-            if event.agrees is not None and about == state.facts_version:
-                committed = read(committed, event.reviewer, agrees=event.agrees)
-            return Step(committed, (E.COMMITTED,), ())
-        case Reveal():
-            if state.phase is P.CLAIMED and not state.shows_panel_first:
-                raise IllegalMoveError("the reviewer's own opinion is committed before the panel is shown")
-            return Step(replace(shown_panel(state, event.reviewer), phase=P.REVEALED), (E.REVEALED,), ())
-        case Sign():
-            decided = replace(
-                state,
-                phase=P.DECIDED,
-                decided_by=DecidedBy.REVIEWER,
-                claim=None,
-                due_at=None,
-            )
-            return Step(decided, (E.SIGNED, E.DECIDED), (SealAndRelease(),))
-        case _:
-            assert_never(event)
-
-
-def _audit(state: CaseState, event: ReadForAudit, now: datetime) -> Step:
-    _check_claim(state, event.reviewer, now)
-    check_may_read(state, event.reviewer, now)
-    heard = replace(read(state, event.reviewer, agrees=event.agrees), claim=None)
-    if contests(state, agrees=event.agrees):
-        return _contest(heard, (E.AUDIT_READ,), now)
-    return Step(heard, (E.AUDIT_READ,), ())
-
-
-def _contest(state: CaseState, before: tuple[EntryType, ...], now: datetime) -> Step:
-    """Take a released decision back to the clinicians; `before` are the step's entries that come first."""
-    contested = replace(
-        _with_humans(state, now),
-        human_required=True,
-        decided_by=None,
-        shows_panel_first=False,
-        unwitnessed=False,
-    )
-    return Step(contested, (*before, E.CONTESTED), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
+    return escalate(state, now, (DropSafetyNet(),))
 
 
 def _release(state: CaseState, *, witnessed: bool) -> Step:
@@ -415,28 +287,12 @@ def _witness(state: CaseState) -> Step:
     return Step(replace(state, unwitnessed=False), (E.WITNESSED,), (TellRequester(E.WITNESSED),))
 
 
-def _check_lease(until: datetime, now: datetime) -> None:
-    if until <= now:
-        raise IllegalMoveError("a lease must end in the future")
-
-
-def _check_claim(state: CaseState, reviewer: ActorId, now: datetime) -> None:
-    if state.claim is None or state.claim.reviewer != reviewer:
-        raise IllegalMoveError(f"reviewer {reviewer} does not hold this case")
-    if now >= state.claim.until:
-        raise IllegalMoveError(f"the claim of reviewer {reviewer} has ended")
-
-
-def _ended_claim(state: CaseState) -> tuple[EntryType, ...]:
-    return (E.CLAIM_ENDED,) if state.claim is not None else ()
-
-
 def _close(state: CaseState, phase: Phase, entry: EntryType) -> Step:
     effects: tuple[Effect, ...] = (TellRequester(entry),)
     if state.phase in {P.RECEIVED, P.DELIBERATING}:
         effects = (DropSafetyNet(), *effects)
     closed = replace(state, phase=phase, claim=None, due_at=None, ladder=Ladder(state.ladder.waits))
-    return Step(closed, (*_ended_claim(state), entry), effects)
+    return Step(closed, (*ended_claim(state), entry), effects)
 
 
 def _name(event: Event) -> str:

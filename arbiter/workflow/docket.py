@@ -17,8 +17,9 @@ from arbiter.errors import StaleStateError
 from arbiter.lifecycle.effects import Effect, NotifyDutyGroup, TellRequester
 from arbiter.lifecycle.entries import CLOSING, DOCUMENTS, OPTIONAL_DOCUMENTS, EntryType
 from arbiter.lifecycle.events import Event
-from arbiter.lifecycle.reducer import Step, step
+from arbiter.lifecycle.reducer import step
 from arbiter.lifecycle.states import CaseState
+from arbiter.lifecycle.steps import Step
 from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.heads import CaseRow
 from arbiter.store.cases.sharing import StepWriter
