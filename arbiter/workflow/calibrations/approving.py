@@ -28,7 +28,7 @@ from arbiter.workflow.calibrations.fitness import misfits
 from arbiter.workflow.calibrations.spending import require_unspent
 from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.chronicle import note_in_house, seal_if_allowed
 from arbiter.workflow.reasons import reason_in
 
 DOCUMENT: Final = "calibration"
@@ -202,6 +202,4 @@ async def _after(house: House) -> None:
     with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
         # The step is committed whether or not it can be read again at once; every minute it is.
         await look_for_approved(house)
-    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
-        # What was entered is committed; where this process may not seal it, the running service does.
-        await house.sealer.round()
+    await seal_if_allowed(house)

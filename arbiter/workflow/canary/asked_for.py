@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from arbiter.errors import ArbiterError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.canaries import RunRow
-from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.canary.running import Order, run_canary
 from arbiter.workflow.fleet_proving import proving
 from arbiter.workflow.house import House
+from arbiter.workflow.log.chronicle import seal_if_allowed
 from arbiter.workflow.register import By, operator
 
 
@@ -47,9 +44,7 @@ async def _run(house: House, protocol: str | None, order: Order) -> tuple[RunRow
     async with proving(house):
         for shelved in asked:
             rows += await run_canary(house, shelved, order, _go_on)
-    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
-        # What was entered is committed; where this process may not seal it, the running service does.
-        await house.sealer.round()
+    await seal_if_allowed(house)
     return tuple(rows)
 
 

@@ -6,12 +6,11 @@ that happens, all runs of all streams together alarm falsely with no more than t
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
 from arbiter.calibrating.drifting import begin_anew
 from arbiter.documents.canonical import encode
-from arbiter.errors import ArbiterError, NotFoundError
+from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.store.drifts import (
@@ -23,11 +22,11 @@ from arbiter.store.drifts import (
     load_states,
     lock_drift,
 )
-from arbiter.store.transaction import DATABASE_ERRORS, Transaction
+from arbiter.store.transaction import Transaction
 from arbiter.workflow.drift.adding import DOCUMENT, FORMAT
 from arbiter.workflow.drift.kept import open_watched, seal_watched
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.chronicle import note_in_house, seal_if_allowed
 from arbiter.workflow.reasons import reason_in
 
 ACKNOWLEDGED: Final = "watch.drift-acknowledged"
@@ -54,9 +53,7 @@ async def acknowledge_drift(
             raise NotFoundError(_none_stands(protocol, standing))
         for alarm in ended:
             await _acknowledge(house, transaction, principal, alarm, words)
-    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
-        # What was entered is committed; where this process may not seal it, the running service does.
-        await house.sealer.round()
+    await seal_if_allowed(house)
     return ended
 
 

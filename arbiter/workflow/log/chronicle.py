@@ -14,7 +14,7 @@ from typing import TypeVar
 from arbiter import __version__
 from arbiter.audit.entry import SALT_BYTES, Entry, commit
 from arbiter.audit.merkle import leaf_hash
-from arbiter.errors import StaleStateError
+from arbiter.errors import ArbiterError, StaleStateError
 from arbiter.model import ActorId
 from arbiter.store.house_chain import (
     HOUSE_CHAIN,
@@ -23,7 +23,7 @@ from arbiter.store.house_chain import (
     house_chain_end,
 )
 from arbiter.store.log.chains import ChainEnd
-from arbiter.store.transaction import Where
+from arbiter.store.transaction import DATABASE_ERRORS, Where
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.house import House
 
@@ -47,6 +47,12 @@ async def note_in_house(
         StaleStateError: when others kept appending first.
     """
     return await keep_trying(lambda: _append(house, where, what, actor, contents, chain))
+
+
+async def seal_if_allowed(house: House) -> None:
+    """Seal what was entered. It is committed already: where this process may not seal it, the running service does."""
+    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
+        await house.sealer.round()
 
 
 async def keep_trying(append: Callable[[], Awaitable[_T]]) -> _T:

@@ -29,7 +29,7 @@ from arbiter.store.watching import (
 )
 from arbiter.telemetry import Safe
 from arbiter.workflow.house import House
-from arbiter.workflow.log.chronicle import note_in_house
+from arbiter.workflow.log.chronicle import note_in_house, seal_if_allowed
 from arbiter.workflow.reasons import reason_in
 from arbiter.workflow.standing_work import every_minute
 
@@ -118,9 +118,7 @@ async def lift(house: House, principal: Principal, protocol: str, reason: str) -
             await add_alarm_step(transaction, lifted)
     with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
         await look_for_stops(house)
-    with suppress(ArbiterError, *DATABASE_ERRORS, OSError):
-        # What was entered is committed; where this process may not seal it, the running service does.
-        await house.sealer.round()
+    await seal_if_allowed(house)
     return alarms
 
 
