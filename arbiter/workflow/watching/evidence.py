@@ -109,6 +109,11 @@ def delay_in_audits(claim: Claim, rate: float, audits: int = 0, before: float = 
     )
 
 
+def twice(alpha: float) -> float:
+    """Return the error rate that the watch is to notice: twice that which may be, or half way from it to 1 where that is less."""
+    return min(2.0 * alpha, (1.0 + alpha) / 2.0)
+
+
 def _claims(calibration: Calibration, steps: Sequence[AlarmRow]) -> Iterable[tuple[Claim, AlarmRow | None]]:
     """Yield each claim with the step that lifted its last alarm; what was decided before that is used up."""
     delta = float(calibration.delta)
@@ -196,5 +201,5 @@ def _nearness(watch: Watch) -> float:
 @lru_cache(maxsize=256)
 def _every(alpha: float, delta: float) -> int:
     """Return after how many audits new evidence begins: about as many as the alarm takes once twice the rate is reached."""
-    delay = expected_delay(alpha, min(2.0 * alpha, (1.0 + alpha) / 2.0), share(0, delta))
+    delay = expected_delay(alpha, twice(alpha), share(0, delta))
     return _SLOWEST if delay is None else min(ceil(delay), _SLOWEST)

@@ -20,7 +20,7 @@ from arbiter.store.watching import (
 from arbiter.workflow.certifying import calibration_in_force
 from arbiter.workflow.house import House
 from arbiter.workflow.watching.alarms import look_for_stops, standing
-from arbiter.workflow.watching.evidence import Tally, delay_in_audits, tallies
+from arbiter.workflow.watching.evidence import Tally, delay_in_audits, tallies, twice
 
 
 class Stop(StrEnum):
@@ -126,7 +126,7 @@ def watched_of(
 
 def _watched(calibration: Calibration, counts: tuple[CountRow, ...], tally: Tally, share: float) -> Watched:
     claim = tally.claim
-    rate = min(2.0 * claim.alpha, (1.0 + claim.alpha) / 2.0)
+    rate = twice(claim.alpha)
     before = 0.0 if not tally.audits else min(tally.errors / tally.audits, claim.alpha)
     audits = delay_in_audits(claim, rate, tally.audits, before)
     delay = Delay(rate, audits, None if audits is None else audits / share)
