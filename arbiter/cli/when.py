@@ -1,4 +1,4 @@
-"""Instants as people type them: a time on the hospital's wall, or how long ago."""
+"""Instants as people type them, a time on the hospital's wall or how long ago; and as findings tell them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,8 @@ def instant(option: str, text: str | None, now: datetime, zone: tzinfo | None) -
         raise UsageError(
             f"{option}: expected a time such as 2026-03-01, 2026-03-01T14:30 or 90m, 12h, 7d ago; came {text[:40]!r}"
         ) from None
+
+
+def to_the_minute(at: datetime) -> str:
+    """Return an instant as a sentence tells it: in the zone that it comes in."""
+    return at.isoformat(sep=" ", timespec="minutes")

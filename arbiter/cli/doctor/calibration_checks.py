@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from arbiter.calibration import Calibration
 from arbiter.cli.doctor.findings import Finding
+from arbiter.cli.when import to_the_minute
 from arbiter.errors import ArbiterError
 from arbiter.protocols.bundle import Bundle
 from arbiter.question import Protocol, Strategy
@@ -70,7 +71,7 @@ def _findings(
         if counts is None:
             yield _none_in_force(protocol.id, protocol.content_hash, row, rows)
         elif row is not None and row.approved is not None:
-            since = row.approved.at.isoformat(sep=" ", timespec="minutes")
+            since = to_the_minute(row.approved.at)
             yield Finding(_CHECK, "ok", f"{protocol.id}: {counts.content_hash} in force since {since}")
         else:
             found = f"{protocol.id}: {counts.content_hash} in force, which came with its bundle: a demonstration's"

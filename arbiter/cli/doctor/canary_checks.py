@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from arbiter.cli.doctor.findings import Finding, first_of
+from arbiter.cli.when import to_the_minute
 from arbiter.errors import ArbiterError
 from arbiter.fleet.findings import CANARY_OLD
 from arbiter.settings import Settings
@@ -68,4 +69,4 @@ def _silence(seat: LatestCanary) -> str:
 
 
 def _at(instant: datetime | None) -> str:
-    return "" if instant is None else instant.isoformat(sep=" ", timespec="minutes")
+    return "" if instant is None else to_the_minute(instant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arbiter.cli.doctor.findings import Finding, first_of
+from arbiter.cli.when import to_the_minute
 from arbiter.store.drifts import load_alarms
 from arbiter.store.transaction import Where
 
@@ -15,10 +16,7 @@ async def drift(where: Where) -> tuple[Finding, ...]:
     standing = await load_alarms(where, standing=True)
     if not standing:
         return (Finding(_CHECK, "ok", "nothing that panels read has an alarm that stands"),)
-    told = [
-        f"{alarm.protocol} {alarm.stream} since {alarm.alarmed_at.isoformat(sep=' ', timespec='minutes')}"
-        for alarm in standing
-    ]
+    told = [f"{alarm.protocol} {alarm.stream} since {to_the_minute(alarm.alarmed_at)}" for alarm in standing]
     advice = (
         "decisions go on; see `arbiter guarantee drift`, find out what changed at its source, then "
         "`arbiter guarantee acknowledge-drift`"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from arbiter.cli.doctor.findings import Finding, first_of
+from arbiter.cli.when import to_the_minute
 from arbiter.settings import Settings
 from arbiter.store.transaction import Where
 from arbiter.store.watching import AlarmKind, AlarmRow, OpenAudits, load_alarm_steps, load_open_audits
@@ -46,7 +47,7 @@ def _findings(
     allowed = timedelta(days=settings.audit_days)
     late = [each for each in waiting if now - each.oldest > _LATE * allowed]
     if late:
-        told = [f"{each.protocol} since {_at(each.oldest)}{_again(each)}" for each in late]
+        told = [f"{each.protocol} since {to_the_minute(each.oldest)}{_again(each)}" for each in late]
         stopped = any(now - each.oldest > allowed for each in late)
         advice = (
             "reviewers of the case's site find it on their work list, but for who has read it or seen its panel: where nobody else "
@@ -63,8 +64,4 @@ def _again(audits: OpenAudits) -> str:
 
 
 def _told(alarm: AlarmRow) -> str:
-    return f"{alarm.protocol} ({alarm.target}) since {_at(alarm.at)}"
-
-
-def _at(instant: datetime) -> str:
-    return instant.isoformat(sep=" ", timespec="minutes")
+    return f"{alarm.protocol} ({alarm.target}) since {to_the_minute(alarm.at)}"

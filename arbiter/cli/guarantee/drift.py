@@ -13,6 +13,7 @@ from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_rows
 from arbiter.cli.persons import PasswordsStdin, ask_passwords, prove
+from arbiter.cli.when import to_the_minute
 
 if TYPE_CHECKING:
     from arbiter.store.drifts import DriftAlarm, WindowRow
@@ -110,7 +111,7 @@ def guarantee_acknowledge_drift(
         return await acknowledge_drift(house, by, protocol, stream, reason)
 
     for alarm in in_house(work):
-        since = alarm.alarmed_at.isoformat(sep=" ", timespec="minutes")
+        since = to_the_minute(alarm.alarmed_at)
         out.print(
             f"{alarm.protocol} {alarm.version} {alarm.stream}: acknowledged the alarm of {since}; begun anew",
             markup=False,

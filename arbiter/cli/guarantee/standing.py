@@ -13,6 +13,7 @@ from arbiter.cli.guarantee.group import app
 from arbiter.cli.inside import in_house
 from arbiter.cli.options import AsJson
 from arbiter.cli.output import out, show_json, show_rows
+from arbiter.cli.when import to_the_minute
 from arbiter.errors import counted
 
 if TYPE_CHECKING:
@@ -109,14 +110,14 @@ def _lines(standing: GuaranteeStanding) -> Iterator[str]:
     if standing.calibration is None:
         yield f"{name}: no calibration is in force: every case escalates"
     for alarm in standing.alarms:
-        at = alarm.at.isoformat(sep=" ", timespec="minutes")
+        at = to_the_minute(alarm.at)
         # A member's warns and stops nothing.
         word = "ALARM" if alarm.kind.value == "option" else "warning"
         yield f"{name}: {word} since {at}: {alarm.kind.value} {alarm.target}; lift it with `arbiter guarantee lift`"
     if standing.stop is not None:
         yield f"{name}: NOTHING IS DECIDED ALONE: {_STOPS[standing.stop.value]}"
     if standing.waiting is not None:
-        since = standing.waiting.oldest.isoformat(sep=" ", timespec="minutes")
+        since = to_the_minute(standing.waiting.oldest)
         again = f", {standing.waiting.doubted} of them by a second reader" if standing.waiting.doubted else ""
         told = counted(standing.waiting.count, "decision")
         yield f"{name}: {told} to be read{again}, the longest since {since}"
