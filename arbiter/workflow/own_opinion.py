@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,21 +38,22 @@ class OwnOpinion:
         }
 
 
-def opinion_in(content: Mapping[str, Any]) -> OwnOpinion:
-    """Return the opinion that such a document holds."""
-    return OwnOpinion(content["option"], content["confidence"], tuple(content["rests_on"]), content["note"])
-
-
 def committed_by(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
     """Return the opinion this reviewer committed under the present claim and facts, if there is one."""
     if dossier.row.state.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
         return None
-    since = dossier.latest("facts").seq
+    return newest_by(dossier, principal, "review", dossier.latest("facts").seq)
+
+
+def newest_by(dossier: Dossier, principal: Principal, name: str, since: int = -1) -> OwnOpinion | None:
+    """Return what this reviewer said last in a document of that name, of an entry after `since`; None where nothing was said."""
     for document in reversed(dossier.documents):
-        if document.name == "review" and document.seq > since:
+        if document.name == name and document.seq > since:
             content = decode(document.content)
             if content["reviewer"] == principal.id:
-                return opinion_in(content)
+                return OwnOpinion(
+                    content["option"], content["confidence"], tuple(content["rests_on"]), content["note"]
+                )
     return None
 
 

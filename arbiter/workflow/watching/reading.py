@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from arbiter.audit.entry import Entry
-from arbiter.documents.canonical import decode, encode
+from arbiter.documents.canonical import encode
 from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.auditing import contests
@@ -21,7 +21,7 @@ from arbiter.lifecycle.states import ENDS, Ladder, Phase
 from arbiter.model import RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.dossier import Dossier
-from arbiter.workflow.own_opinion import OwnOpinion, opinion_in
+from arbiter.workflow.own_opinion import OwnOpinion, newest_by
 from arbiter.workflow.watching.audited import audited_decision
 from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
 
@@ -147,9 +147,4 @@ def opinion_move(
 
 def reading_by(dossier: Dossier, reader: Principal) -> OwnOpinion | None:
     """Return the opinion that somebody gave on the case for an audit, the newest if there are several."""
-    for document in reversed(dossier.documents):
-        if document.name == "reading":
-            content = decode(document.content)
-            if content["reviewer"] == reader.id:
-                return opinion_in(content)
-    return None
+    return newest_by(dossier, reader, "reading")
