@@ -85,10 +85,7 @@ def begin_watching(streams: Sequence[Stream], asked: Sequence[str], delta: float
     Raises:
         ValueError: as `exchangeability.begin` does.
     """
-    runs = tuple(
-        Run(stream.name, 0, begin(stream.bins, reference, share(delta, len(streams), 0)))
-        for stream in streams
-    )
+    runs = tuple(_run(stream, 0, len(streams), delta, reference) for stream in streams)
     return Watched(delta, reference, 0, runs, tuple(Window(asks, 0, Agreement()) for asks in asked))
 
 
@@ -104,14 +101,7 @@ def fitted(watched: Watched, streams: Sequence[Stream], asked: Sequence[str]) ->
     ] == list(asked):
         return watched
     number = 1 + max((run.number for run in watched.runs), default=-1)
-    runs = tuple(
-        Run(
-            stream.name,
-            number,
-            begin(stream.bins, watched.reference, share(watched.delta, len(streams), number)),
-        )
-        for stream in streams
-    )
+    runs = tuple(_run(stream, number, len(streams), watched.delta, watched.reference) for stream in streams)
     following = 1 + max((window.number for window in watched.windows), default=-1)
     return replace(watched, runs=runs, windows=tuple(Window(asks, following, Agreement()) for asks in asked))
 
@@ -172,20 +162,14 @@ def begin_anew(watched: Watched, stream: str) -> Watched:
     Raises:
         ValueError: when it has no stream of that name.
     """
-    if watched.run(stream) is None:
+    present = watched.run(stream)
+    if present is None:
         raise ValueError(f"expected one of {', '.join(run.stream for run in watched.runs)}, got {stream}")
-    runs = tuple(
-        Run(
-            stream,
-            run.number + 1,
-            begin(
-                len(run.drift.counts),
-                watched.reference,
-                share(watched.delta, len(watched.runs), run.number + 1),
-            ),
-        )
-        if run.stream == stream
-        else run
-        for run in watched.runs
-    )
-    return replace(watched, runs=runs)
+    again = Stream(stream, len(present.drift.counts))
+    following = _run(again, present.number + 1, len(watched.runs), watched.delta, watched.reference)
+    return replace(watched, runs=tuple(following if run.stream == stream else run for run in watched.runs))
+
+
+def _run(stream: Stream, number: int, streams: int, delta: float, reference: int) -> Run:
+    """Return a stream's run before its first case, with its share of the `delta` that so many streams have together."""
+    return Run(stream.name, number, begin(stream.bins, reference, share(delta, streams, number)))

@@ -47,24 +47,22 @@ class Watch:
         Raises:
             ValueError: when it is none of these.
         """
-        running = tuple(evidence.after(error) for evidence in self.running)
+        return self._with(tuple(evidence.after(error) for evidence in self.running), 1)
+
+    def after_all(self, errors: Sequence[bool]) -> Watch:
+        """Return the watch after so many more audits, one after another: what `after` gives, to the bit, in far less time."""
+        watch, at = self, 0
+        while at < len(errors):
+            some = errors[at : at + watch.every - watch.audits % watch.every]
+            watch = watch._with(tuple(evidence.after_all(some) for evidence in watch.running), len(some))
+            at += len(some)
+        return watch
+
+    def _with(self, running: tuple[Evidence, ...], audits: int) -> Watch:
+        """Return the watch once all that runs has seen so many more audits, up to the next that new evidence begins after."""
         alarmed = self.alarmed or any(evidence.alarmed for evidence in running)
-        watch = replace(self, audits=self.audits + 1, running=running, alarmed=alarmed)
+        watch = replace(self, audits=self.audits + audits, running=running, alarmed=alarmed)
         return watch if watch.audits % self.every else _with_another(watch)
-
-
-def after_all(watch: Watch, errors: Sequence[bool]) -> Watch:
-    """Return the watch after so many more audits, one after another: what `after` gives, to the bit, in far less time."""
-    at = 0
-    while at < len(errors):
-        some = errors[at : at + watch.every - watch.audits % watch.every]
-        running = tuple(evidence.after_all(some) for evidence in watch.running)
-        alarmed = watch.alarmed or any(evidence.alarmed for evidence in running)
-        watch = replace(watch, audits=watch.audits + len(some), running=running, alarmed=alarmed)
-        if not watch.audits % watch.every:
-            watch = _with_another(watch)
-        at += len(some)
-    return watch
 
 
 def begin_watch(alpha: float, delta: float, every: int) -> Watch:

@@ -8,7 +8,6 @@ another member answered, or whose facts would not be taken in again. Pure: the s
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from enum import StrEnum
 from typing import Any, Final
 
 from arbiter.documents.canonical import encode
-from arbiter.documents.scalars import decimal_text
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import InvalidCaseError, Problem
 from arbiter.evaluation.asking import taken_in
@@ -27,7 +25,9 @@ from arbiter.evaluation.hearing import Came, Hearing, line_of, opinions_hash, pa
 from arbiter.evaluation.opinions_file import FILE
 from arbiter.evaluation.thinning import is_kept
 from arbiter.model import Fact, MemberId, MemberIdentity, MemberStatus, Opinion, VerdictKind
-from arbiter.protocols.examples import read_examples
+from arbiter.protocols.bundle import ExampleFact, LabelledCase
+from arbiter.protocols.examples import example_line, read_examples
+from arbiter.protocols.intake import OLDEST
 from arbiter.question import Question
 from arbiter.workflow.labels.choosing import CERTAIN
 from arbiter.workflow.labels.gathering import Found, Gathered, LeftOut
@@ -40,7 +40,7 @@ CASES_FILE: Final = "cases.jsonl"
 OPINIONS_FILE: Final = FILE
 MANIFEST_FILE: Final = "manifest.json"
 
-_OLDEST_MINUTES: Final = 60 * 24 * 366
+_OLDEST_MINUTES: Final = OLDEST // timedelta(minutes=1)
 _JUDGED_BY: Final = "the log"
 _ABSENT: Final = frozenset({MemberStatus.DOWN, MemberStatus.TIMED_OUT})
 _ANSWERED: Final = frozenset({MemberStatus.VALID, MemberStatus.ABSTAINED})
@@ -191,26 +191,20 @@ def _bound(opinion: Opinion, before: TakenFacts, now: TakenFacts) -> Opinion:
 
 def case_line(found: Found, question: Question) -> bytes:
     """Return a labelled case as a line without its end, in the shape of a bundle's `examples.jsonl`."""
-    label = found.label
-    facts = ", ".join(
-        f"{json.dumps(fact.name)}: {_fact(fact, found.taken, question)}" for fact in found.taken.facts
+    case = LabelledCase(
+        id=case_name(found.case),
+        title="A case of this installation",
+        risk_class=found.risk_class,
+        facts=tuple(
+            ExampleFact(fact.name, fact.value, fact.unit, _minutes(fact, found.taken, question))
+            for fact in found.taken.facts
+        ),
+        label=found.label.option,
+        provenance=f"{found.label.kind.value}; {found.label.how}",
+        expect=None,
+        covers=(),
     )
-    members = (
-        ("id", json.dumps(case_name(found.case))),
-        ("title", json.dumps("A case of this installation")),
-        ("risk_class", json.dumps(found.risk_class.value)),
-        ("facts", f"{{{facts}}}"),
-        ("label", json.dumps(label.option)),
-        ("provenance", json.dumps(f"{label.kind.value}; {label.how}")),
-    )
-    return ("{" + ", ".join(f'"{name}": {value}' for name, value in members) + "}").encode("ascii")
-
-
-def _fact(fact: Fact, taken: TakenFacts, question: Question) -> str:
-    # A number keeps its digits: as a float it might come out as another one.
-    value = decimal_text(fact.value) if isinstance(fact.value, Decimal) else json.dumps(fact.value)
-    unit = "" if fact.unit is None else f', "unit": {json.dumps(fact.unit)}'
-    return f'{{"value": {value}{unit}, "age_minutes": {_minutes(fact, taken, question)}}}'
+    return example_line(case).encode()
 
 
 def _minutes(fact: Fact, taken: TakenFacts, question: Question) -> int:

@@ -5,18 +5,14 @@ A file is there whole or not at all, and one that is there already stays as it i
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from arbiter.errors import Problem, RefusedError
 from arbiter.evaluation.cases import CASES_LIMIT
-from arbiter.model import FactValue
-from arbiter.protocols.bundle import ExampleFact, LabelledCase
-from arbiter.protocols.examples import read_examples
+from arbiter.protocols.bundle import LabelledCase
+from arbiter.protocols.examples import example_line, read_examples
 from arbiter.question import Question
 
 
@@ -27,7 +23,7 @@ def content_of(cases: Iterable[LabelledCase], question: Question, file: str) -> 
         RefusedError: when they would not read back as what they are, each problem at its line of `file`.
     """
     held = tuple(cases)
-    content = "".join(f"{_line(case)}\n" for case in held).encode()
+    content = "".join(f"{example_line(case)}\n" for case in held).encode()
     problems: list[Problem] = []
     read = read_examples(content, question, problems, file=file, limit=CASES_LIMIT + 1)
     if problems or read != held:
@@ -61,30 +57,3 @@ def keep_cases(path: Path, content: bytes, *, force: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _line(case: LabelledCase) -> str:
-    plain = {
-        "id": case.id,
-        "title": case.title,
-        "risk_class": case.risk_class.value,
-        "facts": {fact.name: _fact(fact) for fact in case.facts},
-        "label": case.label,
-        "provenance": case.provenance,
-        **({} if case.expect is None else {"expect": case.expect}),
-        **({} if not case.covers else {"covers": list(case.covers)}),
-    }
-    return json.dumps(plain, ensure_ascii=False)
-
-
-def _fact(fact: ExampleFact) -> dict[str, Any]:
-    unit = {} if fact.unit is None else {"unit": fact.unit}
-    return {"value": _plain(fact.value), **unit, "age_minutes": fact.age_minutes}
-
-
-def _plain(value: FactValue) -> int | float | str | bool:
-    if not isinstance(value, Decimal):
-        return value
-    # A fact is within its range and carries few decimals, so the shortest float that reads back is the same number; who reads all
-    # cases back would find it out where it is not.
-    return int(value) if value == value.to_integral_value() else float(value)

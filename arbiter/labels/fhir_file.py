@@ -22,8 +22,7 @@ from typing import Any, Final
 from arbiter.api.fhir.operations import BODY_LIMIT_BYTES, DEPTH_LIMIT
 from arbiter.errors import InvalidCaseError, Problem
 from arbiter.labels.form import Arrived, HeadIn, Tell, arrived, formed
-from arbiter.labels.json_file import strict_value, teller
-from arbiter.labels.json_text import JsonText
+from arbiter.labels.json_file import objects
 from arbiter.labels.reading import Beside, Found
 from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
@@ -47,16 +46,11 @@ _LABEL: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 
 def read_fhir(name: str, text: str, mapping: FhirMapping, beside: Beside, found: Found) -> Iterator[Arrived]:
     """Yield the case that each Bundle gives; what is wrong with the others is noted in `found`."""
-    whole = JsonText.of(name, text)
     systems = () if beside.subject_system is None else (beside.subject_system,)
-    for start, end in whole.values(found.problems):
-        tell = teller(whole, start)
-        value = strict_value(whole, start, end, BODY_LIMIT_BYTES, DEPTH_LIMIT, tell, found.problems)
-        case = None if value is None else _case(value, mapping, systems, tell, whole.place(start), found)
+    for value, tell, place in objects(name, text, BODY_LIMIT_BYTES, DEPTH_LIMIT, found):
+        case = _case(value, mapping, systems, tell, place, found)
         if case is not None:
             yield case
-        if found.enough:
-            return
 
 
 def _case(

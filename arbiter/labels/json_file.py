@@ -21,18 +21,30 @@ _BUNDLE_HINT: Final = "expected a case, a FHIR resource came: --format fhir read
 
 def read_json(name: str, text: str, protocol: str, found: Found) -> Iterator[Arrived]:
     """Yield the case that each value is; what is wrong with the others is noted in `found`."""
-    whole = JsonText.of(name, text)
-    for start, end in whole.values(found.problems):
-        tell = teller(whole, start)
-        value = strict_value(whole, start, end, BODY_LIMIT_BYTES, DEPTH_LIMIT, tell, found.problems)
-        case = None if value is None else _case(value, whole.place(start), protocol, tell, found.problems)
+    for value, tell, place in objects(name, text, BODY_LIMIT_BYTES, DEPTH_LIMIT, found):
+        case = _case(value, place, protocol, tell, found.problems)
         if case is not None:
             yield case
+
+
+def objects(
+    name: str, text: str, limit_bytes: int, depth_limit: int, found: Found
+) -> Iterator[tuple[dict[str, Json], Tell, str]]:
+    """Yield each object of a file as the door reads it, what places its problems, and where it begins.
+
+    What is no such object is noted in `found`. Nothing is read on once so much is wrong, be it noted here or by whoever takes them.
+    """
+    whole = JsonText.of(name, text)
+    for start, end in whole.values(found.problems):
+        tell = _teller(whole, start)
+        value = _object(whole.text[start:end].encode(), limit_bytes, depth_limit, tell, found.problems)
+        if value is not None:
+            yield value, tell, whole.place(start)
         if found.enough:
             return
 
 
-def teller(whole: JsonText, start: int) -> Tell:
+def _teller(whole: JsonText, start: int) -> Tell:
     """Return what turns a problem at a pointer into the value at `start` into one at its line and column."""
 
     def tell(problem: Problem) -> Problem:
@@ -42,17 +54,10 @@ def teller(whole: JsonText, start: int) -> Tell:
     return tell
 
 
-def strict_value(
-    whole: JsonText,
-    start: int,
-    end: int,
-    limit_bytes: int,
-    depth_limit: int,
-    tell: Tell,
-    problems: list[Problem],
+def _object(
+    body: bytes, limit_bytes: int, depth_limit: int, tell: Tell, problems: list[Problem]
 ) -> dict[str, Json] | None:
-    """Return the object from `start` to `end` as the door reads it, or None with each problem noted."""
-    body = whole.text[start:end].encode()
+    """Return the object that these bytes are, or None with each problem noted."""
     if len(body) > limit_bytes:
         problems.append(tell(Problem("", "limit", f"expected at most {limit_bytes} bytes for a case")))
         return None

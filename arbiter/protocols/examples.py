@@ -1,4 +1,4 @@
-"""Reads `examples.jsonl`: one labelled case a line, checked against the question, every fault with its line."""
+"""Reads `examples.jsonl`: one labelled case a line, checked against the question, every fault with its line; and writes such a line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
+from arbiter.documents.scalars import decimal_text
 from arbiter.errors import Problem
 from arbiter.files.faults import explain
 from arbiter.files.reading import decode, quoted
@@ -55,6 +56,41 @@ def read_examples(
             for detail in _misfits(case, question):
                 at.note(1, "reference", f"{case.id}: {detail}")
     return tuple(cases)
+
+
+def example_line(case: LabelledCase) -> str:
+    """Return a labelled case as the line, without its end, that it is read from.
+
+    Raises:
+        RefusedError: when a number is not finite or has more than 40 digits before or after the point.
+    """
+    members = {
+        "id": json.dumps(case.id),
+        "title": _text(case.title),
+        "risk_class": json.dumps(case.risk_class.value),
+        "facts": _joined({fact.name: _fact_text(fact) for fact in case.facts}),
+        "label": json.dumps(case.label),
+        "provenance": _text(case.provenance),
+        **({} if case.expect is None else {"expect": _text(case.expect)}),
+        **({} if not case.covers else {"covers": json.dumps(case.covers, ensure_ascii=False)}),
+    }
+    return _joined(members)
+
+
+def _fact_text(fact: ExampleFact) -> str:
+    # A number keeps its digits: as a float it might come out as another one.
+    value = decimal_text(fact.value) if isinstance(fact.value, Decimal) else _text(fact.value)
+    unit = {} if fact.unit is None else {"unit": _text(fact.unit)}
+    return _joined({"value": value, **unit, "age_minutes": str(fact.age_minutes)})
+
+
+def _text(value: str | bool) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _joined(members: Mapping[str, str]) -> str:
+    """Return an object whose members' values are JSON already."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {text}" for name, text in members.items()) + "}"
 
 
 @dataclass(frozen=True, slots=True)

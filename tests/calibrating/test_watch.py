@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from arbiter.calibrating import watch
 from arbiter.calibrating.betting import STAKES, begin, expected_delay
-from arbiter.calibrating.watch import MOST_BESIDE, Watch, after_all, begin_watch, longest_delay, share
+from arbiter.calibrating.watch import MOST_BESIDE, Watch, begin_watch, longest_delay, share
 
 ALPHA, DELTA, EVERY = 0.05, 0.05, 250
 
@@ -162,6 +162,6 @@ def test_many_audits_at_once_are_what_they_are_one_by_one(rate: float, pieces: i
     for error in errors:
         one_by_one = one_by_one.after(error)
     for piece in range(pieces):
-        at_once = after_all(at_once, errors[piece * 500 // pieces : (piece + 1) * 500 // pieces])
+        at_once = at_once.after_all(errors[piece * 500 // pieces : (piece + 1) * 500 // pieces])
     assert one_by_one.begun > MOST_BESIDE, "some have been given up"
     assert at_once == one_by_one

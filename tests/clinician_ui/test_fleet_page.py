@@ -21,8 +21,9 @@ from arbiter.store.database import Database
 from arbiter.store.fleet_states import tell_state
 from clinician_ui.pages import create_pages
 from clinician_ui.presenters import Here
+from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
-from tests.clinician_ui.test_journey import WIDE, address, chromium, visit
+from tests.clinician_ui.visits import address, chromium, visit
 from tests.fleet.files import fleet_file
 from tests.fleet.states import NOW, a_busy_fleet
 from tests.houses import PASSWORD, ShiftableClock, a_client, a_house

@@ -2,154 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-import uvicorn
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import ConsoleMessage, Page, ViewportSize, async_playwright, expect
+from playwright.async_api import expect
 
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
 from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
-from clinician_ui.assets import STATIC
-from clinician_ui.downtime import DowntimeFile
-from tests.clinician_ui.conftest import SUBJECT, Facts, Ward, missing_tool
+from tests.clinician_ui.conftest import SUBJECT, Facts, Ward
 from tests.clinician_ui.test_downtime import no_database
+from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
 from tests.houses import PASSWORD
+
+__all__ = ["address", "chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = STATIC.parent / "node_modules" / "axe-core" / "axe.min.js"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NARROW, WIDE = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 SPLIT: Facts = {
     "respiratory_rate": (Decimal(24), "/min"),
     "heart_rate": (Decimal(112), "/min"),
     "age": (Decimal(80), "a"),
 }
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def address(ward: Ward) -> AsyncIterator[str]:
-    """Serve the pages on a free port of the loopback address."""
-    config = uvicorn.Config(
-        ward.pages, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", access_log=False
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Chromium]:
-    if not CHROMIUM.exists():
-        missing_tool(f"{CHROMIUM} is not installed")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), headless=True, args=list(ARGUMENTS)
-        )
-        yield browser
-        await browser.close()
-
-
-@dataclass
-class Visit:
-    """A page in a profile of its own, and what its console complained about."""
-
-    page: Page
-    address: str
-    scripted: bool
-    complaints: list[str] = field(default_factory=list)
-
-    async def go(self, path: str) -> None:
-        await self.page.goto(self.address + path)
-
-    async def press(self, name: str) -> None:
-        await self.page.get_by_role("button", name=name, exact=True).click()
-
-    async def look(self, name: str) -> None:
-        """Check the page that is shown: it fits both screens, and axe finds nothing."""
-        for size in (NARROW, WIDE):
-            await self.page.set_viewport_size(size)
-            width = await self.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size["width"], f"{name} is {width} px wide on a screen of {size['width']}"
-            if self.scripted:
-                found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-                assert not found["violations"], f"{name}: {_words(found['violations'])}"
-
-
-def _words(violations: list[dict[str, Any]]) -> str:
-    return json.dumps(
-        [{"rule": found["id"], "at": [node["html"] for node in found["nodes"]]} for found in violations],
-        indent=1,
-    )
-
-
-@asynccontextmanager
-async def visit(chromium: Chromium, address: str, *, scripted: bool = True) -> AsyncIterator[Visit]:
-    context = await chromium.new_context(java_script_enabled=scripted, viewport=WIDE)
-    try:
-        if scripted:
-            if not AXE.exists():
-                missing_tool("axe-core is not installed in clinician_ui/node_modules")
-            await context.add_init_script(path=AXE)
-        visited = Visit(await context.new_page(), address, scripted)
-
-        def hear(message: ConsoleMessage) -> None:
-            # A refused form answers 422, which Chromium reports as a resource that failed.
-            if message.type in {"error", "warning"} and "status of 422" not in message.text:
-                visited.complaints.append(message.text)
-
-        visited.page.on("console", hear)
-        visited.page.on("pageerror", lambda error: visited.complaints.append(str(error)))
-        visited.page.on("request", lambda request: _stays(request.url, address, visited))
-        yield visited
-        assert visited.complaints == []
-    finally:
-        await context.close()
-
-
-def _stays(url: str, address: str, visited: Visit) -> None:
-    if not url.startswith(address):
-        visited.complaints.append(f"a request left the house: {url}")
-
-
-async def log_in(visited: Visit, login: str = "anna") -> None:
-    page = visited.page
-    await visited.go("/worklist")
-    await page.get_by_label("Login").fill(login)
-    await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await visited.press("Log in")
-    await page.wait_for_url("**/worklist")
 
 
 async def the_way_in(visited: Visit, case: CaseId) -> None:
@@ -343,75 +220,6 @@ async def test_the_keyboard_skips_to_the_content_and_lands_on_mistakes(
         await page.keyboard.press("Enter")
         await expect(page.locator(".nhsuk-error-summary")).to_be_focused()
         assert await page.title() == "Error: Your opinion \N{EN DASH} Arbiter"
-
-
-async def test_on_paper_a_case_is_its_content_alone(ward: Ward, address: str, chromium: Chromium) -> None:
-    case = await ward.case()
-    async with visit(chromium, address) as visited:
-        page = visited.page
-        await log_in(visited)
-        await visited.press(f"Claim case {case}")
-        await page.emulate_media(media="print")
-        await expect(page.get_by_text(SUBJECT)).to_be_visible()
-        for control in ("Log out", "Hold it for longer", "Hand the case back", "Lock my opinion"):
-            await expect(page.get_by_role("button", name=control)).to_be_hidden()
-
-
-async def test_the_list_goes_on_a4_with_nothing_cut_in_two(
-    ward: Ward, address: str, chromium: Chromium
-) -> None:
-    cases = [await ward.case(training=number == 3) for number in range(25)]
-    async with visit(chromium, address) as visited:
-        page = visited.page
-        await log_in(visited)
-        await page.get_by_role("link", name="List for printing").click()
-        await expect(page.get_by_role("heading", level=1)).to_contain_text("Work list of")
-        await expect(page.get_by_role("row").filter(has_text=cases[3])).to_contain_text("Training")
-        await visited.look("printable list")
-        await page.set_viewport_size(WIDE)
-        await page.emulate_media(media="print")
-        await expect(page.get_by_text("Not to be used after")).to_be_visible()
-        for screen_only in (page.get_by_role("button", name="Log out"), page.get_by_text("on A4, landscape")):
-            await expect(screen_only).to_be_hidden()
-        await expect(page.get_by_role("link", name="Work list")).to_be_hidden()
-        await fits_on_paper(page)
-        assert a4_pages(await page.pdf(prefer_css_page_size=True)) >= 3
-
-
-async def fits_on_paper(page: Page) -> None:
-    """The table is no wider than the paper, is black on white, and no row of it may be divided."""
-    # 297 mm less the margins, in CSS pixels of 1/96 inch.
-    await page.set_viewport_size(ViewportSize(width=round((297 - 24) / 25.4 * 96), height=700))
-    table = page.get_by_role("table").first
-    assert await table.evaluate("it => it.scrollWidth <= document.documentElement.clientWidth")
-    assert await table.evaluate("it => getComputedStyle(it.tHead).display") == "table-header-group"
-    rows = await table.evaluate(
-        "it => [...it.tBodies[0].rows].map(row => [getComputedStyle(row).breakInside, getComputedStyle(row).color])"
-    )
-    assert {tuple(row) for row in rows} == {("avoid", "rgb(0, 0, 0)")}
-
-
-def a4_pages(pdf: bytes) -> int:
-    """Return how many pages a PDF has, each of them A4 on its side (842 by 595 points)."""
-    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
-    sizes = {(round(float(width)), round(float(height))) for width, height in boxes}
-    assert sizes == {(842, 595)}
-    return len(boxes)
-
-
-async def test_the_file_for_a_downtime_is_fit_to_read_and_print(
-    ward: Ward, chromium: Chromium, address: str
-) -> None:
-    kept = DowntimeFile(ward.house)
-    case = await ward.case()
-    await kept.write()
-    async with visit(chromium, "file://") as visited:
-        await visited.go(str(kept.path))
-        await expect(visited.page.get_by_role("rowheader", name=case)).to_be_visible()
-        await visited.look("downtime file")
-        await visited.page.emulate_media(media="print")
-        await fits_on_paper(visited.page)
-        assert a4_pages(await visited.page.pdf(prefer_css_page_size=True)) >= 1
 
 
 @pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])

@@ -21,8 +21,9 @@ from arbiter.workflow.watching.looking import Looked
 from arbiter.workflow.watching.standings import GuaranteeStanding, Stop, watched_of
 from clinician_ui.presenters import Here
 from clinician_ui.watch_words import watch_page
+from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
-from tests.clinician_ui.test_journey import WIDE, address, chromium, visit
+from tests.clinician_ui.visits import address, chromium, visit
 
 __all__ = ["address", "chromium"]
 

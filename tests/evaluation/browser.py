@@ -1,44 +1,16 @@
-"""A real browser that looks at reports: what they load, what axe finds, and whether each plot can be had as text."""
+"""Looking at reports in a real browser: what they load, what axe finds, and whether each plot can be had as text."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page
 
-from clinician_ui.assets import STATIC
-from tests.clinician_ui.conftest import missing_tool
+from tests.chromium import WIDE, axe
 
-CHROMIUM: Final = Path("/usr/bin/chromium")
-AXE: Final = STATIC.parent / "node_modules" / "axe-core" / "axe.min.js"
-ARGUMENTS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-)
 _SHORTEST_NAME: Final = 15
 """Characters of a name that can say what a plot shows."""
-
-NARROW, WIDE = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
-
-
-@asynccontextmanager
-async def a_chromium() -> AsyncIterator[Browser]:
-    """Yield a browser; skips, or fails where the tools are required, without one."""
-    if not CHROMIUM.exists():
-        missing_tool(f"{CHROMIUM} is not installed")
-    if not AXE.exists():
-        missing_tool("axe-core is not installed in clinician_ui/node_modules")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), headless=True, args=list(ARGUMENTS)
-        )
-        yield browser
-        await browser.close()
 
 
 async def opened(chromium: Browser, page: Path, complaints: list[str], **options: Any) -> Page:
@@ -62,7 +34,7 @@ async def open_details(shown: Page) -> None:
 
 async def violations(shown: Page) -> list[tuple[str, list[str]]]:
     """Return what axe finds: each rule with the elements that break it."""
-    await shown.evaluate(AXE.read_text(encoding="utf-8"))
+    await shown.evaluate(axe().read_text(encoding="utf-8"))
     found = await shown.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found["violations"]]
 

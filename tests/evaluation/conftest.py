@@ -11,7 +11,7 @@ from playwright.async_api import Browser
 
 from arbiter.evaluation.figures.report import Report
 from arbiter.evaluation.page import render
-from tests.evaluation.browser import a_chromium
+from tests.chromium import a_chromium
 from tests.evaluation.small import reported
 
 

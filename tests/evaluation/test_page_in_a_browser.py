@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser as Chromium
 
-from tests.evaluation.browser import NARROW, WIDE, open_details, opened, violations
+from tests.chromium import NARROW, WIDE
+from tests.evaluation.browser import open_details, opened, violations
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 

@@ -129,6 +129,15 @@ async def test_a_panel_that_never_decides_claims_no_accuracy_interval_or_certifi
 # --- what is looked for is found where it is ----------------------------------------------------------------------------------
 
 
+def spoilt(reports: dict[str, Path], folder: Path, old: str, new: str) -> Path:
+    """A report in which something stands otherwise."""
+    page = (reports["surgery-readiness"] / "report.html").read_text(encoding="utf-8")
+    assert old in page
+    path = folder / "spoilt.html"
+    path.write_text(page.replace(old, new), encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize(
     ("old", "new", "asked_for"),
     [
@@ -141,11 +150,8 @@ async def test_a_panel_that_never_decides_claims_no_accuracy_interval_or_certifi
 async def test_a_page_that_asks_for_something_is_told(
     chromium: Browser, reports: dict[str, Path], tmp_path: Path, old: str, new: str, asked_for: str
 ) -> None:
-    page = (reports["surgery-readiness"] / "report.html").read_text(encoding="utf-8")
-    spoilt = tmp_path / "spoilt.html"
-    spoilt.write_text(page.replace(old, new, 1), encoding="utf-8")
     complaints: list[str] = []
-    await opened(chromium, spoilt, complaints)
+    await opened(chromium, spoilt(reports, tmp_path, old, new), complaints)
     assert any(asked_for in complaint for complaint in complaints)
 
 
@@ -161,11 +167,7 @@ async def test_a_page_that_asks_for_something_is_told(
 async def test_a_page_that_some_cannot_read_is_told(
     chromium: Browser, reports: dict[str, Path], tmp_path: Path, old: str, new: str, rule: str
 ) -> None:
-    page = (reports["surgery-readiness"] / "report.html").read_text(encoding="utf-8")
-    assert old in page
-    spoilt = tmp_path / "spoilt.html"
-    spoilt.write_text(page.replace(old, new), encoding="utf-8")
-    shown = await opened(chromium, spoilt, [], color_scheme="light")
+    shown = await opened(chromium, spoilt(reports, tmp_path, old, new), [], color_scheme="light")
     assert rule in {name for name, _ in await violations(shown)}
 
 
@@ -182,9 +184,5 @@ async def test_a_page_that_some_cannot_read_is_told(
 async def test_a_plot_that_cannot_be_had_as_text_is_told(
     chromium: Browser, reports: dict[str, Path], tmp_path: Path, old: str, new: str, lacks: str
 ) -> None:
-    page = (reports["surgery-readiness"] / "report.html").read_text(encoding="utf-8")
-    assert old in page
-    spoilt = tmp_path / "spoilt.html"
-    spoilt.write_text(page.replace(old, new), encoding="utf-8")
-    shown = await opened(chromium, spoilt, [])
+    shown = await opened(chromium, spoilt(reports, tmp_path, old, new), [])
     assert any(lacks in each for each in await plots_without_text(shown))

@@ -17,7 +17,7 @@ from math import ceil, log
 from typing import Final
 
 from arbiter.calibrating.betting import delta_after, expected_delay
-from arbiter.calibrating.watch import Watch, after_all, begin_watch, longest_delay, share
+from arbiter.calibrating.watch import Watch, begin_watch, longest_delay, share
 from arbiter.calibration import Calibration
 from arbiter.store.watching import AlarmKind, AlarmRow, AlarmStep, CountRow
 
@@ -167,7 +167,7 @@ def _tally(
             watch = watch.after(wrong)
             path.append(_nearness(watch))
     else:
-        watch = after_all(watch, found)
+        watch = watch.after_all(found)
     last = next(
         (step for step in reversed(steps) if (step.kind, step.target) == (claim.kind, claim.target)), None
     )

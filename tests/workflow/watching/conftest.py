@@ -1,4 +1,4 @@
-"""A house whose every decision is audited."""
+"""Houses whose every decision is audited."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from arbiter.identity import accounts
 from arbiter.store.database import Database
 from tests.houses import a_house
 from tests.workflow.calibrations.certified import bundle_in, court, fitting, settings_of
+from tests.workflow.watching.readers import Readers, readers
 from tests.workflow.watching.ward import Ward, ward
 
 
@@ -32,3 +33,12 @@ async def watched(database: Database, tmp_path: Path) -> AsyncIterator[Ward]:
         bench = await court(house)
         named = await bench.put_in_force(fitting(house))
         yield await ward(bench, named)
+
+
+@pytest_asyncio.fixture(name="ward", scope="module", loop_scope="module")
+async def read_ward(
+    module_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Readers]:
+    """The readers' house, one for all tests of a module."""
+    async with readers(tmp_path_factory.mktemp("reading") / "data", module_database) as made:
+        yield made
