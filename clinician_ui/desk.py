@@ -15,8 +15,8 @@ from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.forms import Fields, Mistake, read_fields
-from clinician_ui.paper import full_time
-from clinician_ui.presenters import Here
+from clinician_ui.presenters.paper import full_time
+from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import NO_STORE, Renderer
 from clinician_ui.session import Doorkeeper, Visitor
 

@@ -15,8 +15,8 @@ from arbiter.settings import Mode
 from arbiter.workflow.downtime import Waiting, everything_waiting
 from arbiter.workflow.house import House
 from clinician_ui.assets import require_built
-from clinician_ui.paper import downtime_list
-from clinician_ui.presenters import Here
+from clinician_ui.presenters.paper import downtime_list
+from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import Renderer
 
 NAME = "downtime.html"

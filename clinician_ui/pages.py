@@ -32,16 +32,16 @@ from arbiter.settings import Mode
 from arbiter.workflow.downtime import OUTAGES
 from arbiter.workflow.house import House
 from clinician_ui.assets import Assets, require_built
-from clinician_ui.case_pages import CasePages
 from clinician_ui.desk import Desk
 from clinician_ui.downtime import DowntimeFile
-from clinician_ui.fleet_pages import FleetPages
-from clinician_ui.glass_pages import GlassPages
-from clinician_ui.log_in_pages import LogInPages
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
+from clinician_ui.routes.case import CasePages
+from clinician_ui.routes.fleet import FleetPages
+from clinician_ui.routes.glass import GlassPages
+from clinician_ui.routes.log_in import LogInPages
+from clinician_ui.routes.watch import WatchPages
+from clinician_ui.routes.work import WorkPages
 from clinician_ui.session import HOME, Doorkeeper, log_in_address
-from clinician_ui.watch_pages import WatchPages
-from clinician_ui.work_pages import WorkPages
 
 log = logging.getLogger(__name__)
 

@@ -157,7 +157,7 @@ async def test_whatever_the_database_refuses_is_a_503_and_never_quoted(
         raise error
 
     browser = await ward.logged_in()
-    monkeypatch.setattr("clinician_ui.work_pages.work_list.waiting", broken)
+    monkeypatch.setattr("clinician_ui.routes.work.work_list.waiting", broken)
     answer = await browser.get("/worklist")
     assert answer.status_code == 503
     assert SUBJECT not in answer.text + caplog.text

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from arbiter.calibrating.watch import begin_watch, share
-from clinician_ui.evidence_plots import EvidencePlot, evidence_plot
+from clinician_ui.presenters.evidence_plots import EvidencePlot, evidence_plot
 
 START = math.log(0.0125)
 

@@ -20,7 +20,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from arbiter.store.fleet_states import tell_state
 from clinician_ui.pages import create_pages
-from clinician_ui.presenters import Here
+from clinician_ui.presenters.times import Here
 from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
 from tests.clinician_ui.visits import address, chromium, visit

@@ -19,9 +19,9 @@ from arbiter.fleet.overview import Heard, oversee
 from arbiter.fleet.state import FleetState, Latency
 from arbiter.workflow.fleet_watch import Watch
 from clinician_ui.assets import require_built
-from clinician_ui.fleet_plots import Axis, latency_plot, meter, shared_axis
-from clinician_ui.fleet_words import fleet_page, headline
-from clinician_ui.presenters import Here
+from clinician_ui.presenters.fleet import fleet_page, headline
+from clinician_ui.presenters.fleet_plots import Axis, latency_plot, meter, shared_axis
+from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import Renderer
 from tests.fleet.any_state import any_state
 from tests.fleet.seats import a_protocol, a_seat

@@ -12,8 +12,8 @@ from arbiter.errors import VerificationError
 from arbiter.model import MemberStatus
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.review import RevealedCase
-from clinician_ui.panel_words import PanelPage, panel_page, words_of
-from clinician_ui.presenters import case_page
+from clinician_ui.presenters.case import case_page
+from clinician_ui.presenters.panel import PanelPage, panel_page, words_of
 from tests.clinician_ui.test_presenters import HERE, blind, fact
 
 OWN = OwnOpinion("yes", 70, ("respiratory_rate", "lactate"), "a note")

@@ -13,8 +13,8 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow.downtime import Waiting
 from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
-from clinician_ui.paper import FIT_FOR, downtime_list, full_time, paper_list
-from clinician_ui.presenters import Here
+from clinician_ui.presenters.paper import FIT_FOR, downtime_list, full_time, paper_list
+from clinician_ui.presenters.times import Here
 from tests.clinician_ui.conftest import SUBJECT, Ward
 from tests.clinician_ui.test_blindness import CASES, FORBIDDEN, members, received
 

@@ -13,18 +13,9 @@ from arbiter.question import Option
 from arbiter.workflow.blinding import BlindCase, BlindFact
 from arbiter.workflow.views import CaseView
 from arbiter.workflow.work_list import WorkItem
-from clinician_ui.presenters import (
-    CLAIM_ENDS_SOON,
-    Here,
-    Patient,
-    case_page,
-    due,
-    due_words,
-    duration_words,
-    hold,
-    moment,
-    work_page,
-)
+from clinician_ui.presenters.case import CLAIM_ENDS_SOON, Patient, case_page, hold
+from clinician_ui.presenters.times import Here, due, due_words, duration_words, moment
+from clinician_ui.presenters.work import work_page
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")

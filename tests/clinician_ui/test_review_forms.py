@@ -91,7 +91,7 @@ async def test_a_failure_is_a_calm_page_without_details(ward: Ward, monkeypatch:
         raise RuntimeError(f"the secret {SUBJECT}")
 
     browser = await ward.logged_in()
-    monkeypatch.setattr("clinician_ui.work_pages.work_list.waiting", broken)
+    monkeypatch.setattr("clinician_ui.routes.work.work_list.waiting", broken)
     answer = await browser.get("/worklist")
     assert answer.status_code == 500
     assert "Something went wrong on our side" in answer.text

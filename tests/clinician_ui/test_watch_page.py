@@ -19,8 +19,8 @@ from arbiter.workflow.certifying import calibration_in_force
 from arbiter.workflow.house import House
 from arbiter.workflow.watching.looking import Looked
 from arbiter.workflow.watching.standings import GuaranteeStanding, Stop, watched_of
-from clinician_ui.presenters import Here
-from clinician_ui.watch_words import watch_page
+from clinician_ui.presenters.times import Here
+from clinician_ui.presenters.watch import watch_page
 from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
 from tests.clinician_ui.visits import address, chromium, visit
@@ -219,7 +219,7 @@ async def test_the_watch_is_fit_to_read_on_every_screen_and_on_paper(
     async def stand_in(*_: object) -> tuple[Looked, ...]:
         return (shown,)
 
-    monkeypatch.setattr("clinician_ui.watch_pages.look_at_guarantees", stand_in)
+    monkeypatch.setattr("clinician_ui.routes.watch.look_at_guarantees", stand_in)
     async with visit(chromium, address, scripted=scripted) as visited:
         page = visited.page
         await visited.go("/watch")

@@ -13,8 +13,8 @@ from arbiter.fleet.overview import Heard, Overview
 from arbiter.fleet.seats import CanaryResult, SeatCanary, SeatLine, Standing
 from arbiter.fleet.state import Position
 from arbiter.workflow.fleet_watch import Watch
-from clinician_ui.fleet_server_words import ServerSection, server_section
-from clinician_ui.presenters import Here, Moment, Tag, duration_words, moment
+from clinician_ui.presenters.fleet_servers import ServerSection, server_section
+from clinician_ui.presenters.times import Here, Moment, Tag, duration_words, moment
 
 _LEVELS: Final = {
     Level.ALARM: Tag("Alarm", "red"),

@@ -13,7 +13,7 @@ from typing import Final
 
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import Latency
-from clinician_ui.presenters import NO_BREAK
+from clinician_ui.presenters.times import NO_BREAK
 
 WIDTH: Final = 300
 HEIGHT: Final = 84

@@ -13,7 +13,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow.downtime import Waiting
 from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
-from clinician_ui.presenters import RISK_TAGS, Here, due
+from clinician_ui.presenters.times import RISK_TAGS, Here, due
 
 FIT_FOR = timedelta(minutes=30)
 """How old a printed list may get: after that, what was due and what was claimed has changed too much."""

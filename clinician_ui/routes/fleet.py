@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from arbiter.workflow.fleet_watch import watch_fleet
 from clinician_ui.desk import Desk
-from clinician_ui.fleet_words import fleet_page
+from clinician_ui.presenters.fleet import fleet_page
 
 
 class FleetPages:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from arbiter.workflow.watching.looking import look_at_guarantees
 from clinician_ui.desk import Desk
-from clinician_ui.watch_words import watch_page
+from clinician_ui.presenters.watch import watch_page
 
 
 class WatchPages:

@@ -19,7 +19,7 @@ from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.workflow import glass
 from clinician_ui.desk import Desk, beside, case_id, see
 from clinician_ui.forms import Fields, GlassForm, Mistake, check_glass, only_value
-from clinician_ui.presenters import duration_words
+from clinician_ui.presenters.times import duration_words
 from clinician_ui.session import Visitor
 
 _UNKNOWN = Mistake("case", "There is no case with this id. Check it with whoever gave it to you")

@@ -9,8 +9,8 @@ from typing import Final
 from arbiter.workflow.watching.evidence import Tally
 from arbiter.workflow.watching.looking import Looked, start_of
 from arbiter.workflow.watching.standings import GuaranteeStanding, Stop, Watched
-from clinician_ui.evidence_plots import EvidencePlot, evidence_plot
-from clinician_ui.presenters import Here, Moment, moment
+from clinician_ui.presenters.evidence_plots import EvidencePlot, evidence_plot
+from clinician_ui.presenters.times import Here, Moment, moment
 
 _OPTION: Final = "option"
 _STOPS: Final = {

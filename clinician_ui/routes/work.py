@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.workflow import acknowledging, review, work_list
 from clinician_ui.desk import Desk, case_in, see
-from clinician_ui.glass_pages import may_break_glass
-from clinician_ui.paper import paper_list
-from clinician_ui.presenters import work_page
+from clinician_ui.presenters.paper import paper_list
+from clinician_ui.presenters.work import work_page
+from clinician_ui.routes.glass import may_break_glass
 
 
 class WorkPages:

@@ -21,8 +21,11 @@ from arbiter.workflow.certifying import MEANING
 from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
-from clinician_ui.panel_words import panel_page
-from clinician_ui.presenters import case_page, done_page, moment, work_row
+from clinician_ui.presenters.case import case_page
+from clinician_ui.presenters.done import done_page
+from clinician_ui.presenters.panel import panel_page
+from clinician_ui.presenters.times import moment
+from clinician_ui.presenters.work import work_row
 from clinician_ui.session import Visitor
 
 SEAL_WAIT_SECONDS = 2.0

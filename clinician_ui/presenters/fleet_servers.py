@@ -10,8 +10,16 @@ from arbiter.fleet.finding import share
 from arbiter.fleet.overview import Breaker, Replica, Server
 from arbiter.fleet.sketches import time_words
 from arbiter.fleet.state import CALLS_A_HEDGE, UNKNOWN_VERSION, Latency, Position
-from clinician_ui.fleet_plots import Axis, LatencyPlot, Meter, latency_plot, meter, shared_axis, spaced
-from clinician_ui.presenters import Here, Moment, moment
+from clinician_ui.presenters.fleet_plots import (
+    Axis,
+    LatencyPlot,
+    Meter,
+    latency_plot,
+    meter,
+    shared_axis,
+    spaced,
+)
+from clinician_ui.presenters.times import Here, Moment, moment
 
 _POSITIONS: Final = {
     Position.CLOSED: "Closed",

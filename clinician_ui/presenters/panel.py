@@ -15,7 +15,8 @@ from arbiter.model import MemberStatus, RuleEffect
 from arbiter.question import QUESTION, VLLM
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.review import RevealedCase
-from clinician_ui.certificate_reading import (
+from clinician_ui.presenters.case import CasePage
+from clinician_ui.presenters.certificate_reading import (
     Certificate,
     Cited,
     Identity,
@@ -23,7 +24,7 @@ from clinician_ui.certificate_reading import (
     SeatOpinion,
     read_certificate,
 )
-from clinician_ui.presenters import CasePage, Tag
+from clinician_ui.presenters.times import Tag
 
 NOT_HEARD = "not-heard"
 
