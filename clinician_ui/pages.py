@@ -38,7 +38,9 @@ from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.case import CasePages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
+from clinician_ui.routes.handling import HandlingPages
 from clinician_ui.routes.log_in import LogInPages
+from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
 from clinician_ui.session import HOME, Doorkeeper, log_in_address
@@ -68,11 +70,14 @@ def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
 
 def page_routes(desk: Desk) -> Sequence[BaseRoute]:
     """Return every route that answers with a page."""
+    cases = CasePages(desk)
     parts = (
         LogInPages(desk),
         WorkPages(desk),
         GlassPages(desk),
-        CasePages(desk),
+        cases,
+        SigningPages(desk, cases),
+        HandlingPages(desk, cases),
         FleetPages(desk),
         WatchPages(desk),
     )

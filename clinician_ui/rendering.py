@@ -15,6 +15,7 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoad
 from starlette.responses import HTMLResponse
 
 from clinician_ui.assets import Assets
+from clinician_ui.texts import _, ngettext
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,7 +52,10 @@ def create_environment(assets: Assets) -> Environment:
         undefined=Absent,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # the extension's
     environment.globals["asset"] = assets.address
     environment.filters["capitalize_first"] = _capitalize_first
     return environment

@@ -6,38 +6,44 @@ form leads past a step.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from arbiter.errors import ConflictError, IllegalMoveError, RefusedError, UnauthenticatedError
+from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review, work_list
 from arbiter.workflow.certifying import MEANING
 from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
-from clinician_ui.forms import Draft, Mistake, check_opinion, check_signature, draft_of
+from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
-from clinician_ui.presenters.done import done_page
 from clinician_ui.presenters.panel import panel_page
 from clinician_ui.presenters.times import moment
 from clinician_ui.presenters.work import work_row
 from clinician_ui.session import Visitor
 
-SEAL_WAIT_SECONDS = 2.0
-SEAL_LOOK_SECONDS = 0.1
-
-_FORMS = ("opinion", "reveal", "sign", "renew", "hand-back")
-
 _UNCHANGED = "opinion=unchanged"
 """Said in the address to which another opinion leads that came when one was locked already."""
 
-_WRONG_PASSWORD = (Mistake("password", "The password is wrong, or your account is locked for now"),)
-_NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
+
+NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
+
+
+def leading_back(desk: Desk, *forms: str) -> tuple[BaseRoute, ...]:
+    """Return routes that lead from forms' addresses to the case as it stands.
+
+    Where a form was shown again with its mistakes, a reload or a step back asks for its address.
+    """
+
+    async def back(request: Request) -> Response:
+        await desk.door.visitor(request)
+        return see(f"/cases/{case_in(request)}")
+
+    return tuple(Route(f"/cases/{{case}}/{form}", back, methods=["GET"]) for form in forms)
 
 
 class CasePages:
@@ -51,15 +57,10 @@ class CasePages:
         """Return this part's routes."""
         return (
             Route("/cases/{case}", self.show, methods=["GET"]),
-            Route("/cases/{case}/done", self.done, methods=["GET"]),
             Route("/cases/{case}/read", self.read, methods=["GET"]),
             Route("/cases/{case}/opinion", self.commit, methods=["POST"]),
             Route("/cases/{case}/reveal", self.reveal, methods=["POST"]),
-            Route("/cases/{case}/sign", self.sign, methods=["POST"]),
-            Route("/cases/{case}/renew", self.renew, methods=["POST"]),
-            Route("/cases/{case}/hand-back", self.hand_back, methods=["POST"]),
-            # Where a form was shown again with its mistakes, a reload or a step back asks for its address.
-            *(Route(f"/cases/{{case}}/{form}", self.back, methods=["GET"]) for form in _FORMS),
+            *leading_back(self._desk, "opinion", "reveal"),
         )
 
     # --- looking -------------------------------------------------------------------------------------------------
@@ -68,34 +69,15 @@ class CasePages:
         """Show a case as its phase allows."""
         visitor = await self._desk.door.visitor(request)
         case = case_in(request)
-        item = await self._item(visitor, case)
+        item = await self.item(visitor, case)
         if item is None:
             return await self._after(visitor, case)
         if item.mine:
             unchanged = request.url.query == _UNCHANGED
-            return await self._show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
+            return await self.show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
         if item.phase is Phase.ESCALATED:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         raise ConflictError(f"case {case} is held by somebody else")
-
-    async def back(self, request: Request) -> Response:
-        """Lead from a form's address to the case, as it stands."""
-        await self._desk.door.visitor(request)
-        return see(f"/cases/{case_in(request)}")
-
-    async def done(self, request: Request) -> Response:
-        """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""
-        visitor = await self._desk.door.visitor(request)
-        case = case_in(request)
-        decision = await review.signed_case(self._house, visitor.principal, case)
-        for _ in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
-            if decision is not None:
-                break
-            await asyncio.sleep(SEAL_LOOK_SECONDS)
-            decision = await review.signed_case(self._house, visitor.principal, case)
-        done = None if decision is None else done_page(decision, await self._desk.here())
-        training = (await work_list.standing(self._house, visitor.principal, case)).training
-        return self._desk.page("done", visitor, case=case, done=done, training=training)
 
     async def read(self, request: Request) -> Response:
         """Say what becomes of an opinion that was given for an audit, and nothing of the decision it is compared with."""
@@ -134,52 +116,9 @@ class CasePages:
         await review.reveal(self._house, visitor.principal, case)
         return see(f"/cases/{case}")
 
-    async def sign(self, request: Request) -> Response:
-        """Decide and sign, after the password has proven once more who signs."""
-        visitor, fields = await self._desk.form(request)
-        case = case_in(request)
-        checked = check_signature(fields)
-        if (form := checked.values) is None:
-            return await self._revealed(visitor, case, draft_of(fields), checked.mistakes)
-        try:
-            await self._desk.door.prove_again(visitor.principal, form.password)
-            await review.sign(self._house, visitor.principal, case, form.option, form.reason)
-        except UnauthenticatedError:
-            return await self._revealed(visitor, case, draft_of(fields), _WRONG_PASSWORD)
-        except RefusedError as error:
-            if any(problem.pointer != "/reason" for problem in error.problems):
-                raise
-            return await self._revealed(visitor, case, draft_of(fields), _NEEDS_REASON)
-        except ConflictError:
-            # Sent twice: whoever has signed is led to what was signed.
-            await review.signed_case(self._house, visitor.principal, case)
-        return see(f"/cases/{case}/done")
-
-    async def renew(self, request: Request) -> Response:
-        """Hold the case for longer and show what had been typed again."""
-        visitor, fields = await self._desk.form(request)
-        case = case_in(request)
-        await review.renew(self._house, visitor.principal, case)
-        item = await self._item(visitor, case)
-        if item is None or not item.mine or item.phase is Phase.OPINION_COMMITTED:
-            return see(f"/cases/{case}")
-        return await self._show_mine(visitor, case, item.phase, draft_of(fields), ())
-
-    async def hand_back(self, request: Request) -> Response:
-        """Give the case back; a case no longer held is back already."""
-        visitor, _ = await self._desk.form(request)
-        case = case_in(request)
-        try:
-            await review.hand_back(self._house, visitor.principal, case)
-        except ConflictError:
-            item = await self._item(visitor, case)
-            if item is not None and item.mine:
-                raise
-        return see("/worklist")
-
     # --- pages ---------------------------------------------------------------------------------------------------
 
-    async def _item(self, visitor: Visitor, case: CaseId) -> work_list.WorkItem | None:
+    async def item(self, visitor: Visitor, case: CaseId) -> work_list.WorkItem | None:
         """Return where the case stands with the clinicians, or None when it is not with them."""
         item = await work_list.standing(self._house, visitor.principal, case)
         return item if item.phase in WITH_HUMANS else None
@@ -196,7 +135,7 @@ class CasePages:
 
     async def _locked_already(self, visitor: Visitor, case: CaseId, own: OwnOpinion | None) -> Response:
         """Lead to an opinion that was locked before this one came; raise IllegalMoveError where there is none."""
-        item = await self._item(visitor, case)
+        item = await self.item(visitor, case)
         path = f"/cases/{case}"
         if item is None or not item.mine or item.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
             if not await review.has_read(self._house, visitor.principal, case):
@@ -205,7 +144,7 @@ class CasePages:
         same = own is not None and await review.is_committed(self._house, visitor.principal, case, own)
         return see(path if same else f"{path}?{_UNCHANGED}")
 
-    async def _show_mine(
+    async def show_mine(
         self,
         visitor: Visitor,
         case: CaseId,
@@ -215,6 +154,7 @@ class CasePages:
         *,
         unchanged: bool = False,
     ) -> Response:
+        """Show a case that this visitor holds, as its phase allows."""
         match phase:
             case Phase.CLAIMED:
                 return await self._blind(visitor, case, draft, mistakes)
@@ -223,7 +163,7 @@ class CasePages:
                 page = case_page(blind, await self._desk.here())
                 return self._desk.page("case_locked", visitor, page=page, unchanged=unchanged)
             case Phase.REVEALED:
-                return await self._revealed(visitor, case, draft, mistakes, unchanged=unchanged)
+                return await self.revealed(visitor, case, draft, mistakes, unchanged=unchanged)
             case _:
                 raise ConflictError(f"case {case} is {phase}")
 
@@ -243,7 +183,7 @@ class CasePages:
             errors=beside(mistakes),
         )
 
-    async def _revealed(
+    async def revealed(
         self,
         visitor: Visitor,
         case: CaseId,
@@ -252,7 +192,8 @@ class CasePages:
         *,
         unchanged: bool = False,
     ) -> Response:
-        item = await self._item(visitor, case)
+        """Show the panel that is shown already, with the form that signs; raises ConflictError where it is not."""
+        item = await self.item(visitor, case)
         # A form must not reveal: only a case that is revealed already is read here.
         if item is None or not item.mine or item.phase is not Phase.REVEALED:
             raise ConflictError(f"the panel of case {case} is not shown to this reviewer")
@@ -277,10 +218,6 @@ class CasePages:
         )
 
 
-def _case(request: Request) -> CaseId:
-    return CaseId(request.path_params["case"])
-
-
 def _with_missing_reason(
     mistakes: tuple[Mistake, ...], draft: Draft, own: OwnOpinion | None
 ) -> tuple[Mistake, ...]:
@@ -289,4 +226,4 @@ def _with_missing_reason(
     named = any(mistake.field == "reason" for mistake in mistakes)
     if named or not changed or draft.reason.strip():
         return mistakes
-    return (*_NEEDS_REASON, *mistakes)
+    return (*NEEDS_REASON, *mistakes)
