@@ -32,7 +32,7 @@ from arbiter.settings import Mode
 from arbiter.workflow.downtime import OUTAGES
 from arbiter.workflow.house import House
 from clinician_ui.assets import Assets, require_built
-from clinician_ui.desk import Desk
+from clinician_ui.desk import Desk, see
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.case import CasePages
@@ -89,8 +89,8 @@ def _home(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
         try:
             visitor = await desk.door.visitor(request)
         except UnauthenticatedError:
-            return RedirectResponse(HOME, 303)
-        return RedirectResponse(visitor.home, 303)
+            return see(HOME)
+        return see(visitor.home)
 
     return home
 
