@@ -41,7 +41,7 @@ NOT_YET = frozenset(
 
 DATA = (
     # Who and what is named: people, sites, systems, cases, log-ins, and the service itself.
-    r"Arbiter|Anna|Ben|Dora|Olga|Ada|North Hospital|South Hospital|urn:example:patients|visit-\d+|test\b",
+    r"\bArbiter\b|Anna|Ben|Dora|Olga|Ada|North Hospital|South Hospital|urn:example:patients|visit-\d+|test\b",
     rf"{SUBJECT}[-\d]*",
     r"c_[a-z2-7]+|[0-9a-f]{64}",
     # Zones, units, and what an instant or a length is written with.

@@ -157,11 +157,10 @@ async def said(application: ASGIApp) -> str:
         sent.append(body)
 
     async def receive() -> dict[str, object]:
-        return (
-            {"type": "http.disconnect"} if sent else {"type": "http.request", "body": b"", "more_body": False}
-        )
+        return {"type": "http.request", "body": b"", "more_body": False}
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    asgi = {"version": "3.0", "spec_version": "2.4"}
+    scope = {"type": "http", "asgi": asgi, "method": "GET", "path": "/", "headers": [], "query_string": b""}
     await application(scope, receive, send)  # type: ignore[arg-type] # Starlette's message is any mapping
     return b"".join(sent).decode()
 
