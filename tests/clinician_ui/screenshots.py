@@ -175,7 +175,7 @@ async def photograph(page: Page, name: str) -> list[str]:
     """Photograph what the page shows; return the files' names."""
     stem, files = name.replace(",", "").replace(" ", "-"), []
     for scheme in ("light", "dark"):
-        await page.emulate_media(media="screen", color_scheme=scheme)  # type: ignore[arg-type] # one of the two
+        await page.emulate_media(media="screen", color_scheme=scheme)
         for width, size in SIZES.items():
             await page.set_viewport_size(size)
             files.append(f"{stem}-{width}-{scheme}.png")
