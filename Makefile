@@ -15,11 +15,11 @@ PEERS ?= .peers
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
 ASSET_SOURCES := $(wildcard clinician_ui/styles/* clinician_ui/scripts/* clinician_ui/images/*) \
-	clinician_ui/build.mjs clinician_ui/package.json clinician_ui/package-lock.json clinician_ui/.npmrc
+	clinician_ui/build.mjs clinician_ui/dark.mjs clinician_ui/package.json clinician_ui/package-lock.json clinician_ui/.npmrc
 CODE := arbiter clinician_ui migrations tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-vllm test test-vllm check format lint types contracts drift bench bench-adjudication bench-fleet lock build assets clean
+.PHONY: help texts screenshots demo demo-vllm test test-vllm check format lint types contracts drift bench bench-adjudication bench-fleet lock build assets clean
 
 help: ## print what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,6 +65,13 @@ bench-fleet: $(VENV)/.dev $(PEERS)/.installed ## measure what asking a fleet of 
 	@$(BIN)/python -m benchmarks.fleet overhead --peers $(PEERS)
 	@$(BIN)/python -m benchmarks.fleet tail --cases 700
 	@$(BIN)/python -m benchmarks.fleet profile
+
+texts: $(VENV)/.dev ## gather every text of the pages into the template that translations are made from
+	@cd clinician_ui && ../$(BIN)/pybabel --quiet extract --mapping=babel.cfg --keywords=noted --add-comments=NOTE: --no-wrap \
+		--omit-header --sort-output --add-location=file --ignore-dirs=node_modules --ignore-dirs=static --output=languages/clinician_ui.pot .
+
+screenshots: $(VENV)/.dev assets ## photograph every page, at three widths, in the dark and on paper, into build/screenshots/
+	@$(BIN)/python -m tests.clinician_ui.screenshots
 
 lock: $(VENV)/.dev ## resolve the dependencies anew into requirements/
 	@$(BIN)/$(LOCK) pyproject.toml --extra evaluation -o requirements/runtime.txt

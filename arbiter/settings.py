@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped
     ones.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
-    times on the pages, the machine's where it is None. `retention_days` is how long a case is kept at least after its end,
+    times on the pages, the machine's where it is None; `language` is what they speak. `retention_days` is how long a case is kept at least after its end,
     `backup_days` how long any copy of the database is kept at most. From `canary_at` on, by that zone, every seat is asked its
     fixed cases; all seats together are to raise `canary_false_alarms_a_year` false alarms at most, in expectation.
     Of what panels decide under a stated error rate the share `audit_share` is read by clinicians who do not see it; where one
@@ -136,6 +136,7 @@ class Settings(BaseSettings):
         max_length=1000,
     )
     time_zone: Annotated[str, AfterValidator(_time_zone)] | None = None
+    language: str = Field(default="en", pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?(_[A-Z]{2})?$")
     retention_days: int = Field(default=10_958, ge=0, le=40_000)
     backup_days: int = Field(default=35, ge=1, le=4_000)
     canary_at: Annotated[str, AfterValidator(_time_of_day)] = "03:00"

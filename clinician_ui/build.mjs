@@ -1,4 +1,4 @@
-// Builds static/: two style sheets, two scripts and the images, each named by its content's hash, and a manifest that
+// Builds static/: two style sheets (the pages' with its dark colours), two scripts and the images, each named by its content's hash, and a manifest that
 // maps plain names to hashed ones. Everything comes from node_modules and this folder; nothing is fetched.
 
 import { createHash } from "node:crypto";
@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
 import { compileAsync } from "sass";
+
+import { withDark } from "./dark.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const frontend = join(here, "node_modules", "nhsuk-frontend", "dist", "nhsuk");
@@ -53,7 +55,7 @@ async function script(name) {
 
 async function main() {
   const contents = {
-    "arbiter.css": await styles("arbiter.scss"),
+    "arbiter.css": withDark(await styles("arbiter.scss")),
     "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
     "work-list.js": await script("work-list.js"),

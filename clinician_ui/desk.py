@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -15,10 +15,13 @@ from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.forms import Fields, Mistake, read_fields
+from clinician_ui.navigation import Navigation
+from clinician_ui.presenters.keys import keys_link
 from clinician_ui.presenters.paper import full_time
 from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import NO_STORE, Renderer
 from clinician_ui.session import Doorkeeper, Visitor
+from clinician_ui.texts import _, ngettext, noted
 
 log = logging.getLogger(__name__)
 
@@ -29,40 +32,51 @@ _CASE_ID = re.compile(r"c_[a-z2-7]{1,64}", re.ASCII)
 
 _ERRORS: dict[int, tuple[str, tuple[str, ...]]] = {
     400: (
-        "This form could not be read",
-        ("Nothing was changed. Go back, reload the page, and send the form again.",),
+        noted("This form could not be read"),
+        (noted("Nothing was changed. Go back, reload the page, and send the form again."),),
     ),
     403: (
-        "You may not do this",
+        noted("You may not do this"),
         (
-            "Nothing was changed. Either your account does not allow it, or the form was too old to be trusted.",
-            "Go back and reload the page. If it happens again, ask your administrator.",
+            noted(
+                "Nothing was changed. Either your account does not allow it, or the form was too old to be trusted."
+            ),
+            noted("Go back and reload the page. If it happens again, ask your administrator."),
         ),
     ),
     404: (
-        "Page not found",
-        ("There is no such page, or no such case at your sites. Check that the address is complete.",),
+        noted("Page not found"),
+        (noted("There is no such page, or no such case at your sites. Check that the address is complete."),),
     ),
-    405: ("This page cannot be used that way", ("Nothing was changed. Start again from the work list.",)),
+    405: (
+        noted("This page cannot be used that way"),
+        (noted("Nothing was changed. Start again from the work list."),),
+    ),
     409: (
-        "Someone else holds this case, or it has moved on",
+        noted("Someone else holds this case, or it has moved on"),
         (
-            "Nothing was changed.",
-            "A colleague may have claimed it, your time with it may have run out, or it may be closed.",
-            "The work list shows what waits now.",
+            noted("Nothing was changed."),
+            noted(
+                "A colleague may have claimed it, your time with it may have run out, or it may be closed."
+            ),
+            noted("The work list shows what waits now."),
         ),
     ),
     410: (
-        "This case was erased",
+        noted("This case was erased"),
         (
-            "What it held cannot be read any more, by anybody. That it was here, and when it was erased, stands in the log.",
+            noted(
+                "What it held cannot be read any more, by anybody. That it was here, and when it was erased, stands in the log."
+            ),
         ),
     ),
     500: (
-        "Something went wrong on our side",
+        noted("Something went wrong on our side"),
         (
-            "What you sent may or may not have been recorded. Look at the work list before you try again.",
-            "If it goes on, follow your local procedure and tell your administrator.",
+            noted(
+                "What you sent may or may not have been recorded. Look at the work list before you try again."
+            ),
+            noted("If it goes on, follow your local procedure and tell your administrator."),
         ),
     ),
 }
@@ -76,6 +90,7 @@ class Desk:
     door: Doorkeeper
     renderer: Renderer
     downtime: DowntimeFile
+    navigation: Navigation = field(default_factory=Navigation)
 
     async def form(self, request: Request) -> tuple[Visitor, Fields]:
         """Return who sent this form and its fields, once both are proven.
@@ -94,8 +109,10 @@ class Desk:
         return Here(self.house.clock.now(), sites, self.house.settings.zone)
 
     def page(self, name: str, visitor: Visitor | None, status: int = 200, **values: Any) -> Response:
-        """Return a page with its visitor in the header."""
-        return self.renderer.page(name, status, visitor=visitor, **values)
+        """Return a page with its visitor, and the places that are theirs, in the header."""
+        places = () if visitor is None else self.navigation.places(visitor.principal, visitor.at)
+        keys = None if visitor is None else keys_link(places)
+        return self.renderer.page(name, status, visitor=visitor, places=places, keys=keys, **values)
 
     def downtime_page(self, request: Request) -> Response:
         """Return the page for when the database does not answer.
@@ -111,7 +128,7 @@ class Desk:
             advice=self.house.settings.downtime_advice,
             sent=request.method == "POST",
             seen_at=None if seen is None else full_time(seen.at, here),
-            waited="no case" if seen is None or not seen.cases else _cases(len(seen.cases)),
+            waited=_cases(0 if seen is None else len(seen.cases)),
             zone=here.zone_name,
         )
         page.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -129,11 +146,13 @@ class Desk:
             log.warning("no session for an error page: %s", type(error).__name__)
             visitor = None
         heading, sentences = _ERRORS[status]
-        return self.page("error", visitor, status, heading=heading, sentences=sentences)
+        return self.page("error", visitor, status, heading=_(heading), sentences=tuple(map(_, sentences)))
 
 
 def _cases(number: int) -> str:
-    return "1 case" if number == 1 else f"{number} cases"
+    if not number:
+        return _("no case")
+    return ngettext("{number} case", "{number} cases", number).format(number=number)
 
 
 def case_in(request: Request) -> CaseId:

@@ -18,6 +18,7 @@ from clinician_ui.assets import require_built
 from clinician_ui.presenters.paper import downtime_list
 from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import Renderer
+from clinician_ui.texts import language_named, speaking
 
 NAME = "downtime.html"
 EVERY_SECONDS = 60.0
@@ -29,6 +30,7 @@ class DowntimeFile:
     def __init__(self, house: House) -> None:
         assets = require_built()
         self._house = house
+        self._language = language_named(house.settings.language)
         self._renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
         self._style = assets.content("paper.css")
         self.path = house.settings.data / NAME
@@ -47,7 +49,8 @@ class DowntimeFile:
             return
         waiting = await everything_waiting(self._house)
         self.last_seen = waiting
-        content = self._content(waiting)
+        with speaking(self._language):
+            content = self._content(waiting)
         await asyncio.to_thread(_replace, self.path, content)
 
     def _content(self, waiting: Waiting) -> bytes:

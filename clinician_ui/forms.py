@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from starlette.requests import ClientDisconnect, Request
 
 from arbiter.errors import RefusedError
+from clinician_ui.texts import _
 
 CSRF_FIELD = "csrf_token"
 """The hidden field that every form carries."""
@@ -94,18 +95,18 @@ def _say(message: str) -> PydanticCustomError:
 def _text(value: str) -> str:
     text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
     if _CONTROL.search(text):
-        raise _say("Remove characters that cannot be read or printed")
+        raise _say(_("Remove characters that cannot be read or printed"))
     if len(text) > LONGEST_TEXT:
-        raise _say(f"Use {LONGEST_TEXT:,} characters or fewer")
+        raise _say(_("Use {number} characters or fewer").format(number=f"{LONGEST_TEXT:,}"))
     return text
 
 
 def _percent(value: object) -> object:
     if value is None or (isinstance(value, str) and not value.strip()):
-        raise _say("Enter how sure you are, from 0 to 100")
+        raise _say(_("Enter how sure you are, from 0 to 100"))
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match[1]) > 100:
-        raise _say("How sure you are must be a whole number from 0 to 100")
+        raise _say(_("How sure you are must be a whole number from 0 to 100"))
     return int(match[1])
 
 
@@ -153,8 +154,8 @@ def check_log_in(fields: Fields) -> Checked[LogInForm]:
     return _check(
         LogInForm,
         fields,
-        (_blank(fields, "login"), Mistake("login", "Enter your login")),
-        (not only_value(fields, "password"), Mistake("password", "Enter your password")),
+        (_blank(fields, "login"), Mistake("login", _("Enter your login"))),
+        (not only_value(fields, "password"), Mistake("password", _("Enter your password"))),
     )
 
 
@@ -164,8 +165,8 @@ def check_opinion(fields: Fields) -> Checked[OpinionForm]:
     return _check(
         OpinionForm,
         fields,
-        (not only_value(fields, "option"), Mistake("option", "Select your answer")),
-        (groundless, Mistake("rests_on", "Tick what your answer rests on, or explain it in the note")),
+        (not only_value(fields, "option"), Mistake("option", _("Select your answer"))),
+        (groundless, Mistake("rests_on", _("Tick what your answer rests on, or explain it in the note"))),
     )
 
 
@@ -174,8 +175,8 @@ def check_signature(fields: Fields) -> Checked[SignForm]:
     return _check(
         SignForm,
         fields,
-        (not only_value(fields, "option"), Mistake("option", "Select your decision")),
-        (not only_value(fields, "password"), Mistake("password", "Enter your password to sign")),
+        (not only_value(fields, "option"), Mistake("option", _("Select your decision"))),
+        (not only_value(fields, "password"), Mistake("password", _("Enter your password to sign"))),
     )
 
 
@@ -184,8 +185,8 @@ def check_glass(fields: Fields) -> Checked[GlassForm]:
     return _check(
         GlassForm,
         fields,
-        (_blank(fields, "case"), Mistake("case", "Enter the id of the case")),
-        (_blank(fields, "reason"), Mistake("reason", "Give the reason: it goes into the log")),
+        (_blank(fields, "case"), Mistake("case", _("Enter the id of the case"))),
+        (_blank(fields, "reason"), Mistake("reason", _("Give the reason: it goes into the log"))),
     )
 
 
@@ -240,7 +241,7 @@ def _mistake(detail: ErrorDetails) -> Mistake:
         case "mistake":
             return Mistake(field, str(detail["msg"]))
         case "string_too_long":
-            return Mistake(field, "Use fewer characters")
+            return Mistake(field, _("Use fewer characters"))
         case _:
             # No page of ours sends this: an unknown field, or one of another kind.
             raise RefusedError(f"the form's field {field[:40]!r} is not one that its page has")

@@ -34,16 +34,19 @@ from arbiter.workflow.house import House
 from clinician_ui.assets import Assets, require_built
 from clinician_ui.desk import Desk, see
 from clinician_ui.downtime import DowntimeFile
+from clinician_ui.navigation import HOME
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.case import CasePages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
+from clinician_ui.routes.keys import KeysPages
 from clinician_ui.routes.log_in import LogInPages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
-from clinician_ui.session import HOME, Doorkeeper, log_in_address
+from clinician_ui.session import Doorkeeper, log_in_address
+from clinician_ui.texts import Language, Speaking, language_named
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +55,27 @@ Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
-def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
+def create_pages(
+    house: House, downtime: DowntimeFile | None = None, language: Language | None = None
+) -> ASGIApp:
     """Return the pages as an ASGI application to be mounted at `/`; `downtime` is the list that somebody keeps writing.
 
+    They speak the language that the settings name unless another is given.
+
     Raises:
-        ConfigurationError: when the browser assets are not built.
+        ConfigurationError: when the browser assets are not built, or the language has no catalogue.
     """
+    spoken = language or language_named(house.settings.language)
     assets = require_built()
     renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
     desk = Desk(house, Doorkeeper(house), renderer, downtime or DowntimeFile(house))
+    routes = page_routes(desk)
+    desk.navigation.lead_to(routes)
     application = Starlette(
-        routes=[*page_routes(desk), Mount("/static", _static(assets), name="static")],
+        routes=[*routes, Mount("/static", _static(assets), name="static")],
         exception_handlers=_error_pages(desk),
     )
-    return _SecurityHeaders(_WhileRefused(application, desk))
+    return _SecurityHeaders(Speaking(_WhileRefused(application, desk), spoken))
 
 
 def page_routes(desk: Desk) -> Sequence[BaseRoute]:
@@ -80,6 +90,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         HandlingPages(desk, cases),
         FleetPages(desk),
         WatchPages(desk),
+        KeysPages(desk),
     )
     return (Route("/", _home(desk), methods=["GET"]), *(route for part in parts for route in part.routes()))
 

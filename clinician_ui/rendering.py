@@ -15,7 +15,8 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoad
 from starlette.responses import HTMLResponse
 
 from clinician_ui.assets import Assets
-from clinician_ui.texts import _, ngettext
+from clinician_ui.design_texts import DesignTexts, script_texts
+from clinician_ui.texts import _, ngettext, spoken
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -52,11 +53,13 @@ def create_environment(assets: Assets) -> Environment:
         undefined=Absent,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
+        extensions=["jinja2.ext.i18n", DesignTexts],
     )
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # the extension's
     environment.globals["asset"] = assets.address
+    environment.globals["spoken"] = spoken
+    environment.globals["script_texts"] = script_texts
     environment.filters["capitalize_first"] = _capitalize_first
     return environment
 

@@ -26,13 +26,8 @@ from arbiter.settings import Mode, Settings
 from arbiter.workflow.house import House
 from arbiter.workflow.watching.looking import may_look
 from clinician_ui.forms import CSRF_FIELD, Fields, only_value
+from clinician_ui.navigation import FLEET, HOME, WATCH, is_ours
 
-HOME = "/worklist"
-FLEET = "/fleet"
-WATCH = "/watch"
-_LOCAL = re.compile(
-    r"/worklist(?:/print)?|/glass|/fleet|/watch|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?", re.ASCII
-)
 _LONGEST_TOKEN = 128
 
 
@@ -47,11 +42,12 @@ class Cookies:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A person who is logged in, and the token that proves their forms."""
+    """A person who is logged in, the token that proves their forms, and the path of the page they ask for."""
 
     principal: Principal
     session: Session
     token: str
+    at: str = ""
 
     @property
     def home(self) -> str:
@@ -91,7 +87,7 @@ def home_of(principal: Principal) -> str:
 
 def safe_next(path: str | None) -> str:
     """Return a path of ours to go to after a log-in; anything but the address of one of our pages leads to the work list."""
-    return path if path is not None and _LOCAL.fullmatch(path) else HOME
+    return path if path is not None and is_ours(path) else HOME
 
 
 def log_in_address(path: str) -> str:
@@ -115,7 +111,7 @@ class Doorkeeper:
         if not token or len(token) > _LONGEST_TOKEN:
             raise UnauthenticatedError("there is no session cookie")
         session = await resume(self._house.sessions, self._house.clock, token, acting=acting)
-        return Visitor(session.principal, session, token)
+        return Visitor(session.principal, session, token, request.url.path)
 
     async def admit(self, login: str, password: str) -> tuple[Principal, str]:
         """Open a session for whoever login and password prove and return the cookie's token; UnauthenticatedError otherwise."""

@@ -22,6 +22,8 @@ ARGUMENTS: Final = (
     "--disable-sync",
 )
 NARROW, WIDE = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
+TABLET = ViewportSize(width=768, height=1024)
+"""What stands on wards."""
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from clinician_ui.texts import _
+
 WIDTH: Final = 340
 HEIGHT: Final = 132
 _LEFT, _RIGHT = 58.0, 332.0
@@ -85,4 +87,4 @@ def _y(value: float, decades: int) -> float:
 
 
 def _label(power: int) -> str:
-    return "alarm" if power == 0 else f"1/{10**power:,}"
+    return _("alarm") if power == 0 else f"1/{10**power:,}"

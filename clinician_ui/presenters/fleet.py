@@ -14,26 +14,27 @@ from arbiter.fleet.seats import CanaryResult, SeatCanary, SeatLine, Standing
 from arbiter.fleet.state import Position
 from arbiter.workflow.fleet_watch import Watch
 from clinician_ui.presenters.fleet_servers import ServerSection, server_section
-from clinician_ui.presenters.times import Here, Moment, Tag, duration_words, moment
+from clinician_ui.presenters.times import Here, Moment, Tag, day_words, duration_words, moment
+from clinician_ui.texts import _, ngettext, noted
 
 _LEVELS: Final = {
-    Level.ALARM: Tag("Alarm", "red"),
-    Level.WARNING: Tag("Warning", "orange"),
-    Level.NOTE: Tag("Note", "grey"),
+    Level.ALARM: Tag(noted("Alarm"), "red"),
+    Level.WARNING: Tag(noted("Warning"), "orange"),
+    Level.NOTE: Tag(noted("Note"), "grey"),
 }
 _STANDINGS: Final = {
-    Standing.ANSWERS: Tag("Answers", "green"),
-    Standing.STRAINED: Tag("Fewer replicas", "yellow"),
-    Standing.PARTLY: Tag("Cut off in part", "orange"),
-    Standing.SILENT: Tag("Does not answer", "red"),
-    Standing.UNASKED: Tag("Not asked yet", "grey"),
-    Standing.UNKNOWN: Tag("Not known", "red"),
+    Standing.ANSWERS: Tag(noted("Answers"), "green"),
+    Standing.STRAINED: Tag(noted("Fewer replicas"), "yellow"),
+    Standing.PARTLY: Tag(noted("Cut off in part"), "orange"),
+    Standing.SILENT: Tag(noted("Does not answer"), "red"),
+    Standing.UNASKED: Tag(noted("Not asked yet"), "grey"),
+    Standing.UNKNOWN: Tag(noted("Not known"), "red"),
 }
 _CANARIES: Final = {
-    CanaryResult.BASELINE: Tag("Baseline taken", "blue"),
-    CanaryResult.STEADY: Tag("Steady", "green"),
-    CanaryResult.MOVED: Tag("Moved", "red"),
-    CanaryResult.NOT_ASKED: Tag("Not asked", "orange"),
+    CanaryResult.BASELINE: Tag(noted("Baseline taken"), "blue"),
+    CanaryResult.STEADY: Tag(noted("Steady"), "green"),
+    CanaryResult.MOVED: Tag(noted("Moved"), "red"),
+    CanaryResult.NOT_ASKED: Tag(noted("Not asked"), "orange"),
 }
 
 
@@ -120,7 +121,7 @@ def fleet_page(watch: Watch, here: Here) -> FleetPage:
     """Return the page of a fleet."""
     overview = watch.overview
     return FleetPage(
-        headline=f"{headline(overview)}{_wanting(len(watch.findings))}",
+        headline=_with_wanting(headline(overview), len(watch.findings)),
         tone=watch.findings[0].level.value if watch.findings else "calm",
         seats=len(overview.seats),
         answering=sum(seat.standing in _ASKABLE for seat in overview.seats),
@@ -146,7 +147,8 @@ def fleet_page(watch: Watch, here: Here) -> FleetPage:
 def _shown_at(instant: datetime, here: Here) -> Moment:
     """Return it with its day and second: a page that was left open must not be taken for one of now."""
     local = instant.astimezone(here.zone)
-    return Moment(f"{local.day} {local:%B}, {local:%H:%M:%S}", instant.isoformat(timespec="seconds"))
+    text = _("{day}, {clock}").format(day=day_words(local), clock=f"{local:%H:%M:%S}")
+    return Moment(text, instant.isoformat(timespec="seconds"))
 
 
 _ASKABLE: Final = frozenset({Standing.ANSWERS, Standing.STRAINED, Standing.UNASKED})
@@ -158,31 +160,37 @@ def headline(overview: Overview) -> str:
     silent = sum(seat.standing is Standing.SILENT for seat in seats)
     partly = sum(seat.standing is Standing.PARTLY for seat in seats)
     if not seats:
-        return "No model sits on a panel of the protocols in force"
+        return _("No model sits on a panel of the protocols in force")
     if all(seat.standing is Standing.UNKNOWN for seat in seats):
-        return "How the seats stand is not known"
+        return _("How the seats stand is not known")
     if silent:
-        return f"{_seats(silent)} of {len(seats)} {_do(silent)} not answer"
+        words = ngettext(
+            "{number} seat of {whole} does not answer", "{number} seats of {whole} do not answer", silent
+        )
+        return words.format(number=silent, whole=len(seats))
     if partly:
-        return f"{_seats(partly)} of {len(seats)} {_do(partly)} not answer every process"
+        words = ngettext(
+            "{number} seat of {whole} does not answer every process",
+            "{number} seats of {whole} do not answer every process",
+            partly,
+        )
+        return words.format(number=partly, whole=len(seats))
     unknown = sum(seat.standing is Standing.UNKNOWN for seat in seats)
     if unknown:
-        return f"How {_seats(unknown)} of {len(seats)} {'stands' if unknown == 1 else 'stand'} is not known"
-    return "Every seat can be asked"
+        words = ngettext(
+            "How {number} seat of {whole} stands is not known",
+            "How {number} seats of {whole} stand is not known",
+            unknown,
+        )
+        return words.format(number=unknown, whole=len(seats))
+    return _("Every seat can be asked")
 
 
-def _wanting(number: int) -> str:
+def _with_wanting(stands: str, number: int) -> str:
     if not number:
-        return ""
-    return "; one thing wants a look" if number == 1 else f"; {number} things want a look"
-
-
-def _seats(number: int) -> str:
-    return "1 seat" if number == 1 else f"{number} seats"
-
-
-def _do(number: int) -> str:
-    return "does" if number == 1 else "do"
+        return stands
+    words = ngettext("{stands}; one thing wants a look", "{stands}; {number} things want a look", number)
+    return words.format(stands=stands, number=number)
 
 
 def _finding_row(finding: Finding, here: Here) -> FindingRow:
@@ -210,19 +218,21 @@ def _seat_row(seat: SeatLine, here: Here) -> SeatRow:
         title=seat.title,
         role=seat.role or "",
         model=seat.model,
-        adapter="" if seat.adapter in {None, seat.model} else f"adapter {seat.adapter}",
+        adapter="" if seat.adapter in {None, seat.model} else _("adapter {name}").format(name=seat.adapter),
         server=seat.server,
         duties=_duties(seat),
         tag=_STANDINGS[seat.standing],
-        replicas=f"{seat.answering} of {seat.replicas}" if seat.replicas else "",
+        replicas=_("{part} of {whole}").format(part=seat.answering, whole=seat.replicas)
+        if seat.replicas
+        else "",
         canary=None if seat.canary is None else _canary_words(seat.canary, here),
     )
 
 
 def _duties(seat: SeatLine) -> str:
-    words = ["required"] if seat.required else []
+    words = [_("required")] if seat.required else []
     if seat.veto:
-        words.append(f"may veto {', '.join(seat.veto)}")
+        words.append(_("may veto {options}").format(options=", ".join(seat.veto)))
     return ", ".join(words)
 
 
@@ -235,11 +245,11 @@ def _canary_words(canary: SeatCanary, here: Here) -> CanaryWords:
 
 def _process_row(heard: Heard, here: Here) -> ProcessRow:
     if heard.silent:
-        tag = Tag("Silent", "red")
+        tag = Tag(noted("Silent"), "red")
     elif heard.state is None:
-        tag = Tag("Cannot be read", "orange")
+        tag = Tag(noted("Cannot be read"), "orange")
     else:
-        tag = Tag("Heard", "green")
+        tag = Tag(noted("Heard"), "green")
     return ProcessRow(
         name=heard.process,
         tag=tag,
@@ -250,5 +260,5 @@ def _process_row(heard: Heard, here: Here) -> ProcessRow:
 
 def _ago(age: timedelta) -> str:
     if age < timedelta(minutes=1):
-        return f"{int(age.total_seconds())}\u00a0s ago"
-    return f"{duration_words(age)} ago"
+        return _("{seconds}\N{NO-BREAK SPACE}s ago").format(seconds=int(age.total_seconds()))
+    return _("{length} ago").format(length=duration_words(age))

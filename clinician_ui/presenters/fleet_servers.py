@@ -20,11 +20,12 @@ from clinician_ui.presenters.fleet_plots import (
     spaced,
 )
 from clinician_ui.presenters.times import Here, Moment, moment
+from clinician_ui.texts import _, ngettext, noted
 
 _POSITIONS: Final = {
-    Position.CLOSED: "Closed",
-    Position.HALF_OPEN: "Half open",
-    Position.OPEN: "Open",
+    Position.CLOSED: noted("Closed"),
+    Position.HALF_OPEN: noted("Half open"),
+    Position.OPEN: noted("Open"),
 }
 _IN_USE_HIGH: Final = 0.9
 _QUEUE_HIGH: Final = 0.5
@@ -93,15 +94,17 @@ def server_section(server: Server, here: Here) -> ServerSection:
         hedge_share=share(server.hedges, server.calls),
         hedge_cap=share(1, CALLS_A_HEDGE),
         counts=(
-            ("Calls", number_words(server.calls)),
-            ("Asked elsewhere too", number_words(server.reroutes)),
+            (_("Calls"), number_words(server.calls)),
+            (_("Asked elsewhere too"), number_words(server.reroutes)),
             (
-                "Second requests that won",
-                f"{number_words(server.hedges_won)} of {number_words(server.hedges)}",
+                _("Second requests that won"),
+                _("{part} of {whole}").format(
+                    part=number_words(server.hedges_won), whole=number_words(server.hedges)
+                ),
             ),
-            ("Turned away", number_words(server.shed)),
-            ("Tokens read", number_words(server.input_tokens)),
-            ("Tokens written", number_words(server.output_tokens)),
+            (_("Turned away"), number_words(server.shed)),
+            (_("Tokens read"), number_words(server.input_tokens)),
+            (_("Tokens written"), number_words(server.output_tokens)),
         ),
     )
 
@@ -128,8 +131,11 @@ def _replica_card(replica: Replica, axis: Axis, here: Here) -> ReplicaCard:
 def _measured(sketch: Latency) -> str:
     """Return of how many replies the quantiles tell: the newest, where there were more than are remembered."""
     number = sum(counted for _, counted in sketch.buckets)
-    replies = "1 reply" if number == 1 else f"{number_words(number)} replies"
-    return f"the newest {replies}" if number < sketch.count else replies
+    if number < sketch.count:
+        words = ngettext("the newest {number} reply", "the newest {number} replies", number)
+    else:
+        words = ngettext("{number} reply", "{number} replies", number)
+    return words.format(number=number_words(number))
 
 
 def _withheld(replica: Replica) -> tuple[WithheldRow, ...]:
@@ -155,15 +161,17 @@ def _outcomes(outcomes: Sequence[tuple[str, int]]) -> tuple[tuple[str, str], ...
         (outcome.replace("-", " "), number_words(number)) for outcome, number in outcomes[:_OUTCOMES_SHOWN]
     ]
     if rest := sum(number for _, number in outcomes[_OUTCOMES_SHOWN:]):
-        shown.append(("otherwise", number_words(rest)))
+        shown.append((_("otherwise"), number_words(rest)))
     return tuple(shown)
 
 
 def _breaker_row(breaker: Breaker, here: Here) -> BreakerRow:
-    words = _POSITIONS[breaker.position]
+    words = _(_POSITIONS[breaker.position])
     affected = breaker.open + breaker.half_open
     if affected and breaker.closed:
-        words = f"{words} in {affected} of {breaker.processes} processes"
+        words = _("{state} in {part} of {whole} processes").format(
+            state=words, part=affected, whole=breaker.processes
+        )
     why = "" if breaker.position is Position.CLOSED else breaker.cause.replace("-", " ")
     return BreakerRow(breaker.model, breaker.position.value, words, moment(breaker.since, here), why)
 
@@ -175,6 +183,8 @@ def number_words(number: int) -> str:
 
 def engine_words(engine: str) -> str:
     """Return what serves, such as vLLM 0.11.0."""
-    name, _, version = engine.partition(" ")
+    name, _space, version = engine.partition(" ")
     name = "vLLM" if name == "vllm" else name
-    return f"{name}, version not known" if version in {"", UNKNOWN_VERSION} else f"{name} {version}"
+    if version in {"", UNKNOWN_VERSION}:
+        return _("{engine}, version not known").format(engine=name)
+    return f"{name} {version}"

@@ -13,7 +13,8 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow.downtime import Waiting
 from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
-from clinician_ui.presenters.times import RISK_TAGS, Here, due
+from clinician_ui.presenters.times import RISK_TAGS, Here, day_and_year, due, short_day
+from clinician_ui.texts import _
 
 FIT_FOR = timedelta(minutes=30)
 """How old a printed list may get: after that, what was due and what was claimed has changed too much."""
@@ -49,7 +50,7 @@ def paper_list(items: Iterable[WorkItem], here: Here) -> PaperList:
     every = tuple(items)
     shown = tuple(item for item in every if item.mine or item.phase is Phase.ESCALATED)
     return PaperList(
-        rows=tuple(_row(item, here, "Yours" if item.mine else "") for item in shown),
+        rows=tuple(_row(item, here, _("Yours") if item.mine else "") for item in shown),
         with_others=len(every) - len(shown),
         whole=len(every) < LIST_LIMIT,
         made=full_time(here.now, here),
@@ -85,7 +86,7 @@ def downtime_list(waiting: Waiting, here: Here) -> DowntimeList:
             SiteSheet(
                 here.site(site),
                 tuple(
-                    _row(item, here, "" if item.phase is Phase.ESCALATED else "With a reviewer")
+                    _row(item, here, "" if item.phase is Phase.ESCALATED else _("With a reviewer"))
                     for item in waiting.cases
                     if item.site == site
                 ),
@@ -102,23 +103,23 @@ def downtime_list(waiting: Waiting, here: Here) -> DowntimeList:
 def full_time(instant: datetime, here: Here) -> str:
     """Return a day with its year and a clock time, such as 1 March 2026, 12:00."""
     local = instant.astimezone(here.zone)
-    return f"{local.day} {local:%B} {local.year}, {local:%H:%M}"
+    return _("{day}, {clock}").format(day=day_and_year(local), clock=f"{local:%H:%M}")
 
 
 def _row(item: WorkItem, here: Here, held: str) -> PaperRow:
     late = due(item.due_at, overdue=item.overdue, here=here).overdue
-    marks = ("Overdue" if late else "", "Training" if item.training else "", held)
+    marks = (_("Overdue") if late else "", _("Training") if item.training else "", held)
     return PaperRow(
         case=item.case,
         title=item.title,
         site=here.site(item.site),
-        risk=RISK_TAGS[item.risk_class].text,
+        risk=_(RISK_TAGS[item.risk_class].text),
         since=_day_and_time(item.waiting_since, here),
-        due="no deadline" if item.due_at is None else _day_and_time(item.due_at, here),
+        due=_("no deadline") if item.due_at is None else _day_and_time(item.due_at, here),
         marks=tuple(mark for mark in marks if mark),
     )
 
 
 def _day_and_time(instant: datetime, here: Here) -> str:
     local = instant.astimezone(here.zone)
-    return f"{local.day} {local:%b} {local:%H:%M}"
+    return f"{short_day(local)} {local:%H:%M}"

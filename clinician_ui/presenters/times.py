@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from arbiter.model import RiskClass
+from clinician_ui.texts import _, ngettext, noted
 
 NO_BREAK = "\u00a0"
 
@@ -25,7 +26,7 @@ class Here:
     @property
     def zone_name(self) -> str:
         """The abbreviation of the zone that times are shown in, such as GMT."""
-        return self.now.astimezone(self.zone).tzname() or "local time"
+        return self.now.astimezone(self.zone).tzname() or _("local time")
 
     def site(self, site: str) -> str:
         """Return what people call a site; its id when it has no name here."""
@@ -48,9 +49,56 @@ def moment(instant: datetime, here: Here) -> Moment:
     local, today = instant.astimezone(here.zone), here.now.astimezone(here.zone)
     clock = f"{local:%H:%M}"
     if local.date() != today.date():
-        year = f" {local.year}" if local.year != today.year else ""
-        clock = f"{local.day} {local:%B}{year}, {clock}"
+        day = day_words(local) if local.year == today.year else day_and_year(local)
+        clock = _("{day}, {clock}").format(day=day, clock=clock)
     return Moment(clock, instant.isoformat(timespec="seconds"))
+
+
+_MONTHS = (
+    noted("January"),
+    noted("February"),
+    noted("March"),
+    noted("April"),
+    noted("May"),
+    noted("June"),
+    noted("July"),
+    noted("August"),
+    noted("September"),
+    noted("October"),
+    noted("November"),
+    noted("December"),
+)
+
+
+def day_words(local: datetime) -> str:
+    """Return the day of a local time, such as 1 March."""
+    return _("{day} {month}").format(day=local.day, month=_(_MONTHS[local.month - 1]))
+
+
+_SHORT_MONTHS = (
+    noted("Jan"),
+    noted("Feb"),
+    noted("Mar"),
+    noted("Apr"),
+    noted("May"),
+    noted("Jun"),
+    noted("Jul"),
+    noted("Aug"),
+    noted("Sep"),
+    noted("Oct"),
+    noted("Nov"),
+    noted("Dec"),
+)
+
+
+def short_day(local: datetime) -> str:
+    """Return the day of a local time where room is short, such as 1 Mar."""
+    return _("{day} {month}").format(day=local.day, month=_(_SHORT_MONTHS[local.month - 1]))
+
+
+def day_and_year(local: datetime) -> str:
+    """Return the day of a local time with its year, such as 1 March 2026."""
+    return _("{day} {month} {year}").format(day=local.day, month=_(_MONTHS[local.month - 1]), year=local.year)
 
 
 def duration_words(duration: timedelta) -> str:
@@ -58,28 +106,43 @@ def duration_words(duration: timedelta) -> str:
     minutes = int(abs(duration).total_seconds()) // 60
     hours, days = minutes // 60, minutes // (24 * 60)
     if minutes < 1:
-        return "less than a minute"
+        return _("less than a minute")
     if hours < 1:
-        return _count(minutes, "minute")
+        return _minutes(minutes)
     if days < 1:
-        return _joined(_count(hours, "hour"), minutes % 60, "minute")
-    return _joined(_count(days, "day"), hours % 24, "hour")
+        return _joined(_hours(hours), _minutes(minutes % 60) if minutes % 60 else "")
+    return _joined(_days(days), _hours(hours % 24) if hours % 24 else "")
 
 
-def _joined(first: str, number: int, unit: str) -> str:
-    return f"{first} {_count(number, unit)}" if number else first
+def _joined(first: str, second: str) -> str:
+    return _("{longer} {shorter}").format(longer=first, shorter=second) if second else first
 
 
-def _count(number: int, unit: str) -> str:
-    return f"{number}{NO_BREAK}{unit}{'' if number == 1 else 's'}"
+def _minutes(number: int) -> str:
+    return ngettext("{number}\N{NO-BREAK SPACE}minute", "{number}\N{NO-BREAK SPACE}minutes", number).format(
+        number=number
+    )
+
+
+def _hours(number: int) -> str:
+    return ngettext("{number}\N{NO-BREAK SPACE}hour", "{number}\N{NO-BREAK SPACE}hours", number).format(
+        number=number
+    )
+
+
+def _days(number: int) -> str:
+    return ngettext("{number}\N{NO-BREAK SPACE}day", "{number}\N{NO-BREAK SPACE}days", number).format(
+        number=number
+    )
 
 
 def due_words(due_at: datetime | None, now: datetime) -> str:
     """Return how far off a deadline is, such as `due in 12 minutes` or `overdue by 1 hour`."""
     if due_at is None:
-        return "no deadline"
+        return _("no deadline")
     left = due_at - now
-    return f"due in {duration_words(left)}" if left > timedelta() else f"overdue by {duration_words(left)}"
+    length = duration_words(left)
+    return (_("due in {length}") if left > timedelta() else _("overdue by {length}")).format(length=length)
 
 
 # --- tags --------------------------------------------------------------------------------------------------------
@@ -87,18 +150,18 @@ def due_words(due_at: datetime | None, now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag of the design system: its words and one of its colours."""
+    """A tag of the design system: its words as the catalogue knows them, said where it is shown, and one of its colours."""
 
     text: str
     colour: str
 
 
 RISK_TAGS = {
-    RiskClass.ROUTINE: Tag("Routine", "grey"),
-    RiskClass.URGENT: Tag("Urgent", "orange"),
-    RiskClass.EMERGENCY: Tag("Emergency", "red"),
+    RiskClass.ROUTINE: Tag(noted("Routine"), "grey"),
+    RiskClass.URGENT: Tag(noted("Urgent"), "orange"),
+    RiskClass.EMERGENCY: Tag(noted("Emergency"), "red"),
 }
-OVERDUE = Tag("Overdue", "red")
+OVERDUE = Tag(noted("Overdue"), "red")
 
 
 @dataclass(frozen=True, slots=True)

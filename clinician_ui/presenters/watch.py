@@ -11,11 +11,12 @@ from arbiter.workflow.watching.looking import Looked, start_of
 from arbiter.workflow.watching.standings import GuaranteeStanding, Stop, Watched
 from clinician_ui.presenters.evidence_plots import EvidencePlot, evidence_plot
 from clinician_ui.presenters.times import Here, Moment, moment
+from clinician_ui.texts import _, ngettext, noted
 
 _OPTION: Final = "option"
 _STOPS: Final = {
-    Stop.FROZEN: "Nothing is decided alone: an alarm stands",
-    Stop.BEHIND: "Nothing is decided alone: a decision has waited too long for its readers",
+    Stop.FROZEN: noted("Nothing is decided alone: an alarm stands"),
+    Stop.BEHIND: noted("Nothing is decided alone: a decision has waited too long for its readers"),
 }
 
 
@@ -95,9 +96,13 @@ def _section(looked: Looked, here: Here) -> ProtocolSection:
         waiting=_waiting(standing, here),
         alarms=tuple(
             AlarmWords(
-                f"Decisions for “{looked.options.get(alarm.target, alarm.target)}” were wrong too often"
+                _("Decisions for “{option}” were wrong too often").format(
+                    option=looked.options.get(alarm.target, alarm.target)
+                )
                 if alarm.kind == _OPTION
-                else f"{looked.seats.get(alarm.target, alarm.target)} was wrong more often than its record says",
+                else _("{member} was wrong more often than its record says").format(
+                    member=looked.seats.get(alarm.target, alarm.target)
+                ),
                 moment(alarm.at, here),
             )
             for alarm in standing.alarms
@@ -119,27 +124,39 @@ def _tone(standing: GuaranteeStanding) -> str:
 
 def _headline(standing: GuaranteeStanding) -> str:
     if standing.stop is not None:
-        return _STOPS[standing.stop]
+        return _(_STOPS[standing.stop])
     if standing.calibration is None:
-        return "No calibration is in force: every case goes to a clinician"
-    return "An alarm about a member stands" if standing.alarms else "No alarm stands"
+        return _("No calibration is in force: every case goes to a clinician")
+    return _("An alarm about a member stands") if standing.alarms else _("No alarm stands")
 
 
 def _waiting(standing: GuaranteeStanding, here: Here) -> str:
     if standing.waiting is None:
-        return "No decision waits to be read."
+        return _("No decision waits to be read.")
     since = moment(standing.waiting.oldest, here).text
-    again = f", {standing.waiting.doubted} of them by a second reader" if standing.waiting.doubted else ""
-    return f"{_counted(standing.waiting.count, 'decision')} to be read{again}, the longest since {since}."
+    count, doubted = standing.waiting.count, standing.waiting.doubted
+    if doubted:
+        words = ngettext(
+            "{count} decision to be read, {doubted} of them by a second reader, the longest since {since}.",
+            "{count} decisions to be read, {doubted} of them by a second reader, the longest since {since}.",
+            count,
+        )
+    else:
+        words = ngettext(
+            "{count} decision to be read, the longest since {since}.",
+            "{count} decisions to be read, the longest since {since}.",
+            count,
+        )
+    return words.format(count=f"{count:,}", doubted=doubted, since=since)
 
 
 def _option(watched: Watched, looked: Looked) -> OptionSection:
     tally, claim = watched.tally, watched.tally.claim
     return OptionSection(
         title=looked.options.get(claim.target, claim.target),
-        limit=f"At most {_percent(claim.alpha)} of these decisions may be wrong",
-        audits=_counted(tally.audits, "audit") + (" since its last alarm was lifted" if claim.lifts else ""),
-        found=f"{tally.errors:,} found wrong",
+        limit=_("At most {part} of these decisions may be wrong").format(part=_percent(claim.alpha)),
+        audits=_audits(tally.audits, lifted=bool(claim.lifts)),
+        found=_("{number} found wrong").format(number=f"{tally.errors:,}"),
         estimate=_estimate(watched),
         evidence=_evidence(tally),
         delay=_delay(watched),
@@ -149,16 +166,16 @@ def _option(watched: Watched, looked: Looked) -> OptionSection:
 
 def _estimate(watched: Watched) -> str:
     if watched.estimate is None or watched.bound is None:
-        return "Nothing is estimated yet"
-    return (
-        f"{_percent(watched.estimate)} of all such decisions, by estimate; at most {_percent(watched.bound)}"
+        return _("Nothing is estimated yet")
+    return _("{part} of all such decisions, by estimate; at most {most}").format(
+        part=_percent(watched.estimate), most=_percent(watched.bound)
     )
 
 
 def _evidence(tally: Tally) -> str:
     if tally.standing is not None:
-        return "The alarm stands"
-    return f"{100.0 * tally.way_to_alarm:.0f}% of the way to the alarm"
+        return _("The alarm stands")
+    return _("{part} of the way to the alarm").format(part=f"{100.0 * tally.way_to_alarm:.0f}%")
 
 
 def _delay(watched: Watched) -> str:
@@ -166,11 +183,11 @@ def _delay(watched: Watched) -> str:
     if watched.tally.standing is not None:
         return ""
     if delay.audits is None or delay.decisions is None:
-        return f"Were {_percent(delay.rate)} wrong from now on, the alarm might not come"
-    return (
-        f"Were {_percent(delay.rate)} wrong from now on, the alarm would come after {delay.audits:,.0f} audits on "
-        f"average, which is {delay.decisions:,.0f} decisions"
-    )
+        return _("Were {part} wrong from now on, the alarm might not come").format(part=_percent(delay.rate))
+    return _(
+        "Were {part} wrong from now on, the alarm would come after {audits} audits on average, which is "
+        "{decisions} decisions"
+    ).format(part=_percent(delay.rate), audits=f"{delay.audits:,.0f}", decisions=f"{delay.decisions:,.0f}")
 
 
 def _member(watched: Watched, looked: Looked) -> MemberRow:
@@ -188,5 +205,13 @@ def _percent(rate: float) -> str:
     return f"{100.0 * rate:.3g}%"
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _audits(number: int, *, lifted: bool) -> str:
+    if lifted:
+        words = ngettext(
+            "{number} audit since its last alarm was lifted",
+            "{number} audits since its last alarm was lifted",
+            number,
+        )
+    else:
+        words = ngettext("{number} audit", "{number} audits", number)
+    return words.format(number=f"{number:,}")

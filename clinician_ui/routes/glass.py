@@ -21,14 +21,13 @@ from clinician_ui.desk import Desk, beside, case_id, see
 from clinician_ui.forms import Fields, GlassForm, Mistake, check_glass, only_value
 from clinician_ui.presenters.times import duration_words
 from clinician_ui.session import Visitor
+from clinician_ui.texts import _, noted
 
-_UNKNOWN = Mistake("case", "There is no case with this id. Check it with whoever gave it to you")
-_AT_HOME = Mistake(
-    "case", "This case is at one of your own sites: there is nothing to break. Look for it on the work list"
+_UNKNOWN = noted("There is no case with this id. Check it with whoever gave it to you")
+_AT_HOME = noted(
+    "This case is at one of your own sites: there is nothing to break. Look for it on the work list"
 )
-_MOVED = Mistake(
-    "case", "The case was being moved at this very moment. Nothing was opened: send the form again"
-)
+_MOVED = noted("The case was being moved at this very moment. Nothing was opened: send the form again")
 
 
 class GlassPages:
@@ -60,27 +59,27 @@ class GlassPages:
         try:
             return await self._broken(visitor, form)
         except NotFoundError:
-            return self._form(visitor, fields, (_UNKNOWN,))
+            return self._form(visitor, fields, (Mistake("case", _(_UNKNOWN)),))
         except StaleStateError:
-            return self._form(visitor, fields, (_MOVED,))
+            return self._form(visitor, fields, (Mistake("case", _(_MOVED)),))
         except ConflictError:
-            return self._form(visitor, fields, (_AT_HOME,))
+            return self._form(visitor, fields, (Mistake("case", _(_AT_HOME)),))
 
     async def _broken(self, visitor: Visitor, form: GlassForm) -> Response:
         case = case_id(form.case.strip())
-        view, _ = await glass.break_glass(self._desk.house, visitor.principal, case, form.reason)
+        view, _until = await glass.break_glass(self._desk.house, visitor.principal, case, form.reason)
         if view.phase in WITH_HUMANS:
             return see(f"/cases/{case}")
         return self._desk.page(
             "error",
             visitor,
             409,
-            heading="The glass is broken, and nothing waits for a reviewer in this case",
+            heading=_("The glass is broken, and nothing waits for a reviewer in this case"),
             sentences=(
-                "That you opened it is in the log, with your reason.",
-                "The case is not with the clinicians: it is before the panel, lacks facts, or has ended.",
-                "A decision is told to the hospital system that asked for it.",
-                "If it comes to the clinicians within the hour, its address leads to it.",
+                _("That you opened it is in the log, with your reason."),
+                _("The case is not with the clinicians: it is before the panel, lacks facts, or has ended."),
+                _("A decision is told to the hospital system that asked for it."),
+                _("If it comes to the clinicians within the hour, its address leads to it."),
             ),
         )
 

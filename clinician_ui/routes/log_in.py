@@ -12,9 +12,11 @@ from arbiter.errors import UnauthenticatedError
 from arbiter.identity.principals import Principal
 from clinician_ui.desk import Desk, beside, see
 from clinician_ui.forms import Fields, Mistake, check_log_in, only_value, read_fields
-from clinician_ui.session import HOME, home_of, safe_next
+from clinician_ui.navigation import HOME
+from clinician_ui.session import home_of, safe_next
+from clinician_ui.texts import _, noted
 
-_WRONG = (Mistake("login", "The login or the password is wrong, or the account is locked for now"),)
+_WRONG = noted("The login or the password is wrong, or the account is locked for now")
 
 
 class LogInPages:
@@ -50,7 +52,7 @@ class LogInPages:
         try:
             principal, token = await self._desk.door.admit(checked.values.login, checked.values.password)
         except UnauthenticatedError:
-            return self._again(request, fields, _WRONG)
+            return self._again(request, fields, (Mistake("login", _(_WRONG)),))
         response = see(_onwards(safe_next(checked.values.next), principal))
         self._desk.door.give_session(response, token)
         return response

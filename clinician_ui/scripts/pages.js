@@ -2,7 +2,11 @@
 
 import { Button, ErrorSummary, NotificationBanner, PasswordInput, SkipLink, createAll } from "nhsuk-frontend";
 
+import "./keys.js";
+
 document.body.classList.add("js-enabled", "nhsuk-frontend-supported");
-for (const Component of [Button, ErrorSummary, NotificationBanner, PasswordInput, SkipLink]) {
-  createAll(Component);
+// What a component says comes in the page's language.
+const i18n = JSON.parse(document.body.dataset.texts ?? "{}");
+for (const [Component, config] of [[Button], [ErrorSummary], [NotificationBanner], [PasswordInput, { i18n }], [SkipLink]]) {
+  createAll(Component, config);
 }

@@ -71,6 +71,8 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("GET", "/fleet"): Gets(403, 403, watchers=200),
     ("GET", "/fleet/now"): Gets(403, 403, watchers=200),
     ("GET", "/watch"): Gets(403, 403, watchers=200, policy=200),
+    # It lists the places that its visitor has, and those are asked for above.
+    ("GET", "/keys"): Gets(200, 200, 200, 200, 200),
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),

@@ -14,7 +14,7 @@ import uvicorn
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import ConsoleMessage, Page
 
-from tests.chromium import NARROW, WIDE, a_chromium, axe
+from tests.chromium import NARROW, TABLET, WIDE, a_chromium, axe
 from tests.clinician_ui.conftest import Ward
 from tests.houses import PASSWORD
 
@@ -62,14 +62,28 @@ class Visit:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
     async def look(self, name: str) -> None:
-        """Check the page that is shown: it fits both screens, and axe finds nothing."""
-        for size in (NARROW, WIDE):
+        """Check the page that is shown: it fits every screen, and axe finds nothing, in the light and in the dark."""
+        for size in (NARROW, TABLET, WIDE):
             await self.page.set_viewport_size(size)
             width = await self.page.evaluate("document.documentElement.scrollWidth")
             assert width <= size["width"], f"{name} is {width} px wide on a screen of {size['width']}"
-            if self.scripted:
+            if self.scripted and size is not TABLET:
                 found = await self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
                 assert not found["violations"], f"{name}: {_words(found['violations'])}"
+        if self.scripted:
+            await self._look_in_the_dark(name)
+
+    async def _look_in_the_dark(self, name: str) -> None:
+        """Only colours are others there, so axe is asked about nothing else."""
+        await self.page.emulate_media(color_scheme="dark")
+        for size in (WIDE, NARROW):
+            await self.page.set_viewport_size(size)
+            found = await self.page.evaluate(
+                "axe.run(document, {resultTypes: ['violations'], runOnly: ['color-contrast', 'link-in-text-block']})"
+            )
+            assert not found["violations"], f"{name}, in the dark: {_words(found['violations'])}"
+        await self.page.emulate_media(color_scheme="light")
+        await self.page.set_viewport_size(WIDE)
 
 
 def _words(violations: list[dict[str, Any]]) -> str:
