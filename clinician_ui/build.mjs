@@ -1,4 +1,4 @@
-// Builds static/: two style sheets, two scripts and the images, each named by its content's hash, and a manifest that
+// Builds static/: two style sheets, the scripts and the images, each named by its content's hash, and a manifest that
 // maps plain names to hashed ones. Everything comes from node_modules and this folder; nothing is fetched.
 
 import { createHash } from "node:crypto";
@@ -56,6 +56,7 @@ async function main() {
     "arbiter.css": await styles("arbiter.scss"),
     "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
+    "passkeys.js": await script("passkeys.js"),
     "work-list.js": await script("work-list.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),
   };
