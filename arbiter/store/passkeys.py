@@ -18,6 +18,7 @@ INSERT INTO passkey (credential_id, account_id, public_key, rp_id, name, sign_co
     entry_seq, added_at, removed_at)
 VALUES (%(credential_id)s, %(account_id)s, %(public_key)s, %(rp_id)s, %(name)s, %(sign_count)s, %(backup_eligible)s,
     %(backed_up)s, %(entry_seq)s, %(added_at)s, NULL)
+RETURNING credential_id
 """
 _OF_ACCOUNT = """
 SELECT credential_id, account_id, public_key, rp_id, name, sign_count, backup_eligible, backed_up, entry_seq, added_at,
@@ -38,6 +39,7 @@ _ASK = """
 WITH over AS (DELETE FROM passkey_request WHERE asked_at <= %(old)s)
 INSERT INTO passkey_request (challenge, account_id, purpose, asked_at)
 VALUES (%(challenge)s, %(account)s, %(purpose)s, %(now)s)
+RETURNING challenge
 """
 _TAKE = """
 DELETE FROM passkey_request WHERE challenge = %(challenge)s AND account_id = %(account)s AND purpose = %(purpose)s
