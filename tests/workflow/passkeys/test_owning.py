@@ -12,7 +12,7 @@ from arbiter.audit.entry import Entry
 from arbiter.errors import ConfigurationError, ConflictError, NotFoundError, RefusedError
 from arbiter.model import ActorId
 from arbiter.settings import Mode, Settings
-from arbiter.store.database import Database, conninfo
+from arbiter.store.database import Database
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow import passkeys
@@ -179,7 +179,7 @@ async def test_the_service_itself_cannot_make_a_passkey_anothers(
     clinic: Clinic, module_database: Database, statement: str
 ) -> None:
     with (
-        psycopg.connect(conninfo(module_database.application_url)) as connection,
+        psycopg.connect(module_database.conninfo) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement)
