@@ -113,7 +113,7 @@ class SoftPasskey:
         if isinstance(self.key, EllipticCurvePrivateKey):
             return self.key.sign(signed, ECDSA(SHA256()))
         if isinstance(self.key, Ed25519PrivateKey):
-            return self.key.sign(signed)
+            return bytes(self.key.sign(signed))
         return self.key.sign(signed, PKCS1v15(), SHA256())
 
     def answer(self, response: dict[str, str]) -> str:

@@ -115,7 +115,7 @@ class SigningPages:
         visitor = await self._desk.door.visitor(request)
         case = case_in(request)
         decision = await review.signed_case(self._house, visitor.principal, case)
-        for _ in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
+        for _look in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
             if decision is not None:
                 break
             await asyncio.sleep(SEAL_LOOK_SECONDS)

@@ -85,6 +85,7 @@ async function run(form, button, said) {
   form.submit();
 }
 
+document.querySelector("[data-passkey-scriptless]")?.setAttribute("hidden", "");
 for (const form of document.querySelectorAll("form[data-passkey-ask]")) {
   const part = form.querySelector("[data-passkey-part]");
   if (!window.PublicKeyCredential) {
