@@ -13,7 +13,7 @@ from arbiter.adjudication import FORMAT, certificate, decide
 from arbiter.adjudication.certificate import Signature
 from arbiter.documents.canonical import decode
 from arbiter.documents.signing import Fate, Way
-from arbiter.model import CaseId, ReasonCode
+from arbiter.model import ActorId, CaseId, ReasonCode
 from tests.adjudication.recorded import opened, record
 from tests.adjudication.small import AT, FAILS, PERMITS, SAFETY, abstains, always, bench, opinions
 from tests.pages import ROOT, text_of
