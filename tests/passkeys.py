@@ -107,7 +107,7 @@ class SoftPasskey:
 
     def authenticator_data(self, flags: int, /, **lies: Any) -> bytes:
         place = hashlib.sha256(lies.get("rp_id", self.rp_id).encode()).digest()
-        return place + bytes([flags]) + lies.get("count", self.count).to_bytes(4, "big")
+        return bytes(place + bytes([flags]) + lies.get("count", self.count).to_bytes(4, "big"))
 
     def signature(self, signed: bytes) -> bytes:
         if isinstance(self.key, EllipticCurvePrivateKey):

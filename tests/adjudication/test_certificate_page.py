@@ -50,7 +50,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any
     found = [decode(kept.content) for case in opened(path) for kept in case.certificates()]
     unruly = bench(*SAFETY, asks_for_facts=True)
     signature = Signature(
-        "a_anna", "watch", "act", "I judged.", "0" * 64, AT, Fate.ADOPTED, Way.PASSKEY, "0" * 64
+        ActorId("a_anna"), "watch", "act", "I judged.", "0" * 64, AT, Fate.ADOPTED, Way.PASSKEY, "0" * 64
     )
     for outcome, given in (
         (FAILS, opinions("watch", "watch", "watch")),
