@@ -94,6 +94,10 @@ class IllegalMoveError(ConflictError):
     """The table of moves has no such move from this state."""
 
 
+class ShownChangedError(ConflictError):
+    """What a reviewer was shown before signing is not what there is to show now; nothing was signed."""
+
+
 class StaleStateError(ConflictError):
     """Somebody else moved the case first; reload and try again."""
 

@@ -1,4 +1,4 @@
-// Builds static/: two style sheets (the pages' with its dark colours), two scripts and the images, each named by its content's hash, and a manifest that
+// Builds static/: two style sheets (the pages' with its dark colours), the scripts and the images, each named by its content's hash, and a manifest that
 // maps plain names to hashed ones. Everything comes from node_modules and this folder; nothing is fetched.
 
 import { createHash } from "node:crypto";
@@ -58,6 +58,7 @@ async function main() {
     "arbiter.css": withDark(await styles("arbiter.scss")),
     "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
+    "passkeys.js": await script("passkeys.js"),
     "work-list.js": await script("work-list.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),
   };

@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from starlette.requests import ClientDisconnect, Request
 
 from arbiter.errors import RefusedError
-from clinician_ui.texts import _
+from clinician_ui.texts import _, noted
 
 CSRF_FIELD = "csrf_token"
 """The hidden field that every form carries."""
@@ -25,6 +25,7 @@ CSRF_FIELD = "csrf_token"
 LARGEST_BODY_BYTES = 65_536
 MOST_FIELDS = 250
 LONGEST_TEXT = 2_000
+LONGEST_PASSKEY = 16_384
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PERCENT = re.compile(r"\s*(\d{1,3})\s*%?\s*", re.ASCII)
 
@@ -135,11 +136,28 @@ class OpinionForm(_Strict):
 
 
 class SignForm(_Strict):
-    """The decision: an option, why, and the password once more."""
+    """The decision: an option, why, the hash of what was shown, and login and password once more or a passkey's answer."""
 
     option: str = ""
     reason: Text = ""
+    shown: str = Field(default="", max_length=64)
+    login: str = Field(default="", max_length=256)
     password: str = Field(default="", max_length=1024)
+    passkey: str = Field(default="", max_length=LONGEST_PASSKEY)
+
+
+class PasskeyForm(_Strict):
+    """A passkey to add: what it is called, the password once more where it is asked for, the browser's answer where it comes."""
+
+    name: str = Field(default="", max_length=200)
+    password: str = Field(default="", max_length=1024)
+    passkey: str = Field(default="", max_length=LONGEST_PASSKEY)
+
+
+class RemovalForm(_Strict):
+    """The passkey to remove, by the id that its owner's page gives it."""
+
+    passkey: str = Field(default="", max_length=64)
 
 
 class GlassForm(_Strict):
@@ -170,14 +188,58 @@ def check_opinion(fields: Fields) -> Checked[OpinionForm]:
     )
 
 
+SHOWN_CHANGED = noted("What you were shown has changed since. Read the case again before you sign")
+
+
 def check_signature(fields: Fields) -> Checked[SignForm]:
-    """Check a signature; whether this decision needs a reason is the workflow's to say."""
+    """Check a signature; whether this decision needs a reason is the workflow's to say.
+
+    Login and password are asked for only where no passkey's answer came.
+    """
+    by_hand = not only_value(fields, "passkey")
     return _check(
         SignForm,
         fields,
         (not only_value(fields, "option"), Mistake("option", _("Select your decision"))),
-        (not only_value(fields, "password"), Mistake("password", _("Enter your password to sign"))),
+        (_blank(fields, "shown"), Mistake("shown", _(SHOWN_CHANGED))),
+        (by_hand and _blank(fields, "login"), Mistake("login", _("Enter your login to sign"))),
+        (
+            by_hand and not only_value(fields, "password"),
+            Mistake("password", _("Enter your password to sign")),
+        ),
     )
+
+
+def check_decision(fields: Fields) -> Checked[SignForm]:
+    """Check what a passkey is to be asked to sign: all of a signature but who proves it."""
+    return _check(
+        SignForm,
+        {name: values for name, values in fields.items() if name not in {"login", "password", "passkey"}},
+        (not only_value(fields, "option"), Mistake("option", _("Select your decision"))),
+        (_blank(fields, "shown"), Mistake("shown", _(SHOWN_CHANGED))),
+    )
+
+
+def check_passkey(fields: Fields) -> Checked[PasskeyForm]:
+    """Check a passkey that is to be asked for: it has a name, and the password is typed once more."""
+    return _check(
+        PasskeyForm,
+        fields,
+        (_blank(fields, "name"), Mistake("name", _("Give the passkey a name"))),
+        (not only_value(fields, "password"), Mistake("password", _("Enter your password"))),
+    )
+
+
+def check_new_passkey(fields: Fields) -> Checked[PasskeyForm]:
+    """Check a passkey that a browser has made."""
+    missing = not only_value(fields, "passkey")
+    return _check(PasskeyForm, fields, (missing, Mistake("name", _("Your browser has made no passkey"))))
+
+
+def check_removal(fields: Fields) -> Checked[RemovalForm]:
+    """Check which passkey is to be removed; whether it is one's own is the workflow's to say."""
+    missing = _blank(fields, "passkey")
+    return _check(RemovalForm, fields, (missing, Mistake("passkey", _("Select the passkey to remove"))))
 
 
 def check_glass(fields: Fields) -> Checked[GlassForm]:

@@ -7,6 +7,7 @@ the house become pages in the same style. What a page shows is decided by the wo
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -36,6 +37,7 @@ from clinician_ui.desk import Desk, see
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.navigation import HOME
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
+from clinician_ui.routes.account import AccountPages
 from clinician_ui.routes.case import CasePages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
@@ -85,6 +87,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         LogInPages(desk),
         WorkPages(desk),
         GlassPages(desk),
+        AccountPages(desk),
         cases,
         SigningPages(desk, cases),
         HandlingPages(desk, cases),
@@ -204,5 +207,13 @@ def _to_log_in(request: Request) -> Response:
     """Send somebody without a session to the log-in page and back afterwards; a refreshing list takes its page along."""
     if request.headers.get("hx-request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": "/login", "Cache-Control": "no-store"})
-    path = request.url.path if request.method == "GET" else "/"
+    path = request.url.path if request.method == "GET" else _page_of(request.url.path)
     return RedirectResponse(log_in_address(path), 303, headers={"Cache-Control": "no-store"})
+
+
+def _page_of(form: str) -> str:
+    """Return the page that a form stands on: what was typed into a case's form is asked for there again."""
+    case = re.fullmatch(r"(/cases/[^/]+)/[a-z/-]+", form, re.ASCII)
+    if case is not None:
+        return case[1]
+    return "/account" if form.startswith("/account/") else "/"

@@ -27,7 +27,10 @@ SECURITY_HEADERS: Mapping[str, str] = MappingProxyType(
         ),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        "Permissions-Policy": (
+            "camera=(), geolocation=(), microphone=(), payment=(), "
+            "publickey-credentials-create=(self), publickey-credentials-get=(self), usb=()"
+        ),
         "Referrer-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",

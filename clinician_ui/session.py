@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from arbiter.errors import ForbiddenError, UnauthenticatedError
-from arbiter.identity.accounts import authenticate, list_accounts
+from arbiter.identity.accounts import authenticate
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.identity.sessions import LIFETIME, Session, check_csrf, close_session, open_session, resume
@@ -120,14 +120,18 @@ class Doorkeeper:
         _, token = await open_session(house.sessions, house.clock, house.chance, principal)
         return principal, token
 
-    async def prove_again(self, principal: Principal, password: str) -> None:
-        """Raise UnauthenticatedError unless the password is this account's own; failures count towards its lock."""
+    async def prove_again(self, principal: Principal, login: str, password: str) -> None:
+        """Raise UnauthenticatedError unless login and password are this account's own; failures count towards its lock.
+
+        Somebody else's login is never tried: it costs this account an attempt, whatever its password.
+        """
         house = self._house
-        accounts = await list_accounts(house.identities)
-        login = next((row.login for row in accounts if row.id == principal.id), "")
-        proven = await authenticate(house.identities, house.clock, login, password)
-        if proven.id != principal.id:
-            raise UnauthenticatedError("the password proves another account")
+        own = login.strip().lower() == principal.login
+        proven = await authenticate(
+            house.identities, house.clock, principal.login or "", password if own else ""
+        )
+        if not own or proven.id != principal.id:
+            raise UnauthenticatedError("login and password are not this account's")
 
     async def dismiss(self, visitor: Visitor) -> None:
         """End this person's session."""

@@ -22,6 +22,7 @@ from arbiter.calibration import Level, Stratum
 from arbiter.documents.opinions import opinion_document
 from arbiter.documents.outcomes import outcome_document
 from arbiter.documents.scalars import decimal_text, instant_text
+from arbiter.documents.signing import Fate, Way, fate_of
 from arbiter.documents.verdicts import verdict_document
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import (
@@ -47,7 +48,8 @@ class Signature:
 
     `reviewer` is an opaque id; `meaning` says what the signature stands for. `own_option` is what the reviewer
     committed before the panel was shown, None where policy showed the panel first. `reason_hash` is the SHA-256 (hex) of
-    the reason given, None where none was.
+    the reason given, None where none was. `fate` is what became of the own opinion, `way` by which two components was signed
+    and `shown` the hash of what was shown, where the signature's document says so: the first ones said none of them.
     """
 
     reviewer: ActorId
@@ -56,6 +58,9 @@ class Signature:
     meaning: str
     reason_hash: str | None
     signed_at: datetime
+    fate: Fate | None = None
+    way: Way | None = None
+    shown: str | None = None
 
 
 def certificate(
@@ -283,13 +288,17 @@ def _decision(protocol: Protocol, verdict: Verdict, signature: Signature | None)
     signed: dict[str, Any] = {
         "reviewer": signature.reviewer,
         "meaning": signature.meaning,
-        "own_opinion": _fate(signature),
+        "own_opinion": _fate(signature).value,
         "signed_at": instant_text(signature.signed_at),
     }
     if signature.own_option is not None:
         signed["own_option"] = signature.own_option
     if signature.reason_hash is not None:
         signed["reason_hash"] = signature.reason_hash
+    if signature.way is not None:
+        signed["way"] = signature.way.value
+    if signature.shown is not None:
+        signed["shown"] = signature.shown
     return {
         "option": signature.option,
         "title": option_title(protocol, signature.option),
@@ -298,10 +307,9 @@ def _decision(protocol: Protocol, verdict: Verdict, signature: Signature | None)
     }
 
 
-def _fate(signature: Signature) -> str:
-    if signature.own_option is None:
-        return "not-committed"
-    return "kept" if signature.own_option == signature.option else "changed"
+def _fate(signature: Signature) -> Fate:
+    """Return what became of the own opinion; where the signature does not say, nothing was called adopted yet."""
+    return signature.fate or fate_of(signature.option, signature.own_option, None)
 
 
 def _signature_sentence(protocol: Protocol, signature: Signature | None) -> str:
@@ -309,9 +317,11 @@ def _signature_sentence(protocol: Protocol, signature: Signature | None) -> str:
         return ""
     title = quoted(option_title(protocol, signature.option))
     fate = _fate(signature)
-    if fate == "not-committed":
-        return f"A clinician saw the panel first, as policy allows here, and signed: {title}."
-    if fate == "kept":
+    if signature.own_option is None:
+        adopted = ", adopted what it leant to" if fate is Fate.ADOPTED else ""
+        return f"A clinician saw the panel first, as policy allows here{adopted}, and signed: {title}."
+    if fate is Fate.KEPT:
         return f"A clinician judged alone first, kept that judgement after seeing the panel, and signed: {title}."
     own = quoted(option_title(protocol, signature.own_option))
-    return f"A clinician judged alone first: {own}; then, having seen the panel, gave a reason and signed: {title}."
+    adopted = " adopted what it leant to," if fate is Fate.ADOPTED else ""
+    return f"A clinician judged alone first: {own}; then, having seen the panel,{adopted} gave a reason and signed: {title}."

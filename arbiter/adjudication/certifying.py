@@ -6,7 +6,6 @@ Whatever a certificate is made from is recorded beside it (facts, opinions, the 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +17,7 @@ from arbiter.adjudication.bench import Bench
 from arbiter.adjudication.certificate import WORDS, Signature, calibration_note, certificate
 from arbiter.adjudication.deciding import escalation
 from arbiter.adjudication.replay import recompute
+from arbiter.adjudication.signatures import Kept, signature_block
 from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode, encode
 from arbiter.documents.opinions import opinion_from
@@ -51,25 +51,6 @@ class Rulebook(Structure):
 
     def exclusion_reasons(self, taken: TakenFacts) -> tuple[Reason, ...]:
         """Return why no member may be asked about these facts."""
-        ...
-
-
-class Kept(Structure):
-    """A document of a case, opened."""
-
-    @property
-    def seq(self) -> int:
-        """The entry that commits to it."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def content(self) -> bytes:
-        """Its bytes."""
         ...
 
 
@@ -161,16 +142,7 @@ def signed_certificate(
         VerificationError: when what was shown is in words that this code does not know.
     """
     as_shown = replace(around, words=_words_of(shown))
-    signed = decode(signature)
-    reason = signed["reason"]
-    block = Signature(
-        reviewer=signed["reviewer"],
-        option=signed["option"],
-        own_option=signed["own_option"] or None,
-        meaning=signed["meaning"],
-        reason_hash=hashlib.sha256(reason.encode()).hexdigest() if reason else None,
-        signed_at=datetime.fromisoformat(signed["signed_at"]),
-    )
+    block = signature_block(decode(signature))
     outcome = outcome_from(shown["policy"]) if "policy" in shown else None
     note = shown.get(_CALIBRATION)
     return _render(as_shown, rulebook, taken, opinions, outcome, verdict_in(shown), block, calibration=note)

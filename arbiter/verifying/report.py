@@ -16,6 +16,7 @@ from arbiter.audit.note import VerifierKey
 from arbiter.errors import VerificationError, counted
 from arbiter.verifying.containers import opened
 from arbiter.verifying.deciding_again import DecidedAgain, can_evaluate, decide_again
+from arbiter.verifying.signing_again import SignedAgain, check_signatures
 
 MOST_CHAINS_SAID = 50
 
@@ -31,10 +32,11 @@ _EVALUATED = "rule hits: evaluated anew, the library for it is installed here"
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """An export that checks out, and what deciding again said of its certificates."""
+    """An export that checks out, what deciding again said of its certificates, and what was found of its signatures."""
 
     evidence: Evidence
     again: tuple[DecidedAgain, ...]
+    signatures: tuple[SignedAgain, ...]
 
 
 def verify(path: Path, trusted: Sequence[VerifierKey] = (), trust: Trust | None = None) -> Verified:
@@ -48,14 +50,16 @@ def verify(path: Path, trusted: Sequence[VerifierKey] = (), trust: Trust | None 
         with opened(path, brought) as members:
             evidence = check_export(members, trust=brought)
             again = tuple(decide_again(members, evidence))
+            signatures = tuple(check_signatures(members, evidence))
     except ExportRefusedError:
         raise
     except VerificationError as error:
         raise ExportRefusedError([str(error)]) from error
     wrong = [f"case {step.case}, entry {step.seq}: {step.said}" for step in again if not step.same]
+    wrong += [f"case {step.case}, entry {step.seq}: {step.said}" for step in signatures if not step.good]
     if wrong:
         raise ExportRefusedError(wrong)
-    return Verified(evidence, again)
+    return Verified(evidence, again, signatures)
 
 
 def words_of(verified: Verified) -> list[str]:
@@ -83,6 +87,7 @@ def words_of(verified: Verified) -> list[str]:
     lines += [f"case {step.case}, entry {step.seq}: {step.said}" for step in verified.again]
     if verified.again:
         lines.append(_EVALUATED if can_evaluate() else _AS_RECORDED)
+    lines += [f"case {step.case}, entry {step.seq}: {step.said}" for step in verified.signatures]
     if passed := _passed_over(verified):
         lines.append(f"{passed} certificates of cases not shown whole: not recomputed")
     lines += [f"case {case}: its documents were asked for and did not open" for case in manifest.unopened]
@@ -159,6 +164,9 @@ def document_of(verified: Verified) -> dict[str, Any]:
         "certificates": [
             {"case": step.case, "entry": step.seq, "same": step.same, "said": step.said}
             for step in verified.again
+        ],
+        "signatures": [
+            {"case": step.case, "entry": step.seq, "said": step.said} for step in verified.signatures
         ],
         "certificates_not_recomputed": _passed_over(verified),
         "rules_evaluated_anew": bool(verified.again) and can_evaluate(),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from arbiter.adjudication.certifying import certificate_again, words_of_recomputing
+from arbiter.adjudication.signatures import check_signature
 from arbiter.audit.entry import Entry
 from arbiter.audit.openings import Disclosed, misfits
 from arbiter.audit.verify import MAX_FINDINGS, LogRefusedError, LogReport, LogVerifier
 from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode
+from arbiter.errors import ArbiterError
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.store.log.checkpoints import load_checkpoints
 from arbiter.store.log.leaves import stream_leaves
 from arbiter.store.log.nodes import STORED_LEVELS, load_stored_nodes
+from arbiter.verifying.passkeys import check_passkey
+from arbiter.verifying.signing_again import UNREADABLE
 from arbiter.workflow.dossier import Document, Dossier, calibration_of, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.log.recoveries import load_statements
@@ -93,7 +97,22 @@ async def replay_case(house: House, case: CaseId) -> tuple[ReplayedStep, ...]:
             for misfit in misfits([Entry.from_bytes(body) for _, body, _ in entries], kept)
         ),
         *(_replay(dossier, document, calibration) for document, calibration in certificates),
+        *_bad_signatures(dossier),
     )
+
+
+def _bad_signatures(dossier: Dossier) -> Iterator[ReplayedStep]:
+    """Yield what is wrong with a case's signatures: what they say was shown, and what a passkey signed."""
+    for document in dossier.documents:
+        if document.name != "signature":
+            continue
+        try:
+            check_signature(dossier.row.id, dossier.documents, document)
+            if "passkey" in (signed := decode(document.content)):
+                check_passkey(signed)
+        except UNREADABLE as error:
+            said = str(error) if isinstance(error, ArbiterError) else "the signature cannot be read"
+            yield ReplayedStep(document.seq, False, said)
 
 
 def _replay(dossier: Dossier, document: Document, calibration: Calibration | None) -> ReplayedStep:

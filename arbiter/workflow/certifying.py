@@ -5,13 +5,23 @@ What is made from recorded inputs alone lies in `arbiter.adjudication.certifying
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from arbiter.adjudication.certifying import Circumstances
 from arbiter.calibration import Calibration
 from arbiter.documents.canonical import encode
 from arbiter.documents.scalars import instant_text
+from arbiter.documents.signing import (
+    SIGNATURE_FORMAT,
+    DecisionToSign,
+    Shown,
+    Way,
+    fate_of,
+    reason_hash_of,
+)
 from arbiter.settings import Mode
 from arbiter.workflow.docket import Docket
 from arbiter.workflow.house import House
@@ -50,18 +60,53 @@ def calibration_in_force(house: House, protocol_hash: str) -> Calibration | None
     return house.approved.in_force(protocol_hash, bundled, demonstration=demonstration)
 
 
-def signature_document(
-    signer: str, name: str, option: str, own_option: str | None, reason: str, shown: bytes, now: datetime
-) -> bytes:
-    """Return the document `signature`: who signed what, why, and the hash of the certificate they were shown."""
-    document = {
-        "reviewer": signer,
-        "name": name,
-        "option": option,
-        "own_option": own_option or "",
-        "meaning": MEANING,
-        "reason": reason,
-        "shown": hashlib.sha256(shown).hexdigest(),
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What is about to be signed: by whom (printed name too), what, why, and exactly what they were shown.
+
+    `own_option` is None where no opinion was given before, `leading` where the panel leant to nothing.
+    """
+
+    reviewer: str
+    name: str
+    option: str
+    own_option: str | None
+    leading: str | None
+    reason: str
+    shown: Shown
+
+
+def signature_document(signing: Signing, now: datetime, passkey: Mapping[str, Any] | None = None) -> bytes:
+    """Return the document `signature`; `passkey` is what one signed, None where login and password were entered again."""
+    shown = signing.shown
+    document: dict[str, Any] = {
+        "format": SIGNATURE_FORMAT,
+        "reviewer": signing.reviewer,
+        "name": signing.name,
+        "option": signing.option,
+        "own_option": signing.own_option or "",
+        "own_opinion": fate_of(signing.option, signing.own_option, signing.leading).value,
+        "meaning": shown.meaning,
+        "reason": signing.reason,
+        "shown": shown.certificate,
+        "page": shown.document(),
+        "way": (Way.PASSWORD if passkey is None else Way.PASSKEY).value,
         "signed_at": instant_text(now),
     }
+    if passkey is not None:
+        document["passkey"] = dict(passkey)
     return encode(document)
+
+
+def decision_to_sign(signing: Signing, requested_at: datetime) -> DecisionToSign:
+    """Return the decision whose hash a passkey is asked to sign."""
+    return DecisionToSign(
+        case=signing.shown.case,
+        reviewer=signing.reviewer,
+        option=signing.option,
+        own_option=signing.own_option,
+        reason_hash=reason_hash_of(signing.reason),
+        meaning=signing.shown.meaning,
+        shown=signing.shown.hash,
+        requested_at=requested_at,
+    )

@@ -1,8 +1,8 @@
 """The register of who may do what, changed in one place: the change and the log's entry about it are one transaction.
 
 Making, disabling and unlocking an account, another password, other roles or sites; registering, disabling and rotating a
-client; adding a site: nothing else in the house calls what `arbiter.identity` does for these. An account that wrong passwords lock
-is entered where that happens (`note_lock`). An entry is of the chain `house` and commits to one document, which names the
+client; adding a site; adding or removing a passkey: nothing else in the house calls what `arbiter.identity` does for these.
+An account that wrong passwords lock is entered where that happens (`note_lock`). An entry is of the chain `house` and commits to one document, which names the
 account, client or site and its roles and sites before and after; never a password, a token or a hash of either.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +22,12 @@ from arbiter.identity import accounts, clients, sites
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission, Role
 from arbiter.model import ActorId
+from arbiter.store import passkeys as store
 from arbiter.store.house_chain import HOUSE_CHAIN, load_documents_of_entry
 from arbiter.store.identities import AccountRow, ClientRow, Identities
+from arbiter.store.passkeys import PasskeyRow, insert_passkey
 from arbiter.store.transaction import DATABASE_ERRORS, Transaction
+from arbiter.verifying import passkeys
 from arbiter.workflow.docket import ARBITER
 from arbiter.workflow.house import House
 from arbiter.workflow.log.chronicle import note_in_house
@@ -40,14 +43,17 @@ CLIENT_REGISTERED = "client.registered"
 CLIENT_DISABLED = "client.disabled"
 CLIENT_ROTATED = "client.rotated"
 SITE_ADDED = "site.added"
+PASSKEY_ADDED = passkeys.ADDED
+PASSKEY_REMOVED = "passkey.removed"
 
 KINDS = frozenset(
     {
         *(ACCOUNT_MADE, ACCOUNT_CHANGED, ACCOUNT_DISABLED, ACCOUNT_LOCKED, ACCOUNT_UNLOCKED, PASSWORD_SET),
         *(CLIENT_REGISTERED, CLIENT_DISABLED, CLIENT_ROTATED, SITE_ADDED),
+        *(PASSKEY_ADDED, PASSKEY_REMOVED),
     }
 )
-DOCUMENT = "register"
+DOCUMENT = passkeys.REGISTER
 
 OPERATOR = ActorId("operator")
 """Whoever is at the machine and gave no login: the first account of an installation is made by nobody's account."""
@@ -152,6 +158,52 @@ async def note_lock(house: House, transaction: Transaction, account_id: str, unt
         await _note(house, transaction, ACCOUNT_LOCKED, BY_ITSELF, told)
 
 
+# --- passkeys -----------------------------------------------------------------------------------------------------------
+
+
+async def add_passkey(house: House, by: By, row: PasskeyRow) -> None:
+    """Keep a passkey of an account (`row` without its entry's number); the entry ties its public key to the account.
+
+    Raises:
+        NotFoundError: when there is no such active account; ConflictError: when the credential is known already.
+    """
+    async with house.store.begin() as transaction:
+        held = await house.identities.within(transaction).hold_account(row.account_id)
+        told = _passkey(held.id, row.credential_id) | {
+            "public_key": passkeys.spelt(row.public_key),
+            "rp_id": row.rp_id,
+            "name": row.name,
+        }
+        seq = await _note(house, transaction, PASSKEY_ADDED, by, told)
+        await insert_passkey(transaction, replace(row, entry_seq=seq))
+    await _seal(house)
+
+
+async def remove_passkey(house: House, by: By, account_id: str, credential_id: bytes) -> None:
+    """End a passkey; what it signed stays signed. Raises NotFoundError when the account has no such active one."""
+    async with house.store.begin() as transaction:
+        name = await store.remove_passkey(transaction, account_id, credential_id, house.clock.now())
+        told = _passkey(account_id, credential_id) | {"name": name}
+        await _note(house, transaction, PASSKEY_REMOVED, by, told)
+    await _seal(house)
+
+
+async def registered(house: House, row: PasskeyRow) -> passkeys.Registered:
+    """Return what the register says of a passkey, to be kept with what it signs.
+
+    Raises:
+        VerificationError: when it says nothing.
+    """
+    for document in await load_documents_of_entry(house.store, HOUSE_CHAIN, row.entry_seq):
+        if document.name == DOCUMENT:
+            return passkeys.Registered(document.seq, document.salt, document.content)
+    raise VerificationError("the register's document about a passkey is not kept")
+
+
+def _passkey(account_id: str, credential_id: bytes) -> dict[str, Any]:
+    return {"account": account_id, "credential": passkeys.credential_hash(credential_id)}
+
+
 # --- clients and sites --------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +284,8 @@ async def _changing(house: House) -> AsyncIterator[tuple[Identities, _Note]]:
     await _seal(house)
 
 
-async def _note(house: House, transaction: Transaction, what: str, by: By, told: Mapping[str, Any]) -> None:
-    await note_in_house(house, transaction, what, by.id, {DOCUMENT: encode({**told, **by.told()})})
+async def _note(house: House, transaction: Transaction, what: str, by: By, told: Mapping[str, Any]) -> int:
+    return await note_in_house(house, transaction, what, by.id, {DOCUMENT: encode({**told, **by.told()})})
 
 
 async def _seal(house: House) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from arbiter.documents.signing import Fate, Way
 from arbiter.lifecycle.states import DecidedBy, Erasure, Phase
 from arbiter.model import CaseId, FactSet, RiskClass
 from arbiter.store.cases.heads import CaseRow
@@ -64,8 +65,28 @@ class CaseContent:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureView:
+    """A reviewer's signature under a decision, for whoever gave it.
+
+    `fate` says what became of their own opinion, `way` by which two components they signed, `shown` is the hash of what they
+    were shown (None where the signature is older than that), `entry` the number in the case's chain of the entry that
+    commits to the certificate.
+    """
+
+    name: str
+    meaning: str
+    signed_at: datetime
+    own_title: str | None
+    fate: Fate
+    way: Way
+    shown: str | None
+    reason: str
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionView:
-    """A released decision; the certificate says the rest."""
+    """A released decision; the certificate says the rest. `signature` is told to whoever gave it, and to nobody else."""
 
     case: CaseId
     option: str
@@ -76,6 +97,7 @@ class DecisionView:
     plain: str
     training: bool = False
     unwitnessed: bool = False
+    signature: SignatureView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,13 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
-from arbiter.workflow import review, work_list
-from arbiter.workflow.certifying import MEANING
+from arbiter.workflow import passkeys, review, work_list
 from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
 from clinician_ui.presenters.panel import panel_page
-from clinician_ui.presenters.times import moment
+from clinician_ui.presenters.signing import signing_part
 from clinician_ui.presenters.work import work_row
 from clinician_ui.session import Visitor
 
@@ -208,9 +207,12 @@ class CasePages:
             422 if mistakes else 200,
             page=page,
             panel=panel_page(revealed, page),
-            meaning=MEANING,
-            signed_at=moment(here.now, here),
-            zone=here.zone_name,
+            signing=signing_part(
+                visitor.principal.name,
+                revealed.shown,
+                here,
+                passkey=await passkeys.usable(self._house, visitor.principal),
+            ),
             unchanged=unchanged,
             draft=draft,
             mistakes=mistakes,

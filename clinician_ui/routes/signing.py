@@ -9,17 +9,33 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from arbiter.errors import ConflictError, RefusedError, UnauthenticatedError
-from arbiter.workflow import review, work_list
+from arbiter.errors import ConflictError, RefusedError, ShownChangedError, UnauthenticatedError
+from arbiter.model import CaseId
+from arbiter.workflow import passkeys, review, work_list
 from clinician_ui.desk import Desk, case_in, see
-from clinician_ui.forms import Mistake, check_signature, draft_of
+from clinician_ui.forms import (
+    SHOWN_CHANGED,
+    Mistake,
+    SignForm,
+    check_decision,
+    check_signature,
+    draft_of,
+)
 from clinician_ui.presenters.done import done_page
+from clinician_ui.routes.account import asked, not_asked
 from clinician_ui.routes.case import NEEDS_REASON, CasePages, leading_back
+from clinician_ui.session import Visitor
+from clinician_ui.texts import _, noted
 
 SEAL_WAIT_SECONDS = 2.0
 SEAL_LOOK_SECONDS = 0.1
 
-_WRONG_PASSWORD = (Mistake("password", "The password is wrong, or your account is locked for now"),)
+WRONG = noted("Login or password is wrong, or your account is locked for now")
+_WRONG_PASSKEY = noted(
+    "The passkey could not be checked, and nothing was signed. Try again, or use your password"
+)
+_NO_PASSKEY = noted("You have no passkey that works here. Use your password")
+_OUT_OF_TURN = noted("This case is not yours to sign any more. Reload the page to see how it stands")
 
 
 class SigningPages:
@@ -34,37 +50,72 @@ class SigningPages:
         """Return this part's routes."""
         return (
             Route("/cases/{case}/sign", self.sign, methods=["POST"]),
+            Route("/cases/{case}/sign/passkey", self.ask_passkey, methods=["POST"]),
             Route("/cases/{case}/done", self.done, methods=["GET"]),
-            *leading_back(self._desk, "sign"),
+            *leading_back(self._desk, "sign", "sign/passkey"),
         )
 
     async def sign(self, request: Request) -> Response:
-        """Decide and sign, after the password has proven once more who signs."""
+        """Decide and sign, after login and password, or a passkey, have proven once more who signs."""
         visitor, fields = await self._desk.form(request)
         case = case_in(request)
         checked = check_signature(fields)
         if (form := checked.values) is None:
             return await self._pages.revealed(visitor, case, draft_of(fields), checked.mistakes)
         try:
-            await self._desk.door.prove_again(visitor.principal, form.password)
-            await review.sign(self._house, visitor.principal, case, form.option, form.reason)
+            await self._prove_and_sign(visitor, case, form)
         except UnauthenticatedError:
-            return await self._pages.revealed(visitor, case, draft_of(fields), _WRONG_PASSWORD)
+            wrong = Mistake("login", _(_WRONG_PASSKEY if form.passkey else WRONG))
+            return await self._pages.revealed(visitor, case, draft_of(fields), (wrong,))
         except RefusedError as error:
             if any(problem.pointer != "/reason" for problem in error.problems):
                 raise
             return await self._pages.revealed(visitor, case, draft_of(fields), NEEDS_REASON)
+        except ShownChangedError:
+            changed = Mistake("shown", _(SHOWN_CHANGED))
+            return await self._pages.revealed(visitor, case, draft_of(fields), (changed,))
         except ConflictError:
             # Sent twice: whoever has signed is led to what was signed.
             await review.signed_case(self._house, visitor.principal, case)
         return see(f"/cases/{case}/done")
+
+    async def _prove_and_sign(self, visitor: Visitor, case: CaseId, form: SignForm) -> None:
+        principal, asserted = visitor.principal, None
+        if form.passkey:
+            asserted = await passkeys.take_assertion(self._house, principal, form.passkey)
+        else:
+            await self._desk.door.prove_again(principal, form.login, form.password)
+        await review.sign(
+            self._house, principal, case, form.option, form.reason, page=form.shown, asserted=asserted
+        )
+
+    async def ask_passkey(self, request: Request) -> Response:
+        """Ask the browser for a passkey's signature over this very decision; nothing is signed yet."""
+        visitor, fields = await self._desk.form(request)
+        case = case_in(request)
+        checked = check_decision(fields)
+        if (form := checked.values) is None:
+            return not_asked(checked.mistakes[0].message)
+        try:
+            options = await review.ask_passkey(
+                self._house, visitor.principal, case, form.option, form.reason, form.shown
+            )
+        except (UnauthenticatedError, passkeys.NoPlaceError):
+            return not_asked(_(_NO_PASSKEY))
+        except RefusedError:
+            return not_asked(NEEDS_REASON[0].message)
+        except ShownChangedError:
+            return not_asked(_(SHOWN_CHANGED))
+        except ConflictError:
+            return not_asked(_(_OUT_OF_TURN))
+        return asked(options)
 
     async def done(self, request: Request) -> Response:
         """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""
         visitor = await self._desk.door.visitor(request)
         case = case_in(request)
         decision = await review.signed_case(self._house, visitor.principal, case)
-        for _ in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
+        for _look in range(round(SEAL_WAIT_SECONDS / SEAL_LOOK_SECONDS)):
             if decision is not None:
                 break
             await asyncio.sleep(SEAL_LOOK_SECONDS)

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from arbiter.adjudication import FORMAT, certificate, decide
+from arbiter.adjudication.certificate import Signature
 from arbiter.documents.canonical import decode
-from arbiter.model import CaseId, ReasonCode
+from arbiter.documents.signing import Fate, Way
+from arbiter.model import ActorId, CaseId, ReasonCode
 from tests.adjudication.recorded import opened, record
 from tests.adjudication.small import AT, FAILS, PERMITS, SAFETY, abstains, always, bench, opinions
 from tests.pages import ROOT, text_of
@@ -47,6 +49,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any
     path.write_text(record(), encoding="utf-8")
     found = [decode(kept.content) for case in opened(path) for kept in case.certificates()]
     unruly = bench(*SAFETY, asks_for_facts=True)
+    signature = Signature(
+        ActorId("a_anna"), "watch", "act", "I judged.", "0" * 64, AT, Fate.ADOPTED, Way.PASSKEY, "0" * 64
+    )
     for outcome, given in (
         (FAILS, opinions("watch", "watch", "watch")),
         (None, [*opinions("watch"), abstains("b", "lactate"), abstains("c", "lactate")]),
@@ -64,6 +69,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any
                 verdict=verdict,
                 code_version="0",
                 concluded_at=AT,
+                signature=signature,
             )
         )
     return found

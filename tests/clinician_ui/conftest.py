@@ -155,6 +155,7 @@ class Ward:
         house = self.house
         _, token = await open_session(house.sessions, house.clock, house.chance, self.people[login])
         browser = self.browser()
+        browser.login = login
         browser.http.cookies.set("arbiter-session", token)
         return browser
 
@@ -173,17 +174,27 @@ async def phase(ward: Ward, case: CaseId) -> Phase:
 
 @dataclass
 class Browser:
-    """Follows no redirect by itself, keeps cookies, and sends the token of the page it saw last."""
+    """Follows no redirect by itself, keeps cookies, and sends the token of the page it saw last.
+
+    `shown` is by path the hash of what a page that signs was made from, as the newest look at it gave it.
+    """
 
     http: httpx.AsyncClient
     token: str = ""
+    login: str = ""
+    shown: dict[str, str] = field(default_factory=dict)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         answer = await self.http.get(path, headers=_header_names(headers))
         found = re.search(r'name="csrf_token" value="([^"]*)"', answer.text)
         if found:
             self.token = found[1]
+        self._note_shown(path, answer.text)
         return answer
+
+    def _note_shown(self, path: str, text: str) -> None:
+        if found := re.search(r'name="shown" value="([0-9a-f]{64})"', text):
+            self.shown[path] = found[1]
 
     async def send(self, path: str, /, **values: str | tuple[str, ...]) -> httpx.Response:
         """POST a form with the token."""
@@ -205,10 +216,16 @@ class Browser:
         )
 
     async def sign(self, case: CaseId, option: str = "urgent-review", **values: str) -> httpx.Response:
-        """Sign a decision."""
-        return await self.send(
-            f"/cases/{case}/sign", **({"option": option, "reason": "", "password": PASSWORD} | values)
-        )
+        """Sign a decision on what was shown last; whoever has not looked yet looks first."""
+        return await self.send(f"/cases/{case}/sign", **(await self.signature(case, option) | values))
+
+    async def signature(self, case: CaseId, option: str = "urgent-review") -> dict[str, str]:
+        """Return the fields of a form that signs."""
+        path = f"/cases/{case}"
+        if path not in self.shown:
+            await self.get(path)
+        shown = self.shown.get(path, "0" * 64)
+        return {"option": option, "reason": "", "shown": shown, "login": self.login, "password": PASSWORD}
 
 
 def _header_names(headers: Mapping[str, str]) -> dict[str, str]:

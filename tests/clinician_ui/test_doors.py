@@ -16,7 +16,8 @@ POSTS = (
     "/logout",
     "/worklist/{}/claim",
     "/worklist/{}/acknowledge",
-    *(f"/cases/{{}}/{act}" for act in ("opinion", "reveal", "sign", "renew", "hand-back")),
+    *(f"/cases/{{}}/{act}" for act in ("opinion", "reveal", "sign", "sign/passkey", "renew", "hand-back")),
+    *(f"/account/{act}" for act in ("passkeys", "passkeys/ask", "passkeys/remove")),
 )
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
@@ -35,7 +36,10 @@ async def test_without_a_session_every_page_leads_to_the_log_in_and_back(ward: W
 @pytest.mark.parametrize("path", POSTS)
 async def test_without_a_session_no_form_is_taken(ward: Ward, path: str) -> None:
     answer = await ward.browser().send(path.format("c_abc"))
-    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    back = "/login?next=/cases/c_abc" if path.startswith("/cases/") else "/login"
+    if path.startswith("/account/"):
+        back = "/login?next=/account"
+    assert (answer.status_code, answer.headers["location"]) == (303, back)
 
 
 async def test_an_open_list_without_a_session_is_told_to_leave_the_page(ward: Ward) -> None:

@@ -46,7 +46,8 @@ def opinion(**changes: object) -> Fields:
 
 
 def signature(**changes: object) -> Fields:
-    return as_fields({"option": "a", "reason": "because", "password": "secret"} | changes)
+    whole = {"option": "a", "reason": "because", "shown": "0" * 64, "login": "anna", "password": "secret"}
+    return as_fields(whole | changes)
 
 
 def as_fields(values: dict[str, object]) -> Fields:
@@ -187,10 +188,22 @@ def test_a_signature_without_a_reason_is_for_the_workflow_to_judge() -> None:
 
 
 def test_a_signature_without_decision_and_password_comes_back() -> None:
-    assert mistakes(check_signature(signature(option=None, password=""))) == {
+    assert mistakes(check_signature(signature(option=None, login=" ", password=""))) == {
         "option": "Select your decision",
+        "login": "Enter your login to sign",
         "password": "Enter your password to sign",
     }
+
+
+def test_a_signature_with_a_passkey_asks_for_no_password() -> None:
+    form = check_signature(signature(login=None, password=None, passkey="{}")).values
+    assert form is not None
+    assert form.passkey == "{}"
+
+
+@pytest.mark.parametrize("shown", [None, "", " "])
+def test_a_signature_that_does_not_say_what_was_shown_comes_back(shown: str | None) -> None:
+    assert set(mistakes(check_signature(signature(shown=shown)))) == {"shown"}
 
 
 def test_an_endless_password_comes_back() -> None:

@@ -68,7 +68,7 @@ async def test_nothing_is_signed_with_a_wrong_password(ward: Ward) -> None:
     await browser.send(f"/cases/{case}/reveal")
     answer = await browser.sign(case, reason="kept words", password="wrong wrong wrong")
     assert answer.status_code == 422
-    assert "The password is wrong" in answer.text
+    assert "Login or password is wrong" in answer.text
     assert "kept words" in answer.text
     assert "wrong wrong wrong" not in answer.text
     assert await phase(ward, case) is Phase.REVEALED

@@ -76,6 +76,15 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),
+    # One's own account is everybody's to see; what is sent here is wrong, and nothing comes of it.
+    ("GET", "/account"): Gets(200, 200, 200, 200, 200),
+    **{("GET", f"/account/{act}"): BACK for act in ("passkeys", "passkeys/ask", "passkeys/remove")},
+    **{
+        ("POST", f"/account/{act}"): Gets(422, 422, 422, 422, 422)
+        for act in ("passkeys", "passkeys/ask", "passkeys/remove")
+    },
+    ("POST", "/cases/{case}/sign/passkey"): Gets(422, 404),
+    ("GET", "/cases/{case}/sign/passkey"): BACK,
     ("GET", "/cases/{case}"): Gets(200, 404),
     ("GET", "/cases/{case}/done"): Gets(409, 404),
     ("GET", "/cases/{case}/read"): Gets(409, 404),
@@ -94,7 +103,14 @@ each_guarded = pytest.mark.parametrize(
 
 BODIES: Mapping[str, Mapping[str, str]] = {
     "/cases/{case}/opinion": {"option": "urgent-review", "confidence": "80", "note": "as the matrix asks"},
-    "/cases/{case}/sign": {"option": "urgent-review", "reason": "as the matrix asks", "password": PASSWORD},
+    "/cases/{case}/sign": {
+        "option": "urgent-review",
+        "reason": "as the matrix asks",
+        "shown": "0" * 64,
+        "login": "anna",
+        "password": PASSWORD,
+    },
+    "/cases/{case}/sign/passkey": {"option": "urgent-review", "reason": "as asked", "shown": "0" * 64},
     "/glass": {"case": "c_nobody", "reason": "as the matrix asks"},
 }
 

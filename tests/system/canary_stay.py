@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -180,8 +181,9 @@ async def _review(reviewer: Visitor, case: str) -> None:
     opinion = {"option": "continue-monitoring", "confidence": "80", "note": WORDS["note"]}
     assert (await reviewer.form(f"/cases/{case}/opinion", **opinion)).status_code == 303
     assert (await reviewer.form(f"/cases/{case}/reveal")).status_code == 303
-    await reviewer.call("GET", f"/cases/{case}")
-    signature = {"option": "urgent-review", "reason": WORDS["sign"]}
+    page = (await reviewer.call("GET", f"/cases/{case}")).text
+    (hash_of_page,) = re.findall(r'name="shown" value="([0-9a-f]{64})"', page)
+    signature = {"option": "urgent-review", "reason": WORDS["sign"], "shown": hash_of_page, "login": "anna"}
     assert (await reviewer.form(f"/cases/{case}/sign", **signature, password="wrong")).status_code == 422
     signed = await reviewer.form(f"/cases/{case}/sign", **signature, password=PASSWORD)
     assert signed.status_code == 303, signed.text

@@ -27,6 +27,7 @@ from arbiter.store.tables.fleet import fleet_state
 from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
+from arbiter.store.tables.passkeys import passkey, passkey_request
 from arbiter.store.tables.people import account, client, session, site
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 from arbiter.store.tables.watching import audit_count, watch_step
@@ -62,6 +63,8 @@ __all__ = [
     "idempotency",
     "message",
     "metadata",
+    "passkey",
+    "passkey_request",
     "pending",
     "protocol_bundle",
     "recent_case",

@@ -7,11 +7,12 @@ log, nothing returned by this package holds a word of the panel, of the reason o
 from arbiter.workflow.review.holding import LEASE, claim, hand_back, renew
 from arbiter.workflow.review.judging import commit_opinion, has_read, is_committed, open_case
 from arbiter.workflow.review.revealing import RevealedCase, reveal
-from arbiter.workflow.review.signing import sign, signed_case, signer_of
+from arbiter.workflow.review.signing import ask_passkey, sign, signed_case, signer_of
 
 __all__ = [
     "LEASE",
     "RevealedCase",
+    "ask_passkey",
     "claim",
     "commit_opinion",
     "hand_back",

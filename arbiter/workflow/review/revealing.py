@@ -18,16 +18,21 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim
 
 
 @dataclass(frozen=True, slots=True)
 class RevealedCase:
-    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed."""
+    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed.
+
+    `shown` is the hash of what all of this was made from, which belongs into the form that signs; without it nothing is signed.
+    """
 
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
+    shown: str = ""
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -50,4 +55,5 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
         blind=blind_case(dossier, acted.at),
         own=committed_by(dossier, principal),
         certificate=decode(dossier.latest("certificate").content),
+        shown=shown_to(dossier, principal).hash,
     )
