@@ -26,7 +26,17 @@ from arbiter.documents.taken import TakenFacts
 from arbiter.documents.verdicts import verdict_from
 from arbiter.errors import UndecidableError, VerificationError
 from arbiter.lifecycle.states import DecidedBy
-from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, RuleEffect, Verdict
+from arbiter.model import (
+    CaseId,
+    FactSet,
+    Opinion,
+    PolicyOutcome,
+    Reason,
+    ReasonCode,
+    RiskClass,
+    RuleEffect,
+    Verdict,
+)
 from arbiter.question import Protocol, Strategy
 
 _CONSISTENCY = "self_consistency"

@@ -47,7 +47,7 @@ class SigningPages:
             return await self._pages.revealed(visitor, case, draft_of(fields), checked.mistakes)
         try:
             await self._desk.door.prove_again(visitor.principal, form.password)
-            await review.sign(self._house, visitor.principal, case, form.option, form.reason)
+            decided = await review.sign(self._house, visitor.principal, case, form.option, form.reason)
         except UnauthenticatedError:
             return await self._pages.revealed(visitor, case, draft_of(fields), _WRONG_PASSWORD)
         except RefusedError as error:
@@ -57,7 +57,8 @@ class SigningPages:
         except ConflictError:
             # Sent twice: whoever has signed is led to what was signed.
             await review.signed_case(self._house, visitor.principal, case)
-        return see(f"/cases/{case}/done")
+            decided = True
+        return see(f"/cases/{case}/done" if decided else f"/cases/{case}")
 
     async def done(self, request: Request) -> Response:
         """Show the signed decision as soon as the log is sealed over it; give the sealer a moment first."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from arbiter.adjudication.certifying import signed_certificate
-from arbiter.documents.canonical import decode
+from arbiter.documents.canonical import decode, encode
 from arbiter.errors import IllegalMoveError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.events import Sign
+from arbiter.lifecycle.events import Refer, Sign
 from arbiter.lifecycle.states import UNDER_REVIEW, DecidedBy, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import figures
@@ -17,14 +17,17 @@ from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by
+from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by, departs
 from arbiter.workflow.reading import decision_of
+from arbiter.workflow.review.passing_on import Handed, handed_document
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
 from arbiter.workflow.views import DecisionView
 
 
-async def sign(house: House, principal: Principal, case: CaseId, option: str, reason: str) -> None:
+async def sign(house: House, principal: Principal, case: CaseId, option: str, reason: str) -> bool:
     """Decide and sign. The caller has just proven again who is signing.
+
+    Returns whether it was decided: what departs from what both of two readers said goes to an arbiter instead, with the reason.
 
     Raises:
         RefusedError: for an option the question does not have, or a changed or first opinion without a reason;
@@ -32,13 +35,16 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
     """
     principal.require(Permission.REVIEW_WORK)
 
-    def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
+    def decide(dossier: Dossier, now: datetime) -> tuple[Sign | Refer, dict[str, bytes]]:
         # Before the form is judged: a signature sent twice is out of turn, not without a reason.
         require_claim(dossier, principal, now)
         if dossier.row.state.phase not in UNDER_REVIEW:
             raise IllegalMoveError(f"case {case} is not there to be signed")
         own = committed_by(dossier, principal)
         _check_signature(dossier, own, option, reason)
+        if departs(dossier, option):
+            referred = handed_document(principal, Handed.REFERRED, reason)
+            return Refer(principal.id), {"reason": encode(referred)}
         shown = dossier.latest("certificate").content
         signature = signature_document(
             principal.id, principal.name, option, None if own is None else own.option, reason, shown, now
@@ -54,7 +60,10 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
     acted = await act(house, principal, case, decide, through_glass=True)
+    if acted.view.phase is Phase.ESCALATED:
+        return False
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
+    return True
 
 
 async def signed_case(house: House, principal: Principal, case: CaseId) -> DecisionView | None:
