@@ -83,6 +83,8 @@ def standing(case: Mapping[str, Any]) -> str:
         words = f"training, {words}"
     if case.get("overdue"):
         words += ", OVERDUE: follow the local procedure"
+    if case.get("under_correction") is True:
+        words += "; its former decision is being corrected: do not act on it"
     if case.get("successor"):
         words += f": {case['successor']}"
     return words
