@@ -103,9 +103,10 @@ class Renew:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The reviewer gives the case back to the duty group."""
+    """The reviewer gives the case back to the duty group; one that is read for an audit, `for_good` where it is not to be theirs again."""
 
     reviewer: ActorId
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

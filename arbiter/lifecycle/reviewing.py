@@ -44,7 +44,7 @@ def review(state: CaseState, event: Renew | HandBack | CommitOpinion | Reveal | 
             _check_lease(event.until, now)
             return Step(replace(state, claim=Claim(event.reviewer, event.until)), (E.RENEWED,), ())
         case HandBack():
-            return _hand_back(state, now)
+            return _hand_back(state, event, now)
         case CommitOpinion():
             return _commit(state, event, now)
         case Reveal():
@@ -95,9 +95,10 @@ def _commit(state: CaseState, event: CommitOpinion, now: datetime) -> Step:
     return Step(passed_on, (E.COMMITTED, E.CLAIM_ENDED), (NotifyDutyGroup(),))
 
 
-def _hand_back(state: CaseState, now: datetime) -> Step:
+def _hand_back(state: CaseState, event: HandBack, now: datetime) -> Step:
     if state.phase in ENDS:
-        return Step(replace(state, claim=None), (E.CLAIM_ENDED,), ())
+        left = not_to_read(state, event.reviewer) if event.for_good else state
+        return Step(replace(left, claim=None), (E.CLAIM_ENDED,), ())
     return Step(given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
 
 

@@ -1,11 +1,14 @@
 """What a reviewer does with a case they hold beside judging it: refer, set aside, ask for facts, declare a conflict, confer.
 
 Each is a move with its reason sealed. Whoever takes the case next is told nothing of it before their own opinion is fixed.
+
+A decision that is read for an audit looks like any other case, so its reader can do the same: whatever it is, they have stepped
+back from the reading for good, which is what each function returns True for, and nobody is asked for anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from arbiter.documents.canonical import encode
@@ -13,12 +16,12 @@ from arbiter.errors import NotFoundError, Problem, RefusedError
 from arbiter.identity.accounts import account_principal, find_account
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.events import Convene, DeclareConflict, Defer, Event, Refer, RequestFacts
+from arbiter.lifecycle.events import Convene, DeclareConflict, Defer, Event, HandBack, Refer, RequestFacts
 from arbiter.lifecycle.handling import LONGEST_DEFERRAL, MOST_ATTENDEES
 from arbiter.lifecycle.states import ENDS
 from arbiter.model import CaseId
 from arbiter.question import FactSpec
-from arbiter.workflow.acting import act
+from arbiter.workflow.acting import Intent, act
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT
@@ -27,37 +30,37 @@ from arbiter.workflow.review.standing import require_claim
 from arbiter.workflow.views import CaseView
 
 
-async def refer(house: House, principal: Principal, case: CaseId, reason: str) -> None:
+async def refer(house: House, principal: Principal, case: CaseId, reason: str) -> bool:
     """Hand a case up to those who may arbitrate; raises RefusedError without a reason."""
-    await _hand_on(house, principal, case, Refer(principal.id), Handed.REFERRED, reason)
+    documents = _reasoned(principal, Handed.REFERRED, reason)
+    return await _give(house, principal, case, lambda _dossier, _now: (Refer(principal.id), documents))
 
 
-async def declare_conflict(house: House, principal: Principal, case: CaseId, reason: str) -> None:
-    """Step back from a case for good, one that is read for an audit too; raises RefusedError without a reason."""
-    await _hand_on(house, principal, case, DeclareConflict(principal.id), Handed.CONFLICT, reason)
+async def declare_conflict(house: House, principal: Principal, case: CaseId, reason: str) -> bool:
+    """Step back from a case for good; raises RefusedError without a reason."""
+    documents = _reasoned(principal, Handed.CONFLICT, reason)
+    move = DeclareConflict(principal.id)
+    return await _give(house, principal, case, lambda _dossier, _now: (move, documents), in_audits=True)
 
 
-async def defer(house: House, principal: Principal, case: CaseId, wait: timedelta, reason: str) -> None:
+async def defer(house: House, principal: Principal, case: CaseId, wait: timedelta, reason: str) -> bool:
     """Set a case aside for so long, at most `LONGEST_DEFERRAL` and never past its due time.
 
     Raises:
         RefusedError: for a longer wait, or without a reason.
     """
-    principal.require(Permission.REVIEW_WORK)
     documents = _reasoned(principal, Handed.DEFERRED, reason)
 
-    def set_aside(dossier: Dossier, now: datetime) -> tuple[Defer, dict[str, bytes]]:
-        require_claim(dossier, principal, now)
+    def set_aside(dossier: Dossier, now: datetime) -> tuple[Event, dict[str, bytes]]:
         state = dossier.row.state
-        longest = longest_deferral(state.due_at, now, overdue=state.overdue)
-        if dossier.row.state.phase not in ENDS and not timedelta(0) < wait <= longest:
+        if not timedelta(0) < wait <= longest_deferral(state.due_at, now, overdue=state.overdue):
             raise RefusedError(
                 "the case cannot wait that long",
                 (Problem("/wait", "too-long", "expected a time before the case is due"),),
             )
         return Defer(principal.id, now + wait), documents
 
-    await act(house, principal, case, set_aside, through_glass=True)
+    return await _give(house, principal, case, set_aside)
 
 
 def longest_deferral(due_at: datetime | None, now: datetime, *, overdue: bool) -> timedelta:
@@ -69,26 +72,24 @@ def longest_deferral(due_at: datetime | None, now: datetime, *, overdue: bool) -
 
 async def request_facts(
     house: House, principal: Principal, case: CaseId, names: Sequence[str], note: str
-) -> None:
+) -> bool:
     """Ask the hospital's system for facts, by the names that the question has for them, with a note for whoever sends them.
 
     Raises:
         RefusedError: for no name, or one that the question does not have; ConflictError: out of turn.
     """
-    principal.require(Permission.REVIEW_WORK)
+    _check_length(note, "/note")
 
-    def ask(dossier: Dossier, now: datetime) -> tuple[RequestFacts, dict[str, bytes]]:
-        require_claim(dossier, principal, now)
+    def ask(dossier: Dossier, _now: datetime) -> tuple[Event, dict[str, bytes]]:
         question = dossier.shelved.protocol.question
         if not names or any(question.spec(name) is None for name in names):
             raise RefusedError(
                 "facts are asked for by the question's names",
                 (Problem("/facts", "unknown-fact", "expected names of the question's facts"),),
             )
-        _check_length(note, "/note")
         return RequestFacts(principal.id), {"wanted": encode(wanted_document(principal, names, note))}
 
-    await act(house, principal, case, ask, through_glass=True)
+    return await _give(house, principal, case, ask)
 
 
 async def convene(house: House, principal: Principal, case: CaseId, logins: Sequence[str]) -> None:
@@ -144,17 +145,23 @@ async def _reviewer(house: House, login: str) -> Principal | None:
     return person if active and Permission.REVIEW_WORK in person.permissions else None
 
 
-async def _hand_on(
-    house: House, principal: Principal, case: CaseId, event: Event, kind: Handed, reason: str
-) -> None:
+async def _give(
+    house: House, principal: Principal, case: CaseId, intent: Intent, *, in_audits: bool = False
+) -> bool:
+    """Make a move that ends the holder's claim; return whether what they held was a decision to be read for an audit.
+
+    Such a reader steps back for good instead, unless the move is one `in_audits` too.
+    """
     principal.require(Permission.REVIEW_WORK)
-    documents = _reasoned(principal, kind, reason)
 
-    def give(dossier: Dossier, now: datetime) -> tuple[Event, dict[str, bytes]]:
+    def give(dossier: Dossier, now: datetime) -> tuple[Event, Mapping[str, bytes]]:
         require_claim(dossier, principal, now)
-        return event, documents
+        if dossier.row.state.phase in ENDS and not in_audits:
+            return HandBack(principal.id, for_good=True), {}
+        return intent(dossier, now)
 
-    await act(house, principal, case, give, through_glass=True)
+    acted = await act(house, principal, case, give, through_glass=True)
+    return acted.before.row.state.phase in ENDS
 
 
 def _reasoned(principal: Principal, kind: Handed, reason: str) -> dict[str, bytes]:

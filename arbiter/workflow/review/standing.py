@@ -10,7 +10,7 @@ from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.readers import may_take_up
-from arbiter.lifecycle.states import CaseState, Phase
+from arbiter.lifecycle.states import ENDS, CaseState, Phase
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
@@ -34,6 +34,8 @@ class Passed(StrEnum):
     REFERRED = "referred"
     CONFLICT = "conflict"
     FACTS = "facts"
+    AUDIT = "audit"
+    """It was a decision to be read for an audit, and they have stepped back from that."""
 
 
 async def passed_on(house: House, principal: Principal, case: CaseId) -> Passed | None:
@@ -49,6 +51,12 @@ def how_passed_on(state: CaseState, principal: Principal) -> Passed | None:
         return None
     if principal.id in state.conflicted:
         return Passed.CONFLICT
+    if (
+        state.phase in ENDS
+        and state.audit is not None
+        and principal.id in {*state.audit.readers} - {*state.seen_by}
+    ):
+        return Passed.AUDIT
     if principal.id in state.referrers:
         return Passed.REFERRED
     if state.phase is Phase.AWAITING_FACTS and state.facts_asked_by == principal.id:
