@@ -160,6 +160,7 @@ class RuleEffect(StrEnum):
     REQUIRE = "require"
     FORBID = "forbid"
     SHOW_PANEL_FIRST = "show-panel-first"
+    SECOND_READER = "second-reader"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +201,14 @@ class PolicyOutcome:
 
     @property
     def shows_panel_first(self) -> bool:
-        """True when a rule lets the reviewer see the panel before judging alone."""
-        return any(hit.effect is RuleEffect.SHOW_PANEL_FIRST for hit in self.hits)
+        """True when a rule lets the reviewer see the panel before judging alone, and none asks for two who have not seen it."""
+        effects = {hit.effect for hit in self.hits}
+        return RuleEffect.SHOW_PANEL_FIRST in effects and not self.needs_second_reader
+
+    @property
+    def needs_second_reader(self) -> bool:
+        """True when a rule asks for two reviewers, each blind to the other, where a clinician decides."""
+        return any(hit.effect is RuleEffect.SECOND_READER for hit in self.hits)
 
 
 class ReasonCode(StrEnum):

@@ -167,6 +167,32 @@ class GlassForm(_Strict):
     reason: Text = ""
 
 
+class ReasonForm(_Strict):
+    """Why a case is referred, a conflict is declared, or a decision is taken back."""
+
+    reason: Text = ""
+
+
+class DeferForm(_Strict):
+    """For how many minutes a case is set aside, and why."""
+
+    wait: str = Field(default="", max_length=6)
+    reason: Text = ""
+
+
+class AskForm(_Strict):
+    """Which facts the hospital's system is asked for, by name, and a note to whoever sends them."""
+
+    facts: tuple[str, ...] = ()
+    note: Text = ""
+
+
+class AttendanceForm(_Strict):
+    """The logins of those who sat together over a case."""
+
+    attendees: Text = ""
+
+
 def check_log_in(fields: Fields) -> Checked[LogInForm]:
     """Check a log-in; the field `next` is checked where it is used."""
     return _check(
@@ -250,6 +276,33 @@ def check_glass(fields: Fields) -> Checked[GlassForm]:
         (_blank(fields, "case"), Mistake("case", _("Enter the id of the case"))),
         (_blank(fields, "reason"), Mistake("reason", _("Give the reason: it goes into the log"))),
     )
+
+
+def check_reason(fields: Fields) -> Checked[ReasonForm]:
+    """Check that there is a reason."""
+    return _check(ReasonForm, fields, (_blank(fields, "reason"), Mistake("reason", _("Give the reason"))))
+
+
+def check_deferral(fields: Fields) -> Checked[DeferForm]:
+    """Check a time and a reason; whether the case can wait that long is the workflow's to say."""
+    wait = (only_value(fields, "wait") or "").strip()
+    return _check(
+        DeferForm,
+        fields,
+        (not (wait.isascii() and wait.isdigit()), Mistake("wait", _("Select for how long"))),
+        (_blank(fields, "reason"), Mistake("reason", _("Give the reason"))),
+    )
+
+
+def check_asking(fields: Fields) -> Checked[AskForm]:
+    """Check that a fact is asked for; whether the question has it is the workflow's to say."""
+    return _check(AskForm, fields, (not fields.get("facts"), Mistake("facts", _("Tick at least one fact"))))
+
+
+def check_attendance(fields: Fields) -> Checked[AttendanceForm]:
+    """Check that somebody is named; who they are is the workflow's to say."""
+    nobody = _blank(fields, "attendees")
+    return _check(AttendanceForm, fields, (nobody, Mistake("attendees", _("Enter at least one login"))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,17 @@ from arbiter.documents.taken import TakenFacts
 from arbiter.documents.verdicts import verdict_from
 from arbiter.errors import UndecidableError, VerificationError
 from arbiter.lifecycle.states import DecidedBy
-from arbiter.model import CaseId, FactSet, Opinion, PolicyOutcome, Reason, ReasonCode, RiskClass, Verdict
+from arbiter.model import (
+    CaseId,
+    FactSet,
+    Opinion,
+    PolicyOutcome,
+    Reason,
+    ReasonCode,
+    RiskClass,
+    RuleEffect,
+    Verdict,
+)
 from arbiter.question import Protocol, Strategy
 
 _CONSISTENCY = "self_consistency"
@@ -86,6 +96,7 @@ class Judged:
     verdict: Verdict
     outcome: PolicyOutcome | None
     certificate: bytes
+    needs_second_reader: bool = False
 
     @property
     def shows_panel_first(self) -> bool:
@@ -108,13 +119,26 @@ def adjudicate(
         outcome, verdict = recompute(bench, taken.facts, opinions, policy)
     except UndecidableError as error:
         reasons = (Reason(ReasonCode.FAULT, str(error)),)
-        return Judged(escalation(reasons), None, escalation_certificate(around, rulebook, taken, (), reasons))
+        return Judged(
+            escalation(reasons),
+            None,
+            escalation_certificate(around, rulebook, taken, (), reasons),
+            needs_second_reader(rulebook.protocol, None),
+        )
     note = calibration_note(bench, opinions, verdict, around.words)
     return Judged(
         verdict,
         outcome,
         _render(around, rulebook, taken, opinions, outcome, verdict, calibration=note),
+        needs_second_reader(rulebook.protocol, outcome),
     )
+
+
+def needs_second_reader(protocol: Protocol, outcome: PolicyOutcome | None) -> bool:
+    """Return whether two readers are needed: where policy says so, and where it could not be asked whether it does."""
+    if not any(rule.effect is RuleEffect.SECOND_READER for rule in protocol.rules):
+        return False
+    return outcome is None or bool(outcome.failures) or outcome.needs_second_reader
 
 
 def escalation_certificate(

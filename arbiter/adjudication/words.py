@@ -141,6 +141,7 @@ _EFFECTS: Final[Mapping[RuleEffect, str]] = MappingProxyType(
         RuleEffect.REQUIRE: "leaves open only",
         RuleEffect.FORBID: "rules out",
         RuleEffect.SHOW_PANEL_FIRST: "lets the reviewer see the panel first",
+        RuleEffect.SECOND_READER: "asks for a second reader",
     }
 )
 

@@ -23,6 +23,7 @@ from arbiter.api.replies import (
     content_out,
     decision_out,
     json_reply,
+    wanted_out,
 )
 from arbiter.api.schemas.incoming import CaseIn, FactsIn, OutcomeIn, ReasonIn
 from arbiter.api.schemas.outgoing import (
@@ -32,6 +33,7 @@ from arbiter.api.schemas.outgoing import (
     ContentOut,
     DecisionOut,
     GlassOut,
+    WantedOut,
 )
 from arbiter.api.security import house_of, requires
 from arbiter.api.texts import RiskText
@@ -169,6 +171,12 @@ async def view_case(request: Request, principal: Reader, case: CaseParam) -> Res
 async def read_content(request: Request, principal: Reader, case: CaseParam) -> Response:
     """Read a case with its facts; the reading becomes an entry of the log."""
     return json_reply(content_out(await reading.read_content(house_of(request), principal, CaseId(case))))
+
+
+@router.get("/{case}/wanted", responses=replies({200: {"model": WantedOut}}, 404, 409))
+async def read_wanted(request: Request, principal: Reader, case: CaseParam) -> Response:
+    """Read which facts a case waits for; 409 when it waits for none. The reading becomes an entry of the log."""
+    return json_reply(wanted_out(await reading.wanted_facts(house_of(request), principal, CaseId(case))))
 
 
 @router.get("/{case}/decision", responses=replies({200: {"model": DecisionOut}}, 404, 409))

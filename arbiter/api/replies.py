@@ -9,11 +9,20 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from arbiter.api.headers import matches_etag
-from arbiter.api.schemas.outgoing import CaseOut, ContentOut, DecisionOut, FactOut, NoticeOut, NoticePageOut
+from arbiter.api.schemas.outgoing import (
+    CaseOut,
+    ContentOut,
+    DecisionOut,
+    FactOut,
+    NoticeOut,
+    NoticePageOut,
+    WantedFactOut,
+    WantedOut,
+)
 from arbiter.channels.notice import ADVICE, Notice, document_of
 from arbiter.workflow.notices import NoticePage
 from arbiter.workflow.reading import SETTLED
-from arbiter.workflow.views import CaseContent, CaseView, DecisionView
+from arbiter.workflow.views import CaseContent, CaseView, DecisionView, WantedFacts
 
 
 def case_out(view: CaseView) -> CaseOut:
@@ -43,6 +52,18 @@ def case_out(view: CaseView) -> CaseOut:
         held=view.held,
         erasure=None if view.erasure is None else view.erasure.value,
         unwitnessed=view.unwitnessed,
+        under_correction=view.under_correction,
+    )
+
+
+def wanted_out(wanted: WantedFacts) -> WantedOut:
+    """Return the reply form of what a case waits for."""
+    return WantedOut(
+        case=wanted.case,
+        facts=tuple(WantedFactOut(name=name, title=title) for name, title in wanted.facts),
+        asked_by="reviewer" if wanted.by_reviewer else "panel",
+        note=wanted.note,
+        due_at=wanted.due_at,
     )
 
 

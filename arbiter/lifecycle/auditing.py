@@ -24,6 +24,8 @@ def check_may_read(state: CaseState, reader: ActorId, now: datetime) -> None:
     """Refuse whoever has no business with a case that has ended, or none any more; raises IllegalMoveError."""
     if state.audit is None or not state.audit.is_open:
         raise IllegalMoveError("no decision of this case waits to be audited")
+    if reader in state.conflicted:
+        raise IllegalMoveError(f"reviewer {reader} has a conflict of interest in this case")
     if reader in state.audit.readers:
         raise IllegalMoveError(f"reviewer {reader} has read this case already, or seen its panel")
     if state.claim is not None and state.claim.reviewer != reader and now < state.claim.until:
@@ -42,8 +44,8 @@ def read(state: CaseState, reader: ActorId, *, agrees: bool) -> CaseState:
     return replace(state, audit=replace(audit, stage=stage, readers=(*audit.readers, reader)))
 
 
-def shown_panel(state: CaseState, reviewer: ActorId) -> CaseState:
-    """Return the state after somebody was shown the panel: while its decision waits to be read, it waits for others."""
+def not_to_read(state: CaseState, reviewer: ActorId) -> CaseState:
+    """Return the state after somebody was shown the panel, or has declared a conflict: a decision to be read waits for others."""
     audit = state.audit
     if audit is None or not audit.is_open or reviewer in audit.readers:
         return state

@@ -13,6 +13,8 @@ class EntryType(StrEnum):
     REROUTED = "member.rerouted"
     OPINION = "opinion.recorded"
     FACTS_WANTED = "facts.wanted"
+    FACTS_REQUESTED = "facts.requested"
+    FACTS_UNANSWERED = "facts.unanswered"
     AMENDED = "facts.amended"
     ESCALATED = "case.escalated"
     OVERDUE = "escalation.overdue"
@@ -23,11 +25,16 @@ class EntryType(StrEnum):
     RENEWED = "claim.renewed"
     CLAIM_ENDED = "claim.ended"
     COMMITTED = "review.committed"
+    REFERRED = "case.referred"
+    DEFERRED = "review.deferred"
+    CONFLICT = "conflict.declared"
     AUDIT_READ = "audit.read"
     REVEALED = "panel.revealed"
+    CONVENED = "panel.convened"
     SIGNED = "decision.signed"
     DECIDED = "case.decided"
     WITHDRAWN = "decision.withdrawn"
+    CORRECTED = "decision.corrected"
     RELEASED = "case.released"
     WITNESSED = "release.witnessed"
     CANCELLED = "case.cancelled"
@@ -60,13 +67,19 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.REROUTED: frozenset({"reroute"}),
     EntryType.OPINION: frozenset({"opinion"}),
     EntryType.FACTS_WANTED: frozenset({"certificate"}),
+    EntryType.FACTS_REQUESTED: frozenset({"wanted"}),
     EntryType.AMENDED: frozenset({"facts"}),
     EntryType.ESCALATED: frozenset({"certificate"}),
     EntryType.COMMITTED: frozenset({"review"}),
+    EntryType.REFERRED: frozenset({"reason"}),
+    EntryType.DEFERRED: frozenset({"reason"}),
+    EntryType.CONFLICT: frozenset({"reason"}),
+    EntryType.CONVENED: frozenset({"attendance"}),
     EntryType.AUDIT_READ: frozenset({"reading"}),
     EntryType.SIGNED: frozenset({"signature"}),
     EntryType.DECIDED: frozenset({"certificate"}),
     EntryType.WITHDRAWN: frozenset({"certificate"}),
+    EntryType.CORRECTED: frozenset({"reason"}),
     EntryType.CANCELLED: frozenset({"reason"}),
     EntryType.CONTESTED: frozenset({"reason"}),
     EntryType.OUTCOME: frozenset({"outcome"}),

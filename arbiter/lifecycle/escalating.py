@@ -23,7 +23,7 @@ def with_humans(state: CaseState, now: datetime) -> CaseState:
         due_at=now + state.timers.review,
         overdue=False,
         claim=None,
-        ladder=_called(state.ladder, now),
+        ladder=called(state.ladder, now),
     )
 
 
@@ -45,6 +45,8 @@ def untaken(state: CaseState, now: datetime) -> Step:
 
 def acknowledge(state: CaseState, by: ActorId) -> Step:
     """Somebody has heard the call: it goes no further, and the case still waits to be taken."""
+    if state.ladder.set_aside_until is not None:
+        raise IllegalMoveError("a reviewer has set this case aside: nobody is being called")
     if state.ladder.acknowledged_by is not None:
         raise IllegalMoveError(f"{state.ladder.acknowledged_by} has acknowledged this escalation already")
     ladder = Ladder(state.ladder.waits, state.ladder.rung, acknowledged_by=by)
@@ -53,7 +55,7 @@ def acknowledge(state: CaseState, by: ActorId) -> Step:
 
 def given_back(state: CaseState, now: datetime) -> CaseState:
     """Return the state without its claim, its first rung called anew; the review is due when it was."""
-    return replace(state, phase=P.ESCALATED, claim=None, ladder=_called(state.ladder, now))
+    return replace(state, phase=P.ESCALATED, claim=None, ladder=called(state.ladder, now))
 
 
 def contest(state: CaseState, before: tuple[EntryType, ...], now: datetime) -> Step:
@@ -64,17 +66,24 @@ def contest(state: CaseState, before: tuple[EntryType, ...], now: datetime) -> S
         decided_by=None,
         shows_panel_first=False,
         unwitnessed=False,
+        # Who has seen this panel has seen it, whatever is disputed since: read anew is by those who have not.
+        readings=(),
+        referrers=(),
+        arbiters=(),
+        wants_arbiter=False,
     )
     return Step(contested, (*before, E.CONTESTED), (NotifyDutyGroup(), TellRequester(E.CONTESTED)))
 
 
-def _called(ladder: Ladder, now: datetime) -> Ladder:
+def called(ladder: Ladder, now: datetime) -> Ladder:
     """Return the ladder with its first rung called."""
     return Ladder(ladder.waits, until=now + ladder.waits[0] if ladder.waits else None)
 
 
 def _climb(ladder: Ladder, now: datetime) -> tuple[Ladder, tuple[EntryType, ...], tuple[Effect, ...]]:
     """Call the next rung; past the last one nobody is left, and the requester hears so."""
+    if ladder.set_aside_until is not None:
+        return called(ladder, now), (E.CLIMBED,), (NotifyDutyGroup(),)
     following = ladder.rung + 1
     if following < len(ladder.waits):
         climbed = Ladder(ladder.waits, following, now + ladder.waits[following])

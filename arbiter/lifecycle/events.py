@@ -51,11 +51,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Conclude:
-    """Adjudication has spoken; what it decides is `audited` where the draw says so."""
+    """Adjudication has spoken; what it decides is `audited` where the draw says so. Policy may ask for a `second_reader`."""
 
     verdict: VerdictKind
     shows_panel_first: bool = False
     audited: bool = False
+    second_reader: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,14 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class TakeUp:
-    """A reviewer claims an escalated case until then, or one that has ended, whose decision is to be audited."""
+    """A reviewer claims an escalated case until then, or one that has ended, whose decision is to be audited.
+
+    `arbitrates`: the reviewer is one of those to whom a case can be referred.
+    """
 
     reviewer: ActorId
     until: datetime
+    arbitrates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,20 +103,72 @@ class Renew:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The reviewer gives the case back to the duty group."""
+    """The reviewer gives the case back to the duty group; one that is read for an audit, `for_good` where it is not to be theirs again."""
 
     reviewer: ActorId
+    for_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CommitOpinion:
     """The reviewer's own opinion is fixed before anything of the panel is shown.
 
-    `agrees` tells whether it is what the panel decided when that is being audited; None where nothing is.
+    `agrees` tells whether it is what the panel decided when that is being audited; None where nothing is. `concurs` tells
+    whether every reader before has said the same; None where nobody has read the case before.
     """
 
     reviewer: ActorId
     agrees: bool | None = None
+    concurs: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """The reviewer hands the case up to an arbiter, for a reason that the log commits to."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """The reviewer sets the case aside: nobody is called about it until then, and whoever wants may take it."""
+
+    reviewer: ActorId
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """The reviewer asks the hospital system for facts; which ones, the log commits to."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class DeclareConflict:
+    """The reviewer has a conflict of interest: the case is never theirs again, and what they thought of it does not count."""
+
+    reviewer: ActorId
+
+
+@dataclass(frozen=True, slots=True)
+class Convene:
+    """The holder records who else sat together over the revealed case; each of them has seen the panel from then on."""
+
+    reviewer: ActorId
+    attendees: tuple[ActorId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """Who signed a released decision, or an arbiter, takes it back to sign anew: a new record, never an edit.
+
+    `arbitrates`: the corrector is one of those to whom a case can be referred.
+    """
+
+    reviewer: ActorId
+    until: datetime
+    arbitrates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +193,10 @@ class Reveal:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """The reviewer decides and signs."""
+    """The reviewer decides and signs; `departs` tells that no reader of a case that needs two has said what is signed."""
 
     reviewer: ActorId
+    departs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,5 +269,5 @@ class CompleteErasure:
 Event: TypeAlias = (
     Submit | Exclude | Ask | Reroute | Answer | Conclude | Park | Amend | Expire | Acknowledge | TakeUp | Renew | HandBack
     | CommitOpinion | ReadForAudit | RecordOutcome | Reveal | Sign | Release | Witness | Cancel | Contest | Retract | Supersede | Read
-    | BreakGlass | Hold | LiftHold | Erase | CompleteErasure
+    | BreakGlass | Hold | LiftHold | Erase | CompleteErasure | Refer | Defer | RequestFacts | DeclareConflict | Convene | Correct
 )  # fmt: skip

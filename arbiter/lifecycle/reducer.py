@@ -11,14 +11,14 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.errors import IllegalMoveError
-from arbiter.lifecycle.auditing import drawn, voided
+from arbiter.lifecycle.auditing import voided
+from arbiter.lifecycle.correcting import correct
+from arbiter.lifecycle.deliberating import answer, ask, check_awaited, conclude
 from arbiter.lifecycle.effects import (
-    AskPanel,
     DropSafetyNet,
     Effect,
     NotifyDutyGroup,
     ScheduleSafetyNet,
-    SealAndRelease,
     TellRequester,
 )
 from arbiter.lifecycle.entries import EntryType
@@ -34,6 +34,10 @@ from arbiter.lifecycle.events import (
     CompleteErasure,
     Conclude,
     Contest,
+    Convene,
+    Correct,
+    DeclareConflict,
+    Defer,
     Erase,
     Event,
     Exclude,
@@ -45,8 +49,10 @@ from arbiter.lifecycle.events import (
     Read,
     ReadForAudit,
     RecordOutcome,
+    Refer,
     Release,
     Renew,
+    RequestFacts,
     Reroute,
     Retract,
     Reveal,
@@ -56,11 +62,12 @@ from arbiter.lifecycle.events import (
     TakeUp,
     Witness,
 )
-from arbiter.lifecycle.reviewing import ended_claim, read_for_audit, review, take_up
+from arbiter.lifecycle.handling import handle, unanswered
+from arbiter.lifecycle.readers import read_anew
+from arbiter.lifecycle.reviewing import check_claim, ended_claim, read_for_audit, review, take_up
 from arbiter.lifecycle.states import UNDER_REVIEW, CaseState, DecidedBy, Erasure, Ladder, Phase
 from arbiter.lifecycle.steps import Step
 from arbiter.lifecycle.table import MOVES
-from arbiter.model import MemberId, VerdictKind
 
 P, E = Phase, EntryType
 _BY_EVENT = {move.event: move for move in MOVES}
@@ -126,14 +133,14 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
         case Exclude() | Park():
             return escalate(state, now, (DropSafetyNet(),))
         case Ask():
-            return _ask(state, event, now)
+            return ask(state, event, now)
         case Reroute():
-            _check_awaited(state, event.member, event.facts_version)
+            check_awaited(state, event.member, event.facts_version)
             return Step(state, (E.REROUTED,), ())
         case Answer():
-            return _answer(state, event)
+            return answer(state, event)
         case Conclude():
-            return _conclude(state, event, now)
+            return conclude(state, event, now)
         case Amend():
             return _amend(state, now)
         case Expire():
@@ -144,6 +151,11 @@ def _advance(  # noqa: C901, PLR0911, PLR0912 - one arm an event
             return take_up(state, event, now)
         case Renew() | HandBack() | CommitOpinion() | Reveal() | Sign():
             return review(state, event, now)
+        case Refer() | Defer() | RequestFacts() | DeclareConflict() | Convene():
+            check_claim(state, event.reviewer, now)
+            return handle(state, event, now)
+        case Correct():
+            return correct(state, event, ended_claim(state), now)
         case ReadForAudit():
             return read_for_audit(state, event, now)
         case RecordOutcome():
@@ -192,61 +204,10 @@ def _keep_or_erase(state: CaseState, event: Hold | LiftHold | Erase | CompleteEr
             assert_never(event)
 
 
-def _ask(state: CaseState, event: Ask, now: datetime) -> Step:
-    if not event.seats or len(set(event.seats)) != len(event.seats):
-        raise IllegalMoveError("a panel is at least one member, each asked once")
-    asked = replace(state, phase=P.DELIBERATING, seats=event.seats, answered=())
-    until = now + state.timers.panel
-    return Step(asked, (E.ASKED,), (AskPanel(event.seats, state.facts_version, until),))
-
-
-def _check_awaited(state: CaseState, member: MemberId, facts_version: int) -> None:
-    if facts_version != state.facts_version:
-        raise IllegalMoveError(
-            f"{member} answered about facts version {facts_version}, the case holds {state.facts_version}"
-        )
-    if member not in state.unanswered:
-        raise IllegalMoveError(f"{member} was not asked or has answered already")
-
-
-def _answer(state: CaseState, event: Answer) -> Step:
-    _check_awaited(state, event.member, event.facts_version)
-    answered = (*state.answered, (event.member, event.status))
-    return Step(replace(state, answered=answered), (E.OPINION,), ())
-
-
-def _conclude(state: CaseState, event: Conclude, now: datetime) -> Step:
-    if state.unanswered:
-        raise IllegalMoveError(f"{len(state.unanswered)} members have not answered")
-    if event.audited and event.verdict is not VerdictKind.DECIDE:
-        raise IllegalMoveError("only what the panel decides is audited")
-    state = replace(state, shows_panel_first=event.shows_panel_first)
-    drop: tuple[Effect, ...] = (DropSafetyNet(),)
-    match event.verdict:
-        case VerdictKind.ESCALATE:
-            return escalate(state, now, drop)
-        case VerdictKind.ASK_FACTS:
-            waiting = replace(state, phase=P.AWAITING_FACTS, due_at=now + state.timers.facts)
-            return Step(waiting, (E.FACTS_WANTED,), (*drop, TellRequester(E.FACTS_WANTED)))
-        case VerdictKind.DECIDE:
-            if state.human_required:
-                raise IllegalMoveError("a clinician is involved: no panel decides this case alone")
-            decided = replace(
-                state,
-                phase=P.DECIDED,
-                decided_by=DecidedBy.PANEL,
-                due_at=now + state.timers.release,
-                audit=drawn(state, now) if event.audited else None,
-            )
-            return Step(decided, (E.DECIDED,), (*drop, SealAndRelease()))
-        case _:
-            assert_never(event.verdict)
-
-
 def _amend(state: CaseState, now: datetime) -> Step:
     """Begin again with new facts. A reviewer at work loses the claim: an opinion binds the facts it saw."""
     amended = replace(
-        state,
+        read_anew(state),
         phase=P.RECEIVED,
         facts_version=state.facts_version + 1,
         due_at=now + _CONCLUDE_WITHIN * state.timers.panel,
@@ -267,6 +228,8 @@ def _expire(state: CaseState, now: datetime) -> Step:
         return Step(given_back(state, now), (E.CLAIM_ENDED,), (NotifyDutyGroup(),))
     if state.phase is P.ESCALATED:
         return untaken(state, now)
+    if state.phase is P.AWAITING_FACTS and state.facts_asked_by is not None:
+        return unanswered(state, now)
     if state.phase is P.DECIDED:
         # A panel's decision that no checkpoint covers in time is withdrawn, and a human decides. A human's waits.
         withdrawn = replace(with_humans(voided(state), now), decided_by=None)

@@ -66,9 +66,9 @@ class Claim:
 class Ladder:
     """Whom an escalation calls, rung after rung, and where the call stands.
 
-    `waits` is how long each rung has to acknowledge; `rung` the one called last; `until` ends its time, and is None once
-    somebody has acknowledged, nobody is left to call, or a reviewer holds the case. `unattended` is set when the last
-    rung's time ended: the requester then follows the local procedure.
+    `waits` is how long each rung has to acknowledge; `rung` the one called last, -1 while a reviewer has set the case aside;
+    `until` ends its time, and is None once somebody has acknowledged, nobody is left to call, or a reviewer holds the case.
+    `unattended` is set when the last rung's time ended: the requester then follows the local procedure.
     """
 
     waits: tuple[timedelta, ...] = ()
@@ -76,6 +76,11 @@ class Ladder:
     until: datetime | None = None
     acknowledged_by: ActorId | None = None
     unattended: bool = False
+
+    @property
+    def set_aside_until(self) -> datetime | None:
+        """Until when nobody is called because a reviewer has set the case aside; None where none has."""
+        return self.until if self.rung < 0 else None
 
 
 class AuditStage(StrEnum):
@@ -122,6 +127,12 @@ class CaseState:
     told of a `training` case. `unwitnessed` marks a decision that was released before enough witnesses cosigned. `held`:
     a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move. `audit` is there where the panel's
     decision was drawn for one; while a case that has ended is read for it, `claim` is the reader's.
+
+    `readings` are those who have fixed an opinion of their own on the present facts, in their order; `seen_by` those who were
+    shown the panel's opinions on them, `referrers` those who handed the case up, `arbiters` those who have read it as its arbiter.
+    `conflicted` have declared a conflict of interest, whatever the facts. `readers_needed` is 2 where policy asks for a second
+    reader. `wants_arbiter`: only somebody to whom cases can be referred may take it. `facts_asked_by` is the reviewer for whose sake
+    it waits for facts; `correcting`: its released decision is being taken back by its signer or an arbiter.
     """
 
     phase: Phase
@@ -143,6 +154,15 @@ class CaseState:
     erasure: Erasure | None = None
     unwitnessed: bool = False
     audit: Audit | None = None
+    readings: tuple[ActorId, ...] = ()
+    seen_by: tuple[ActorId, ...] = ()
+    referrers: tuple[ActorId, ...] = ()
+    arbiters: tuple[ActorId, ...] = ()
+    conflicted: tuple[ActorId, ...] = ()
+    readers_needed: int = 1
+    wants_arbiter: bool = False
+    facts_asked_by: ActorId | None = None
+    correcting: bool = False
 
     @property
     def wake_at(self) -> datetime | None:

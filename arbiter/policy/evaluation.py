@@ -50,7 +50,13 @@ def evaluate(
 
 
 _RESTRICTING = frozenset(
-    {RuleEffect.DENY, RuleEffect.REQUIRE, RuleEffect.FORBID, RuleEffect.SHOW_PANEL_FIRST}
+    {
+        RuleEffect.DENY,
+        RuleEffect.REQUIRE,
+        RuleEffect.FORBID,
+        RuleEffect.SHOW_PANEL_FIRST,
+        RuleEffect.SECOND_READER,
+    }
 )
 
 

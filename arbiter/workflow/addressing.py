@@ -35,6 +35,7 @@ REACH_RECIPIENTS = frozenset(
         EntryType.RELEASED.value,
         EntryType.CONTESTED.value,
         EntryType.WITHDRAWN.value,
+        EntryType.CORRECTED.value,
         EntryType.RETRACTED.value,
         EntryType.SUPERSEDED.value,
     }

@@ -94,7 +94,8 @@ async def _expire(house: House, case: CaseId) -> bool:
 
 async def _late(house: House, transaction: Transaction, dossier: Dossier) -> Reason | None:
     row = dossier.row
-    late = _LATE.get(row.state.phase)
+    # The panel has said what it had to say where a reviewer asked for facts: what it said still stands.
+    late = None if row.state.facts_asked_by is not None else _LATE.get(row.state.phase)
     if row.state.phase is Phase.DECIDED and row.decided_seq is not None:
         entries = await load_entries(transaction, row.id, row.decided_seq - 1)
         if entries and entries[0][2] is not None and _holds_back(house):

@@ -188,7 +188,12 @@ def _concluded(house: House, hand: InHand, docket: Docket, judged: Judged, now: 
     return advance(
         house,
         docket,
-        Conclude(judged.verdict.kind, judged.shows_panel_first, audited=draw is not None and draw.drawn),
+        Conclude(
+            judged.verdict.kind,
+            judged.shows_panel_first,
+            audited=draw is not None and draw.drawn,
+            second_reader=judged.needs_second_reader,
+        ),
         actor=ARBITER,
         now=now,
         key=hand.key,

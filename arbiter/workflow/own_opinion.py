@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from arbiter.documents.canonical import decode
-from arbiter.errors import Problem, RefusedError
+from arbiter.errors import Problem, RefusedError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
+from arbiter.model import ActorId
 from arbiter.workflow.dossier import Dossier
 
 NOTE_LIMIT = 4000
@@ -39,18 +40,58 @@ class OwnOpinion:
 
 
 def committed_by(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
-    """Return the opinion this reviewer committed under the present claim and facts, if there is one."""
-    if dossier.row.state.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
+    """Return the opinion this reviewer fixed on the present facts and still answers for, if there is one.
+
+    It survives the claim that it was fixed under: who takes the case again goes on behind it.
+    """
+    state = dossier.row.state
+    if principal.id not in state.readings and state.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
         return None
     return newest_by(dossier, principal, "review", dossier.latest("facts").seq)
 
 
 def newest_by(dossier: Dossier, principal: Principal, name: str, since: int = -1) -> OwnOpinion | None:
     """Return what this reviewer said last in a document of that name, of an entry after `since`; None where nothing was said."""
+    return _newest(dossier, principal.id, name, since)
+
+
+def opinions_of_readers(dossier: Dossier) -> tuple[tuple[ActorId, OwnOpinion], ...]:
+    """Return what each reader of the present facts thinks of them, in the order they read.
+
+    Raises:
+        VerificationError: when the case says that somebody has read it and holds no such opinion.
+    """
+    since = dossier.latest("facts").seq
+    found = []
+    for reader in dossier.row.state.readings:
+        opinion = _newest(dossier, reader, "review", since)
+        if opinion is None:
+            raise VerificationError(
+                f"case {dossier.row.id} lacks the opinion of a reader that its state names"
+            )
+        found.append((reader, opinion))
+    return tuple(found)
+
+
+def concurs(dossier: Dossier, option: str) -> bool | None:
+    """Return whether every reader before has chosen this option too; None where nobody has read the case."""
+    options = {opinion.option for _, opinion in opinions_of_readers(dossier)}
+    return None if not options else options == {option}
+
+
+def departs(dossier: Dossier, option: str) -> bool:
+    """Return whether a decision on this option is an arbiter's to take: two readers were needed, and none of them said it."""
+    state = dossier.row.state
+    if state.readers_needed < 2 or state.wants_arbiter:
+        return False
+    return all(opinion.option != option for _, opinion in opinions_of_readers(dossier))
+
+
+def _newest(dossier: Dossier, reviewer: str, name: str, since: int) -> OwnOpinion | None:
     for document in reversed(dossier.documents):
         if document.name == name and document.seq > since:
             content = decode(document.content)
-            if content["reviewer"] == principal.id:
+            if content["reviewer"] == reviewer:
                 return OwnOpinion(
                     content["option"], content["confidence"], tuple(content["rests_on"]), content["note"]
                 )

@@ -30,7 +30,15 @@ from arbiter.workflow.bell import LOOK_AGAIN_SECONDS
 from arbiter.workflow.dossier import Document, Dossier, check_not_erased, load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.log.cosigned import shown_covering
-from arbiter.workflow.views import CaseContent, CasePage, CaseStep, CaseView, DecisionView, view_of
+from arbiter.workflow.views import (
+    CaseContent,
+    CasePage,
+    CaseStep,
+    CaseView,
+    DecisionView,
+    WantedFacts,
+    view_of,
+)
 
 SETTLED = frozenset(Phase) - {Phase.RECEIVED, Phase.DELIBERATING, Phase.DECIDED}
 """Phases in which a waiting caller is answered: decided and visible, or somebody else's turn."""
@@ -88,6 +96,31 @@ async def read_content(house: House, principal: Principal, case: CaseId) -> Case
         subject_system=request["subject"]["system"],
         subject_value=request["subject"]["value"],
     )
+
+
+async def wanted_facts(house: House, principal: Principal, case: CaseId) -> WantedFacts:
+    """Return which facts a case waits for, asked for by its panel or by a reviewer. Raises ConflictError when it waits for none."""
+    principal.require(Permission.CASES_READ)
+    row = await load_seen_case(house.store, principal, case, house.clock.now())
+    check_not_erased(row)
+    _check_waits(row)
+    dossier = await read_dossier(house, principal, case)
+    # They may have come since the first look.
+    _check_waits(dossier.row)
+    by_reviewer = dossier.row.state.facts_asked_by is not None
+    if by_reviewer:
+        asked = decode(dossier.latest("wanted").content)
+        names, note = asked["facts"], str(asked["note"])
+    else:
+        names, note = decode(dossier.latest("certificate").content)["verdict"]["wanted"], ""
+    question = dossier.shelved.protocol.question
+    titled = tuple((name, spec.title) for name in names if (spec := question.spec(name)) is not None)
+    return WantedFacts(case, titled, note, by_reviewer, dossier.row.state.due_at)
+
+
+def _check_waits(row: CaseRow) -> None:
+    if row.state.phase is not Phase.AWAITING_FACTS:
+        raise ConflictError(f"case {row.id} is {row.state.phase}; it waits for no facts")
 
 
 async def decision(house: House, principal: Principal, case: CaseId) -> DecisionView:

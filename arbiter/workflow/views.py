@@ -18,7 +18,8 @@ class CaseView:
 
     `acknowledged`: somebody on duty has answered the call about this escalation. `unattended`: nobody did on any rung,
     and the requester follows the local procedure. `unwitnessed`: released before enough witnesses cosigned. `held`: a
-    legal hold forbids erasing it; `erasure`: its content is gone.
+    legal hold forbids erasing it; `erasure`: its content is gone. `under_correction`: a reviewer's released decision is being
+    taken back, and is not to be acted on.
     """
 
     id: CaseId
@@ -43,6 +44,7 @@ class CaseView:
     held: bool = False
     erasure: Erasure | None = None
     unwitnessed: bool = False
+    under_correction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,20 @@ class SignatureView:
     shown: str | None
     reason: str
     entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFacts:
+    """The facts that a case waits for, by the question's names and titles, and the note of the reviewer who asks for them.
+
+    `by_reviewer` is false where the panel asks; it leaves no note.
+    """
+
+    case: CaseId
+    facts: tuple[tuple[str, str], ...]
+    note: str
+    by_reviewer: bool
+    due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +153,5 @@ def view_of(row: CaseRow, shelved: Shelved) -> CaseView:
         held=state.held,
         erasure=state.erasure,
         unwitnessed=state.unwitnessed and state.phase is Phase.RELEASED,
+        under_correction=state.correcting,
     )

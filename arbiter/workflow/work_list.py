@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.states import WITH_HUMANS, Phase
+from arbiter.lifecycle.readers import may_take_up
+from arbiter.lifecycle.states import WITH_HUMANS, CaseState, Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases.heads import CaseRow, Wanted, list_cases, list_open_audits
 from arbiter.workflow.dossier import load_seen_case
@@ -33,7 +34,8 @@ class WorkItem:
 
     While nobody has acknowledged it, `calls_on_at` is when the next people are called, or on the `last_call` when the
     requester is told that nobody came. `unattended`: the requester has been told so. `acknowledged_by` is a name. Where it can
-    wait, nobody is `called` about it, and there is nothing to acknowledge.
+    wait, nobody is `called` about it, and there is nothing to acknowledge; `set_aside_until` says until when one of them has
+    put it aside. Not `takeable` by the person who looks: it is for another reader, or an arbiter.
     """
 
     case: CaseId
@@ -52,6 +54,8 @@ class WorkItem:
     unattended: bool = False
     training: bool = False
     called: bool = True
+    set_aside_until: datetime | None = None
+    takeable: bool = True
 
 
 async def waiting(house: House, principal: Principal) -> tuple[WorkItem, ...]:
@@ -65,7 +69,10 @@ async def waiting(house: House, principal: Principal) -> tuple[WorkItem, ...]:
         audits = await list_open_audits(transaction, principal.sites, principal.id, room) if room else ()
         names = await _names(house, rows)
         items = []
-        for row in (*rows, *audits):
+        mine_to_take = [
+            row for row in rows if row.state.phase is not Phase.ESCALATED or _takeable(row.state, principal)
+        ]
+        for row in (*mine_to_take, *audits):
             shelved = await house.shelf.fetch(transaction, row.protocol_hash)
             items.append(_work_item(as_shown(row, principal, now, within), shelved, principal, names))
     return tuple(sorted(items, key=by_urgency))
@@ -84,6 +91,12 @@ async def _names(house: House, rows: Sequence[CaseRow]) -> Mapping[str, str]:
     """Return the names of those who have acknowledged one of these cases."""
     held = (row.state.ladder.acknowledged_by for row in rows)
     return await house.identities.names({by for by in held if by is not None})
+
+
+def _takeable(state: CaseState, principal: Principal) -> bool:
+    """Return whether a case that waits may be taken by this reviewer: it is for no other reader, and no arbiter alone."""
+    arbitrates = Permission.REVIEW_ARBITRATE in principal.permissions
+    return may_take_up(state, principal.id, arbitrates=arbitrates)
 
 
 def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapping[str, str]) -> WorkItem:
@@ -106,7 +119,9 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapp
         last_call=ladder.rung + 1 >= len(ladder.waits),
         unattended=ladder.unattended,
         training=state.training,
-        called=bool(ladder.waits),
+        called=bool(ladder.waits) and ladder.set_aside_until is None,
+        set_aside_until=ladder.set_aside_until,
+        takeable=_takeable(state, principal),
     )
 
 

@@ -353,6 +353,7 @@ _EFFECTS = {
     RuleEffect.REQUIRE: "Leaves open only",
     RuleEffect.FORBID: "Rules out",
     RuleEffect.SHOW_PANEL_FIRST: "Lets the reviewer see the panel first",
+    RuleEffect.SECOND_READER: "Asks for a second reader",
 }
 
 

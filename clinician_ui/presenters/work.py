@@ -88,6 +88,8 @@ def work_row(item: WorkItem, here: Here) -> WorkRow:
 
 def _call_words(item: WorkItem, here: Here) -> str:
     """Return whether somebody is on the way, or what happens when nobody says so."""
+    if item.set_aside_until is not None:
+        return f"Set aside until {moment(item.set_aside_until, here).text}"
     if item.acknowledged_by is not None:
         return f"Acknowledged by {item.acknowledged_by}"
     if item.unattended:

@@ -13,14 +13,20 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, IllegalMoveError
+from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import passkeys, review, work_list
+from arbiter.workflow.blinding import BlindCase
 from arbiter.workflow.own_opinion import OwnOpinion
+from arbiter.workflow.review import Passed
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
+from clinician_ui.presenters.handling import HandlingPart, Typed, handling_part
 from clinician_ui.presenters.panel import panel_page
+from clinician_ui.presenters.passed import passed_page
+from clinician_ui.presenters.readers import readers_part
 from clinician_ui.presenters.signing import signing_part
 from clinician_ui.presenters.work import work_row
 from clinician_ui.session import Visitor
@@ -69,14 +75,19 @@ class CasePages:
         visitor = await self._desk.door.visitor(request)
         case = case_in(request)
         item = await self.item(visitor, case)
-        if item is None:
-            return await self._after(visitor, case)
-        if item.mine:
-            unchanged = request.url.query == _UNCHANGED
+        unchanged = request.url.query == _UNCHANGED
+        if item is not None and item.mine:
             return await self.show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
-        if item.phase is Phase.ESCALATED:
+        if item is not None and item.phase is Phase.ESCALATED and item.takeable:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
-        raise ConflictError(f"case {case} is held by somebody else")
+        if item is None and (answer := await self._after(visitor, case)) is not None:
+            return answer
+        passed = await review.passed_on(self._house, visitor.principal, case)
+        if passed is None:
+            raise ConflictError(
+                f"case {case} is held by somebody else, or for somebody else, or not with clinicians"
+            )
+        return await self._passed(visitor, case, passed, unchanged=unchanged)
 
     async def read(self, request: Request) -> Response:
         """Say what becomes of an opinion that was given for an audit, and nothing of the decision it is compared with."""
@@ -122,24 +133,32 @@ class CasePages:
         item = await work_list.standing(self._house, visitor.principal, case)
         return item if item.phase in WITH_HUMANS else None
 
-    async def _after(self, visitor: Visitor, case: CaseId) -> Response:
-        """Lead whoever has signed a case, or has read it for an audit, to what came of that."""
+    async def _after(self, visitor: Visitor, case: CaseId) -> Response | None:
+        """Lead whoever has signed a case, or has read it for an audit, to what came of that; None for anybody else."""
         try:
             await review.signed_case(self._house, visitor.principal, case)
         except IllegalMoveError:
-            if not await review.has_read(self._house, visitor.principal, case):
-                raise
-            return see(f"/cases/{case}/read")
+            read = await review.has_read(self._house, visitor.principal, case)
+            return see(f"/cases/{case}/read") if read else None
         return see(f"/cases/{case}/done")
+
+    async def _passed(self, visitor: Visitor, case: CaseId, passed: Passed, *, unchanged: bool) -> Response:
+        """Say what becomes of a case that is out of this reviewer's hands."""
+        row = work_row(
+            await work_list.standing(self._house, visitor.principal, case), await self._desk.here()
+        )
+        said = passed_page(passed)
+        return self._desk.page("case_passed", visitor, row=row, passed=said, unchanged=unchanged)
 
     async def _locked_already(self, visitor: Visitor, case: CaseId, own: OwnOpinion | None) -> Response:
         """Lead to an opinion that was locked before this one came; raise IllegalMoveError where there is none."""
         item = await self.item(visitor, case)
         path = f"/cases/{case}"
         if item is None or not item.mine or item.phase not in {Phase.OPINION_COMMITTED, Phase.REVEALED}:
-            if not await review.has_read(self._house, visitor.principal, case):
+            if await review.has_read(self._house, visitor.principal, case):
+                path = f"/cases/{case}/read"
+            elif await review.passed_on(self._house, visitor.principal, case) is not Passed.READ:
                 raise IllegalMoveError(f"case {case} is not this reviewer's to move so")
-            path = f"/cases/{case}/read"
         same = own is not None and await review.is_committed(self._house, visitor.principal, case, own)
         return see(path if same else f"{path}?{_UNCHANGED}")
 
@@ -152,34 +171,70 @@ class CasePages:
         mistakes: tuple[Mistake, ...],
         *,
         unchanged: bool = False,
+        came_back: Typed | None = None,
     ) -> Response:
-        """Show a case that this visitor holds, as its phase allows."""
+        """Show a case that this visitor holds, as its phase allows; `came_back` is a form beside it to be put right."""
         match phase:
             case Phase.CLAIMED:
-                return await self._blind(visitor, case, draft, mistakes)
+                return await self._blind(visitor, case, draft, mistakes, came_back)
             case Phase.OPINION_COMMITTED:
                 blind = await review.open_case(self._house, visitor.principal, case)
-                page = case_page(blind, await self._desk.here())
-                return self._desk.page("case_locked", visitor, page=page, unchanged=unchanged)
+                here = await self._desk.here()
+                handling = self._handling(visitor, blind, came_back)
+                return self._desk.page(
+                    "case_locked",
+                    visitor,
+                    422 if handling.mistakes else 200,
+                    page=case_page(blind, here),
+                    unchanged=unchanged,
+                    handling=handling,
+                    mistakes=handling.mistakes,
+                )
             case Phase.REVEALED:
-                return await self.revealed(visitor, case, draft, mistakes, unchanged=unchanged)
+                return await self.revealed(
+                    visitor, case, draft, mistakes, unchanged=unchanged, came_back=came_back
+                )
             case _:
                 raise ConflictError(f"case {case} is {phase}")
 
     async def _blind(
-        self, visitor: Visitor, case: CaseId, draft: Draft, mistakes: tuple[Mistake, ...]
+        self,
+        visitor: Visitor,
+        case: CaseId,
+        draft: Draft,
+        mistakes: tuple[Mistake, ...],
+        came_back: Typed | None = None,
     ) -> Response:
         blind = await review.open_case(self._house, visitor.principal, case)
         if blind.view.phase is not Phase.CLAIMED:
             return see(f"/cases/{case}")
+        here = await self._desk.here()
+        handling = self._handling(visitor, blind, came_back)
+        named = (*mistakes, *handling.mistakes)
         return self._desk.page(
             "case_blind",
             visitor,
-            422 if mistakes else 200,
-            page=case_page(blind, await self._desk.here()),
+            422 if named else 200,
+            page=case_page(blind, here),
             draft=draft,
-            mistakes=mistakes,
+            mistakes=named,
             errors=beside(mistakes),
+            handling=handling,
+        )
+
+    def _handling(
+        self,
+        visitor: Visitor,
+        blind: BlindCase,
+        came_back: Typed | None = None,
+        *,
+        revealed: bool = False,
+    ) -> HandlingPart:
+        """Return the forms beside a case that this visitor holds."""
+        return handling_part(
+            review.askable_facts(self._house, blind.view),
+            confers=revealed and Permission.REVIEW_ARBITRATE in visitor.principal.permissions,
+            came_back=came_back,
         )
 
     async def revealed(
@@ -190,6 +245,7 @@ class CasePages:
         mistakes: tuple[Mistake, ...],
         *,
         unchanged: bool = False,
+        came_back: Typed | None = None,
     ) -> Response:
         """Show the panel that is shown already, with the form that signs; raises ConflictError where it is not."""
         item = await self.item(visitor, case)
@@ -201,10 +257,12 @@ class CasePages:
             mistakes = _with_missing_reason(mistakes, draft, revealed.own)
         here = await self._desk.here()
         page = case_page(revealed.blind, here)
+        handling = self._handling(visitor, revealed.blind, came_back, revealed=True)
+        named = (*mistakes, *handling.mistakes)
         return self._desk.page(
             "case_revealed",
             visitor,
-            422 if mistakes else 200,
+            422 if named else 200,
             page=page,
             panel=panel_page(revealed, page),
             signing=signing_part(
@@ -215,8 +273,10 @@ class CasePages:
             ),
             unchanged=unchanged,
             draft=draft,
-            mistakes=mistakes,
+            mistakes=named,
             errors=beside(mistakes),
+            handling=handling,
+            readers=readers_part(revealed, page),
         )
 
 

@@ -63,7 +63,7 @@ class SigningPages:
         if (form := checked.values) is None:
             return await self._pages.revealed(visitor, case, draft_of(fields), checked.mistakes)
         try:
-            await self._prove_and_sign(visitor, case, form)
+            decided = await self._prove_and_sign(visitor, case, form)
         except UnauthenticatedError:
             wrong = Mistake("login", _(_WRONG_PASSKEY if form.passkey else WRONG))
             return await self._pages.revealed(visitor, case, draft_of(fields), (wrong,))
@@ -77,15 +77,16 @@ class SigningPages:
         except ConflictError:
             # Sent twice: whoever has signed is led to what was signed.
             await review.signed_case(self._house, visitor.principal, case)
-        return see(f"/cases/{case}/done")
+            decided = True
+        return see(f"/cases/{case}/done" if decided else f"/cases/{case}")
 
-    async def _prove_and_sign(self, visitor: Visitor, case: CaseId, form: SignForm) -> None:
+    async def _prove_and_sign(self, visitor: Visitor, case: CaseId, form: SignForm) -> bool:
         principal, asserted = visitor.principal, None
         if form.passkey:
             asserted = await passkeys.take_assertion(self._house, principal, form.passkey)
         else:
             await self._desk.door.prove_again(principal, form.login, form.password)
-        await review.sign(
+        return await review.sign(
             self._house, principal, case, form.option, form.reason, page=form.shown, asserted=asserted
         )
 

@@ -17,6 +17,7 @@ GUARDED = [
     ("GET", "/v1/cases"),
     ("GET", "/v1/cases/{case}"),
     ("GET", "/v1/cases/{case}/content"),
+    ("GET", "/v1/cases/{case}/wanted"),
     ("GET", "/v1/cases/{case}/decision"),
     ("GET", "/v1/cases/{case}/certificate"),
     ("GET", "/v1/cases/{case}/receipt"),

@@ -51,6 +51,7 @@ POST /v1/cases/{case}/facts          cases:amend
 POST /v1/cases/{case}/outcome        cases:outcome
 GET  /v1/cases/{case}/proofs         audit:read
 GET  /v1/cases/{case}/receipt        cases:read
+GET  /v1/cases/{case}/wanted         cases:read
 POST /v1/cases/{case}/retract        cases:retract
 GET  /v1/notices                     cases:read
 GET  /v1/protocols                   protocols:read

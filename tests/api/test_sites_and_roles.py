@@ -61,6 +61,7 @@ FOREIGN: Mapping[tuple[str, str], int] = {
         for part in (
             "",
             "/content",
+            "/wanted",
             "/decision",
             "/certificate",
             "/receipt",

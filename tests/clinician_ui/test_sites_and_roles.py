@@ -61,6 +61,8 @@ class Gets:
 BACK = Gets(303, 303, 303, 303, 303)
 """Leads to an address that asks again who is there."""
 
+ASIDE = ("refer", "defer", "ask-facts", "conflict", "attendance")
+
 TABLE: Mapping[tuple[str, str], Gets] = {
     ("POST", "/logout"): BACK,
     ("GET", "/worklist"): Gets(200, 200),
@@ -94,6 +96,10 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     **{
         ("GET", f"/cases/{{case}}/{act}"): BACK for act in ("opinion", "reveal", "sign", "renew", "hand-back")
     },
+    **{("POST", f"/cases/{{case}}/{act}"): Gets(409, 404) for act in ASIDE},
+    **{("GET", f"/cases/{{case}}/{act}"): BACK for act in ASIDE},
+    ("GET", "/cases/{case}/correct"): Gets(409, 404),
+    ("POST", "/cases/{case}/correct"): Gets(409, 404),
 }
 
 GUARDED = [route for route in ROUTES if route not in PUBLIC]

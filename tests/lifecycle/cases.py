@@ -15,6 +15,10 @@ from arbiter.lifecycle.events import (
     CompleteErasure,
     Conclude,
     Contest,
+    Convene,
+    Correct,
+    DeclareConflict,
+    Defer,
     Erase,
     Event,
     Exclude,
@@ -26,8 +30,10 @@ from arbiter.lifecycle.events import (
     Read,
     ReadForAudit,
     RecordOutcome,
+    Refer,
     Release,
     Renew,
+    RequestFacts,
     Reroute,
     Retract,
     Reveal,
@@ -47,6 +53,7 @@ MINUTE = timedelta(minutes=1)
 TIMERS = Timers(panel=MINUTE, facts=10 * MINUTE, review=30 * MINUTE, release=MINUTE)
 SEATS = (MemberId("news2"), MemberId("mews"), MemberId("cart"))
 ANNA, BORIS = ActorId("usr_anna"), ActorId("usr_boris")
+CLARA, DAVID = ActorId("usr_clara"), ActorId("usr_david")
 SUBMIT = Submit(RiskClass.URGENT, TIMERS)
 LADDER = (2 * MINUTE, 3 * MINUTE, 5 * MINUTE)
 SUBMIT_WITH_LADDER = Submit(RiskClass.URGENT, TIMERS, LADDER)
@@ -98,6 +105,23 @@ def drawn() -> CaseState:
     return run(SUBMIT, ASK, *answers(), Conclude(VerdictKind.DECIDE, audited=True), Release())
 
 
+def read_once() -> CaseState:
+    """Return a case that needs two readers and has been read by Anna."""
+    needs_two = Conclude(VerdictKind.ESCALATE, second_reader=True)
+    waits = run(SUBMIT, ASK, *answers(), needs_two)
+    return run(TakeUp(ANNA, START + 10 * MINUTE), CommitOpinion(ANNA), state=waits)
+
+
+def read_twice(*, concurs: bool) -> CaseState:
+    """Return it once Boris has read it too."""
+    return run(TakeUp(BORIS, START + 10 * MINUTE), CommitOpinion(BORIS, concurs=concurs), state=read_once())
+
+
+def signed_and_released() -> CaseState:
+    """Return a released case that Anna has decided."""
+    return run(Sign(ANNA), Release(), state=revealed())
+
+
 IN_PHASE: dict[Phase | None, CaseState | None] = {
     None: None,
     Phase.RECEIVED: run(SUBMIT),
@@ -132,6 +156,12 @@ SAMPLE: dict[type[Event], Event] = {
     ReadForAudit: ReadForAudit(ANNA, agrees=True),
     RecordOutcome: RecordOutcome(),
     Reveal: Reveal(ANNA),
+    Refer: Refer(ANNA),
+    Defer: Defer(ANNA, START + 5 * MINUTE),
+    RequestFacts: RequestFacts(ANNA),
+    DeclareConflict: DeclareConflict(ANNA),
+    Convene: Convene(ANNA, (BORIS,)),
+    Correct: Correct(ANNA, START + 20 * MINUTE),
     Sign: Sign(ANNA),
     Release: Release(),
     Cancel: Cancel(),

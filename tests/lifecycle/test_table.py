@@ -19,6 +19,7 @@ from arbiter.lifecycle.entries import CLOSING, DOCUMENTS, EntryType
 from arbiter.lifecycle.events import (
     BreakGlass,
     CompleteErasure,
+    DeclareConflict,
     Event,
     HandBack,
     Hold,
@@ -49,7 +50,7 @@ def test_the_table_names_every_event_and_every_phase_entry_and_effect() -> None:
 LOOKING_ON = {Read, BreakGlass, Hold, LiftHold, CompleteErasure, RecordOutcome}
 """What moves nothing."""
 
-AUDITING = {TakeUp, Renew, HandBack, ReadForAudit}
+AUDITING = {TakeUp, Renew, HandBack, ReadForAudit, DeclareConflict}
 """What is done with a case that is released and stays so."""
 
 ILLEGAL = [(phase, SAMPLE[move.event]) for move in MOVES for phase in IN_PHASE if phase not in move.sources]
@@ -75,5 +76,5 @@ def test_entries_that_tell_of_content_commit_to_it() -> None:
         EntryType.ASKED, EntryType.OVERDUE, EntryType.CLAIMED, EntryType.RENEWED, EntryType.CLAIM_ENDED,
         EntryType.REVEALED, EntryType.RELEASED, EntryType.CLIMBED, EntryType.ACKNOWLEDGED, EntryType.UNATTENDED, EntryType.SUPERSEDED, EntryType.READ,
         EntryType.ERASED, EntryType.ERASURE_COMPLETED,
-        EntryType.WITNESSED,
+        EntryType.WITNESSED, EntryType.FACTS_UNANSWERED,
     }  # fmt: skip

@@ -19,6 +19,10 @@ from arbiter.lifecycle.events import (
     CompleteErasure,
     Conclude,
     Contest,
+    Convene,
+    Correct,
+    DeclareConflict,
+    Defer,
     Erase,
     Event,
     Exclude,
@@ -30,7 +34,9 @@ from arbiter.lifecycle.events import (
     Read,
     ReadForAudit,
     RecordOutcome,
+    Refer,
     Release,
+    RequestFacts,
     Retract,
     Reveal,
     Sign,
@@ -43,9 +49,23 @@ from arbiter.lifecycle.reducer import step
 from arbiter.lifecycle.states import ENDS, UNDER_REVIEW, AuditStage, CaseState, DecidedBy, Phase
 from arbiter.lifecycle.table import MOVES
 from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, VerdictKind
-from tests.lifecycle.cases import ANNA, ASK, BORIS, MINUTE, SEATS, START, SUBMIT, SUBMIT_WITH_LADDER, answers
+from tests.lifecycle.cases import (
+    ANNA,
+    ASK,
+    BORIS,
+    CLARA,
+    DAVID,
+    MINUTE,
+    SEATS,
+    START,
+    SUBMIT,
+    SUBMIT_WITH_LADDER,
+    answers,
+)
 
 REACHED: set[Phase] = set()
+PEOPLE = (ANNA, BORIS, CLARA, DAVID)
+ARBITERS = {CLARA, DAVID}
 
 
 class Walk(RuleBasedStateMachine):
@@ -56,6 +76,8 @@ class Walk(RuleBasedStateMachine):
         self.state: CaseState | None = None
         self.now = START
         self.entries: list[EntryType] = []
+        self.read: set[ActorId] = set()
+        self.shown: set[ActorId] = set()
 
     @initialize(submit=st.sampled_from([SUBMIT, SUBMIT_WITH_LADDER]))
     def submit(self, submit: Submit) -> None:
@@ -79,19 +101,43 @@ class Walk(RuleBasedStateMachine):
         if before is not None and before.human_required:
             assert outcome.state.human_required
             assert outcome.state.decided_by is not DecidedBy.PANEL or before.decided_by is DecidedBy.PANEL
+        self.look(event, outcome.state)
         self.state = outcome.state
         self.entries.extend(outcome.entries)
         REACHED.add(outcome.state.phase)
+
+    def look(self, event: Event, after: CaseState) -> None:
+        """Keep who has read and seen what, apart from what the state says of it, and hold accepted moves against that."""
+        match event:
+            case Amend():
+                self.read, self.shown = set(), set()
+            case Contest() | ReadForAudit() if after.phase is Phase.ESCALATED:
+                self.read = set()
+            case CommitOpinion(reviewer):
+                assert reviewer not in self.shown, "who has seen the panel gives no blind opinion"
+                assert reviewer not in self.read, "nobody gives two opinions on the same facts"
+                self.read.add(reviewer)
+            case Reveal(reviewer) | Correct(reviewer):
+                self.shown.add(reviewer)
+            case Convene(reviewer, attendees):
+                self.shown |= {reviewer, *attendees}
+            case DeclareConflict(reviewer):
+                self.read.discard(reviewer)
+            case Sign(reviewer):
+                assert reviewer in self.shown
+                assert after.readers_needed == 1 or len(self.read) >= 2, "two have read what two must read"
+            case _:
+                pass
 
     @rule(seconds=st.integers(0, 4000))
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
 
     @precondition(lambda self: self.state is not None and self.state.phase is Phase.RECEIVED)
-    @rule(kind=st.sampled_from(VerdictKind), audited=st.booleans())
-    def asked_answered_and_concluded(self, kind: VerdictKind, audited: bool) -> None:
+    @rule(kind=st.sampled_from(VerdictKind), audited=st.booleans(), twice=st.booleans())
+    def asked_answered_and_concluded(self, kind: VerdictKind, audited: bool, twice: bool) -> None:
         assert self.state is not None
-        conclude = Conclude(kind, audited=audited and kind is VerdictKind.DECIDE)
+        conclude = Conclude(kind, audited=audited and kind is VerdictKind.DECIDE, second_reader=twice)
         events: tuple[Event, ...] = (ASK, *answers(version=self.state.facts_version), conclude)
         for event in events:
             self.attempt(event)
@@ -115,33 +161,56 @@ class Walk(RuleBasedStateMachine):
     def concluded(self, kind: VerdictKind, first: bool) -> None:
         self.attempt(Conclude(kind, first))
 
-    @rule(reviewer=st.sampled_from([ANNA, BORIS]), minutes=st.integers(-1, 30))
+    @rule(reviewer=st.sampled_from(PEOPLE), minutes=st.integers(-1, 30))
     def taken_up(self, reviewer: ActorId, minutes: int) -> None:
-        self.attempt(TakeUp(reviewer, self.now + minutes * MINUTE))
+        self.attempt(TakeUp(reviewer, self.now + minutes * MINUTE, reviewer in ARBITERS))
 
     @rule(
-        reviewer=st.sampled_from([ANNA, BORIS]),
-        kind=st.sampled_from([HandBack, CommitOpinion, Reveal, Sign]),
+        reviewer=st.sampled_from(PEOPLE),
+        kind=st.sampled_from([HandBack, CommitOpinion, Reveal, Sign, Refer, RequestFacts, DeclareConflict]),
     )
     def reviewed(self, reviewer: ActorId, kind: type[HandBack | CommitOpinion | Reveal | Sign]) -> None:
         self.attempt(kind(reviewer))
 
     @precondition(lambda self: self.state is not None and self.state.claim is not None)
-    @rule()
-    def reviewed_to_the_end(self) -> None:
+    @rule(concurs=st.sampled_from([True, False, None]), departs=st.booleans())
+    def reviewed_to_the_end(self, concurs: bool | None, departs: bool) -> None:
         assert self.state is not None
         assert self.state.claim is not None
         reviewer = self.state.claim.reviewer
-        for event in (CommitOpinion(reviewer), Reveal(reviewer), Sign(reviewer)):
+        for event in (CommitOpinion(reviewer, concurs=concurs), Reveal(reviewer), Sign(reviewer, departs)):
             self.attempt(event)
 
+    @precondition(lambda self: self.state is not None and self.state.phase is Phase.ESCALATED)
+    @rule(reviewer=st.sampled_from(PEOPLE), concurs=st.sampled_from([True, False, None]))
+    def taken_up_and_read(self, reviewer: ActorId, concurs: bool | None) -> None:
+        self.attempt(TakeUp(reviewer, self.now + 10 * MINUTE, reviewer in ARBITERS))
+        self.attempt(CommitOpinion(reviewer, concurs=concurs))
+
+    @precondition(lambda self: self.state is not None and self.state.claim is not None)
+    @rule(minutes=st.integers(-1, 40), other=st.sampled_from(PEOPLE), which=st.integers(0, 5))
+    def handled(self, minutes: int, other: ActorId, which: int) -> None:
+        assert self.state is not None
+        assert self.state.claim is not None
+        holder = self.state.claim.reviewer
+        until = self.now + minutes * MINUTE
+        moves: tuple[Event, ...] = (
+            Refer(holder), RequestFacts(holder), DeclareConflict(holder), HandBack(holder), Defer(holder, until),
+            Convene(holder, (other,)),
+        )  # fmt: skip
+        self.attempt(moves[which])
+
+    @rule(reviewer=st.sampled_from(PEOPLE))
+    def corrected(self, reviewer: ActorId) -> None:
+        self.attempt(Correct(reviewer, self.now + 20 * MINUTE, reviewer in ARBITERS))
+
     @precondition(lambda self: self.state is not None and self.state.audit is not None)
-    @rule(reader=st.sampled_from([ANNA, BORIS]), agrees=st.booleans())
+    @rule(reader=st.sampled_from(PEOPLE), agrees=st.booleans())
     def audited(self, reader: ActorId, agrees: bool) -> None:
         before = self.state
         assert before is not None
         assert before.audit is not None
-        self.attempt(TakeUp(reader, self.now + 30 * MINUTE))
+        self.attempt(TakeUp(reader, self.now + 30 * MINUTE, reader in ARBITERS))
         self.attempt(CommitOpinion(reader, agrees))
         self.attempt(ReadForAudit(reader, agrees))
         assert self.state is not None
@@ -150,7 +219,7 @@ class Walk(RuleBasedStateMachine):
             assert before.audit.is_open, "what is closed stays so"
             assert reader not in before.audit.readers, "nobody reads twice"
             wrong = self.state.audit.stage is AuditStage.WRONG
-            assert not wrong or (len(set(self.state.audit.readers)) == 2 and not agrees)
+            assert not wrong or (len(set(self.state.audit.readers)) >= 2 and not agrees)
 
     @precondition(lambda self: self.state is not None and self.state.phase is Phase.DECIDED)
     @rule(event=st.sampled_from([Release(), Release(witnessed=False), Witness(), Expire()]))
@@ -196,6 +265,12 @@ class Walk(RuleBasedStateMachine):
         state = self.state
         if state is None:
             return
+        assert state.claim is None or state.claim.reviewer not in state.conflicted
+        assert set(state.readings) == self.read, "what the state says of readers is what happened"
+        assert self.shown <= set(state.seen_by), "who was shown the panel is remembered"
+        assert state.correcting <= (state.decided_by is None), (
+            "no decision is out while it is being corrected"
+        )
         reading = state.phase in ENDS and state.audit is not None and state.audit.is_open
         assert (state.phase in UNDER_REVIEW) <= (state.claim is not None)
         assert (state.claim is not None) <= (state.phase in UNDER_REVIEW or reading)

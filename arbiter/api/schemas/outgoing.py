@@ -48,6 +48,7 @@ class CaseOut(Out):
                     "held": False,
                     "erasure": None,
                     "unwitnessed": False,
+                    "under_correction": False,
                 }
             ]
         }
@@ -84,6 +85,9 @@ class CaseOut(Out):
     )
     unwitnessed: bool = Field(
         description="Released by a reviewer's signature before the witnesses that its risk class asks for have cosigned."
+    )
+    under_correction: bool = Field(
+        description="A released decision is being taken back by whoever signed it, or by an arbiter: do not act on it."
     )
 
 
@@ -154,6 +158,25 @@ class FactOut(Out):
     observed_at: datetime
     status: StatusText
     source: str
+
+
+class WantedFactOut(Out):
+    """A fact that is waited for: the question's name for it, to send it under, and what people call it."""
+
+    name: str
+    title: str
+
+
+class WantedOut(Out):
+    """What a case waits for. Reading it makes an entry in the log."""
+
+    case: str
+    facts: tuple[WantedFactOut, ...]
+    asked_by: Literal["panel", "reviewer"]
+    note: str = Field(
+        description="The reviewer's words to whoever sends the facts; empty where there are none."
+    )
+    due_at: datetime | None
 
 
 class ContentOut(Out):

@@ -63,6 +63,7 @@ _STYLES: Mapping[str, str] = {
     EntryType.WITHDRAWN: _ALARMING,
     EntryType.RETRACTED: _ALARMING,
     EntryType.CONTESTED: "yellow",
+    EntryType.CORRECTED: "yellow",
     EntryType.GLASS_BROKEN: "bold yellow",
     EntryType.DECIDED: "green",
     EntryType.RELEASED: "green",

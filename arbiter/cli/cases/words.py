@@ -30,6 +30,8 @@ STEPS: Mapping[str, str] = {
     EntryType.REROUTED: "a member was asked at another replica too",
     EntryType.OPINION: "a member answered",
     EntryType.FACTS_WANTED: "facts are wanted from the hospital's system",
+    EntryType.FACTS_REQUESTED: "a clinician wants facts from the hospital's system",
+    EntryType.FACTS_UNANSWERED: "the facts wanted did not come: back to the clinicians",
     EntryType.AMENDED: "new facts came",
     EntryType.ESCALATED: "escalated to a clinician",
     EntryType.OVERDUE: "nobody has taken it in time: follow the local procedure",
@@ -39,10 +41,15 @@ STEPS: Mapping[str, str] = {
     EntryType.COMMITTED: "the clinician recorded an own opinion",
     EntryType.AUDIT_READ: "a clinician who had not seen the decision judged the case",
     EntryType.OUTCOME: "what turned out to be right was recorded",
+    EntryType.REFERRED: "the clinician referred it to a senior arbiter",
+    EntryType.DEFERRED: "the clinician set it aside for a while",
+    EntryType.CONFLICT: "the clinician declared a conflict of interest",
     EntryType.REVEALED: "the clinician saw the panel",
+    EntryType.CONVENED: "clinicians sat together over it",
     EntryType.SIGNED: "the clinician signed",
     EntryType.DECIDED: "decided",
     EntryType.WITHDRAWN: "the decision was withdrawn",
+    EntryType.CORRECTED: "the decision is being corrected: do not act on it",
     EntryType.RELEASED: "the decision was released",
     EntryType.WITNESSED: "witnesses have caught up with the release",
     EntryType.CANCELLED: "cancelled",
@@ -76,6 +83,8 @@ def standing(case: Mapping[str, Any]) -> str:
         words = f"training, {words}"
     if case.get("overdue"):
         words += ", OVERDUE: follow the local procedure"
+    if case.get("under_correction") is True:
+        words += "; its former decision is being corrected: do not act on it"
     if case.get("successor"):
         words += f": {case['successor']}"
     return words

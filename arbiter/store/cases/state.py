@@ -11,6 +11,7 @@ from arbiter.model import ActorId, CaseId, MemberId, MemberStatus, RiskClass
 from arbiter.question import Timers
 
 _TIMERS = ("panel", "facts", "review", "release")
+_PEOPLE = ("readings", "seen_by", "referrers", "arbiters", "conflicted")
 
 
 def state_document(state: CaseState) -> dict[str, Any]:
@@ -50,6 +51,11 @@ def state_document(state: CaseState) -> dict[str, Any]:
             "facts_version": state.audit.facts_version,
             "readers": list(state.audit.readers),
         },
+        **{name: list(getattr(state, name)) for name in _PEOPLE},
+        "readers_needed": state.readers_needed,
+        "wants_arbiter": state.wants_arbiter,
+        "facts_asked_by": state.facts_asked_by,
+        "correcting": state.correcting,
     }
 
 
@@ -63,6 +69,7 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
     claim = document["claim"]
     decided_by = document["decided_by"]
     successor = document["successor"]
+    asked_by = document.get("facts_asked_by")
     return CaseState(
         phase=Phase(document["phase"]),
         risk_class=RiskClass(document["risk_class"]),
@@ -89,7 +96,27 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         unwitnessed=document.get("unwitnessed", False),
         # Before 0.6 no decision was drawn for an audit.
         audit=None if (audit := document.get("audit")) is None else _audit(audit),
+        # Before 0.7 a claim that ended left nothing behind, and one reader was enough.
+        readings=_people(document.get("readings", [])),
+        seen_by=_people(document.get("seen_by", [])),
+        referrers=_people(document.get("referrers", [])),
+        arbiters=_people(document.get("arbiters", [])),
+        conflicted=_people(document.get("conflicted", [])),
+        readers_needed=_readers(document.get("readers_needed", 1)),
+        wants_arbiter=document.get("wants_arbiter", False),
+        facts_asked_by=None if asked_by is None else ActorId(asked_by),
+        correcting=document.get("correcting", False),
     )
+
+
+def _people(listed: list[str]) -> tuple[ActorId, ...]:
+    return tuple(ActorId(person) for person in listed)
+
+
+def _readers(number: int) -> int:
+    if number not in (1, 2):
+        raise ValueError(f"expected 1 or 2 readers, came {number!r:.20}")
+    return number
 
 
 def _audit(document: Mapping[str, Any]) -> Audit:

@@ -17,6 +17,7 @@ from typing import Final
 from arbiter.documents.canonical import decode
 from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
 from arbiter.documents.outcomes import outcome_from
+from arbiter.lifecycle.entries import EntryType
 from arbiter.workflow.dossier import Document
 from arbiter.workflow.labels.story import Story
 from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
@@ -26,6 +27,7 @@ CERTAIN: Final = Decimal(1)
 _TOLD: Final = "told of the case"
 _READ_BY_ONE: Final = "read for an audit by one who agreed"
 _READ_BY_TWO: Final = "read for an audit by two"
+_TWO_BEFORE: Final = "before the panel was shown, by two who did not know of each other"
 _DOUBTED: Final = "read for an audit by one who did not agree"
 _BEFORE: Final = "before the panel was shown"
 
@@ -107,16 +109,30 @@ def _told(documents: Sequence[Document]) -> dict[OutcomeKind, KnownOutcome]:
 def _judgements(story: Story, documents: Sequence[Document]) -> tuple[_Judgement, ...]:
     """Return what each person thought of the facts that stand without having seen the panel, in their order."""
     beyond = {entry.seq: entry for entry in story.since}
+    sat_in = _sat_in(documents)
+    conflicted = {entry.actor for entry in story.entries if entry.type == EntryType.CONFLICT}
     return tuple(
         _Judgement(entry.actor, str(decode(document.content)["option"]))
         for document in documents
         if document.name in {"review", "reading"}
         and (entry := beyond.get(document.seq)) is not None
+        and entry.actor not in conflicted
         and not story.has_seen_panel(entry.actor, document.seq)
+        and not any(seq < document.seq for seq in sat_in.get(entry.actor, ()))
         and not (document.name == "review" and _shows_panel_first(story, documents))
         # A decision is read on the facts that it was made on, also after others came.
         and (document.name == "review" or story.is_decided_alone)
     )
+
+
+def _sat_in(documents: Sequence[Document]) -> dict[str, list[int]]:
+    """Return for each person in which entries they are named as having sat together with others over the revealed case."""
+    found: dict[str, list[int]] = {}
+    for document in documents:
+        if document.name == "attendance":
+            for person in decode(document.content)["attended"]:
+                found.setdefault(str(person["id"]), []).append(document.seq)
+    return found
 
 
 def _shows_panel_first(story: Story, documents: Sequence[Document]) -> bool:
@@ -133,8 +149,16 @@ def _shows_panel_first(story: Story, documents: Sequence[Document]) -> bool:
 
 
 def _of_review(judged: Sequence[_Judgement]) -> Label | None:
-    """Return the label that the reviewer's opinion gives: the newest, where several had the case in hand."""
-    return Label(judged[-1].option, Kind.BLIND_OPINION, _BEFORE, CERTAIN) if judged else None
+    """Return the label that the reviewers' opinions give: the newest, an arbiter's where readers did not agree.
+
+    Nobody is shown another's before their own is fixed, so two that agree are as independent as two readers of an audit.
+    """
+    if not judged:
+        return None
+    newest = judged[-1]
+    if any(other.person != newest.person and other.option == newest.option for other in judged):
+        return Label(newest.option, Kind.INDEPENDENT_READER, _TWO_BEFORE, CERTAIN)
+    return Label(newest.option, Kind.BLIND_OPINION, _BEFORE, CERTAIN)
 
 
 def _of_audit(judged: Sequence[_Judgement], decided: str, probability: Decimal) -> Label | None:

@@ -23,15 +23,17 @@ async def claim(house: House, principal: Principal, case: CaseId) -> None:
     """Take a case on for `LEASE`, to decide it or, where it waits for that, to read it for an audit.
 
     Raises:
-        ConflictError: when somebody else holds it, or it is decided and this reviewer has read it, seen its panel, or
-        does not act for its site.
+        ConflictError: when somebody else holds it; when it is for another reader or an arbiter, or this reviewer has
+        referred it or declared a conflict; or it is decided and this reviewer has read it, seen its panel, or does not act
+        for its site.
     """
     principal.require(Permission.REVIEW_WORK)
     blind = await is_blind(house, principal, case)
 
     def take_up(dossier: Dossier, now: datetime) -> tuple[TakeUp, dict[str, bytes]]:
         check_may_take_up(dossier, principal, blind=blind)
-        return TakeUp(principal.id, now + LEASE), {}
+        arbitrates = Permission.REVIEW_ARBITRATE in principal.permissions
+        return TakeUp(principal.id, now + LEASE, arbitrates), {}
 
     await act(house, principal, case, take_up, through_glass=True)
 

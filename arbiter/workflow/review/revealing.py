@@ -18,6 +18,13 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.review.passing_on import (
+    HandedOn,
+    ReaderOpinion,
+    attended,
+    handed_on,
+    others_opinions,
+)
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim
 
@@ -27,12 +34,20 @@ class RevealedCase:
     """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed.
 
     `shown` is the hash of what all of this was made from, which belongs into the form that signs; without it nothing is signed.
+    `readers` are the others who have fixed an opinion on these facts; `handed` says who referred it, set it aside or took its
+    decision back, and why; `attended` names who sat together over it. `departing`: another option than the readers' goes to
+    an arbiter.
     """
 
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
     shown: str = ""
+    readers: tuple[ReaderOpinion, ...] = ()
+    handed: tuple[HandedOn, ...] = ()
+    attended: tuple[str, ...] = ()
+    correcting: bool = False
+    departing: bool = False
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -50,10 +65,16 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
         return Reveal(principal.id), {}
 
     acted = await act(house, principal, case, show, through_glass=True)
-    dossier = acted.before
+    dossier, state = acted.before, acted.before.row.state
+    names = await house.identities.names(state.readings)
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
         own=committed_by(dossier, principal),
         certificate=decode(dossier.latest("certificate").content),
         shown=shown_to(dossier, principal).hash,
+        readers=others_opinions(dossier, principal.id, names),
+        handed=handed_on(dossier),
+        attended=attended(dossier),
+        correcting=state.correcting,
+        departing=state.readers_needed > 1 and not state.wants_arbiter,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from arbiter.documents.canonical import decode
 from arbiter.documents.signing import Shown, sha256_of
 from arbiter.errors import NotFoundError
@@ -13,11 +11,8 @@ from arbiter.workflow.dossier import Document, Dossier
 from arbiter.workflow.own_opinion import committed_by
 
 
-def shown_to(dossier: Dossier, principal: Principal, others: Sequence[Document] = ()) -> Shown:
-    """Return what this reviewer's page with the panel is made from as the case stands; `others` are readers' opinions it shows.
-
-    Whoever shows the page and whoever takes its form must name the same `others`, or nothing is ever signed.
-    """
+def shown_to(dossier: Dossier, principal: Principal) -> Shown:
+    """Return what this reviewer's page with the panel is made from as the case stands, other readers' opinions among it."""
     return Shown(
         case=dossier.row.id,
         request=sha256_of(dossier.latest("request").content),
@@ -25,7 +20,7 @@ def shown_to(dossier: Dossier, principal: Principal, others: Sequence[Document] 
         certificate=sha256_of(dossier.latest("certificate").content),
         meaning=MEANING,
         own=_own(dossier, principal),
-        readers=tuple(sha256_of(document.content) for document in others),
+        readers=tuple(sha256_of(document.content) for document in _others(dossier, principal)),
         context=_context(dossier),
     )
 
@@ -38,6 +33,12 @@ def _own(dossier: Dossier, principal: Principal) -> str | None:
         for document in reversed(dossier.documents)
         if document.name == "review" and decode(document.content)["reviewer"] == principal.id
     )
+
+
+def _others(dossier: Dossier, principal: Principal) -> tuple[Document, ...]:
+    since = dossier.latest("facts").seq
+    newer = (each for each in dossier.documents if each.name == "review" and each.seq > since)
+    return tuple(each for each in newer if decode(each.content)["reviewer"] != principal.id)
 
 
 def _context(dossier: Dossier) -> str | None:

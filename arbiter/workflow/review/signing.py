@@ -9,7 +9,7 @@ from typing import Any
 
 from arbiter.adjudication.certifying import signed_certificate
 from arbiter.adjudication.signatures import signature_block
-from arbiter.documents.canonical import decode
+from arbiter.documents.canonical import decode, encode
 from arbiter.documents.signing import Way, fate_of
 from arbiter.errors import (
     IllegalMoveError,
@@ -21,7 +21,7 @@ from arbiter.errors import (
 )
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.events import Sign
+from arbiter.lifecycle.events import Refer, Sign
 from arbiter.lifecycle.states import DecidedBy, Phase
 from arbiter.model import CaseId
 from arbiter.verifying.passkeys import check_passkey
@@ -30,9 +30,10 @@ from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import Signing, circumstances, decision_to_sign, signature_document
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
-from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by
+from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by, departs
 from arbiter.workflow.passkeys import Asserted
 from arbiter.workflow.reading import decision_of
+from arbiter.workflow.review.passing_on import Handed, handed_document
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
 from arbiter.workflow.views import DecisionView, SignatureView
@@ -47,10 +48,12 @@ async def sign(
     *,
     page: str | None = None,
     asserted: Asserted | None = None,
-) -> None:
+) -> bool:
     """Decide and sign. The caller has just proven again who is signing, or brings what the signer's own passkey has signed.
 
     `page` is the hash of what the caller has shown (`RevealedCase.shown`); None where no page was.
+
+    Returns whether it was decided: what departs from what both of two readers said goes to an arbiter instead, with the reason.
 
     Raises:
         RefusedError: for an option the question does not have, or a changed or first opinion without a reason;
@@ -59,8 +62,11 @@ async def sign(
     """
     principal.require(Permission.REVIEW_WORK)
 
-    def decide(dossier: Dossier, now: datetime) -> tuple[Sign, dict[str, bytes]]:
+    def decide(dossier: Dossier, now: datetime) -> tuple[Sign | Refer, dict[str, bytes]]:
         signing = _signing(dossier, principal, option, reason, page, now)
+        if departs(dossier, option):
+            referred = handed_document(principal, Handed.REFERRED, reason)
+            return Refer(principal.id), {"reason": encode(referred)}
         proof = None if asserted is None else _proof(signing, asserted)
         signature = signature_document(signing, now, proof)
         if asserted is not None:
@@ -76,7 +82,10 @@ async def sign(
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
     acted = await act(house, principal, case, decide, through_glass=True)
+    if acted.view.phase is Phase.ESCALATED:
+        return False
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
+    return True
 
 
 async def ask_passkey(

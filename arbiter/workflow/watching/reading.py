@@ -21,14 +21,14 @@ from arbiter.lifecycle.states import ENDS, Ladder, Phase
 from arbiter.model import RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.workflow.dossier import Dossier
-from arbiter.workflow.own_opinion import OwnOpinion, newest_by
+from arbiter.workflow.own_opinion import OwnOpinion, concurs, newest_by
 from arbiter.workflow.watching.audited import audited_decision
 from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
 
 READING_FORMAT = "arbiter/reading/v1"
 CONTESTED_BECAUSE = "a clinician who had not seen the decision would have decided otherwise"
 
-_SHOWS_MORE = frozenset({EntryType.REVEALED, EntryType.SIGNED, EntryType.READ})
+_SHOWS_MORE = frozenset({EntryType.REVEALED, EntryType.SIGNED, EntryType.READ, EntryType.CORRECTED})
 _ENDS_CLAIM = frozenset({EntryType.CLAIM_ENDED, EntryType.AUDIT_READ, EntryType.SIGNED})
 
 
@@ -136,7 +136,8 @@ def opinion_move(
     audited = blind and state.audit is not None and state.audit.is_open
     agrees = own.option == audited_decision(dossier).option if audited else None
     if state.phase not in ENDS:
-        return CommitOpinion(reviewer.id, agrees), {"review": encode(own.document(reviewer.id))}
+        move = CommitOpinion(reviewer.id, agrees, concurs(dossier, own.option))
+        return move, {"review": encode(own.document(reviewer.id))}
     if agrees is None:
         raise IllegalMoveError(f"no decision of case {dossier.row.id} waits to be read by {reviewer.id}")
     documents = {"reading": encode(own.document(reviewer.id) | {"format": READING_FORMAT})}

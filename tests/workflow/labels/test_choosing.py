@@ -236,6 +236,45 @@ def test_no_review_counts_where_policy_shows_the_panel_first() -> None:
     assert Chain().escalated("deny").judge("anna", "B").label() is not None
 
 
+def test_two_readers_who_agree_before_the_panel_was_shown_are_independent() -> None:
+    once = Chain().escalated("second-reader").judge("anna", "B")
+    assert said(once.label()) == ("B", "blind opinion", "1")
+    assert said(once.judge("ben", "B").label()) == ("B", "independent reader", "1")
+
+
+def test_where_two_readers_differ_the_arbiter_tells_and_stands_beside_whom_it_agrees_with() -> None:
+    split = Chain().escalated().judge("anna", "B").judge("ben", "A")
+    assert said(split.label()) == ("A", "blind opinion", "1")
+    label = split.judge("clara", "B").label()
+    assert said(label) == ("B", "independent reader", "1")
+    assert label is not None
+    assert label.contradicted
+
+
+def test_the_same_person_twice_is_no_second_reader() -> None:
+    chain = Chain().escalated().judge("anna", "B").judge("anna", "B")
+    assert said(chain.label()) == ("B", "blind opinion", "1")
+
+
+def test_who_sat_in_when_the_panel_was_shown_gives_no_label_afterwards() -> None:
+    attendance = encode({"reviewer": "clara", "attended": [{"id": "ben", "name": "Ben"}]})
+    chain = Chain().escalated().judge("clara", "A").add("panel.revealed", "clara")
+    chain.add("panel.convened", "clara", attendance=attendance).add("case.contested", "c_ward")
+    assert said(chain.judge("ben", "B").label()) == ("A", "blind opinion", "1")
+    assert said(chain.judge("anna", "B").label()) == ("B", "blind opinion", "1")
+
+
+def test_who_declared_a_conflict_of_interest_gives_no_label() -> None:
+    chain = Chain().escalated().judge("anna", "B").add("claim.ended", "anna")
+    chain.add("conflict.declared", "anna", reason=encode({"reason": "my aunt"}))
+    assert chain.label() is None
+
+
+def test_who_corrects_a_decision_has_seen_the_panel() -> None:
+    chain = Chain().escalated().judge("anna", "A").add("decision.corrected", "clara")
+    assert said(chain.judge("clara", "B").label()) == ("A", "blind opinion", "1")
+
+
 def test_an_opinion_on_other_facts_says_nothing_of_these() -> None:
     chain = Chain().escalated().judge("anna", "B").add("facts.amended", "c_ward")
     assert chain.story.conclusion is None

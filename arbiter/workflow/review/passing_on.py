@@ -1,0 +1,98 @@
+"""What is kept of a case's way from hand to hand, as sealed documents, and read back for whoever decides it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from arbiter.documents.canonical import decode
+from arbiter.identity.principals import Principal
+from arbiter.model import ActorId
+from arbiter.workflow.dossier import Dossier
+from arbiter.workflow.own_opinion import OwnOpinion, opinions_of_readers
+
+
+class Handed(StrEnum):
+    """Why a case went on; the word is kept in the document."""
+
+    REFERRED = "referred"
+    DEFERRED = "deferred"
+    CONFLICT = "conflict"
+    CORRECTED = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """Who gave a case on, or took a decision back, and why; `name` is what people call them."""
+
+    kind: Handed
+    reviewer: ActorId
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOpinion:
+    """What another reviewer thought of the present facts before seeing anything; `arbiter`: as the one the case was handed up to."""
+
+    reader: ActorId
+    name: str
+    opinion: OwnOpinion
+    arbiter: bool
+
+
+def handed_document(principal: Principal, kind: Handed, reason: str) -> dict[str, Any]:
+    """Return the document `reason` of such a move; `reason` stands where every document of that name has it."""
+    return {"reason": reason, "kind": kind.value, "reviewer": principal.id, "name": principal.name}
+
+
+def wanted_document(principal: Principal, names: Sequence[str], note: str) -> dict[str, Any]:
+    """Return the document `wanted`: the facts that a reviewer asks the hospital's system for, and the note to whoever sends them."""
+    return {"reviewer": principal.id, "facts": sorted(set(names)), "note": note}
+
+
+def attendance_document(holder: Principal, attendees: Sequence[Principal]) -> dict[str, Any]:
+    """Return the document `attendance`: who sat together over the case, by id and by the name they had then."""
+    return {
+        "reviewer": holder.id,
+        "attended": [{"id": person.id, "name": person.name} for person in attendees],
+    }
+
+
+def handed_on(dossier: Dossier) -> tuple[HandedOn, ...]:
+    """Return who gave the case on with the facts that stand, oldest first; conflicts of interest are nobody's to read here."""
+    since = dossier.latest("facts").seq
+    found = (
+        decode(document.content)
+        for document in dossier.documents
+        if document.name == "reason" and document.seq > since
+    )
+    return tuple(
+        HandedOn(Handed(content["kind"]), ActorId(content["reviewer"]), content["name"], content["reason"])
+        for content in found
+        if content.get("kind") in {Handed.REFERRED, Handed.DEFERRED, Handed.CORRECTED}
+    )
+
+
+def attended(dossier: Dossier) -> tuple[str, ...]:
+    """Return the names of those who sat together over the case with the facts that stand, in the order they were recorded."""
+    since = dossier.latest("facts").seq
+    names = (
+        person["name"]
+        for document in dossier.documents
+        if document.name == "attendance" and document.seq > since
+        for person in decode(document.content)["attended"]
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def others_opinions(dossier: Dossier, reviewer: ActorId, names: dict[str, str]) -> tuple[ReaderOpinion, ...]:
+    """Return what the other readers of a case thought, in their order."""
+    arbiters = dossier.row.state.arbiters
+    return tuple(
+        ReaderOpinion(reader, names.get(reader, reader), opinion, reader in arbiters)
+        for reader, opinion in opinions_of_readers(dossier)
+        if reader != reviewer
+    )
