@@ -42,6 +42,8 @@ REGISTER_ACTIONS = {
     "account.disabled": "U",
     "account.locked": "U",
     "account.unlocked": "U",
+    "passkey.added": "C",
+    "passkey.removed": "D",
     "account.password-set": "U",
     "client.registered": "C",
     "client.disabled": "U",

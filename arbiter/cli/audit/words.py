@@ -24,6 +24,8 @@ OTHERS: Mapping[str, str] = {
     "account.disabled": "an account was disabled",
     "account.locked": "wrong passwords locked an account",
     "account.unlocked": "an account's lock was ended",
+    "passkey.added": "a passkey was added to an account",
+    "passkey.removed": "a passkey was removed from an account",
     "account.password-set": "an account was given another password",
     "client.registered": "a system was registered",
     "client.disabled": "a system was disabled",

@@ -30,7 +30,7 @@ class NoPlaceError(ConfigurationError):
     """Passkeys work nowhere here; `why` says what is missing."""
 
     def __init__(self, why: WhyNot) -> None:
-        super().__init__(why.value)
+        super().__init__(str(why))
         self.why = why
 
 
