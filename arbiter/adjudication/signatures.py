@@ -111,8 +111,15 @@ def _check_opinions(before: Sequence[Kept], page: Shown, signed: Mapping[str, An
         if (said.get("reviewer"), said.get("option")) != (signed["reviewer"], signed["own_option"]):
             raise _unlike("own opinion")
     for reader in page.readers:
-        if reader not in kept:
+        if not _is(kept.get(reader), "review") or reader == page.own:
             raise _unlike("another reader's opinion")
+    for handed in page.handed:
+        if not _is(kept.get(handed), "reason", "attendance"):
+            raise _unlike("way from hand to hand")
+
+
+def _is(kept: Kept | None, *names: str) -> bool:
+    return kept is not None and kept.name in names
 
 
 def _latest(before: Sequence[Kept], name: str) -> Kept | None:

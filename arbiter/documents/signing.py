@@ -59,7 +59,8 @@ def fate_of(option: str, own: str | None, leading: str | None) -> Fate:
 class Shown:
     """What the page with the form to sign was made from: each the SHA-256 (hex) of a document that the case keeps.
 
-    `own` is the reviewer's opinion, None where none was given; `readers` are others' opinions in the order they are shown;
+    `own` is the reviewer's opinion, None where none was given; `readers` are others' opinions and `handed` what was recorded when
+    the case went from hand to hand (reasons, attendance), each in the order they are shown;
     `context` is what the hospital told beside the facts, None where it told nothing. `meaning` is what the signature stands for.
     """
 
@@ -71,6 +72,7 @@ class Shown:
     own: str | None = None
     readers: tuple[str, ...] = ()
     context: str | None = None
+    handed: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the document `arbiter/shown/v1`."""
@@ -82,6 +84,7 @@ class Shown:
             "certificate": self.certificate,
             "meaning": self.meaning,
             "readers": list(self.readers),
+            "handed": list(self.handed),
         }
         if self.own is not None:
             document["own"] = self.own
@@ -110,6 +113,7 @@ def _shown(reader: Reader) -> Shown:
         certificate=reader.text("certificate"),
         meaning=reader.text("meaning"),
         readers=reader.texts("readers"),
+        handed=reader.texts("handed"),
         own=reader.optional_text("own"),
         context=reader.optional_text("context"),
     )

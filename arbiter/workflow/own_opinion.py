@@ -10,7 +10,7 @@ from arbiter.errors import Problem, RefusedError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.lifecycle.states import Phase
 from arbiter.model import ActorId
-from arbiter.workflow.dossier import Dossier
+from arbiter.workflow.dossier import Document, Dossier
 
 NOTE_LIMIT = 4000
 
@@ -52,11 +52,17 @@ def committed_by(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
 
 def newest_by(dossier: Dossier, principal: Principal, name: str, since: int = -1) -> OwnOpinion | None:
     """Return what this reviewer said last in a document of that name, of an entry after `since`; None where nothing was said."""
-    return _newest(dossier, principal.id, name, since)
+    document = newest_document(dossier, principal.id, name, since)
+    return None if document is None else _opinion_in(document)
 
 
 def opinions_of_readers(dossier: Dossier) -> tuple[tuple[ActorId, OwnOpinion], ...]:
-    """Return what each reader of the present facts thinks of them, in the order they read.
+    """Return what each reader of the present facts thinks of them, in the order they read; raises as `reviews_of_readers`."""
+    return tuple((reader, _opinion_in(document)) for reader, document in reviews_of_readers(dossier))
+
+
+def reviews_of_readers(dossier: Dossier) -> tuple[tuple[ActorId, Document], ...]:
+    """Return the document that each reader of the present facts fixed, in the order they read.
 
     Raises:
         VerificationError: when the case says that somebody has read it and holds no such opinion.
@@ -64,12 +70,12 @@ def opinions_of_readers(dossier: Dossier) -> tuple[tuple[ActorId, OwnOpinion], .
     since = dossier.latest("facts").seq
     found = []
     for reader in dossier.row.state.readings:
-        opinion = _newest(dossier, reader, "review", since)
-        if opinion is None:
+        document = newest_document(dossier, reader, "review", since)
+        if document is None:
             raise VerificationError(
                 f"case {dossier.row.id} lacks the opinion of a reader that its state names"
             )
-        found.append((reader, opinion))
+        found.append((reader, document))
     return tuple(found)
 
 
@@ -87,15 +93,21 @@ def departs(dossier: Dossier, option: str) -> bool:
     return all(opinion.option != option for _, opinion in opinions_of_readers(dossier))
 
 
-def _newest(dossier: Dossier, reviewer: str, name: str, since: int) -> OwnOpinion | None:
+def newest_document(dossier: Dossier, reviewer: str, name: str, since: int) -> Document | None:
+    """Return the last document of that name that a reviewer fixed by an entry after `since`; None where there is none."""
     for document in reversed(dossier.documents):
-        if document.name == name and document.seq > since:
-            content = decode(document.content)
-            if content["reviewer"] == reviewer:
-                return OwnOpinion(
-                    content["option"], content["confidence"], tuple(content["rests_on"]), content["note"]
-                )
+        if (
+            document.name == name
+            and document.seq > since
+            and decode(document.content)["reviewer"] == reviewer
+        ):
+            return document
     return None
+
+
+def _opinion_in(document: Document) -> OwnOpinion:
+    content = decode(document.content)
+    return OwnOpinion(content["option"], content["confidence"], tuple(content["rests_on"]), content["note"])
 
 
 def check_opinion(dossier: Dossier, own: OwnOpinion) -> None:

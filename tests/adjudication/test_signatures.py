@@ -27,12 +27,15 @@ def documents() -> list[Kept]:
         Kept(3, "certificate", encode({"verdict": {"leading": "b"}})),
         Kept(4, "review", encode({"reviewer": "a_ben", "option": "b"})),
         Kept(5, "review", encode({"reviewer": "a_anna", "option": "a"})),
+        Kept(6, "reason", encode({"kind": "referred", "reason": "beyond me"})),
     ]
 
 
 def page(kept: list[Kept]) -> Shown:
-    request, facts, context, certificate, reader, own = (sha256_of(document.content) for document in kept)
-    return Shown(CASE, request, facts, certificate, MEANING, own, (reader,), context)
+    request, facts, context, certificate, reader, own, reason = (
+        sha256_of(document.content) for document in kept
+    )
+    return Shown(CASE, request, facts, certificate, MEANING, own, (reader,), context, (reason,))
 
 
 def signed(shown: Shown, /, **changes: Any) -> Kept:
@@ -50,14 +53,14 @@ def signed(shown: Shown, /, **changes: Any) -> Kept:
         "way": "password",
         "signed_at": "2026-11-27T09:00:00.000000Z",
     }
-    return Kept(6, "signature", encode(document | changes))
+    return Kept(7, "signature", encode(document | changes))
 
 
 def test_a_signature_over_what_was_shown_checks_out() -> None:
     check_signature(CASE, documents(), signed(page(documents())))
 
 
-@pytest.mark.parametrize("name", ["request", "facts", "context", "certificate", "review"])
+@pytest.mark.parametrize("name", ["request", "facts", "context", "certificate", "review", "reason"])
 def test_a_document_that_was_not_shown_is_told(name: str) -> None:
     """An insider who changes one after it was shown, or puts another in its place."""
     kept = documents()
@@ -77,6 +80,10 @@ def test_a_document_that_was_not_shown_is_told(name: str) -> None:
         lambda shown: replace(shown, own=shown.readers[0]),
         lambda shown: replace(shown, context=None),
         lambda shown: replace(shown, readers=("0" * 64,)),
+        lambda shown: replace(shown, readers=(shown.facts,)),
+        lambda shown: replace(shown, readers=(shown.own,)),
+        lambda shown: replace(shown, handed=("0" * 64,)),
+        lambda shown: replace(shown, handed=shown.readers),
         lambda shown: replace(shown, certificate="0" * 64),
     ],
 )
@@ -119,7 +126,7 @@ def first(**changes: Any) -> Kept:
     document = decode(signed(page(documents())).content)
     for name in ("format", "own_opinion", "page", "way"):
         del document[name]
-    return Kept(6, "signature", encode(document | changes))
+    return Kept(7, "signature", encode(document | changes))
 
 
 def test_an_older_signature_is_held_to_its_certificate_and_says_neither_way_nor_page() -> None:

@@ -10,11 +10,14 @@ from html import unescape
 import pytest
 import pytest_asyncio
 
+from arbiter.documents.canonical import decode
+from arbiter.documents.signing import sha256_of
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow.deadlines import expire_due
+from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.intake import Submission, submit
 from arbiter.workflow.reading import view_case, wanted_facts
 from arbiter.workflow.subjects import SubjectRef
@@ -150,6 +153,41 @@ async def test_two_who_differ_leave_it_to_an_arbiter_who_is_neither(ward: Ward) 
     assert "First reader: Clara" in shown
     assert "Second reader: Ben" in shown
     assert (await david.sign(case, "optimise-first", reason="Neither")).headers["location"].endswith("/done")
+
+
+async def test_a_signature_covers_the_opinions_and_reasons_that_its_page_showed_and_no_others(
+    ward: Ward,
+) -> None:
+    case = await ward.case()
+    anna = await ward.claimed(case)
+    await anna.opinion(case)
+    await anna.send(f"/cases/{case}/conflict", reason="My aunt")
+    ben = await ward.claimed(case, "ben")
+    await ben.opinion(case)
+    await ben.send(f"/cases/{case}/refer", reason="Beyond me")
+    clara = await ward.claimed(case, "clara")
+    await clara.opinion(case)
+    await clara.send(f"/cases/{case}/reveal")
+    await clara.get(f"/cases/{case}")
+    await clara.send(f"/cases/{case}/attendance", attendees="david")
+    assert (await clara.sign(case)).status_code == 422, "the page of before says nothing of who attended"
+    await clara.get(f"/cases/{case}")
+    assert (await clara.sign(case)).headers["location"].endswith("/done")
+
+    async with ward.house.store.read() as transaction:
+        dossier = await load_dossier(ward.house, transaction, case)
+    page = decode(dossier.latest("signature").content)["page"]
+    reviews = {
+        decode(kept.content)["reviewer"]: sha256_of(kept.content)
+        for kept in dossier.documents
+        if kept.name == "review"
+    }
+    assert set(reviews) == {ward.people[login].id for login in ("anna", "ben", "clara")}
+    assert page["readers"] == [reviews[ward.people["ben"].id]]
+    assert page["own"] == reviews[ward.people["clara"].id]
+    told = [kept for kept in dossier.documents if kept.name in {"reason", "attendance"}]
+    assert [kept.name for kept in told] == ["reason", "reason", "attendance"]
+    assert page["handed"] == [sha256_of(kept.content) for kept in told[1:]]
 
 
 async def test_a_reader_of_another_site_reads_nothing_second(ward: Ward) -> None:

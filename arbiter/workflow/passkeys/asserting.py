@@ -27,8 +27,8 @@ from arbiter.store.passkeys import SIGNING, PasskeyRow, ask_passkey, load_passke
 from arbiter.verifying.passkeys import Registered, spelt
 from arbiter.workflow import register
 from arbiter.workflow.house import House
-from arbiter.workflow.passkeys.owning import UNFIT, challenge_in
-from arbiter.workflow.passkeys.places import Place, place_of
+from arbiter.workflow.passkeys.owning import UNFIT, challenge_in, may_sign
+from arbiter.workflow.passkeys.places import place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ async def ask_to_sign(house: House, principal: Principal, challenge: bytes, now:
         ConflictError: when this very thing was asked at this very instant.
     """
     place = place_of(house.settings)
-    rows = [row for row in await load_passkeys(house.store, principal.id) if _may_sign(row, place)]
+    rows = [row for row in await load_passkeys(house.store, principal.id) if may_sign(row, place)]
     if not rows:
         raise UnauthenticatedError("this account has no passkey that may sign")
     await ask_passkey(house.store, challenge, principal.id, SIGNING, now, now - ASKED_FOR)
@@ -103,7 +103,7 @@ async def take_assertion(house: House, principal: Principal, answer: str) -> Ass
         row = next(
             row
             for row in await load_passkeys(house.store, principal.id)
-            if row.credential_id == credential_id and _may_sign(row, place)
+            if row.credential_id == credential_id and may_sign(row, place)
         )
         verified = verify_authentication_response(
             credential=answer,
@@ -127,7 +127,3 @@ async def take_assertion(house: House, principal: Principal, answer: str) -> Ass
         raise UnauthenticatedError("the passkey was removed, or was used meanwhile")
     registered = await register.registered(house, row)
     return Asserted(row, challenge, asked_at, authenticator_data, client_data, signature, registered)
-
-
-def _may_sign(row: PasskeyRow, place: Place) -> bool:
-    return row.removed_at is None and row.rp_id == place.rp_id

@@ -36,7 +36,7 @@ from arbiter.verifying.cose import ALGORITHMS, public_key
 from arbiter.verifying.passkeys import credential_hash
 from arbiter.workflow import register
 from arbiter.workflow.house import House
-from arbiter.workflow.passkeys.places import place_of
+from arbiter.workflow.passkeys.places import Place, place_of
 
 LONGEST_NAME: Final = 60
 MOST: Final = 10
@@ -81,8 +81,12 @@ async def usable(house: House, principal: Principal) -> bool:
         place = place_of(house.settings)
     except ConfigurationError:
         return False
-    rows = await load_passkeys(house.store, principal.id)
-    return any(row.removed_at is None and row.rp_id == place.rp_id for row in rows)
+    return any(may_sign(row, place) for row in await load_passkeys(house.store, principal.id))
+
+
+def may_sign(row: PasskeyRow, place: Place) -> bool:
+    """Return whether a passkey of whoever asks may sign here: it was made for this place, and not removed."""
+    return row.removed_at is None and row.rp_id == place.rp_id
 
 
 async def ask_to_add(house: House, principal: Principal, name: str) -> str:

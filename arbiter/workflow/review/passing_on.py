@@ -10,7 +10,7 @@ from typing import Any
 from arbiter.documents.canonical import decode
 from arbiter.identity.principals import Principal
 from arbiter.model import ActorId
-from arbiter.workflow.dossier import Dossier
+from arbiter.workflow.dossier import Document, Dossier
 from arbiter.workflow.own_opinion import OwnOpinion, opinions_of_readers
 
 
@@ -63,29 +63,38 @@ def attendance_document(holder: Principal, attendees: Sequence[Principal]) -> di
 
 def handed_on(dossier: Dossier) -> tuple[HandedOn, ...]:
     """Return who gave the case on with the facts that stand, oldest first; conflicts of interest are nobody's to read here."""
-    since = dossier.latest("facts").seq
-    found = (
-        decode(document.content)
-        for document in dossier.documents
-        if document.name == "reason" and document.seq > since
-    )
+    found = (decode(document.content) for document in way_shown(dossier) if document.name == "reason")
     return tuple(
         HandedOn(Handed(content["kind"]), ActorId(content["reviewer"]), content["name"], content["reason"])
         for content in found
-        if content.get("kind") in {Handed.REFERRED, Handed.DEFERRED, Handed.CORRECTED}
     )
 
 
 def attended(dossier: Dossier) -> tuple[str, ...]:
     """Return the names of those who sat together over the case with the facts that stand, in the order they were recorded."""
-    since = dossier.latest("facts").seq
     names = (
         person["name"]
-        for document in dossier.documents
-        if document.name == "attendance" and document.seq > since
+        for document in way_shown(dossier)
+        if document.name == "attendance"
         for person in decode(document.content)["attended"]
     )
     return tuple(dict.fromkeys(names))
+
+
+def way_shown(dossier: Dossier) -> tuple[Document, ...]:
+    """Return the documents of a case's way, with the facts that stand, that whoever decides it is shown: oldest first."""
+    since = dossier.latest("facts").seq
+    return tuple(
+        document
+        for document in dossier.documents
+        if document.seq > since and (document.name == "attendance" or _tells_why(document))
+    )
+
+
+def _tells_why(document: Document) -> bool:
+    if document.name != "reason":
+        return False
+    return decode(document.content).get("kind") in {Handed.REFERRED, Handed.DEFERRED, Handed.CORRECTED}
 
 
 def others_opinions(dossier: Dossier, reviewer: ActorId, names: dict[str, str]) -> tuple[ReaderOpinion, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from arbiter.documents.canonical import decode
 from arbiter.documents.signing import Shown, sha256_of
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.workflow.certifying import MEANING
-from arbiter.workflow.dossier import Document, Dossier
-from arbiter.workflow.own_opinion import committed_by
+from arbiter.workflow.dossier import Dossier
+from arbiter.workflow.own_opinion import committed_by, newest_document, reviews_of_readers
+from arbiter.workflow.review.passing_on import way_shown
 
 
 def shown_to(dossier: Dossier, principal: Principal) -> Shown:
@@ -20,7 +20,12 @@ def shown_to(dossier: Dossier, principal: Principal) -> Shown:
         certificate=sha256_of(dossier.latest("certificate").content),
         meaning=MEANING,
         own=_own(dossier, principal),
-        readers=tuple(sha256_of(document.content) for document in _others(dossier, principal)),
+        readers=tuple(
+            sha256_of(document.content)
+            for reader, document in reviews_of_readers(dossier)
+            if reader != principal.id
+        ),
+        handed=tuple(sha256_of(document.content) for document in way_shown(dossier)),
         context=_context(dossier),
     )
 
@@ -28,17 +33,8 @@ def shown_to(dossier: Dossier, principal: Principal) -> Shown:
 def _own(dossier: Dossier, principal: Principal) -> str | None:
     if committed_by(dossier, principal) is None:
         return None
-    return next(
-        sha256_of(document.content)
-        for document in reversed(dossier.documents)
-        if document.name == "review" and decode(document.content)["reviewer"] == principal.id
-    )
-
-
-def _others(dossier: Dossier, principal: Principal) -> tuple[Document, ...]:
-    since = dossier.latest("facts").seq
-    newer = (each for each in dossier.documents if each.name == "review" and each.seq > since)
-    return tuple(each for each in newer if decode(each.content)["reviewer"] != principal.id)
+    document = newest_document(dossier, principal.id, "review", dossier.latest("facts").seq)
+    return None if document is None else sha256_of(document.content)
 
 
 def _context(dossier: Dossier) -> str | None:

@@ -15,9 +15,7 @@ from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
-from arbiter.workflow.watching.reading import (
-    has_seen_more,
-)
+from arbiter.workflow.watching.reading import has_seen_more
 
 
 def require_claim(dossier: Dossier, principal: Principal, now: datetime) -> None:
