@@ -97,7 +97,7 @@ async def a_client(house: House, name: str = "ward system") -> tuple[Principal, 
     )
 
 
-async def a_reviewer(house: House, login: str = "anna") -> Principal:
+async def a_reviewer(house: House, login: str = "anna", role: Role = Role.REVIEWER) -> Principal:
     """Make a reviewer's account with `PASSWORD`."""
     return await create_account(
         house.identities,
@@ -106,7 +106,7 @@ async def a_reviewer(house: House, login: str = "anna") -> Principal:
         login,
         login.capitalize(),
         PASSWORD,
-        frozenset({Role.REVIEWER}),
+        frozenset({role}),
         frozenset({SITE}),
     )
 
