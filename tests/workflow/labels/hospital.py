@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+import pytest
+
 from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
+from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Role
 from arbiter.lifecycle.states import Phase
@@ -175,11 +178,13 @@ async def _reviewed(at: Hospital, made: dict[str, CaseId]) -> None:
     await hand_back(house, at.anna, case)
     await at.judge(at.ben, case, CALM)
 
-    case = made["seen, handed back, judged again"] = await at.case(SPLIT)
+    case = made["seen, handed back, taken again"] = await at.case(SPLIT)
     await at.judge(at.anna, case, URGENT)
     await reveal(house, at.anna, case)
     await hand_back(house, at.anna, case)
-    await at.judge(at.anna, case, CALM)
+    with pytest.raises(IllegalMoveError):
+        await at.judge(at.anna, case, CALM)
+    await at.decide(at.anna, case, CALM)
 
     case = made["panel shown first"] = await at.case(SPLIT, risk=RiskClass.EMERGENCY)
     await claim(house, at.anna, case)

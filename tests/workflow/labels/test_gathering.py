@@ -33,7 +33,7 @@ LABELS: dict[str, tuple[str, Kind, Decimal, bool]] = {
     "own opinion, then signed otherwise": (URGENT, Kind.BLIND_OPINION, Decimal(1), False),
     "excluded": (CALM, Kind.BLIND_OPINION, Decimal(1), False),
     "two reviewers differ": (CALM, Kind.BLIND_OPINION, Decimal(1), True),
-    "seen, handed back, judged again": (URGENT, Kind.BLIND_OPINION, Decimal(1), False),
+    "seen, handed back, taken again": (URGENT, Kind.BLIND_OPINION, Decimal(1), False),
     "awaiting facts": (CALM, Kind.OUTCOME, Decimal(1), False),
     "cancelled": (URGENT, Kind.BLIND_OPINION, Decimal(1), False),
 }
