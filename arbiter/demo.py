@@ -1,6 +1,6 @@
 """The demonstration: everything real on the embedded database, the shipped examples put through the REST door.
 
-What a first run makes (keys, a site, a client, two reviewers) stays in the data folder; a later run goes on with it.
+What a first run makes (keys, a site, a client, two reviewers, a senior arbiter) stays in the data folder; a later run goes on with it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ from arbiter.workflow.register import BY_ITSELF, add_site, make_account, registe
 
 ORIGIN = "demonstration.arbiter.invalid/log"
 SITE = "demonstration"
-REVIEWERS = (("anna", "Anna Example", Role.REVIEWER), ("boris", "Boris Example", Role.REVIEWER))
+REVIEWERS = (
+    ("anna", "Anna Example", Role.REVIEWER),
+    ("boris", "Boris Example", Role.REVIEWER),
+    ("clara", "Clara Example", Role.SENIOR_ARBITER),
+)
+"""Two who may differ where policy asks for a second reader, and who then decides."""
 OPERATOR = ("olga", "Olga Example", Role.FLEET_OPERATOR)
 WAIT_SECONDS = 20
 TURNED_AWAY_LIMIT = 60
