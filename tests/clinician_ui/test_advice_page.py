@@ -29,8 +29,12 @@ async def planned(ward: Ward, example: str) -> CaseId:
     return submitted.case
 
 
-async def revealed(ward: Ward, example: str) -> str:
+async def revealed(ward: Ward, example: str, *, read_before: bool = False) -> str:
+    """The page of a reviewer who has judged alone; `read_before`: as the second of two who agree."""
     case = await planned(ward, example)
+    if read_before:
+        ben = await ward.claimed(case, "ben")
+        await ben.opinion(case, "assess-further")
     browser = await ward.claimed(case)
     blind = unescape((await browser.get(f"/cases/{case}")).text)
     for word in ("RCRI", "ARISCAT", "STOP-Bang", "Elevated"):
@@ -43,7 +47,7 @@ async def revealed(ward: Ward, example: str) -> str:
 
 
 async def test_the_answers_to_the_parts_stand_where_a_vote_would(ward: Ward) -> None:
-    page = await revealed(ward, "mica-just-above")
+    page = await revealed(ward, "mica-just-above", read_before=True)
     assert "Answers parts of the question" in page
     for line in ("Cardiac risk: Elevated", "Pulmonary risk: Low", "Sleep apnoea risk: Low"):
         assert page.count(line) == 2, "in the summary and over the members"

@@ -123,7 +123,7 @@ def test_the_demonstration_reaches_its_summary_and_stops_cleanly(demonstration: 
     assert "escalated" in said
     assert "median time from POST to released decision" in said
     assert "verified the receipt of c_" in said
-    assert len(re.findall(r"log in as +\w+ +password \S{12,}", said)) == 2
+    assert len(re.findall(r"log in as +\w+ +password \S{12,}", said)) == 3
     assert "Traceback" not in said
     assert EmbeddedPostgres(demonstration.data).postmaster_pid() is None, "the database was left running"
     assert len(cases_known(demonstration)) == sum(EXAMPLES.values())
