@@ -145,7 +145,7 @@ async def test_a_reviewer_reads_a_decision_from_the_list_to_the_locked_opinion_w
         await twin.look("decision that was read, and another opinion")
         await page.go_back()
         await expect(page.get_by_role("heading", level=1)).to_contain_text("This case waits for a reviewer")
-        await page.get_by_role("link", name="Work list").press("Enter")
+        await page.get_by_role("navigation", name="Back").get_by_role("link", name="Work list").press("Enter")
         await expect(page.get_by_role("button", name=f"Claim case {case}", exact=True)).to_be_visible()
 
 
