@@ -29,10 +29,11 @@ async def judge(visited: Visit, case: CaseId, login: str, answer: str) -> None:
     await visited.press("Lock my opinion")
 
 
-async def decide(visited: Visit, case: CaseId, answer: str, reason: str = "") -> None:
+async def decide(visited: Visit, case: CaseId, login: str, answer: str, reason: str = "") -> None:
     page = visited.page
     await page.get_by_role("radio", name=answer).check()
     await page.locator("#reason").fill(reason)
+    await page.get_by_label("Your login, once more").fill(login)
     await page.get_by_label("Your password, once more").fill(PASSWORD)
     await visited.press("Sign the decision")
     await page.wait_for_url(f"**/cases/{case}/done")
@@ -62,12 +63,12 @@ async def test_two_readers_differ_an_arbiter_decides_and_corrects_it(
         await visited.press("Record who attends")
         await expect(page.get_by_role("alert")).to_contain_text("Enter at least one login")
         await visited.look("attendance, with mistakes")
-        await decide(visited, case, "Assess further before deciding")
+        await decide(visited, case, "clara", "Assess further before deciding")
         await visited.look("done by an arbiter")
         await page.locator("summary", has_text="Correct this decision").click()
         await page.get_by_label("What is wrong with it?").fill("Another patient's echo")
         await visited.press("Take the decision back")
         await expect(page.get_by_text("is being corrected")).to_be_visible()
         await visited.look("under correction")
-        await decide(visited, case, "Reconsider the plan", "Another patient's echo")
+        await decide(visited, case, "clara", "Reconsider the plan", "Another patient's echo")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Decision released")
