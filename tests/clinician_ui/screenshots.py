@@ -102,6 +102,7 @@ async def panel_with_mistakes(tour: Tour) -> None:
 async def done(tour: Tour) -> None:
     await tour.page.get_by_label("Urgent review by a clinician").check()
     await tour.page.get_by_label("Reason").fill("The dissent convinces me.")
+    await tour.page.get_by_label("Your login, once more").fill("anna")
     await tour.page.get_by_label("Your password, once more").fill(PASSWORD)
     await tour.press("Sign the decision")
     await tour.page.wait_for_url("**/done")
