@@ -4,6 +4,13 @@ The order is the reducer's and is enforced here, not in a page: until the review
 log, nothing returned by this package holds a word of the panel, of the reason of escalation, or of who else looked.
 """
 
+from arbiter.workflow.review.grounds import (
+    CitableFact,
+    Draws,
+    Falsehood,
+    Grounds,
+    RefusedCitation,
+)
 from arbiter.workflow.review.holding import LEASE, claim, hand_back, renew
 from arbiter.workflow.review.judging import commit_opinion, has_read, is_committed, open_case
 from arbiter.workflow.review.revealing import RevealedCase, reveal
@@ -11,6 +18,11 @@ from arbiter.workflow.review.signing import sign, signed_case, signer_of
 
 __all__ = [
     "LEASE",
+    "CitableFact",
+    "Draws",
+    "Falsehood",
+    "Grounds",
+    "RefusedCitation",
     "RevealedCase",
     "claim",
     "commit_opinion",

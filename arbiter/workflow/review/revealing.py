@@ -18,16 +18,21 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.review.grounds import Grounds, grounds_of
 from arbiter.workflow.review.standing import require_claim
 
 
 @dataclass(frozen=True, slots=True)
 class RevealedCase:
-    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed."""
+    """A case with its panel: the certificate that handed it over, the reviewer's own opinion if one was committed.
+
+    `grounds` is what the case itself says to what the panel cites.
+    """
 
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
+    grounds: Grounds
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -50,4 +55,5 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
         blind=blind_case(dossier, acted.at),
         own=committed_by(dossier, principal),
         certificate=decode(dossier.latest("certificate").content),
+        grounds=grounds_of(dossier, acted.at),
     )
