@@ -15,7 +15,7 @@ from tests.clinician_ui.certificates import seat, shown, verdict
 FALSE = "refused: ungrounded: a cited value is not the case's"
 
 
-def of(*answers: str | None, **changes: object) -> Light:
+def of(*answers: str | None, **changes: Any) -> Light:
     """The light over families of one member each, None for one that timed out."""
     light = shown(*(alone(f"f{place}", answer) for place, answer in enumerate(answers)), **changes).light
     assert light is not None
