@@ -63,7 +63,7 @@ class Dossier:
             raise VerificationError(f"case {self.row.id} holds facts of another version than its state says")
         return taken
 
-    def earlier_facts(self) -> tuple[TakenFacts, ...]:
+    def versions_of_facts(self) -> tuple[TakenFacts, ...]:
         """Return the facts of every version, oldest first, the present ones last."""
         return tuple(
             TakenFacts.decode(document.content) for document in self.documents if document.name == "facts"
