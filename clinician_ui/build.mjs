@@ -1,4 +1,4 @@
-// Builds static/: two style sheets, two scripts and the images, each named by its content's hash, and a manifest that
+// Builds static/: two style sheets, the scripts and the images, each named by its content's hash, and a manifest that
 // maps plain names to hashed ones. Everything comes from node_modules and this folder; nothing is fetched.
 
 import { createHash } from "node:crypto";
@@ -57,6 +57,7 @@ async function main() {
     "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
     "work-list.js": await script("work-list.js"),
+    "drafts.js": await script("drafts.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),
   };
   await rm(staging, { recursive: true, force: true });

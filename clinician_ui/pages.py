@@ -36,6 +36,7 @@ from clinician_ui.desk import Desk
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.case import CasePages
+from clinician_ui.routes.drafts import DraftPages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
@@ -78,6 +79,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         cases,
         SigningPages(desk, cases),
         HandlingPages(desk, cases),
+        DraftPages(desk),
         FleetPages(desk),
         WatchPages(desk),
     )

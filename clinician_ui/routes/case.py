@@ -19,6 +19,7 @@ from arbiter.workflow import review, work_list
 from arbiter.workflow.certifying import MEANING
 from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
+from clinician_ui.drafts import kept_draft
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
 from clinician_ui.presenters.panel import panel_page
@@ -74,7 +75,8 @@ class CasePages:
             return await self._after(visitor, case)
         if item.mine:
             unchanged = request.url.query == _UNCHANGED
-            return await self.show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
+            draft = await kept_draft(self._desk, visitor, case, item.phase)
+            return await self.show_mine(visitor, case, item.phase, draft, (), unchanged=unchanged)
         if item.phase is Phase.ESCALATED:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         raise ConflictError(f"case {case} is held by somebody else")

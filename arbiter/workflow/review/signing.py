@@ -19,6 +19,7 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by
 from arbiter.workflow.reading import decision_of
+from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
 from arbiter.workflow.views import DecisionView
 
@@ -54,6 +55,7 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
     acted = await act(house, principal, case, decide, through_glass=True)
+    await forget(house, principal, case)
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
 
 
