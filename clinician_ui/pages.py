@@ -195,5 +195,6 @@ def _to_log_in(request: Request) -> Response:
     """Send somebody without a session to the log-in page and back afterwards; a refreshing list takes its page along."""
     if request.headers.get("hx-request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": "/login", "Cache-Control": "no-store"})
-    path = request.url.path if request.method == "GET" else "/"
+    # A form about a case leads back to the case, where its draft is: what the form held cannot be trusted without a session.
+    path = request.url.path if request.method == "GET" else request.url.path.rpartition("/")[0]
     return RedirectResponse(log_in_address(path), 303, headers={"Cache-Control": "no-store"})
