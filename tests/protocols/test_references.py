@@ -41,7 +41,7 @@ def test_the_shipped_ranges_are_those_that_score_nothing() -> None:
     facts = read_shipped("deterioration").protocol.question.facts
     stated = {spec.name: spec.reference for spec in facts if spec.reference is not None}
     assert {name: (found.low, found.high) for name, found in stated.items()} == NEWS2
-    assert all("RCP 2017" in found.source for found in stated.values())
+    assert all("Royal College of Physicians 2017" in found.source for found in stated.values())
 
 
 @pytest.mark.parametrize(
