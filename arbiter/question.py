@@ -45,12 +45,24 @@ class UnitConversion:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """The range in which an adult's value is usual, ends included, in the fact's unit; at least one end is given.
+
+    INVARIANT: it is for people's eyes alone. No member, rule, exclusion or verdict reads it. `source` says whose range it is.
+    """
+
+    low: Decimal | None
+    high: Decimal | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class FactSpec:
     """What a fact must look like.
 
     `unit` is a UCUM code for numbers and None otherwise; `low` and `high` bound what is physically plausible,
     inclusive, in `unit`; `decimals` is the greatest number of decimal places; `codes` are (code, title) pairs.
-    `greatest_age` is counted back from the case's intake; None for facts that do not age.
+    `greatest_age` is counted back from the case's intake; None for facts that do not age. `reference` is shown to people.
     """
 
     name: str
@@ -63,6 +75,7 @@ class FactSpec:
     decimals: int
     codes: tuple[tuple[str, str], ...]
     greatest_age: timedelta | None
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True)

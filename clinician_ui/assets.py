@@ -11,7 +11,9 @@ from types import MappingProxyType
 from arbiter.errors import ConfigurationError
 
 STATIC = Path(__file__).parent / "static"
-NEEDED = frozenset({"arbiter.css", "paper.css", "pages.js", "passkeys.js", "work-list.js", "favicon.svg"})
+NEEDED = frozenset(
+    {"arbiter.css", "paper.css", "pages.js", "passkeys.js", "drafts.js", "work-list.js", "favicon.svg"}
+)
 _ADVICE = "run `make assets` to build them"
 
 

@@ -60,6 +60,7 @@ async function main() {
     "pages.js": await script("pages.js"),
     "passkeys.js": await script("passkeys.js"),
     "work-list.js": await script("work-list.js"),
+    "drafts.js": await script("drafts.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),
   };
   await rm(staging, { recursive: true, force: true });

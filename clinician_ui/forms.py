@@ -307,13 +307,17 @@ def check_attendance(fields: Fields) -> Checked[AttendanceForm]:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What somebody had typed, shown to them again; nothing in it has been checked but its size."""
+    """What somebody had typed, shown to them again; nothing in it has been checked but its size.
+
+    `saved_at` is set for one that was kept while they were away: when that was, in words.
+    """
 
     option: str = ""
     confidence: str = ""
     rests_on: tuple[str, ...] = ()
     note: str = ""
     reason: str = ""
+    saved_at: str = ""
 
 
 def draft_of(fields: Fields) -> Draft:

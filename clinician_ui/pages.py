@@ -39,6 +39,7 @@ from clinician_ui.navigation import HOME
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.account import AccountPages
 from clinician_ui.routes.case import CasePages
+from clinician_ui.routes.drafts import DraftPages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
@@ -91,6 +92,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         cases,
         SigningPages(desk, cases),
         HandlingPages(desk, cases),
+        DraftPages(desk),
         FleetPages(desk),
         WatchPages(desk),
         KeysPages(desk),

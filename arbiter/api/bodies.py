@@ -9,10 +9,12 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from arbiter.api.schemas.incoming import CaseIn, FactIn, OutcomeIn, read
+from arbiter.api.schemas.incoming import CaseIn, ContextIn, FactIn, OutcomeIn, read
 from arbiter.api.strict_json import check_media_type, parse, read_body
+from arbiter.documents.context import RecordText
 from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
 from arbiter.model import CaseId, RiskClass
+from arbiter.protocols.context import NO_CONTEXT, RawContext
 from arbiter.protocols.intake import RawFact
 from arbiter.workflow.intake import Submission
 from arbiter.workflow.subjects import SubjectRef
@@ -46,16 +48,30 @@ def looks_routine(body: bytes) -> bool:
 
 def raw_facts(facts: dict[str, FactIn]) -> dict[str, RawFact]:
     """Return the facts as they came, for the question to judge."""
-    return {
-        name: RawFact(
-            value=fact.value,
-            unit=fact.unit,
-            observed_at=fact.observed_at,
-            status=fact.status,
-            source=fact.source,
-        )
-        for name, fact in facts.items()
-    }
+    return {name: _raw_fact(fact) for name, fact in facts.items()}
+
+
+def raw_context(context: ContextIn | None) -> RawContext:
+    """Return what came beside the facts, for the question to judge."""
+    if context is None:
+        return NO_CONTEXT
+    return RawContext(
+        history=tuple((each.name, _raw_fact(each)) for each in context.history),
+        documents=tuple(
+            RecordText(each.title, each.kind, each.written_at, each.author, each.text)
+            for each in context.documents
+        ),
+    )
+
+
+def _raw_fact(fact: FactIn) -> RawFact:
+    return RawFact(
+        value=fact.value,
+        unit=fact.unit,
+        observed_at=fact.observed_at,
+        status=fact.status,
+        source=fact.source,
+    )
 
 
 def submission(case: CaseIn) -> Submission:
@@ -68,6 +84,7 @@ def submission(case: CaseIn) -> Submission:
         risk_class=RiskClass(case.risk_class),
         facts=raw_facts(case.facts),
         training=case.training,
+        context=raw_context(case.context),
         supersedes=None if case.supersedes is None else CaseId(case.supersedes),
     )
 

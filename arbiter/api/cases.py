@@ -11,7 +11,14 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from arbiter.api.bodies import known_outcome, looks_routine, raw_facts, read_request, submission
+from arbiter.api.bodies import (
+    known_outcome,
+    looks_routine,
+    raw_context,
+    raw_facts,
+    read_request,
+    submission,
+)
 from arbiter.api.documentation import body_of, replies
 from arbiter.api.events import stream_steps
 from arbiter.api.headers import check_query, content_digests, idempotency_key, matches_etag, wait_seconds
@@ -229,7 +236,8 @@ async def amend_facts(request: Request, principal: Amender, case: CaseParam) -> 
     """Send facts that replace or join those of the case; every member is asked again."""
     house = house_of(request)
     amendment, _ = await read_request(request, FactsIn)
-    view = await amending.amend(house, principal, CaseId(case), raw_facts(amendment.facts))
+    facts, context = raw_facts(amendment.facts), raw_context(amendment.context)
+    view = await amending.amend(house, principal, CaseId(case), facts, context)
     headers: dict[str, str] = {}
     if (seconds := wait_seconds(request)) is not None:
         view = await awaited(house, principal, CaseId(case), seconds, headers)

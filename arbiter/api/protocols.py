@@ -21,6 +21,7 @@ from arbiter.api.schemas.protocols import (
     ProtocolOut,
     ProtocolsOut,
     ProtocolSummaryOut,
+    ReferenceOut,
     RuleOut,
     SeatOut,
     TimersOut,
@@ -31,7 +32,7 @@ from arbiter.api.security import house_of, requires
 from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.question import FactKind, FactSpec, Guarantee, ModelSpec, Option, Protocol
+from arbiter.question import FactKind, FactSpec, Guarantee, ModelSpec, Option, Protocol, Reference
 from arbiter.workflow import publishing
 
 router = APIRouter(prefix="/v1/protocols", tags=["protocols"])
@@ -97,6 +98,13 @@ def _spec(spec: FactSpec) -> FactSpecOut:
         decimals=spec.decimals if spec.kind is FactKind.NUMBER else None,
         codes=tuple(OptionOut(id=code, title=title) for code, title in spec.codes),
         greatest_age_seconds=None if age is None else int(age.total_seconds()),
+        reference=None if spec.reference is None else _reference(spec.reference),
+    )
+
+
+def _reference(reference: Reference) -> ReferenceOut:
+    return ReferenceOut(
+        low=decimal_text(reference.low), high=decimal_text(reference.high), source=reference.source
     )
 
 

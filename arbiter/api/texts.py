@@ -17,6 +17,7 @@ from arbiter.api.complaints import OWN_PREFIX, kind_of
 
 LINE_LIMIT = 200
 PROSE_LIMIT = 2000
+RECORD_LIMIT = 20_000
 
 _IDENTIFIER = re.compile(r"[a-z](?:[a-z0-9_-]{0,62}[a-z0-9])?")
 _SITE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
@@ -56,6 +57,14 @@ def _prose(value: object) -> str:
         raise refusal("length", f"expected 1 to {PROSE_LIMIT} characters")
     if not text.translate(_PROSE_BLANKS).isprintable():
         raise refusal("control-character", "expected printable characters and line breaks")
+    return text
+
+
+def _record(value: object) -> str:
+    # Which characters a text of the record may hold is judged with the context, as at every door.
+    text = _text(value)
+    if not text.strip() or len(text) > RECORD_LIMIT:
+        raise refusal("length", f"expected 1 to {RECORD_LIMIT} characters")
     return text
 
 
@@ -116,6 +125,13 @@ Prose = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": PROSE_LIMIT}),
 ]
 """A few sentences: printable characters, tabs and line breaks, 1 to 2000 characters."""
+
+RecordProse = Annotated[
+    str,
+    PlainValidator(_record),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": RECORD_LIMIT}),
+]
+"""A text of the patient's record: plain, 1 to 20,000 characters."""
 
 Identifier = Annotated[
     str,

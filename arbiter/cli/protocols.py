@@ -131,11 +131,23 @@ def _read(protocol: str) -> Bundle:
 
 
 def _facts(protocol: Protocol) -> Table:
-    table = _table("Facts", "name", "meaning", "value", "also in", "greatest age")
+    table = _table("Facts", "name", "meaning", "value", "also in", "greatest age", "usual in adults")
     for spec in protocol.question.facts:
         also = ", ".join(conversion.unit for conversion in spec.conversions)
-        _row(table, spec.name, spec.title, _values(spec), also, duration(spec.greatest_age))
+        _row(table, spec.name, spec.title, _values(spec), also, duration(spec.greatest_age), _usual(spec))
     return table
+
+
+def _usual(spec: FactSpec) -> str:
+    """Return the reference range in words with whose it is, or nothing where the protocol states none."""
+    if spec.reference is None:
+        return ""
+    low, high = spec.reference.low, spec.reference.high
+    if low is None or high is None:
+        end = f"at least {low}" if high is None else f"at most {high}"
+    else:
+        end = f"{low} to {high}"
+    return f"{end} ({spec.reference.source})"
 
 
 def _values(spec: FactSpec) -> str:
@@ -230,6 +242,13 @@ def _as_json(bundle: Bundle) -> dict[str, Any]:
                 "greatest_age_seconds": None
                 if spec.greatest_age is None
                 else spec.greatest_age.total_seconds(),
+                "reference": None
+                if spec.reference is None
+                else {
+                    "low": None if spec.reference.low is None else float(spec.reference.low),
+                    "high": None if spec.reference.high is None else float(spec.reference.high),
+                    "source": spec.reference.source,
+                },
             }
             for spec in shown.question.facts
         ],

@@ -16,7 +16,7 @@ from arbiter.question import FactKind
 
 def facts_document(facts: FactSet) -> dict[str, Any]:
     """Return the JSON form of the facts of one version of a case."""
-    return {"version": facts.version, "facts": [_fact_document(fact) for fact in facts]}
+    return {"version": facts.version, "facts": [fact_document(fact) for fact in facts]}
 
 
 def facts_from(document: Mapping[str, Any]) -> FactSet:
@@ -33,7 +33,8 @@ def facts_hash(facts: FactSet) -> str:
     return hashlib.sha256(encode(facts_document(facts))).hexdigest()
 
 
-def _fact_document(fact: Fact) -> dict[str, Any]:
+def fact_document(fact: Fact) -> dict[str, Any]:
+    """Return the JSON form of one fact."""
     document: dict[str, Any] = {
         "name": fact.name,
         "observed_at": instant_text(fact.observed_at),
@@ -52,7 +53,8 @@ def _fact_document(fact: Fact) -> dict[str, Any]:
     return document
 
 
-def _read_fact(reader: Reader) -> Fact:
+def read_fact(reader: Reader) -> Fact:
+    """Return the fact that `fact_document` wrote."""
     kind = reader.one_of("kind", FactKind)
     value: FactValue
     match kind:
@@ -74,7 +76,7 @@ def _read_fact(reader: Reader) -> Fact:
 
 def _read_facts(reader: Reader) -> FactSet:
     version = reader.count("version", least=1)
-    facts = reader.each("facts", _read_fact)
+    facts = reader.each("facts", read_fact)
     try:
         return FactSet(version, facts)
     except ValueError as error:

@@ -91,8 +91,10 @@ DOCUMENTS: dict[EntryType, frozenset[str]] = {
 """The sealed documents each entry must commit to; a step saved without them is refused."""
 
 OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {
+    EntryType.RECEIVED: frozenset({"context"}),
+    EntryType.AMENDED: frozenset({"context"}),
     EntryType.OPINION: frozenset({"exchange"}),
     EntryType.DECIDED: frozenset({"draw"}),
 }
 """The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back;
-with what probability a panel's decision was to be audited, and whether it was drawn."""
+with what probability a panel's decision was to be audited, and whether it was drawn; what a clinician is shown beside the facts."""

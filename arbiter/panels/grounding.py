@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from arbiter.documents.scalars import decimal_text
@@ -40,6 +41,24 @@ def fault_of(sample: Sample, asked: Asked) -> str | None:
     An abstention needs no citation but may not cite falsely; a vote must cite at least one fact.
     """
     return _malformed(sample) or _misplaced(sample, asked) or _ungrounded(sample, asked)
+
+
+class CitationFault(StrEnum):
+    """Why a citation is not true of the case, in fixed words."""
+
+    NOT_HELD = "ungrounded: cites a fact that the case does not hold"
+    TOO_OLD = "ungrounded: cites a fact that is too old"
+    OTHER_VALUE = "ungrounded: a cited value is not the case's"
+
+
+def fault_of_citation(cited: Evidence, asked: Asked) -> CitationFault | None:
+    """Return why a citation is not true of the case that was put to the member, or None when it is."""
+    fact = asked.facts.get(cited.fact)
+    if fact is None:
+        return CitationFault.NOT_HELD
+    if cited.fact in asked.too_old():
+        return CitationFault.TOO_OLD
+    return None if _agrees(cited.value, fact) else CitationFault.OTHER_VALUE
 
 
 def _malformed(sample: object) -> str | None:
@@ -94,16 +113,10 @@ def _misplaced(sample: Sample, asked: Asked) -> str | None:
 def _ungrounded(sample: Sample, asked: Asked) -> str | None:
     if sample.option is not None and not sample.evidence:
         return "ungrounded: votes and cites nothing"
-    old = asked.too_old() if sample.evidence else frozenset()
-    for item in sample.evidence:
-        fact = asked.facts.get(item.fact)
-        if fact is None:
-            return "ungrounded: cites a fact that the case does not hold"
-        if item.fact in old:
-            return "ungrounded: cites a fact that is too old"
-        if not _agrees(item.value, fact):
-            return "ungrounded: a cited value is not the case's"
-    return None
+    return next(
+        (fault.value for item in sample.evidence if (fault := fault_of_citation(item, asked)) is not None),
+        None,
+    )
 
 
 def _agrees(cited: str, fact: Fact) -> bool:

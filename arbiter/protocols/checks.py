@@ -79,7 +79,7 @@ def _check_facts(facts: list[FactPart], finder: Finder) -> None:
 
 
 def _keys_out_of_place(fact: FactPart) -> Iterator[str]:
-    numeric = ("unit", "conversions", "low", "high", "decimals")
+    numeric = ("unit", "conversions", "low", "high", "decimals", "reference")
     unfit = {
         FactKind.NUMBER: ("codes",),
         FactKind.CODE: numeric,
@@ -104,6 +104,28 @@ def _check_number(fact: FactPart, path: Path, finder: Finder) -> None:
         taken.add(conversion.unit)
         if conversion.factor == 0:
             finder.report((*place, "factor"), "value", "expected a factor other than zero")
+    _check_reference(fact, path, finder)
+
+
+def _check_reference(fact: FactPart, path: Path, finder: Finder) -> None:
+    """Check that the range has an end, that its ends are in order, and that each can be a value of the fact."""
+    range_ = fact.reference
+    if range_ is None:
+        return
+    place: Path = (*path, "reference")
+    if range_.low is None and range_.high is None:
+        finder.report(place, "missing", "expected the key 'low' or 'high', neither is there")
+    if range_.low is not None and range_.high is not None and range_.low >= range_.high:
+        finder.report(
+            (*place, "high"), "value", f"expected a number above low ({range_.low}), {range_.high} came"
+        )
+    for key, end in (("low", range_.low), ("high", range_.high)):
+        below = end is not None and fact.low is not None and end < fact.low
+        above = end is not None and fact.high is not None and end > fact.high
+        if below or above:
+            finder.report(
+                (*place, key), "value", f"expected a value the fact can take ({fact.low} to {fact.high})"
+            )
 
 
 def _check_seats(protocol: ProtocolFile, finder: Finder) -> None:

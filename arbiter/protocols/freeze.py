@@ -26,6 +26,7 @@ from arbiter.question import (
     Option,
     Protocol,
     Question,
+    Reference,
     Rule,
     RuleTest,
     Seat,
@@ -81,6 +82,9 @@ def _fact(part: FactPart) -> FactSpec:
         decimals=part.decimals or 0,
         codes=tuple((item.code, item.title) for item in part.codes or ()),
         greatest_age=part.greatest_age,
+        reference=None
+        if part.reference is None
+        else Reference(part.reference.low, part.reference.high, part.reference.source),
     )
 
 

@@ -66,7 +66,9 @@ def take_facts(
     problems: list[Problem] = []
     facts: list[Fact] = []
     for name in sorted(raw):
-        fact = _take(name, question.spec(name), raw[name], taken_at, problems)
+        spec = question.spec(name)
+        oldest = OLDEST_STANDING if spec is None or spec.greatest_age is None else OLDEST
+        fact = take_fact(f"/facts/{token(name)}", name, spec, raw[name], taken_at, oldest, problems)
         if fact is not None:
             facts.append(fact)
     if problems:
@@ -74,16 +76,21 @@ def take_facts(
     return FactSet(version, tuple(facts))
 
 
-def _take(
-    name: str, spec: FactSpec | None, raw: RawFact, taken_at: datetime, problems: list[Problem]
+def take_fact(
+    path: str,
+    name: str,
+    spec: FactSpec | None,
+    raw: RawFact,
+    taken_at: datetime,
+    oldest: timedelta,
+    problems: list[Problem],
 ) -> Fact | None:
-    """Return the fact, or note what is wrong with it and return None."""
-    path = f"/facts/{_token(name)}"
+    """Return the fact at a pointer, or note what is wrong with it and return None; `oldest` bounds its age."""
     if spec is None:
         problems.append(Problem(path, "unknown-fact", "expected a fact of the question, another name came"))
         return None
     value, found = _value(spec, raw)
-    found += [*_instant(spec, raw.observed_at, taken_at), *_origin(raw)]
+    found += [*_instant(raw.observed_at, taken_at, oldest), *_origin(raw)]
     if found or value is None:
         problems.extend(Problem(f"{path}/{key}", code, detail) for key, code, detail in found)
         return None
@@ -97,7 +104,7 @@ def _take(
     )
 
 
-def _token(name: str) -> str:
+def token(name: str) -> str:
     """Escape a name for a JSON pointer; what is no plausible name is made printable, or `?` if somebody's number is in it."""
     if _LONG_NUMBER.search(name):
         return "?"
@@ -171,7 +178,7 @@ def _places(value: Decimal) -> int:
     return max(0, -exponent - trailing)
 
 
-def _instant(spec: FactSpec, observed_at: datetime, taken_at: datetime) -> Iterator[_Found]:
+def _instant(observed_at: datetime, taken_at: datetime, oldest: timedelta) -> Iterator[_Found]:
     if observed_at.utcoffset() is None:
         yield "observed_at", "no-offset", "expected an instant with its offset from UTC"
         return
@@ -183,7 +190,6 @@ def _instant(spec: FactSpec, observed_at: datetime, taken_at: datetime) -> Itera
             f"expected an instant at most {FUTURE_TOLERANCE.seconds} s after intake",
         )
         return
-    oldest = OLDEST_STANDING if spec.greatest_age is None else OLDEST
     if age > oldest:
         yield "observed_at", "too-old", f"expected an instant at most {oldest.days} days before intake"
 

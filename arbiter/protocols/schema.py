@@ -55,6 +55,14 @@ class ConversionPart(_Part):
     offset: Number = Decimal(0)
 
 
+class ReferencePart(_Part):
+    """The range in which an adult's value is usual, shown to people alone, and whose range it is."""
+
+    low: Number | None = None
+    high: Number | None = None
+    source: Title
+
+
 class CodePart(_Part):
     """One code a coded fact may take."""
 
@@ -75,6 +83,7 @@ class FactPart(_Part):
     decimals: Annotated[int, Field(ge=0, le=6)] | None = None
     codes: list[CodePart] | None = None
     greatest_age: Duration | None = None
+    reference: ReferencePart | None = None
 
 
 class OptionPart(_Part):

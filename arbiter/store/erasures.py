@@ -40,6 +40,8 @@ WITH gone AS (
     DELETE FROM case_key WHERE case_id = %(case)s
 ), likeness AS (
     DELETE FROM recent_case WHERE case_id = %(case)s
+), typed AS (
+    DELETE FROM draft WHERE case_id = %(case)s
 ), asked AS (
     UPDATE idempotency SET body_mac = %(blank)s WHERE case_id = %(case)s
 )
@@ -105,7 +107,7 @@ async def erased_among(transaction: Transaction, cases: Iterable[str]) -> tuple[
 
 
 async def destroy_key(transaction: Transaction, case: CaseId, seq: int, now: datetime) -> None:
-    """Delete a case's wrapped key with every fingerprint of its content, and record that.
+    """Delete a case's wrapped key with every fingerprint of its content and every draft about it, and record that.
 
     Kept are the subject it is about, as an opaque id, and the idempotency key, under which no body fits any more: a
     repeated request is refused and makes no second case.

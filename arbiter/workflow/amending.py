@@ -12,18 +12,26 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Amend
 from arbiter.model import CaseId, FactSet
+from arbiter.protocols.context import NO_CONTEXT, RawContext, check_size, take_context
 from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.docket import advance, write_step
 from arbiter.workflow.dossier import load_dossier, load_seen_case
 from arbiter.workflow.house import House
+from arbiter.workflow.intake import sealed_context
 from arbiter.workflow.saving import with_safety_net
 from arbiter.workflow.views import CaseView, view_of
 
 
-async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
-    """Replace or add facts of an open case; everyone is asked again.
+async def amend(
+    house: House,
+    principal: Principal,
+    case: CaseId,
+    facts: Mapping[str, RawFact],
+    context: RawContext = NO_CONTEXT,
+) -> CaseView:
+    """Replace or add facts of an open case; everyone is asked again. `context` joins what the case has of it.
 
     Raises:
         NotFoundError, InvalidCaseError, ConflictError: nothing is changed.
@@ -37,17 +45,21 @@ async def amend(house: House, principal: Principal, case: CaseId, facts: Mapping
     for _ in range(TRIES - 1):
         # An opinion that comes in between moves the case too, and is no reason to turn the amendment away.
         with suppress(StaleStateError):
-            return await _amend(house, principal, case, facts)
-    return await _amend(house, principal, case, facts)
+            return await _amend(house, principal, case, facts, context)
+    return await _amend(house, principal, case, facts, context)
 
 
-async def _amend(house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact]) -> CaseView:
+async def _amend(
+    house: House, principal: Principal, case: CaseId, facts: Mapping[str, RawFact], context: RawContext
+) -> CaseView:
     now = house.clock.now()
     # Read as of one instant: another amendment between head and documents would make them contradict each other.
     async with house.store.read() as transaction:
         await load_seen_case(transaction, principal, case)
         dossier = await load_dossier(house, transaction, case)
     fresh = take_facts(dossier.shelved.protocol.question, facts, now)
+    beside = take_context(dossier.shelved.protocol.question, context, now)
+    check_size(dossier.context().joined(beside))
     taken = TakenFacts.of(_merged(dossier.taken_facts().facts, fresh), now)
     docket = advance(
         house,
@@ -56,7 +68,7 @@ async def _amend(house: House, principal: Principal, case: CaseId, facts: Mappin
         actor=principal.id,
         now=now,
         key=dossier.key,
-        documents={"facts": taken.encode()},
+        documents={"facts": taken.encode(), **sealed_context(beside)},
     )
     docket = ask_or_exclude(house, docket, taken, dossier.key, dossier.shelved, now)
     async with house.store.begin() as transaction:

@@ -9,6 +9,7 @@ from typing import Any
 from arbiter.adjudication.certifying import calibration_read
 from arbiter.calibration import Calibration
 from arbiter.documents.canonical import decode
+from arbiter.documents.context import CONTEXT, Context
 from arbiter.documents.opinions import opinion_from
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import ErasedError, NotFoundError, VerificationError
@@ -61,6 +62,20 @@ class Dossier:
         if taken.facts.version != self.row.state.facts_version:
             raise VerificationError(f"case {self.row.id} holds facts of another version than its state says")
         return taken
+
+    def versions_of_facts(self) -> tuple[TakenFacts, ...]:
+        """Return the facts of every version, oldest first, the present ones last."""
+        return tuple(
+            TakenFacts.decode(document.content) for document in self.documents if document.name == "facts"
+        )
+
+    def context(self) -> Context:
+        """Return what was handed in beside the facts, of all versions together, for people to read."""
+        found = Context()
+        for document in self.documents:
+            if document.name == CONTEXT:
+                found = found.joined(Context.decode(document.content))
+        return found
 
     def opinions(self) -> tuple[Opinion, ...]:
         """Return the opinions given about the present facts, in the order they came."""

@@ -9,8 +9,9 @@ from arbiter.errors import InvalidCaseError, NotFoundError, Problem
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.model import CaseId, RiskClass
+from arbiter.protocols.fhir.context import context_of
 from arbiter.protocols.fhir.mapping import FhirMapping
-from arbiter.protocols.fhir.taking import TakenBundle, take_bundle
+from arbiter.protocols.fhir.taking import LEFT_OUT_LIMIT, TakenBundle, take_bundle
 from arbiter.workflow import amending, intake
 from arbiter.workflow.dossier import load_dossier, load_seen_case
 from arbiter.workflow.house import House
@@ -60,6 +61,9 @@ async def submit_bundle(
         if repeat is None:
             raise
         return SubmittedBundle(repeat, ())
+    context, beside = context_of(
+        taken, house.shelf.in_force(wanted.protocol).protocol.question, house.clock.now()
+    )
     submission = Submission(
         protocol=wanted.protocol,
         site=wanted.site,
@@ -69,12 +73,13 @@ async def submit_bundle(
         facts=taken.facts,
         supersedes=wanted.supersedes,
         training=wanted.training,
+        context=context,
     )
     try:
         submitted = await intake.submit(house, principal, submission, idempotency_key, request)
     except InvalidCaseError as error:
         raise _located(taken, error) from error
-    return SubmittedBundle(submitted, taken.left_out)
+    return SubmittedBundle(submitted, _told(taken, beside))
 
 
 async def amend_by_bundle(
@@ -98,11 +103,14 @@ async def amend_by_bundle(
         house.clock.now(),
         about=(subject["system"], subject["value"]),
     )
+    context, beside = context_of(
+        taken, dossier.shelved.protocol.question, house.clock.now(), dossier.context()
+    )
     try:
-        await amending.amend(house, principal, case, taken.facts)
+        await amending.amend(house, principal, case, taken.facts, context)
     except InvalidCaseError as error:
         raise _located(taken, error) from error
-    return taken.left_out
+    return _told(taken, beside)
 
 
 async def _take(house: House, principal: Principal, wanted: BundleSubmission) -> TakenBundle:
@@ -126,6 +134,11 @@ def _mapping_of(shelved: Shelved, place: str) -> FhirMapping:
         detail = "expected a protocol that says what of a Bundle gives which fact (fhir.yaml)"
         raise InvalidCaseError("the protocol takes no Bundles", (Problem(place, "no-mapping", detail),))
     return shelved.bundle.fhir
+
+
+def _told(taken: TakenBundle, beside: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Return what was left out of facts and context together, as much as is told at once."""
+    return (*taken.left_out, *beside)[:LEFT_OUT_LIMIT]
 
 
 def _located(taken: TakenBundle, error: InvalidCaseError) -> InvalidCaseError:

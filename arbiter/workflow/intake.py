@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import assert_never
 
 from arbiter.documents.canonical import encode
+from arbiter.documents.context import CONTEXT, Context
 from arbiter.documents.taken import TakenFacts
 from arbiter.errors import (
     InvalidCaseError,
@@ -23,6 +24,7 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Submit
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
+from arbiter.protocols.context import NO_CONTEXT, RawContext, take_context
 from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases.taking_in import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
 from arbiter.store.transaction import UNIQUENESS_ERRORS
@@ -41,7 +43,10 @@ from arbiter.workflow.superseding import supersede
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A case as a hospital system hands it in; facts are checked against the protocol's question here."""
+    """A case as a hospital system hands it in; facts are checked against the protocol's question here.
+
+    `context` is for the clinician's eyes alone: it makes no other case of the same facts, and no member is given it.
+    """
 
     protocol: str
     site: str
@@ -51,6 +56,7 @@ class Submission:
     facts: Mapping[str, RawFact]
     supersedes: CaseId | None = None
     training: bool = False
+    context: RawContext = NO_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,7 @@ async def submit(
     try:
         shelved = _protocol_for(house, principal, submission)
         taken = TakenFacts.of(take_facts(shelved.protocol.question, submission.facts, now), now)
+        context = take_context(shelved.protocol.question, submission.context, now)
     except InvalidCaseError:
         # What was fit once may not be so any more: facts age and protocols change, and a repeat is still a repeat.
         repeat = await find_repeat(house.store, principal.id, key_mac)
@@ -113,7 +120,7 @@ async def submit(
     taken = replace(taken, taken_at=house.clock.now())
     try:
         submitted, begun = await _take_in(
-            house, principal, submission, shelved, taken, key_mac, body_mac, ticket
+            house, principal, submission, shelved, taken, context, key_mac, body_mac, ticket
         )
     except BaseException:
         ticket.give_back()
@@ -129,6 +136,7 @@ async def _take_in(
     submission: Submission,
     shelved: Shelved,
     taken: TakenFacts,
+    context: Context,
     key_mac: bytes,
     body_mac: bytes,
     ticket: Ticket,
@@ -138,7 +146,7 @@ async def _take_in(
     case = CaseId("c_" + _token(house.chance.token(15)))
     key = house.vault.new_key(case)
     docket = _open(
-        house, principal, fresh_docket_of(case, shelved, submission), submission, taken, key, shelved
+        house, principal, fresh_docket_of(case, shelved, submission), submission, taken, context, key, shelved
     )
     new = _new_case(house, principal, submission, taken, docket, key, key_mac, body_mac, shelved)
     try:
@@ -206,6 +214,7 @@ def _open(
     docket: Docket,
     submission: Submission,
     taken: TakenFacts,
+    context: Context,
     key: CaseKey,
     shelved: Shelved,
 ) -> Docket:
@@ -230,9 +239,14 @@ def _open(
         actor=principal.id,
         now=taken.taken_at,
         key=key,
-        documents={"request": encode(request), "facts": taken.encode()},
+        documents={"request": encode(request), "facts": taken.encode(), **sealed_context(context)},
     )
     return ask_or_exclude(house, docket, taken, key, shelved, taken.taken_at)
+
+
+def sealed_context(context: Context) -> dict[str, bytes]:
+    """Return the document `context` by its name, or nothing where there is no context."""
+    return {} if context.empty else {CONTEXT: context.encode()}
 
 
 def _new_case(

@@ -7,13 +7,22 @@ says what to expect.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arbiter.errors import VerificationError
 from arbiter.lifecycle.states import DecidedBy
 from arbiter.model import MemberStatus, RuleEffect
+from arbiter.question import QUESTION
+
+NOT_HEARD: Final = "not-heard"
+"""The status of a seat whose member was not asked, or whose answer never came."""
+
+
+UNGROUNDED: Final = "refused: ungrounded"
+"""How the panel's fixed words begin for an answer that cites the case falsely."""
 
 
 class _Part(BaseModel):
@@ -52,22 +61,34 @@ class SeatOpinion(_Part):
     title: str
     asks: str
     family: str
+    required: bool
+    veto: tuple[str, ...]
     status: MemberStatus | Literal["not-heard"]
     leading: str | None = None
     votes: dict[str, int] = {}
     samples: int = 0
-    self_consistency: str | None = None
+    self_consistency: Decimal | None = None
     evidence: tuple[Cited, ...] = ()
     missing: tuple[str, ...] = ()
     rationale: str = ""
     identity: Identity | None = None
+
+    @property
+    def answered(self) -> bool:
+        """True where the member gave a valid answer."""
+        return self.status == MemberStatus.VALID
+
+    @property
+    def is_refused_as_ungrounded(self) -> bool:
+        """True where its answer does not count because it cites the case falsely, or cites nothing."""
+        return self.status == MemberStatus.INVALID and self.rationale.startswith(UNGROUNDED)
 
 
 class Measure(_Part):
     """A number that led to the verdict."""
 
     name: str
-    value: str
+    value: Decimal
 
 
 class GivenReason(_Part):
@@ -86,6 +107,10 @@ class Verdict(_Part):
     reasons: tuple[GivenReason, ...]
     numbers: tuple[Measure, ...]
 
+    def measures(self) -> dict[str, Decimal]:
+        """Return the numbers by name."""
+        return {measure.name: measure.value for measure in self.numbers}
+
 
 class Decided(_Part):
     """What was decided, and whether the panel or a reviewer did."""
@@ -97,8 +122,40 @@ class Decided(_Part):
 class Limits(_Part):
     """The limits that the page compares with what was measured."""
 
-    greatest_between: str
-    greatest_within: str
+    strategy: str
+    greatest_between: Decimal
+    greatest_within: Decimal
+    least_valid: int
+    least_families: int
+    least_effective: Decimal
+
+
+class Level(_Part):
+    """A level that was tried for deciding alone: the probability to be exceeded, and what came of it with labelled cases."""
+
+    threshold: Decimal
+    cases: int
+    errors: int
+    bound: Decimal
+
+
+class Stratum(_Part):
+    """What is known of deciding for the option that leads; neither where too few labelled cases led to it."""
+
+    option: str
+    alpha: Decimal
+    certified: Level | None = None
+    failed: Level | None = None
+
+
+class Calibration(_Part):
+    """What the numbers were read from; `least_probability` is given where members are missing."""
+
+    labels: int
+    synthetic: bool
+    delta: Decimal
+    stratum: Stratum | None = None
+    least_probability: Decimal | None = None
 
 
 class Hit(_Part):
@@ -125,7 +182,7 @@ class Policy(_Part):
 
 
 class Certificate(_Part):
-    """What the page shows of a certificate; `policy` is absent where the policy was not asked, `decision` where nothing is decided."""
+    """What the page shows of a certificate; `policy` is absent where the policy was not asked, `calibration` where none was read, `decision` where nothing is decided."""
 
     format: Literal["arbiter/certificate/v1"]
     options: tuple[Titled, ...]
@@ -134,8 +191,17 @@ class Certificate(_Part):
     settings: Limits
     verdict: Verdict
     policy: Policy | None = None
+    calibration: Calibration | None = None
     decision: Decided | None = None
     plain: str
+
+    def titles(self) -> dict[str, str]:
+        """Return what people call the question's options, in their order."""
+        return {option.id: option.title for option in self.options}
+
+    def voting(self) -> tuple[SeatOpinion, ...]:
+        """Return the seats that answer the question itself."""
+        return tuple(seat for seat in self.opinions if seat.asks == QUESTION)
 
 
 def read_certificate(document: Mapping[str, Any]) -> Certificate:

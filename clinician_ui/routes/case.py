@@ -21,6 +21,7 @@ from arbiter.workflow.blinding import BlindCase
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.review import Passed
 from clinician_ui.desk import Desk, beside, case_in, see
+from clinician_ui.drafts import kept_draft
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
 from clinician_ui.presenters.handling import HandlingPart, Typed, handling_part
@@ -77,7 +78,8 @@ class CasePages:
         item = await self.item(visitor, case)
         unchanged = request.url.query == _UNCHANGED
         if item is not None and item.mine:
-            return await self.show_mine(visitor, case, item.phase, Draft(), (), unchanged=unchanged)
+            draft = await kept_draft(self._desk, visitor, case, item.phase)
+            return await self.show_mine(visitor, case, item.phase, draft, (), unchanged=unchanged)
         if item is not None and item.phase is Phase.ESCALATED and item.takeable:
             return self._desk.page("case_waiting", visitor, row=work_row(item, await self._desk.here()))
         if item is None and (answer := await self._after(visitor, case)) is not None:

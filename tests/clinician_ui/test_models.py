@@ -19,8 +19,9 @@ from tests.panels.model_servers import misbehaving, refusing_url
 
 def card(page: str, title: str) -> str:
     """The words of one member's card."""
-    (found,) = [part for part in page.split('<li class="arbiter-member ')[1:] if f">{title}" in part]
-    return " ".join(re.sub(r"<[^>]+>", " ", found.split("</li>")[0]).split())
+    cards = [part.split("</li>")[0] for part in page.split('<li class="arbiter-member ')[1:]]
+    (found,) = [part for part in cards if f">{title}" in part]
+    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
 
 
 async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
@@ -32,6 +33,7 @@ async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
         seat("three", "status-500"),
         seat("four", "good", "gone"),
         seat("five", "abstains"),
+        seat("six", "ungrounded"),
     )
     write_bundle(tmp_path / "own" / "mine", protocol_text("deterioration", *seats))
     clock = ShiftableClock()
@@ -52,6 +54,7 @@ async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
             browser = await ward.claimed(case)
             blind = (await browser.get(f"/cases/{case}")).text
             assert "Language model" not in blind
+            assert "9999" not in blind
             await browser.opinion(case)
             await browser.send(f"/cases/{case}/reveal")
             page = unescape((await browser.get(f"/cases/{case}")).text)
@@ -59,7 +62,8 @@ async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
     assert model in card(page, "Model split")
     assert "1 of 3 samples: Continue monitoring as planned." in card(page, "Model split")
     assert "2 of 3 samples: Urgent review by a clinician" in card(page, "Model split")
-    assert "3 of 3 samples gave no vote that counts." in card(page, "Model truncated")
+    assert "Its samples are in two minds: self-consistency 0.08" in card(page, "Model split")
+    assert "3 of 3 samples: Could not be read." in card(page, "Model truncated")
     assert "Invalid" in card(page, "Model truncated")
     assert "the model server answered with status 500" in card(page, "Model status-500")
     assert "as asked" not in page
@@ -67,4 +71,12 @@ async def test_a_reviewer_sees_samples_identity_and_failure_of_each_model(
     assert "served by vllm unknown" in card(page, "Model good")
     assert "Abstained" in card(page, "Model abstains")
     assert "Lactate" in card(page, "Model abstains") or "lactate" in card(page, "Model abstains")
+    assert "3 of 3 samples: Abstained." in card(page, "Model abstains")
+    sung = card(page, "Model ungrounded")
+    assert "refused: ungrounded: a cited value is not the case's" in sung
+    assert "3 of 3 samples: Refused." in sung
+    assert "Refused for citing this case falsely" in sung
+    assert "Heart rate Not the value in the case high 9999 in 3 samples" in sung
+    assert page.count('Cites <bdi class="arbiter-said">9999</bdi>') == 1, "in that member's own cell"
+    assert "1 citation is not true of this case." in page
     assert "Language model" not in card(page, "NEWS2 (RCP 2017)")

@@ -10,60 +10,19 @@ import pytest
 
 from arbiter.errors import VerificationError
 from arbiter.model import MemberStatus
-from arbiter.workflow.own_opinion import OwnOpinion
-from arbiter.workflow.review import RevealedCase
 from clinician_ui.presenters.case import case_page
-from clinician_ui.presenters.panel import PanelPage, panel_page, words_of
-from tests.clinician_ui.test_presenters import HERE, blind, fact
-
-OWN = OwnOpinion("yes", 70, ("respiratory_rate", "lactate"), "a note")
-
-
-def seat(member: str, leading: str | None, status: str = "valid", **changes: object) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "member": member,
-        "title": f"Score {member}",
-        "asks": "question",
-        "family": "bedside-observations",
-        "required": False,
-        "veto": [],
-        "status": status,
-        "votes": {} if leading is None else {leading: 1},
-        "samples": 1,
-        "evidence": [],
-        "missing": [],
-        "rationale": "",
-    }
-    if leading is not None:
-        document["leading"] = leading
-    return document | changes
-
-
-def certificate(*seats: dict[str, Any], **changes: object) -> dict[str, Any]:
-    return {
-        "format": "arbiter/certificate/v1",
-        "options": [{"id": "yes", "title": "Yes, now"}, {"id": "no", "title": "No"}],
-        "opinions": list(seats),
-        "facets": {},
-        "settings": {"greatest_between": "0.5", "greatest_within": "0.5", "strategy": "weighted"},
-        "verdict": {"kind": "escalate", "reasons": [], "numbers": [], "wanted": []},
-        "plain": "The question: Urgent?",
-    } | changes
-
-
-def shown(*seats: dict[str, Any], own: OwnOpinion | None = OWN, **changes: object) -> PanelPage:
-    case = blind(fact())
-    revealed = RevealedCase(blind=case, own=own, certificate=certificate(*seats, **changes))
-    return panel_page(revealed, case_page(case, HERE))
-
-
-def verdict(**changes: object) -> dict[str, Any]:
-    return {"kind": "escalate", "reasons": [], "numbers": [], "wanted": []} | changes
-
-
-def measured(**numbers: str) -> dict[str, Any]:
-    return verdict(numbers=[{"name": name, "value": value} for name, value in numbers.items()])
-
+from clinician_ui.presenters.panel import panel_page
+from clinician_ui.presenters.wording import words_of
+from tests.clinician_ui.certificates import (
+    CASE,
+    certificate,
+    cites,
+    revealed,
+    seat,
+    shown,
+    verdict,
+)
+from tests.clinician_ui.test_presenters import HERE
 
 # --- order and stance ----------------------------------------------------------------------------------------------
 
@@ -119,32 +78,33 @@ def test_every_state_but_valid_has_a_tag_and_a_sentence_of_its_own() -> None:
 
 def test_a_member_in_two_minds_is_divided_not_silent() -> None:
     card = shown(seat("a", None, votes={"yes": 2, "no": 2}, samples=5)).members[0]
-    assert (card.answer, card.status) == ("Divided", None)
-    assert card.votes == (
-        "2 of 5 samples: Yes, now. 2 of 5 samples: No. 1 of 5 samples gave no vote that counts."
+    assert (card.answer, card.status, card.silence) == ("Divided", None, "")
+
+
+def test_why_a_member_failed_is_the_panels_word_and_no_rationale_of_its_own() -> None:
+    failed = shown(seat("a", None, "invalid", rationale="refused: answers that cannot be read")).members[0]
+    assert (failed.cause, failed.rationale) == ("refused: answers that cannot be read", "")
+    abstained = shown(seat("a", None, "abstained", rationale="too little is known")).members[0]
+    assert (abstained.cause, abstained.rationale) == ("", "too little is known")
+
+
+def test_all_who_gave_no_valid_answer_are_gathered_with_what_they_were_asked() -> None:
+    page = shown(
+        seat("a", "no"),
+        seat("b", None, "down"),
+        seat("c", None, "timed-out", asks="sepsis-risk"),
+        seat("d", None, votes={"yes": 1, "no": 1}, samples=2),
     )
+    assert [(card.title, card.asks) for card in page.failed] == [("Score b", ""), ("Score c", "Sepsis risk")]
 
 
-def test_a_member_whose_samples_differ_is_told_with_its_self_consistency() -> None:
-    divided = shown(seat("a", "yes", votes={"yes": 2, "no": 1}, samples=3, self_consistency="0.081704"))
-    assert divided.members[0].votes.endswith(
-        "1 of 3 samples: No. Self-consistency 0.08, where 1 is all the same."
+def test_what_a_seat_is_given_is_told() -> None:
+    card = shown(seat("a", "yes", required=True, veto=["yes"])).members[0]
+    assert card.standing == (
+        "Nothing is decided without it.",
+        "May not be outvoted when it says “Yes, now”.",
     )
-    agreed = shown(seat("a", "yes", votes={"yes": 3}, samples=3, self_consistency="1.000000"))
-    assert "Self-consistency" not in agreed.members[0].votes
-
-
-def test_a_member_asked_once_says_nothing_of_samples() -> None:
-    assert shown(seat("a", "yes")).members[0].votes == ""
-
-
-def test_samples_that_all_failed_are_told_beside_the_failure() -> None:
-    card = shown(
-        seat("a", None, "invalid", samples=3, rationale="refused: answers that cannot be read")
-    ).members[0]
-    assert card.votes == "3 of 3 samples gave no vote that counts."
-    assert card.status is not None
-    assert card.rationale == "refused: answers that cannot be read"
+    assert shown(seat("a", "yes")).members[0].standing == ()
 
 
 MODEL = {
@@ -175,7 +135,8 @@ def test_an_identity_of_another_shape_is_an_error() -> None:
 def test_a_panel_without_voters_leans_nowhere_and_is_not_said_to_disagree() -> None:
     seats = (seat("a", "high", asks="cardiac-risk"), seat("b", "low", asks="cardiac-risk"))
     page = shown(*seats, facets={"cardiac-risk": "high"})
-    assert (page.asked, page.votes, page.tally, page.members, page.disagreement) == (True, False, (), (), ())
+    assert (page.asked, page.votes, page.tally, page.members) == (True, False, (), ())
+    assert (page.disagreement, page.light) == (None, None)
     assert [(facet.title, facet.answer, len(facet.members)) for facet in page.facets] == [
         ("Cardiac risk", "High", 2)
     ]
@@ -194,32 +155,6 @@ def test_a_panel_that_nobody_asked_is_told_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("between", "words"),
-    [
-        ("0.000000", "agree with one another"),
-        ("0.811278", "0.81 on a scale from 0 to 1, more than the limit of 0.50"),
-        ("0.500000", "within the limit of 0.50"),
-    ],
-)
-def test_disagreement_is_measured_against_its_limit(between: str, words: str) -> None:
-    page = shown(seat("a", "no"), verdict=measured(between=between, within="0.000000"))
-    assert words in page.disagreement[0]
-
-
-def test_what_was_not_measured_is_not_called_agreement() -> None:
-    page = shown(seat("a", "no"), verdict=measured(valid="1.000000", effective="1.000000"))
-    assert page.disagreement == (
-        "Disagreement could not be measured: fewer than two members gave a valid answer.",
-    )
-
-
-def test_members_that_err_together_are_counted_as_fewer_voices() -> None:
-    numbers = measured(valid="3.000000", effective="1.363636", between="0.1", within="0.0")
-    page = shown(seat("a", "no"), verdict=numbers)
-    assert "the 3 that answered count as 1.4 independent voices" in page.disagreement[-1]
-
-
-@pytest.mark.parametrize(
     ("given", "leaning"),
     [({"leading": "no"}, "No"), ({}, "No common answer"), ({"leading": "gone"}, "gone")],
 )
@@ -231,14 +166,24 @@ def test_a_leaning_is_named_only_where_there_is_one(given: dict[str, str], leani
 
 
 @pytest.mark.parametrize(
-    ("cited", "value"),
-    [("24", "24\u00a0per minute"), ("25", "25"), ("24.0", "24.0")],
-    ids=["the case's value", "another value", "another spelling"],
+    ("cited", "value", "mark"),
+    [
+        (cites("respiratory_rate", "24"), "24\u00a0per minute", ""),
+        (cites("respiratory_rate", "24.0"), "24\u00a0per minute", ""),
+        (cites("respiratory_rate", "25"), "25", "Not the value in the case"),
+        (cites("respiratory_rate", "2.4e1"), "2.4e1", "Not the value in the case"),
+        (cites("respiratory_rate", ""), "", "Not the value in the case"),
+        (cites("consciousness", "pain"), "Responds to pain", ""),
+        (cites("consciousness", "alert"), "Alert", "Not the value in the case"),
+        (cites("consciousness", "Pain"), "Pain", "Not the value in the case"),
+        (cites("temperature", "38.6"), "38.6\u00a0°C", "Too old when the case came in"),
+        (cites("lactate", "4.1"), "4.1", "The case does not hold this fact"),
+        (cites("blood_type", "true"), "Yes", "The case does not hold this fact"),
+    ],
 )
-def test_a_cited_value_is_respelt_only_where_it_is_the_cases_own(cited: str, value: str) -> None:
-    evidence = [{"fact": "respiratory_rate", "value": cited, "finding": "21 to 24", "points": 2}]
-    row = shown(seat("a", "no", evidence=evidence)).members[0].evidence[0]
-    assert (row.title, row.value, row.points, row.nothing) == ("Respiratory rate", value, "2 points", False)
+def test_a_cited_value_stands_beside_the_cases_own(cited: dict[str, Any], value: str, mark: str) -> None:
+    row = shown(seat("a", "no", evidence=[cited])).members[0].evidence[0]
+    assert (row.value, row.mark) == (value, mark)
 
 
 def test_points_are_optional_and_none_is_not_nought() -> None:
@@ -269,7 +214,7 @@ def test_a_facet_without_an_answer_says_so() -> None:
     assert shown(seat("q", None, "abstained", asks="sepsis-risk")).facets[0].answer == "Nobody answered"
 
 
-def test_rules_are_told_by_effect_and_failures_are_not_left_out() -> None:
+def test_rules_are_told_by_effect_and_owner_and_failures_are_not_left_out() -> None:
     policy = {
         "hits": [
             {"rule": "r1", "effect": "require", "options": ["yes"], "rationale": "why"},
@@ -279,10 +224,12 @@ def test_rules_are_told_by_effect_and_failures_are_not_left_out() -> None:
         "permitted": [],
         "policy_hash": "h",
     }
-    assert [(line.rule, line.effect, line.rationale) for line in shown(policy=policy).rules] == [
-        ("r1", "Leaves open only: Yes, now", "why"),
-        ("r2", "Asks for a clinician", "because"),
-        ("r3", "Could not be evaluated", "no such fact"),
+    owners = (("r1", "acute medicine"), ("r3", "pharmacy"), ("r9", "nobody here"))
+    lines = shown(policy=policy, owners=owners).rules
+    assert [(line.rule, line.effect, line.rationale, line.owner) for line in lines] == [
+        ("r1", "Leaves open only: Yes, now", "why", "acute medicine"),
+        ("r2", "Asks for a clinician", "because", ""),
+        ("r3", "Could not be evaluated, so a clinician decides", "no such fact", "pharmacy"),
     ]
 
 
@@ -315,7 +262,11 @@ def test_a_case_that_nothing_was_decided_of_is_not_contested() -> None:
 def test_the_own_opinion_is_told_in_the_cases_words() -> None:
     own = shown(seat("a", "no")).own
     assert own is not None
-    assert (own.title, own.confidence, own.rests_on) == ("Yes, now", 70, ("Respiratory rate", "lactate"))
+    assert (own.title, own.confidence, own.rests_on) == (
+        "Yes, now",
+        70,
+        ("Respiratory rate", "Blood lactate"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -353,6 +304,14 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
     "an unknown effect": lambda document: document.update(
         policy={"hits": [{"rule": "r", "effect": "allow", "options": [], "rationale": ""}], "failures": []}
     ),
+    "no limits": _without("settings", "least_effective"),
+    "no veto": _without("opinions", "0", "veto"),
+    "a number that is none": lambda document: document["verdict"].update(
+        numbers=[{"name": "between", "value": "NaN"}]
+    ),
+    "a calibration without its labels": lambda document: document.update(
+        calibration={"synthetic": False, "delta": "0.05"}
+    ),
     "votes that are words": lambda document: document["opinions"][0].update(votes={"yes": "many"}),
 }
 
@@ -361,6 +320,5 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {
 def test_a_damaged_certificate_is_refused_not_shown_with_gaps(damage: str) -> None:
     document = copy.deepcopy(certificate(seat("a", "no")))
     DAMAGES[damage](document)
-    case = blind(fact())
     with pytest.raises(VerificationError, match="the certificate's /"):
-        panel_page(RevealedCase(case, OWN, document), case_page(case, HERE))
+        panel_page(revealed(document), case_page(CASE, HERE))

@@ -209,6 +209,7 @@ def blind(*facts: BlindFact, claim_minutes: int | None = 14, system: str = "urn:
         claim_until=None if claim_minutes is None else NOON + timedelta(minutes=claim_minutes),
         shows_panel_first=False,
         as_of=NOON,
+        received_at=NOON - timedelta(minutes=20),
     )
 
 

@@ -43,7 +43,7 @@ def unlike(page: str, case: str, token: str) -> str:
     for part in (
         r'<section class="arbiter-sheet">.*?</section>',
         r'<div class="nhsuk-inset-text">.*?</div>',
-        r'<div class="arbiter-ticks">.*?</fieldset>',
+        r'<details class="[^"]*arbiter-timeline">.*?</details>',
         r"Due in [^<]*<span[^>]*>.*?</span>|Due in [^<(]*\(<time.*?</time>\)",
         r"<time.*?</time>",
     ):
@@ -110,7 +110,7 @@ async def test_an_old_case_is_read_as_of_the_time_its_facts_came_in(ward: Ward) 
     page = unescape((await browser.get(f"/cases/{case}")).text).replace("\u00a0", " ")
     (head,) = re.findall(r"Age as of <time[^>]*>([^<]*)</time>", page)
     assert re.fullmatch(r"\d+ \w+( \d{4})?, \d\d:\d\d", head), "a day stands beside the time"
-    assert page.count('role="cell">5 minutes old</td>') == 12
+    assert page.count('arbiter-case-facts__age">5 minutes old</span>') == 12
     assert "day" not in re.sub(r"Due in \d+ days", "", page)
 
 

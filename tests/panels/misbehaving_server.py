@@ -153,6 +153,12 @@ def some_sound(request: Request) -> bytes:
 
 SUNG = {"evidence": [{"fact": "heart_rate", "value": "9999", "finding": "high"}]}
 
+MARKUP = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>]]><!-- </bdi></p></li> --> [click](javascript:alert(3)) "
+    "**bold** <a href='https://evil.example/'>here</a> https://evil.example/ &lt;b&gt; {{ 7*7 }} %(x)s {x} \u200f\u05d0\u05d1 end"
+)
+"""What a model may write within every limit, and a page must show as it is."""
+
 BODIES: dict[str, Callable[[Request], bytes]] = {
     "good": said,
     "split": lambda request: mixed(request, *request.options()[:2]),
@@ -184,6 +190,17 @@ BODIES: dict[str, Callable[[Request], bytes]] = {
     "refusal": lambda request: each(request, lambda _: json.dumps(answer(request)), refusal="no"),
     "truncated": lambda request: each(request, lambda _: json.dumps(answer(request)), finish="length"),
     "ungrounded": lambda request: said(request, **SUNG),
+    "hostile": lambda request: said(
+        request,
+        rationale=MARKUP,
+        evidence=[
+            {"fact": fact["name"], "value": fact["value"], "finding": MARKUP[:200]}
+            for fact in request.case()["facts"][:1]
+        ],
+    ),
+    "hostile-ungrounded": lambda request: said(
+        request, evidence=[{"fact": "heart_rate", "value": "<b>1</b>\u200f", "finding": MARKUP[:200]}]
+    ),
     "cites-nothing": lambda request: said(request, evidence=[]),
     "fewer": lambda request: first_of(request, 1),
     "none": lambda request: first_of(request, 0),

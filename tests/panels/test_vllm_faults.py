@@ -40,11 +40,12 @@ TIMED_OUT, DOWN = MemberStatus.TIMED_OUT, MemberStatus.DOWN
 FAULTS: list[tuple[str, MemberStatus, int, Ending]] = [
     ("good", VALID, 3, Ending.COMPLETE),
     ("split", VALID, 3, Ending.COMPLETE),
+    ("hostile", VALID, 3, Ending.COMPLETE),
     ("half-sound", VALID, 3, Ending.COMPLETE),
     ("float-confidence", VALID, 3, Ending.COMPLETE),
     ("abstains", ABSTAINED, 3, Ending.COMPLETE),
     *[(name, INVALID, 3, Ending.COMPLETE) for name in BODIES
-      if name not in {"good", "split", "half-sound", "float-confidence", "abstains", "spaces", "inner-spaces"}],
+      if name not in {"good", "split", "hostile", "half-sound", "float-confidence", "abstains", "spaces", "inner-spaces"}],
     ("spaces", INVALID, 3, Ending.TOO_LARGE),
     ("inner-spaces", INVALID, 3, Ending.TOO_LARGE),
     ("huge", INVALID, 3, Ending.TOO_LARGE),

@@ -30,6 +30,7 @@ from arbiter.api.texts import (
     Limit,
     Line,
     Prose,
+    RecordProse,
     RiskText,
     SiteId,
     StatusText,
@@ -39,6 +40,8 @@ from arbiter.documents.known_outcomes import OutcomeKind
 from arbiter.errors import RefusedError
 
 FACT_LIMIT = 100
+HISTORY_LIMIT = 500
+DOCUMENT_LIMIT = 20
 EXPORTED_CASES_LIMIT = 1_000
 OUTCOME_KINDS = tuple(kind.value for kind in OutcomeKind)
 
@@ -75,6 +78,45 @@ _EXAMPLE_FACT: dict[str, JsonValue] = {
 Facts: TypeAlias = Annotated[dict[Identifier, FactIn], Field(min_length=1, max_length=FACT_LIMIT)]
 
 
+class EarlierIn(FactIn):
+    """An earlier observation of one of the question's facts. It may be older than the fact itself may be."""
+
+    name: Identifier
+
+
+class RecordTextIn(_Strict):
+    """A text of the patient's record, as plain text; `author` is a role, such as "ward nurse", and no person's name."""
+
+    title: Line
+    kind: Line = Field(description="What it is, in words: ward note, discharge letter, referral.")
+    written_at: Instant
+    author: Line
+    text: RecordProse
+
+
+class ContextIn(_Strict):
+    """What the clinician sees beside the facts. No member, rule or certificate is given any of it; 192 KiB a case in all."""
+
+    history: Annotated[tuple[EarlierIn, ...], Field(max_length=HISTORY_LIMIT, strict=False)] = ()
+    documents: Annotated[tuple[RecordTextIn, ...], Field(max_length=DOCUMENT_LIMIT, strict=False)] = ()
+
+
+_EXAMPLE_CONTEXT: dict[str, JsonValue] = {
+    "history": [
+        {**_EXAMPLE_FACT, "name": "respiratory_rate", "value": 18, "observed_at": "2026-11-22T05:00:00+00:00"}
+    ],
+    "documents": [
+        {
+            "title": "Night round",
+            "kind": "ward note",
+            "written_at": "2026-11-22T06:10:00+00:00",
+            "author": "ward nurse",
+            "text": "Slept little. Says that breathing is harder since four o'clock.",
+        }
+    ],
+}
+
+
 class CaseIn(_Strict):
     """A case: who, under which protocol, for which site, how urgent, and what is known."""
 
@@ -100,6 +142,7 @@ class CaseIn(_Strict):
                             "source": "ward-nurse",
                         },
                     },
+                    "context": _EXAMPLE_CONTEXT,
                 }
             ]
         }
@@ -111,6 +154,7 @@ class CaseIn(_Strict):
     encounter: Line | None = None
     risk_class: RiskText
     facts: Facts
+    context: ContextIn | None = None
     supersedes: CaseIdText | None = Field(None, description="An earlier case that this one replaces.")
     training: bool = Field(
         default=False,
@@ -119,13 +163,14 @@ class CaseIn(_Strict):
 
 
 class FactsIn(_Strict):
-    """Facts that replace or join those of the case; every member is asked again."""
+    """Facts that replace or join those of the case; every member is asked again. `context` joins what the case has of it."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"facts": {"respiratory_rate": _EXAMPLE_FACT}}]}
     )
 
     facts: Facts
+    context: ContextIn | None = None
 
 
 class ReasonIn(_Strict):
@@ -254,6 +299,7 @@ def _invalid(problems: tuple[Any, ...]) -> RefusedError:
 
 _MODELS_IN = (
     CaseIn,
+    ContextIn,
     FactsIn,
     ReasonIn,
     OutcomeIn,

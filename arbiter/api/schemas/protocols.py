@@ -24,6 +24,14 @@ class UnitOut(Out):
     offset: str
 
 
+class ReferenceOut(Out):
+    """The range in which an adult's value is usual, in the fact's unit, and whose range it is; decides nothing."""
+
+    low: str | None
+    high: str | None
+    source: str
+
+
 class FactSpecOut(Out):
     """What a fact must look like. Bounds are inclusive, in `unit`; ages count back from intake."""
 
@@ -37,6 +45,7 @@ class FactSpecOut(Out):
     decimals: int | None
     codes: tuple[OptionOut, ...]
     greatest_age_seconds: int | None
+    reference: ReferenceOut | None
 
 
 class TimersOut(Out):

@@ -104,12 +104,13 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A Bundle that may be read: its Patient and the resources that can give facts."""
+    """A Bundle that may be read: its Patient, the resources that can give facts, and its documents as they came, by index."""
 
     patient: Placed[Patient]
     resources: tuple[Placed[Resource], ...]
     addresses: Addresses
     stamped: Mapping[int, Resource]
+    documents: tuple[tuple[int, dict[str, Any]], ...] = ()
 
     def of(self, model: type[_Read_co]) -> Iterator[Placed[_Read_co]]:
         """Yield the resources of one type in the Bundle's order."""
@@ -151,6 +152,11 @@ def open_bundle(document: object) -> Content:
         resources,
         addresses,
         {placed.index: placed.resource for placed in resources},
+        tuple(
+            (index, entry.resource)
+            for index, entry in enumerate(bundle.entry)
+            if entry.resource.get("resourceType") == "DocumentReference"
+        ),
     )
     _check_patient(content.patient, problems)
     for index, entry in enumerate(bundle.entry):

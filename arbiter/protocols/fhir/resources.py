@@ -18,11 +18,13 @@ from arbiter.errors import Problem
 UCUM = "http://unitsofmeasure.org"
 
 
-class _Element(BaseModel):
+class Element(BaseModel):
+    """What every part of a resource is: strict in what is read, blind to the rest."""
+
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class _Modifiable(_Element):
+class Modifiable(Element):
     """What may carry modifier extensions: nobody who does not understand one may go on."""
 
     modifier_extension: list[Any] = Field(default_factory=list, alias="modifierExtension")
@@ -39,14 +41,14 @@ def _number(value: object) -> Decimal:
 Number = Annotated[Decimal, BeforeValidator(_number)]
 
 
-class Coding(_Element):
+class Coding(Element):
     """A code of a code system."""
 
     system: str | None = None
     code: str | None = None
 
 
-class CodeableConcept(_Element):
+class CodeableConcept(Element):
     """A concept in one or more codings."""
 
     coding: list[Coding] = Field(default_factory=list)
@@ -56,14 +58,14 @@ class CodeableConcept(_Element):
         return tuple((one.system, one.code) for one in self.coding if one.system and one.code)
 
 
-class Period(_Element):
+class Period(Element):
     """A time from and to."""
 
     start: str | None = None
     end: str | None = None
 
 
-class Identifier(_Element):
+class Identifier(Element):
     """A number in somebody's numbering."""
 
     use: str | None = None
@@ -72,14 +74,14 @@ class Identifier(_Element):
     period: Period | None = None
 
 
-class Reference(_Element):
+class Reference(Element):
     """Points to a resource, by address or by identifier."""
 
     reference: str | None = None
     identifier: Identifier | None = None
 
 
-class Quantity(_Element):
+class Quantity(Element):
     """A number with its unit. `comparator` makes it a bound instead of a value."""
 
     value: Number | None = None
@@ -88,13 +90,13 @@ class Quantity(_Element):
     code: str | None = None
 
 
-class Meta(_Element):
+class Meta(Element):
     """What a server says of a resource."""
 
     last_updated: str | None = Field(None, alias="lastUpdated")
 
 
-class Resource(_Modifiable):
+class Resource(Modifiable):
     """What every resource has."""
 
     resource_type: str = Field(alias="resourceType")
@@ -103,7 +105,7 @@ class Resource(_Modifiable):
     implicit_rules: str | None = Field(None, alias="implicitRules")
 
 
-class PatientLink(_Element):
+class PatientLink(Element):
     """Another record of the same person."""
 
     type: str | None = None
@@ -121,7 +123,7 @@ class Patient(Resource):
     link: list[PatientLink] = Field(default_factory=list)
 
 
-class Valued(_Modifiable):
+class Valued(Modifiable):
     """A value, or why there is none: an Observation's own or a component's."""
 
     code: CodeableConcept
@@ -173,7 +175,7 @@ class MedicationRequest(Resource):
     authored_at: str | None = Field(None, alias="authoredOn")
 
 
-class ListEntry(_Modifiable):
+class ListEntry(Modifiable):
     """One line of a list."""
 
     item: Reference
@@ -200,20 +202,20 @@ class Encounter(Resource):
     subject: Reference | None = None
 
 
-class BundleLink(_Element):
+class BundleLink(Element):
     """Where more of a search's results are."""
 
     relation: str
 
 
-class BundleEntry(_Modifiable):
+class BundleEntry(Modifiable):
     """One resource of a Bundle and its address."""
 
     full_url: str | None = Field(None, alias="fullUrl")
     resource: dict[str, Any]
 
 
-class FhirBundle(_Modifiable):
+class FhirBundle(Modifiable):
     """The envelope."""
 
     resource_type: Literal["Bundle"] = Field(alias="resourceType")

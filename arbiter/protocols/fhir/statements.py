@@ -35,6 +35,8 @@ from arbiter.protocols.fhir.times import earliest_of, instant_of
 
 CLINICAL: Final = "http://terminology.hl7.org/CodeSystem/condition-clinical"
 VERIFICATION: Final = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+OBSERVED: Final = "FHIR Observation"
+"""The source of what an Observation states."""
 _ACTIVE: Final = frozenset({"active", "recurrence", "relapse"})
 _OVER: Final = frozenset({"inactive", "remission", "resolved"})
 _WITHOUT_VALUE: Final = frozenset({"registered", "cancelled", "entered-in-error", "unknown"})
@@ -114,7 +116,7 @@ def observed(
     for valued, where in _valued(observation, source, place):
         for value, unit, places in _value(valued, where, source, units, notes):
             named = (("", place), ("observed_at", at_place), ("status", f"{place}/status"), *places)
-            yield Statement(at, value, unit, observation.status, "FHIR Observation", named)
+            yield Statement(at, value, unit, observation.status, OBSERVED, named)
 
 
 def _refuse_modifier(place: str, notes: Notes) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from arbiter.errors import InvalidCaseError, Problem
 from arbiter.model import FactValue
 from arbiter.protocols.fhir.by_coding import ByCoding
+from arbiter.protocols.fhir.documents import FoundText, texts_of
 from arbiter.protocols.fhir.lists import WholeList, whole_list
 from arbiter.protocols.fhir.mapping import (
     ConditionSource,
@@ -30,6 +31,7 @@ from arbiter.protocols.fhir.mapping import (
 from arbiter.protocols.fhir.opening import PROBLEM_LIMIT, Content, Placed, open_bundle
 from arbiter.protocols.fhir.resources import Condition, MedicationRequest, Observation
 from arbiter.protocols.fhir.statements import (
+    OBSERVED,
     Notes,
     Says,
     Statement,
@@ -49,13 +51,19 @@ LEFT_OUT_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class TakenBundle:
-    """What a Bundle gave. `places` are JSON pointers by `/facts/<name>/<key>`, as intake names what does not fit."""
+    """What a Bundle gave. `places` are JSON pointers by `/facts/<name>/<key>`, as intake names what does not fit.
+
+    `history` are older observations of the question's facts, as (fact, observation, place), `documents` the texts; whether they
+    fit is judged by `arbiter.protocols.fhir.context`.
+    """
 
     subject: tuple[str, str]
     encounter: str | None
     facts: Mapping[str, RawFact]
     places: Mapping[str, str]
     left_out: tuple[Problem, ...]
+    history: tuple[tuple[str, RawFact, str], ...] = ()
+    documents: tuple[FoundText, ...] = ()
 
     def located(self, problems: Sequence[Problem]) -> tuple[Problem, ...]:
         """Return intake's problems with the places in the Bundle where what does not fit came from."""
@@ -98,6 +106,7 @@ def take_bundle(
         if (statement := reader.choose(fact)) is not None and statement.value is not None
     }
     reader.tell_unmapped(mapping)
+    documents = tuple(texts_of(content, notes))
     encounter, several = present_encounter(content)
     if several:
         notes.leave("/entry", "encounters", "several stays that go on; none was taken")
@@ -117,6 +126,8 @@ def take_bundle(
             for key, place in statement.places
         },
         left_out=notes.left_out[:LEFT_OUT_LIMIT],
+        history=tuple((name, _raw(statement), statement.place) for name, statement in reader.earlier),
+        documents=documents,
     )
 
 
@@ -137,14 +148,23 @@ class _Reader:
         self._orders = ByCoding((one, order_codings(one, content)) for one in content.of(MedicationRequest))
         self._problem_list = whole_list(content, Condition, notes)
         self._drug_list = whole_list(content, MedicationRequest, notes)
+        self.earlier: list[tuple[str, Statement]] = []
 
     def choose(self, fact: MappedFact) -> Statement | None:
-        """Return the newest statement, or None when there is none or the newest contradict each other."""
+        """Return the newest statement, or None when there is none or the newest contradict each other.
+
+        Older observations are no facts; `earlier` gathers them for the clinician.
+        """
         statements = [one for one in self._statements(fact) if not self._too_old(fact, one)]
         newest_at = max((one.at for one in statements), default=None)
         newest = [one for one in statements if one.at == newest_at]
         if not newest:
             return None
+        self.earlier += [
+            (fact.name, one)
+            for one in statements
+            if one.at != newest_at and one.value is not None and one.source == OBSERVED
+        ]
         first = newest[0]
         others = [one for one in newest if (one.value, one.unit) != (first.value, first.unit)]
         if others:

@@ -20,6 +20,7 @@ from arbiter.store.tables.cases import (
     subject_chain,
     subject_merger,
 )
+from arbiter.store.tables.drafts import draft
 from arbiter.store.tables.drifts import agreement_window, drift_cursor, drift_state, drift_step
 from arbiter.store.tables.erasure import erasure, erasure_list
 from arbiter.store.tables.exports import export_job
@@ -50,6 +51,7 @@ __all__ = [
     "cosignature",
     "decision_recipient",
     "delivery",
+    "draft",
     "drift_cursor",
     "drift_state",
     "drift_step",

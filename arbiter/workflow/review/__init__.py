@@ -5,6 +5,13 @@ log, nothing returned by this package holds a word of the panel, of the reason o
 """
 
 from arbiter.workflow.review.correcting import correct, may_correct
+from arbiter.workflow.review.grounds import (
+    CitableFact,
+    Draws,
+    Falsehood,
+    Grounds,
+    RefusedCitation,
+)
 from arbiter.workflow.review.handling import (
     askable_facts,
     convene,
@@ -23,10 +30,15 @@ from arbiter.workflow.review.standing import Passed, how_passed_on, passed_on
 
 __all__ = [
     "LEASE",
+    "CitableFact",
+    "Draws",
+    "Falsehood",
+    "Grounds",
     "Handed",
     "HandedOn",
     "Passed",
     "ReaderOpinion",
+    "RefusedCitation",
     "RevealedCase",
     "ask_passkey",
     "askable_facts",

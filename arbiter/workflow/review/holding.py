@@ -11,6 +11,7 @@ from arbiter.model import CaseId
 from arbiter.workflow.acting import act
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.standing import is_blind
 from arbiter.workflow.watching.reading import (
     check_may_take_up,
@@ -54,3 +55,4 @@ async def hand_back(house: House, principal: Principal, case: CaseId) -> None:
     """Give a claimed case back to the duty group."""
     principal.require(Permission.REVIEW_WORK)
     await act(house, principal, case, lambda _dossier, _now: (HandBack(principal.id), {}), through_glass=True)
+    await forget(house, principal, case)

@@ -16,6 +16,7 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, check_opinion, committed_by
+from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.standing import is_blind, require_claim, unseen_dossier
 from arbiter.workflow.watching.counting import save_reading
 from arbiter.workflow.watching.reading import (
@@ -65,6 +66,7 @@ async def commit_opinion(house: House, principal: Principal, case: CaseId, own: 
         return opinion_move(dossier, principal, own, blind=blind)
 
     acted = await act(house, principal, case, commit, through_glass=True, saving=save_reading)
+    await forget(house, principal, case)
     if acted.before.row.state.phase not in ENDS:
         return False
     if acted.view.phase is Phase.ESCALATED:

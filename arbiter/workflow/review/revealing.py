@@ -18,6 +18,7 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.review.grounds import Grounds, grounds_of
 from arbiter.workflow.review.passing_on import (
     HandedOn,
     ReaderOpinion,
@@ -33,15 +34,16 @@ from arbiter.workflow.review.standing import require_claim
 class RevealedCase:
     """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed.
 
-    `shown` is the hash of what all of this was made from, which belongs into the form that signs; without it nothing is signed.
-    `readers` are the others who have fixed an opinion on these facts; `handed` says who referred it, set it aside or took its
-    decision back, and why; `attended` names who sat together over it. `departing`: another option than the readers' goes to
-    an arbiter.
+    `grounds` is what the case itself says to what the panel cites. `shown` is the hash of what all of this was made from, which belongs
+    into the form that signs; without it nothing is signed. `readers` are the others who have fixed an opinion on these facts; `handed`
+    says who referred it, set it aside or took its decision back, and why; `attended` names who sat together over it. `departing`:
+    another option than the readers' goes to an arbiter.
     """
 
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
+    grounds: Grounds
     shown: str = ""
     readers: tuple[ReaderOpinion, ...] = ()
     handed: tuple[HandedOn, ...] = ()
@@ -77,4 +79,5 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
         attended=attended(dossier),
         correcting=state.correcting,
         departing=state.readers_needed > 1 and not state.wants_arbiter,
+        grounds=grounds_of(dossier, acted.at),
     )

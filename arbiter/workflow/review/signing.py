@@ -33,6 +33,7 @@ from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by, departs
 from arbiter.workflow.passkeys import Asserted
 from arbiter.workflow.reading import decision_of
+from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.passing_on import Handed, handed_document
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
@@ -82,6 +83,7 @@ async def sign(
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
     acted = await act(house, principal, case, decide, through_glass=True)
+    await forget(house, principal, case)
     if acted.view.phase is Phase.ESCALATED:
         return False
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
