@@ -39,6 +39,7 @@ __all__ = [
     "WorkItem",
     "WorkList",
     "by_urgency",
+    "fits",
     "look",
     "looking_of",
     "standing",
