@@ -53,10 +53,11 @@ contracts: $(VENV)/.dev
 drift: $(VENV)/.dev ## compare the migrations with the tables the code expects
 	@$(BIN)/python -m pytest -q tests/store/test_migrations.py
 
-bench: $(VENV)/.dev ## measure the log, latency, throughput and overload here, with this disk's fsync beside them
+bench: $(VENV)/.dev assets ## measure the log, latency, throughput, overload and the pages here, with this disk's fsync beside them
 	@$(BIN)/python -m benchmarks.audit
 	@$(BIN)/python -m benchmarks.cases
 	@$(BIN)/python -m benchmarks.overload
+	@$(BIN)/python -m benchmarks.pages
 
 bench-adjudication: $(VENV)/.dev ## show by simulation what the posterior, its certificates and its watch are worth, and time `decide`
 	@$(BIN)/python -m benchmarks.adjudication

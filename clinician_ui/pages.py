@@ -44,6 +44,7 @@ from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
 from clinician_ui.routes.keys import KeysPages
+from clinician_ui.routes.live import LivePages
 from clinician_ui.routes.log_in import LogInPages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
@@ -87,6 +88,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
     parts = (
         LogInPages(desk),
         WorkPages(desk),
+        LivePages(desk),
         GlassPages(desk),
         AccountPages(desk),
         cases,

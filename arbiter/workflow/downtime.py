@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.errors import UnavailableError
-from arbiter.lifecycle.states import WITH_HUMANS
-from arbiter.store.cases.heads import CaseRow, Wanted, list_cases
+from arbiter.store.cases.heads import CaseRow
+from arbiter.store.cases.waiting import list_with_humans
 from arbiter.store.transaction import DATABASE_ERRORS
 from arbiter.workflow.house import House
 from arbiter.workflow.work_list import WorkItem, by_urgency
@@ -21,7 +21,7 @@ OUTAGES: tuple[type[Exception], ...] = (UnavailableError, *DATABASE_ERRORS)
 """What a use case raises while the database cannot be worked with."""
 
 MOST_CASES = 1000
-"""Of more, the newest are listed, and the list says that it is not whole."""
+"""Of more, the most urgent are listed, and the list says that it is not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,8 @@ async def everything_waiting(house: House) -> Waiting:
     """Return what waits now."""
     at = house.clock.now()
     sites = dict(await house.identities.sites())
-    wanted = Wanted(sites=frozenset(sites), phases=tuple(sorted(WITH_HUMANS)))
     async with house.store.read() as transaction:
-        rows = await list_cases(transaction, wanted, MOST_CASES + 1)
+        rows = await list_with_humans(transaction, sites, MOST_CASES + 1)
         items = []
         for row in rows[:MOST_CASES]:
             if not row.state.training:

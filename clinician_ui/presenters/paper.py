@@ -5,14 +5,13 @@ A row says no more than the list on the screen does: nothing of a patient, of th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow.downtime import Waiting
-from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
+from arbiter.workflow.work_list import WorkItem, WorkList, by_urgency
 from clinician_ui.presenters.times import RISK_TAGS, Here, day_and_year, due, short_day
 from clinician_ui.texts import _
 
@@ -35,9 +34,10 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperList:
-    """A reviewer's work list for printing. `whole` is false when it holds only the newest of more cases."""
+    """A reviewer's work list for printing. `whole` is false when it holds only the most urgent of more cases."""
 
     rows: tuple[PaperRow, ...]
+    caption: str
     with_others: int
     whole: bool
     made: str
@@ -45,14 +45,15 @@ class PaperList:
     zone: str
 
 
-def paper_list(items: Iterable[WorkItem], here: Here) -> PaperList:
-    """Return a reviewer's own cases and those that wait, in the order the workflow gave."""
-    every = tuple(items)
-    shown = tuple(item for item in every if item.mine or item.phase is Phase.ESCALATED)
+def paper_list(listed: WorkList, here: Here) -> PaperList:
+    """Return a reviewer's own cases and those that wait, by urgency."""
+    shown = sorted((*listed.mine, *listed.waiting), key=by_urgency)
+    caption = _("Yours, and waiting for a reviewer at your sites: {number}").format(number=len(shown))
     return PaperList(
         rows=tuple(_row(item, here, _("Yours") if item.mine else "") for item in shown),
-        with_others=len(every) - len(shown),
-        whole=len(every) < LIST_LIMIT,
+        caption=caption,
+        with_others=listed.counts.with_others,
+        whole=listed.pages == 1 and listed.counts.mine == len(listed.mine),
         made=full_time(here.now, here),
         fit_until=full_time(here.now + FIT_FOR, here),
         zone=here.zone_name,

@@ -153,11 +153,11 @@ async def until_it_is_back(browser: Browser) -> None:
 async def test_whatever_the_database_refuses_is_a_503_and_never_quoted(
     ward: Ward, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
-    async def broken(*_args: object) -> None:
+    async def broken(*_args: object, **_named: object) -> None:
         raise error
 
     browser = await ward.logged_in()
-    monkeypatch.setattr("clinician_ui.routes.work.work_list.waiting", broken)
+    monkeypatch.setattr("clinician_ui.routes.work.work_list.look", broken)
     answer = await browser.get("/worklist")
     assert answer.status_code == 503
     assert SUBJECT not in answer.text + caplog.text

@@ -173,6 +173,8 @@ async def test_the_list_refreshes_itself_keeps_the_focus_and_says_when_it_cannot
     async with visit(chromium, address) as visited:
         page = visited.page
         await page.clock.install()
+        # Without the stream of events: `test_live_list` hears that one.
+        await page.route("**/worklist/events", lambda route: route.abort())
         await log_in(visited)
         button = page.get_by_role("button", name=f"Claim case {first}", exact=True)
         await button.focus()

@@ -12,10 +12,11 @@ import pytest
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.workflow.downtime import Waiting
-from arbiter.workflow.work_list import LIST_LIMIT, WorkItem
+from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters.paper import FIT_FOR, downtime_list, full_time, paper_list
 from clinician_ui.presenters.times import Here
 from tests.clinician_ui.conftest import SUBJECT, Ward
+from tests.clinician_ui.lists import listed
 from tests.clinician_ui.test_blindness import CASES, FORBIDDEN, members, received
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,14 +58,15 @@ def waiting(*items: WorkItem) -> Waiting:
 
 
 async def test_a_row_names_the_day_of_every_time() -> None:
-    (row,) = paper_list([item()], HERE).rows
+    (row,) = paper_list(listed([item()], HERE), HERE).rows
     assert (row.since, row.due, row.marks) == ("28 Feb 23:00", "1 Mar 12:05", ())
     assert (row.case, row.title, row.site, row.risk) == ("c_1", "Deterioration", "North Hospital", "Urgent")
 
 
 async def test_times_on_paper_are_in_the_zone_that_the_page_names() -> None:
     summer = datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
-    page = paper_list([], Here(summer, {}, ZoneInfo("Europe/London")))
+    there = Here(summer, {}, ZoneInfo("Europe/London"))
+    page = paper_list(listed([], there), there)
     assert (page.made, page.fit_until, page.zone) == ("2 July 2026, 00:30", "2 July 2026, 01:00", "BST")
     assert timedelta(minutes=30) == FIT_FOR
     assert full_time(NOON, Here(NOON, {}, ZoneInfo("Asia/Kathmandu"))) == "1 March 2026, 17:45"
@@ -85,17 +87,17 @@ async def test_times_on_paper_are_in_the_zone_that_the_page_names() -> None:
     ],
 )
 async def test_marks_are_words(made: WorkItem, marks: tuple[str, ...]) -> None:
-    assert paper_list([made], HERE).rows[0].marks == marks
+    assert paper_list(listed([made], HERE), HERE).rows[0].marks == marks
 
 
 async def test_a_colleagues_case_is_a_number_on_paper_too() -> None:
-    page = paper_list([item("c_1", phase=Phase.CLAIMED), item("c_2")], HERE)
+    page = paper_list(listed([item("c_1", phase=Phase.CLAIMED), item("c_2")], HERE), HERE)
     assert ([row.case for row in page.rows], page.with_others) == (["c_2"], 1)
 
 
-@pytest.mark.parametrize(("number", "whole"), [(LIST_LIMIT - 1, True), (LIST_LIMIT, False)])
-async def test_a_list_that_may_be_cut_off_says_so(number: int, whole: bool) -> None:
-    assert paper_list([item(f"c_{n}") for n in range(number)], HERE).whole is whole
+@pytest.mark.parametrize(("pages", "whole"), [(1, True), (2, False)])
+async def test_a_list_that_is_cut_off_says_so(pages: int, whole: bool) -> None:
+    assert paper_list(listed([item()], HERE, pages=pages), HERE).whole is whole
 
 
 # --- the list for a downtime -----------------------------------------------------------------------------------------

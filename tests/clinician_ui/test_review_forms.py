@@ -87,11 +87,11 @@ async def test_an_unreadable_form_is_refused(ward: Ward, body: bytes) -> None:
 
 
 async def test_a_failure_is_a_calm_page_without_details(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(*_args: object) -> None:
+    async def broken(*_args: object, **_named: object) -> None:
         raise RuntimeError(f"the secret {SUBJECT}")
 
     browser = await ward.logged_in()
-    monkeypatch.setattr("clinician_ui.routes.work.work_list.waiting", broken)
+    monkeypatch.setattr("clinician_ui.routes.work.work_list.look", broken)
     answer = await browser.get("/worklist")
     assert answer.status_code == 500
     assert "Something went wrong on our side" in answer.text

@@ -68,6 +68,8 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("GET", "/worklist"): Gets(200, 200),
     ("GET", "/worklist/list"): Gets(200, 200),
     ("GET", "/worklist/print"): Gets(200, 200),
+    ("GET", "/worklist/events"): Gets(200, 200),
+    ("POST", "/worklist/next"): Gets(303, 303),
     ("POST", "/worklist/{case}/claim"): Gets(303, 404),
     ("POST", "/worklist/{case}/acknowledge"): Gets(303, 404),
     ("GET", "/fleet"): Gets(403, 403, watchers=200),
@@ -119,6 +121,11 @@ BODIES: Mapping[str, Mapping[str, str]] = {
     "/cases/{case}/sign/passkey": {"option": "urgent-review", "reason": "as asked", "shown": "0" * 64},
     "/glass": {"case": "c_nobody", "reason": "as the matrix asks"},
 }
+
+
+@pytest.fixture(autouse=True)
+def streams_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clinician_ui.routes.live.STREAM_SECONDS", 0.0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from arbiter.errors import NotFoundError, VerificationError
-from arbiter.lifecycle.states import ENDS, CaseState, Phase
+from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.state import state_from
 from arbiter.store.log.chains import INDEX_IN_RUN, OF_CHAIN
@@ -48,7 +48,7 @@ class CaseRow:
 
 # The keys lie in parts (migration 0013). Joined plainly, a part could be told from the case's id when the statement is
 # planned, and so it would be planned each time, for twice what it costs to run; `OFFSET 0` leaves that to the running plan.
-_HEADS = """
+HEADS = """
 SELECT c.id, c.site_id, c.client_id, c.subject_id, c.protocol_id, c.protocol_hash, c.state, c.version, c.seq, c.prev,
     c.decided_seq, c.job_id, c.created_at, c.changed_at,
     coalesce(k.kek_id, ''), coalesce(k.wrapped, ''::bytea)
@@ -58,7 +58,7 @@ _SITES = "SELECT id, site_id FROM case_file WHERE id = ANY(%(cases)s)"
 _SITES_OF_PROTOCOL = "SELECT DISTINCT site_id FROM case_file WHERE protocol_id = %(protocol)s"
 _IDS = "SELECT id FROM case_file WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
 _COUNT = "SELECT count(*) FROM case_file"
-_ONE_HEAD = _HEADS + "WHERE c.id = %(case)s"
+_ONE_HEAD = HEADS + "WHERE c.id = %(case)s"
 _IS_SEALED = f"""
 EXISTS (
     SELECT FROM entry AS e JOIN sealed_run AS r ON r.ids @> e.id
@@ -73,17 +73,17 @@ EXISTS (
         WHEN 'emergency' THEN %(emergency)s::bigint END
 )
 """
-_SEALED_DECISIONS = _HEADS + f"WHERE c.phase = 'decided' AND {_IS_SEALED} LIMIT %(limit)s"
+_SEALED_DECISIONS = HEADS + f"WHERE c.phase = 'decided' AND {_IS_SEALED} LIMIT %(limit)s"
 # A reviewer's decision is released under the log's own checkpoint; a panel's waits for the witnesses it needs.
 _WITNESSED_DECISIONS = (
-    _HEADS
+    HEADS
     + f"""
 WHERE c.phase = 'decided' AND ((c.state ->> 'decided_by' = 'reviewer' AND {_IS_SEALED}) OR {_IS_COSIGNED})
 LIMIT %(limit)s
 """
 )
 _CAUGHT_UP = (
-    _HEADS
+    HEADS
     + f"""
 WHERE c.phase = 'released' AND c.state ->> 'unwitnessed' = 'true' AND c.state ->> 'erasure' IS NULL
     AND {_IS_COSIGNED} LIMIT %(limit)s
@@ -91,13 +91,13 @@ WHERE c.phase = 'released' AND c.state ->> 'unwitnessed' = 'true' AND c.state ->
 )
 # A decision that a checkpoint covers is about to be released, however late: it is not for withdrawing.
 _DUE = (
-    _HEADS
+    HEADS
     + f"""
 WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND {_IS_SEALED}) ORDER BY c.wake_at LIMIT %(limit)s
 """
 )
 _DUE_WITNESSED = (
-    _HEADS
+    HEADS
     + f"""
 WHERE c.wake_at <= %(now)s AND NOT (c.phase = 'decided' AND {_IS_COSIGNED}) ORDER BY c.wake_at LIMIT %(limit)s
 """
@@ -114,7 +114,7 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
     rows = await run(where, _ONE_HEAD, {"case": case})
     if not rows:
         raise NotFoundError(f"no case {case}")
-    return _row(rows[0])
+    return head_from(rows[0])
 
 
 @as_statement(Statement.READ_SEALED)
@@ -145,7 +145,7 @@ def _whole(rows: Sequence[Sequence[Any]]) -> tuple[CaseRow, ...]:
     whole = []
     for row in rows:
         try:
-            whole.append(_row(row))
+            whole.append(head_from(row))
         except VerificationError:
             log.exception("case %s is decided and cannot be moved on", row[0])
     return tuple(whole)
@@ -190,7 +190,7 @@ class Wanted:
 
 
 _LISTED = (
-    _HEADS
+    HEADS
     + """
 WHERE c.site_id = ANY(%(sites)s)
     AND (%(phases)s::text[] IS NULL OR c.phase = ANY(%(phases)s::text[]))
@@ -217,39 +217,7 @@ async def list_cases(where: Where, wanted: Wanted, limit: int) -> tuple[CaseRow,
         "before": before,
         "limit": limit,
     }
-    return tuple(_row(row) for row in await run(where, _LISTED, parameters))
-
-
-# A reader's own come first, so that whoever has claimed one finds it. The ids are chosen before any head is read.
-_OPEN_AUDITS = (
-    _HEADS  # noqa: S608 - the heads stand above
-    + """
-WHERE c.id = ANY(ARRAY(
-    SELECT id FROM (
-        SELECT id, row_number() OVER (
-            PARTITION BY protocol_id
-            ORDER BY (state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, created_at, id
-        ) AS place FROM case_file
-        WHERE state #>> '{audit,stage}' IN ('drawn', 'doubted') AND phase = ANY(%(ends)s) AND state ->> 'erasure' IS NULL
-            AND site_id = ANY(%(sites)s) AND NOT state #> '{audit,readers}' @> to_jsonb(%(reader)s::text)
-    ) AS waiting WHERE place <= %(limit)s
-))
-ORDER BY (c.state #>> '{claim,reviewer}' IS NOT DISTINCT FROM %(reader)s::text) DESC, c.created_at, c.id
-"""
-)
-
-
-@as_statement(Statement.LIST)
-async def list_open_audits(
-    where: Where, sites: frozenset[str], reader: ActorId, limit: int
-) -> tuple[CaseRow, ...]:
-    """Return ended cases of these sites whose panel's decision waits to be read by this reader: held ones, then oldest first.
-
-    `limit` is of each protocol's: none keeps another off the list.
-    """
-    ends = sorted(phase.value for phase in ENDS)
-    parameters = {"sites": sorted(sites), "reader": reader, "limit": limit, "ends": ends}
-    return tuple(_row(row) for row in await run(where, _OPEN_AUDITS, parameters))
+    return tuple(head_from(row) for row in await run(where, _LISTED, parameters))
 
 
 @as_statement(Statement.LIST)
@@ -265,7 +233,8 @@ async def count_cases(where: Where) -> int:
     return int((await run(where, _COUNT, {}))[0][0])
 
 
-def _row(row: Sequence[Any]) -> CaseRow:
+def head_from(row: Sequence[Any]) -> CaseRow:
+    """Return a row of `HEADS` as a head; raise VerificationError for a state that was never written."""
     (case, site, client, subject, protocol_id, protocol_hash, state, version, seq, prev, decided_seq, job, created_at,
      changed_at, kek_id, wrapped) = row  # fmt: skip
     return CaseRow(

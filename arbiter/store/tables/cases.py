@@ -86,8 +86,10 @@ case_file = Table(
         "id",
         postgresql_where=text("phase = 'released' AND state ->> 'unwitnessed' = 'true'"),
     ),
+    Index("ix_case_file_held", "reviewer_id", postgresql_where=text("reviewer_id IS NOT NULL")),
     Index(
-        "ix_case_file_audited",
+        "ix_case_file_to_read",
+        "protocol_id",
         "created_at",
         "id",
         postgresql_where=text("state #>> '{audit,stage}' IN ('drawn', 'doubted')"),

@@ -85,6 +85,3 @@ async def test_a_list_has_room_for_the_oldest_audits_and_for_ones_own(
     assert cases[-1] not in oldest
     await review.claim(ward.house, gina, cases[-1])
     assert cases[-1] in await audits()
-    monkeypatch.setattr(work_list, "LIST_LIMIT", 1)
-    await ward.escalated()
-    assert await audits() == [], "who waits for a decision comes first"
