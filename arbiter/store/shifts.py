@@ -1,0 +1,66 @@
+"""Rows about shifts: which calls nobody has answered, who holds what, who handed what to whom, and who signed what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from arbiter.model import ActorId, CaseId
+from arbiter.store.transaction import Where, run
+
+_OPEN_CALLS = """
+SELECT id FROM case_file
+WHERE phase = 'escalated' AND site_id = ANY(%(sites)s)
+    AND state #>> '{ladder,acknowledged_by}' IS NULL AND jsonb_array_length(state #> '{ladder,waits}') > 0
+ORDER BY array_position(ARRAY['emergency', 'urgent', 'routine'], risk_class),
+    (state ->> 'due_at')::timestamptz NULLS LAST, id
+LIMIT %(limit)s
+"""
+_HELD = "SELECT id FROM case_file WHERE reviewer_id = %(reviewer)s ORDER BY changed_at, id LIMIT %(limit)s"
+_HAND_OVER = """
+INSERT INTO handed_over (case_id, seq, by_account, to_account, at)
+VALUES (%(case)s, %(seq)s, %(by)s, %(to)s, %(at)s) RETURNING id
+"""
+# The newest word about a case counts: who was named before is not meant any more.
+_HANDED_TO = """
+SELECT DISTINCT ON (h.case_id) h.case_id, h.seq, h.by_account, h.to_account, h.at FROM handed_over AS h
+WHERE h.case_id IN (SELECT case_id FROM handed_over WHERE to_account = %(to)s AND at >= %(since)s)
+ORDER BY h.case_id, h.id DESC
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A case that its holder gave back for a colleague, by the entry `seq` of its chain."""
+
+    case: CaseId
+    seq: int
+    by: ActorId
+    to: ActorId
+    at: datetime
+
+
+async def load_open_calls(where: Where, sites: frozenset[str], limit: int) -> tuple[CaseId, ...]:
+    """Return the escalated cases of these sites that somebody is called about and nobody has acknowledged, the gravest first."""
+    rows = await run(where, _OPEN_CALLS, {"sites": sorted(sites), "limit": limit})
+    return tuple(CaseId(row[0]) for row in rows)
+
+
+async def load_held(where: Where, reviewer: ActorId, limit: int) -> tuple[CaseId, ...]:
+    """Return the cases on which this reviewer has a claim, run out or not, whatever their phase; the longest untouched first."""
+    rows = await run(where, _HELD, {"reviewer": reviewer, "limit": limit})
+    return tuple(CaseId(row[0]) for row in rows)
+
+
+async def add_handed_over(where: Where, row: HandedOver) -> None:
+    """Keep for whom a case was given back."""
+    parameters = {"case": row.case, "seq": row.seq, "by": row.by, "to": row.to, "at": row.at}
+    await run(where, _HAND_OVER, parameters)
+
+
+async def load_handed_to(where: Where, account: ActorId, since: datetime) -> Sequence[HandedOver]:
+    """Return what was handed to this account since then, and to nobody else after that."""
+    rows = await run(where, _HANDED_TO, {"to": account, "since": since})
+    found = [HandedOver(CaseId(case), seq, ActorId(by), ActorId(to), at) for case, seq, by, to, at in rows]
+    return [row for row in found if row.to == account]
