@@ -36,9 +36,11 @@ from clinician_ui.desk import Desk
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.case import CasePages
+from clinician_ui.routes.duty import DutyPages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
+from clinician_ui.routes.handover import HandoverPages
 from clinician_ui.routes.log_in import LogInPages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
@@ -78,6 +80,9 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         cases,
         SigningPages(desk, cases),
         HandlingPages(desk, cases),
+        # Before the calls: their addresses end in any case.
+        HandoverPages(desk),
+        DutyPages(desk),
         FleetPages(desk),
         WatchPages(desk),
     )

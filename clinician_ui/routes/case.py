@@ -21,6 +21,7 @@ from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
+from clinician_ui.presenters.handover import note_words
 from clinician_ui.presenters.panel import panel_page
 from clinician_ui.presenters.times import moment
 from clinician_ui.presenters.work import work_row
@@ -208,6 +209,7 @@ class CasePages:
             422 if mistakes else 200,
             page=page,
             panel=panel_page(revealed, page),
+            notes=note_words(revealed.notes, here),
             meaning=MEANING,
             signed_at=moment(here.now, here),
             zone=here.zone_name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from arbiter.documents.canonical import decode
+from arbiter.documents.handover_notes import HandoverNote
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Read, Reveal
@@ -19,15 +20,20 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
 from arbiter.workflow.review.standing import require_claim
+from arbiter.workflow.shift.handing_over import notes_for
 
 
 @dataclass(frozen=True, slots=True)
 class RevealedCase:
-    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed."""
+    """A case with its panel: the certificate that handed it over, and the reviewer's own opinion if one was committed.
+
+    `notes` are what colleagues wrote who handed the case on; none without an own opinion.
+    """
 
     blind: BlindCase
     own: OwnOpinion | None
     certificate: Mapping[str, Any]
+    notes: Sequence[HandoverNote] = ()
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -46,8 +52,10 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
 
     acted = await act(house, principal, case, show, through_glass=True)
     dossier = acted.before
+    own = committed_by(dossier, principal)
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
-        own=committed_by(dossier, principal),
+        own=own,
         certificate=decode(dossier.latest("certificate").content),
+        notes=notes_for(dossier, committed=own is not None),
     )
