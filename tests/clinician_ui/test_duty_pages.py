@@ -250,8 +250,8 @@ async def test_a_note_is_sealed_committed_to_and_shown_to_nobody_before_opinion_
         assert "theatre" not in page.text
         assert "Handed over with a note" not in page.text
     await ben.send(f"/cases/{case}/reveal")
-    page = (await ben.get(f"/cases/{case}")).text
-    assert "The panel leans to urgent review &amp; I think so too &lt;b&gt;call theatre&lt;/b&gt;" in page
+    shown = (await ben.get(f"/cases/{case}")).text
+    assert "The panel leans to urgent review &amp; I think so too &lt;b&gt;call theatre&lt;/b&gt;" in shown
     assert await give(ben, case) == 303
 
 

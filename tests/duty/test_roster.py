@@ -193,8 +193,9 @@ def test_who_is_on_until_when_and_who_comes_then(
     assert {each.id for each in spell.following} == following
 
 
-@given(st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)))
-def test_at_its_end_a_spell_gives_way_to_whom_it_names(instant: datetime) -> None:
+@given(st.integers(0, 365 * 24 * 3600))
+def test_at_its_end_a_spell_gives_way_to_whom_it_names(seconds: int) -> None:
+    instant = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
     spell = OUTREACH.spell(instant)
     assert set(spell.contacts) == set(OUTREACH.on_duty(instant))
     assert spell.until is not None
