@@ -35,8 +35,10 @@ from clinician_ui.assets import Assets, require_built
 from clinician_ui.desk import Desk
 from clinician_ui.downtime import DowntimeFile
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
+from clinician_ui.routes.audit import AuditPages
 from clinician_ui.routes.case import CasePages
 from clinician_ui.routes.duty import DutyPages
+from clinician_ui.routes.exports import ExportPages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
@@ -83,6 +85,8 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         # Before the calls: their addresses end in any case.
         HandoverPages(desk),
         DutyPages(desk),
+        AuditPages(desk),
+        ExportPages(desk),
         FleetPages(desk),
         WatchPages(desk),
     )
