@@ -44,6 +44,7 @@ from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
 from clinician_ui.routes.handover import HandoverPages
 from clinician_ui.routes.log_in import LogInPages
+from clinician_ui.routes.mine import MinePages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
@@ -85,6 +86,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         # Before the calls: their addresses end in any case.
         HandoverPages(desk),
         DutyPages(desk),
+        MinePages(desk),
         AuditPages(desk),
         ExportPages(desk),
         FleetPages(desk),

@@ -32,7 +32,7 @@ FLEET = "/fleet"
 WATCH = "/watch"
 _LOCAL = re.compile(
     r"/worklist(?:/print)?|/glass|/fleet|/watch|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?"
-    r"|/duty(?:/handover(?:/print)?|/rota|/c_[a-z2-7]{1,64})?|/mine|/teaching|/audit(?:/exports|/receipt)?|/audit/cases/c_[a-z2-7]{1,64}",
+    r"|/duty(?:/handover(?:/print)?|/rota|/c_[a-z2-7]{1,64})?|/mine|/audit(?:/exports|/receipt)?|/audit/cases/c_[a-z2-7]{1,64}",
     re.ASCII,
 )
 _LONGEST_TOKEN = 128

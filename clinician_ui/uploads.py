@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -40,15 +40,23 @@ async def read_upload(request: Request) -> Fields:
         max_part_size=LARGEST_UPLOAD_BYTES,
     )
     parser.spool_max_size = LARGEST_UPLOAD_BYTES
-    fields: dict[str, tuple[str, ...]] = {}
     try:
         form = await parser.parse()
-        for name, value in form.multi_items():
-            text = (await value.read()).decode() if isinstance(value, UploadFile) else value
-            fields[name] = (*fields.get(name, ()), text)
+    except (MultiPartException, KeyError) as error:
+        raise RefusedError("expected a well-formed form with at most two files") from error
+    try:
+        return await _texts(form)
+    except UnicodeDecodeError as error:
+        raise RefusedError("expected files of UTF-8 text") from error
+    finally:
         await form.close()
-    except (MultiPartException, UnicodeDecodeError, KeyError) as error:
-        raise RefusedError("expected a well-formed form in UTF-8 with at most two files") from error
+
+
+async def _texts(form: FormData) -> Fields:
+    fields: dict[str, tuple[str, ...]] = {}
+    for name, value in form.multi_items():
+        text = (await value.read()).decode() if isinstance(value, UploadFile) else value
+        fields[name] = (*fields.get(name, ()), text)
     return fields
 
 

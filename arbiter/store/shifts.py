@@ -29,6 +29,24 @@ WHERE h.case_id IN (SELECT case_id FROM handed_over WHERE to_account = %(to)s AN
 ORDER BY h.case_id, h.id DESC
 """
 
+_SIGNED = """
+INSERT INTO signed_case (case_id, seq, account_id, at) VALUES (%(case)s, %(seq)s, %(account)s, %(at)s) RETURNING id
+"""
+_SIGNED_BY = """
+SELECT s.id, s.case_id, s.seq, s.at FROM signed_case AS s JOIN case_file AS c ON c.id = s.case_id
+WHERE s.account_id = %(account)s AND c.site_id = ANY(%(sites)s) AND s.id < %(before)s ORDER BY s.id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signature: the row's id, by which lists go on, and the entry `seq` of the case that it is."""
+
+    id: int
+    case: CaseId
+    seq: int
+    at: datetime
+
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
@@ -64,3 +82,17 @@ async def load_handed_to(where: Where, account: ActorId, since: datetime) -> Seq
     rows = await run(where, _HANDED_TO, {"to": account, "since": since})
     found = [HandedOver(CaseId(case), seq, ActorId(by), ActorId(to), at) for case, seq, by, to, at in rows]
     return [row for row in found if row.to == account]
+
+
+async def add_signed(where: Where, case: CaseId, seq: int, account: ActorId, at: datetime) -> None:
+    """Keep who signed a case, by its entry."""
+    await run(where, _SIGNED, {"case": case, "seq": seq, "account": account, "at": at})
+
+
+async def load_signed(
+    where: Where, account: ActorId, sites: frozenset[str], before: int, limit: int
+) -> tuple[Signed, ...]:
+    """Return what this account signed at these sites, newest first, below the row `before`."""
+    parameters = {"account": account, "sites": sorted(sites), "before": before, "limit": limit}
+    rows = await run(where, _SIGNED_BY, parameters)
+    return tuple(Signed(row, CaseId(case), seq, at) for row, case, seq, at in rows)

@@ -1,4 +1,4 @@
-"""Who signed which case, who handed which on to whom, who has seen which in teaching; and a case is found by its holder.
+"""Who signed which case, who handed which on to whom; and a case is found by its holder.
 
 Revision ID: 0024
 """
@@ -14,7 +14,7 @@ depends_on = None
 APPLICATION = "arbiter_app"
 INSTANT = sa.DateTime(timezone=True)
 
-# Of what was signed before, the entry says by whom and when; whether somebody differed, only what is sealed does.
+# Of what was signed before, the entry says by whom and when.
 _SIGNED_BEFORE = """
 INSERT INTO signed_case (case_id, seq, account_id, at)
 SELECT d.case_id, d.seq, told.entry ->> 'actor', (told.entry ->> 'at')::timestamptz
@@ -37,14 +37,12 @@ def upgrade() -> None:
         sa.Column("case_id", sa.Text, nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("account_id", sa.Text, nullable=False),
-        sa.Column("differed", sa.Boolean),
         sa.Column("at", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_signed_case"),
         sa.ForeignKeyConstraint(["case_id"], ["case_file.id"], name="fk_signed_case_case_id"),
         sa.UniqueConstraint("case_id", "seq", name="uq_signed_case_case_id_seq"),
     )
     op.create_index("ix_signed_case_account_id", "signed_case", ["account_id", "id"])
-    op.create_index("ix_signed_case_differed", "signed_case", ["at"], postgresql_where=sa.text("differed"))
     op.create_table(
         "handed_over",
         sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
@@ -58,16 +56,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("case_id", "seq", name="uq_handed_over_case_id_seq"),
     )
     op.create_index("ix_handed_over_to_account", "handed_over", ["to_account", "at"])
-    op.create_table(
-        "taught_case",
-        sa.Column("account_id", sa.Text, nullable=False),
-        sa.Column("case_id", sa.Text, nullable=False),
-        sa.Column("at", INSTANT, nullable=False),
-        sa.PrimaryKeyConstraint("account_id", "case_id", name="pk_taught_case"),
-        sa.ForeignKeyConstraint(["case_id"], ["case_file.id"], name="fk_taught_case_case_id"),
-    )
     op.execute(_SIGNED_BEFORE)
-    for table in ("signed_case", "handed_over", "taught_case"):
+    for table in ("signed_case", "handed_over"):
         op.execute(
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION arbiter_refuse_change()"

@@ -69,7 +69,7 @@ async def test_a_trail_has_every_entry_in_words_with_who_and_its_hash(ward: Ward
     for _, body, index in rows:
         entry = Entry.from_bytes(body)
         assert entry_words.OF_CASES[entry.type] in page.replace("&#39;", "'")
-        assert f"leaf {index}" in page
+        assert "Not sealed yet" in page if index is None else f"leaf {index}" in page
     assert "Anna" in page
     assert "Commits to: the certificate" in page
     assert SUBJECT not in page
@@ -157,7 +157,7 @@ async def test_entries_are_found_by_kind_and_time_and_a_bad_time_is_said(ward: W
     assert (await ada.get("/audit/entries?before=" + "9" * 15)).status_code == 200
 
 
-def test_every_kind_and_every_document_has_words() -> None:
+async def test_every_kind_and_every_document_has_words() -> None:
     assert set(entry_words.OF_CASES) == set(EntryType)
     named = frozenset().union(*DOCUMENTS.values(), *OPTIONAL_DOCUMENTS.values())
     assert set(entry_words.DOCUMENTS) >= named
@@ -364,7 +364,7 @@ async def test_an_auditor_finds_a_trail_and_checks_a_receipt(
         await visited.press("Show its trail")
         await expect(page.get_by_role("alert")).to_contain_text("Enter the id of the case")
         await visited.look("the log, with a mistake")
-        await page.get_by_label("Find a case’s trail").fill(case)
+        await page.get_by_label("Find a case").fill(case)
         await visited.press("Show its trail")
         await page.wait_for_url(f"**/audit/cases/{case}")
         await expect(page.get_by_text("The clinician signed")).to_be_visible()

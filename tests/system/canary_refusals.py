@@ -87,8 +87,6 @@ PAGES = (
     "/duty/{case}/acknowledge",
     "/duty/{case}/claim",
     "/mine",
-    "/teaching",
-    "/teaching/{case}",
     "/audit",
     "/audit/find",
     "/audit/entries",

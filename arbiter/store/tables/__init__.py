@@ -28,7 +28,7 @@ from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
-from arbiter.store.tables.shifts import handed_over, signed_case, taught_case
+from arbiter.store.tables.shifts import handed_over, signed_case
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 from arbiter.store.tables.watching import audit_count, watch_step
 from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_standing
@@ -76,7 +76,6 @@ __all__ = [
     "subject",
     "subject_chain",
     "subject_merger",
-    "taught_case",
     "tree_node",
     "watch_step",
     "webhook_endpoint",
@@ -104,7 +103,6 @@ INSERT_ONLY = (
     watch_step,
     signed_case,
     handed_over,
-    taught_case,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

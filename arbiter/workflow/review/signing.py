@@ -20,6 +20,7 @@ from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by
 from arbiter.workflow.reading import decision_of
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
+from arbiter.workflow.shift.signed import save_signature
 from arbiter.workflow.views import DecisionView
 
 
@@ -53,7 +54,7 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    acted = await act(house, principal, case, decide, through_glass=True)
+    acted = await act(house, principal, case, decide, through_glass=True, saving=save_signature)
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
 
 
