@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from arbiter.audit.entry import Entry
+from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.workflow.log.receipts import Check, ReceiptReport
 from arbiter.workflow.log.timeline import TimelineEntry
 from arbiter.workflow.log.trails import Found, LogStatus, Trail, TrailEntry
@@ -126,13 +127,15 @@ def status_page(status: LogStatus, here: Here) -> StatusPage:
         size=f"{status.size:,}",
         sealed=sealed,
         pending=pending,
-        keys=status.keys,
+        keys=tuple(key.label for key in status.keys),
         witnesses=tuple(_witness(each, here) for each in status.witnesses),
         zone=here.zone_name,
     )
 
 
-def receipt_page(report: ReceiptReport, keys: Iterable[str], here: Here, *, certificate: bool) -> ReceiptPage:
+def receipt_page(
+    report: ReceiptReport, keys: Iterable[VerifierKey], here: Here, *, certificate: bool
+) -> ReceiptPage:
     """Return what became of a receipt; `certificate` says whether one was given to compare."""
     results = {each.check: each.fault for each in report.checks}
     wanted = [check for check in Check if certificate or check is not Check.CERTIFICATE]
@@ -141,7 +144,12 @@ def receipt_page(report: ReceiptReport, keys: Iterable[str], here: Here, *, cert
         verified=report.verified,
         checks=tuple(_check_line(check, results, report) for check in wanted),
         entry=entry,
-        commands=tuple(f"arbiter audit verify-receipt receipt.json --key {shlex.quote(key)}" for key in keys),
+        commands=tuple(
+            f"arbiter audit verify-receipt receipt.json --key {shlex.quote(key.encode())}"
+            for key in keys
+            # A receipt is verified by it alone; the log's second key is too long to be read off a page.
+            if key.type is SignatureType.ED25519
+        ),
         zone=here.zone_name,
     )
 

@@ -87,15 +87,16 @@ async def read_backwards(
     limit: int,
     before: int | None = None,
     *,
-    looking_at_most: int = LOOKED_AT_MOST,
+    looking_at_most: int | None = None,
 ) -> TimelinePage:
-    """Return the newest entries that fit, newest first, all below index `before`."""
+    """Return the newest entries that fit, newest first, all below index `before`, among `looking_at_most` looked at."""
+    most = LOOKED_AT_MOST if looking_at_most is None else looking_at_most
     async with house.store.read() as transaction:
         first, end = await _span(transaction, sought)
         place = end if before is None else min(before, end)
         found: list[TimelineEntry] = []
         looked_at = 0
-        while place > first and len(found) < limit and looked_at < looking_at_most:
+        while place > first and len(found) < limit and looked_at < most:
             start = max(first, place - BATCH)
             rows = await load_leaves_from(transaction, start, place - start)
             looked_at += place - start

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import leaf_hash
+from arbiter.audit.note import VerifierKey
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
@@ -70,7 +71,7 @@ class LogStatus:
     sealed_at: datetime | None
     pending: int
     pending_since: datetime | None
-    keys: tuple[str, ...]
+    keys: tuple[VerifierKey, ...]
     witnesses: tuple[Standing, ...]
 
 
@@ -123,7 +124,7 @@ async def log_status(house: House, principal: Principal) -> LogStatus:
         sealed_at=None if newest is None else newest.sealed_at,
         pending=pending,
         pending_since=since,
-        keys=tuple(key.encode() for key in house.verifiers),
+        keys=house.verifiers,
         witnesses=witnesses,
     )
 
