@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
 
+import migrations.versions
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.model import CaseId
@@ -106,3 +109,17 @@ async def test_it_is_fit_to_read(ward: Ward, address: str, chromium: Chromium) -
         await log_in(visited)
         await visited.go("/mine")
         await visited.look("my decisions, without JavaScript")
+
+
+async def test_what_was_signed_before_the_table_is_found_in_the_entries(ward: Ward) -> None:
+    await decided(ward)
+    (name,) = (
+        each.name
+        for each in iter_modules(migrations.versions.__path__)
+        if each.name.endswith("_shifts_are_handed_over")
+    )
+    statement = import_module(f"migrations.versions.{name}")._SIGNED_BEFORE
+    found = await ward.house.store.run(statement.partition("at)\n")[2], {})
+    kept = await ward.house.store.run("SELECT case_id, seq, account_id, at FROM signed_case ORDER BY id", {})
+    assert sorted(found) == sorted(kept)
+    assert kept
