@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
-from arbiter.audit.entry import Entry
-from arbiter.audit.note import SignatureType, VerifierKey
 from arbiter.workflow.log.receipts import Check, ReceiptReport
 from arbiter.workflow.log.timeline import TimelineEntry
-from arbiter.workflow.log.trails import Found, LogStatus, Trail, TrailEntry
+from arbiter.workflow.log.trails import Found, LoggedEntry, LogStatus, Trail, TrailEntry
 from arbiter.workflow.log.witness_standings import Standing
 from clinician_ui.presenters.entry_words import document_words, says
 from clinician_ui.presenters.paper import full_time
@@ -127,15 +125,13 @@ def status_page(status: LogStatus, here: Here) -> StatusPage:
         size=f"{status.size:,}",
         sealed=sealed,
         pending=pending,
-        keys=tuple(key.label for key in status.keys),
+        keys=status.keys,
         witnesses=tuple(_witness(each, here) for each in status.witnesses),
         zone=here.zone_name,
     )
 
 
-def receipt_page(
-    report: ReceiptReport, keys: Iterable[VerifierKey], here: Here, *, certificate: bool
-) -> ReceiptPage:
+def receipt_page(report: ReceiptReport, keys: Iterable[str], here: Here, *, certificate: bool) -> ReceiptPage:
     """Return what became of a receipt; `certificate` says whether one was given to compare."""
     results = {each.check: each.fault for each in report.checks}
     wanted = [check for check in Check if certificate or check is not Check.CERTIFICATE]
@@ -144,12 +140,7 @@ def receipt_page(
         verified=report.verified,
         checks=tuple(_check_line(check, results, report) for check in wanted),
         entry=entry,
-        commands=tuple(
-            f"arbiter audit verify-receipt receipt.json --key {shlex.quote(key.encode())}"
-            for key in keys
-            # A receipt is verified by it alone; the log's second key is too long to be read off a page.
-            if key.type is SignatureType.ED25519
-        ),
+        commands=tuple(f"arbiter audit verify-receipt receipt.json --key {shlex.quote(key)}" for key in keys),
         zone=here.zone_name,
     )
 
@@ -169,7 +160,9 @@ def _found_line(each: TimelineEntry, names: Mapping[str, str], here: Here) -> En
     return _line(each.entry, names, here, each.index, "")
 
 
-def _line(entry: Entry, names: Mapping[str, str], here: Here, index: int | None, hash_: str) -> EntryLine:
+def _line(
+    entry: LoggedEntry, names: Mapping[str, str], here: Here, index: int | None, hash_: str
+) -> EntryLine:
     return EntryLine(
         words=says(entry.type),
         kind=entry.type,

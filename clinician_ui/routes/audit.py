@@ -134,7 +134,7 @@ class AuditPages:
                 "audit_receipt", visitor, 422, page=None, mistakes=mistakes, errors=beside(mistakes)
             )
         report = await check_receipt(self._house, visitor.principal, receipt, certificate or None)
-        keys = (await trails.log_status(self._house, visitor.principal)).keys
+        keys = (await trails.log_status(self._house, visitor.principal)).offline_keys
         page = receipt_page(report, keys, await self._desk.here(), certificate=bool(certificate))
         return self._desk.page("audit_receipt", visitor, page=page, mistakes=(), errors={})
 

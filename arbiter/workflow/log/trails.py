@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from arbiter.audit.entry import Entry
 from arbiter.audit.merkle import leaf_hash
-from arbiter.audit.note import VerifierKey
+from arbiter.audit.note import SignatureType
 from arbiter.errors import NotFoundError, VerificationError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
@@ -25,6 +26,9 @@ from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.log.timeline import Sought, TimelineEntry, read_backwards
 from arbiter.workflow.log.witness_standings import Standing, standings_of
+
+LoggedEntry: TypeAlias = Entry
+"""An entry as pages have it."""
 
 TRAIL_PAGE = 100
 FOUND_PAGE = 100
@@ -65,13 +69,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class LogStatus:
-    """How the log stands: its newest checkpoint (None before the first), what waits for its seal, the keys, the witnesses."""
+    """How the log stands: its newest checkpoint (None before the first), what waits for its seal, the keys, the witnesses.
+
+    `keys` are the labels of all keys of the log, `offline_keys` what `arbiter audit verify-receipt` wants of them.
+    """
 
     size: int
     sealed_at: datetime | None
     pending: int
     pending_since: datetime | None
-    keys: tuple[VerifierKey, ...]
+    keys: tuple[str, ...]
+    offline_keys: tuple[str, ...]
     witnesses: tuple[Standing, ...]
 
 
@@ -124,7 +132,9 @@ async def log_status(house: House, principal: Principal) -> LogStatus:
         sealed_at=None if newest is None else newest.sealed_at,
         pending=pending,
         pending_since=since,
-        keys=house.verifiers,
+        keys=tuple(key.label for key in house.verifiers),
+        # A receipt is verified by these alone; the log's second key is too long to be read off a page.
+        offline_keys=tuple(key.encode() for key in house.verifiers if key.type is SignatureType.ED25519),
         witnesses=witnesses,
     )
 
