@@ -49,11 +49,11 @@ class Checked(Generic[_Form]):
     mistakes: tuple[Mistake, ...]
 
 
-async def read_fields(request: Request) -> Fields:
+async def read_fields(request: Request, largest: int = LARGEST_BODY_BYTES) -> Fields:
     """Return the fields of an urlencoded body, each with its values in order.
 
     Raises:
-        RefusedError: for another content type, more than 64 KiB or 250 fields, or anything that is not UTF-8.
+        RefusedError: for another content type, more than `largest` bytes (64 KiB) or 250 fields, or anything that is not UTF-8.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":
@@ -62,8 +62,8 @@ async def read_fields(request: Request) -> Fields:
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > LARGEST_BODY_BYTES:
-                raise RefusedError(f"expected a form of at most {LARGEST_BODY_BYTES} bytes")
+            if len(body) > largest:
+                raise RefusedError(f"expected a form of at most {largest} bytes")
     except ClientDisconnect as error:
         raise RefusedError("expected a whole form, got the beginning of one") from error
     try:

@@ -51,12 +51,21 @@ ENTRIES: Final = (
     Entry("/audit", noted("Audit"), _holds(Permission.AUDIT_READ), "g a"),
     Entry("/account", noted("Account"), _holds(Permission.REVIEW_WORK), "g p"),
 )
-_BESIDE: Final = ("/worklist/print", "/glass", KEYS)
+_BESIDE: Final = (
+    "/worklist/print",
+    "/glass",
+    KEYS,
+    "/duty/handover",
+    "/duty/handover/print",
+    "/duty/rota",
+    "/audit/exports",
+    "/audit/receipt",
+)
 """Pages that no place's table row stands for, to which a log-in may lead all the same."""
 
 _LOCAL: Final = re.compile(
     "|".join((*(re.escape(each.address) for each in ENTRIES), *map(re.escape, _BESIDE)))
-    + r"|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?",
+    + r"|/(?:cases|duty|audit/cases)/c_[a-z2-7]{1,64}|/cases/c_[a-z2-7]{1,64}/(?:done|read)",
     re.ASCII,
 )
 

@@ -38,14 +38,19 @@ from clinician_ui.downtime import DowntimeFile
 from clinician_ui.navigation import HOME
 from clinician_ui.rendering import SECURITY_HEADERS, Renderer
 from clinician_ui.routes.account import AccountPages
+from clinician_ui.routes.audit import AuditPages
 from clinician_ui.routes.case import CasePages
 from clinician_ui.routes.drafts import DraftPages
+from clinician_ui.routes.duty import DutyPages
+from clinician_ui.routes.exports import ExportPages
 from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
+from clinician_ui.routes.handover import HandoverPages
 from clinician_ui.routes.keys import KeysPages
 from clinician_ui.routes.live import LivePages
 from clinician_ui.routes.log_in import LogInPages
+from clinician_ui.routes.mine import MinePages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
@@ -95,6 +100,12 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         SigningPages(desk, cases),
         HandlingPages(desk, cases),
         DraftPages(desk),
+        # Before the calls: their addresses end in any case.
+        HandoverPages(desk),
+        DutyPages(desk),
+        MinePages(desk),
+        AuditPages(desk),
+        ExportPages(desk),
         FleetPages(desk),
         WatchPages(desk),
         KeysPages(desk),

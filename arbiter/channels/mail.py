@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import aiosmtplib
 
 from arbiter.channels.attempt import Attempt, Failed, Sent
-from arbiter.channels.notice import CALLED, Notice, instant
+from arbiter.channels.notice import CALLED, Notice, duty_url, instant
 from arbiter.channels.webhook import ATTEMPT_SECONDS, is_loopback
 from arbiter.errors import ConfigurationError
 from arbiter.settings import Settings
@@ -111,7 +111,7 @@ def _lines(notice: Notice) -> list[str]:
     ]
     if notice.acknowledge_by is not None:
         lines.append(f"Acknowledge by: {instant(notice.acknowledge_by)}")
-    lines += ["", "Acknowledge or claim it on the work list."]
-    if notice.public_url is not None:
-        lines.append(f"{notice.public_url}/worklist")
+    if notice.public_url is None:
+        return [*lines, "", "Acknowledge or claim it on the work list."]
+    lines += ["", "Say that you are on your way, or claim it:", duty_url(notice.public_url, notice.case)]
     return lines

@@ -62,9 +62,16 @@ def document_of(notice: Notice) -> dict[str, Any]:
     if notice.public_url is not None:
         status = f"{notice.public_url}/v1/cases/{notice.case}"
         data |= (
-            {"acknowledge_url": f"{status}/acknowledge"} if notice.type == CALLED else {"status_url": status}
+            {"acknowledge_url": f"{status}/acknowledge", "duty_url": duty_url(notice.public_url, notice.case)}
+            if notice.type == CALLED
+            else {"status_url": status}
         )
     return {"type": notice.type, "timestamp": instant(notice.at), "data": data}
+
+
+def duty_url(public_url: str, case: str) -> str:
+    """Return where a person on duty says that they are on their way, on any phone: the page asks who they are."""
+    return f"{public_url}/duty/{case}"
 
 
 def body_of(notice: Notice) -> bytes:

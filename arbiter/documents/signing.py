@@ -60,7 +60,7 @@ class Shown:
     """What the page with the form to sign was made from: each the SHA-256 (hex) of a document that the case keeps.
 
     `own` is the reviewer's opinion, None where none was given; `readers` are others' opinions and `handed` what was recorded when
-    the case went from hand to hand (reasons, attendance), each in the order they are shown;
+    the case went from hand to hand (reasons, attendance, handover notes), each in the order they are shown;
     `context` is what the hospital told beside the facts, None where it told nothing. `meaning` is what the signature stands for.
     """
 

@@ -51,6 +51,19 @@ class Rota:
     shifts: tuple[Shift, ...]
     otherwise: tuple[Contact, ...]
 
+    def turns(self) -> frozenset[int]:
+        """Return the minutes of the week at which a shift begins or ends."""
+        return frozenset(edge % WEEK for shift in self.shifts for span in shift.spans for edge in span)
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """Who is on duty, until when, and who comes then; `until` is None where that never changes."""
+
+    contacts: tuple[Contact, ...]
+    until: datetime | None = None
+    following: tuple[Contact, ...] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -65,9 +78,26 @@ class Group:
         """Return who is called at that instant: never nobody, for a rota with a gap is refused at load."""
         if self.rota is None:
             return self.contacts
-        minute = minute_of_week(now.astimezone(self.rota.zone))
-        on = [contact for shift in self.rota.shifts if shift.covers(minute) for contact in shift.contacts]
-        return tuple(dict.fromkeys(on)) or self.rota.otherwise
+        return self._on(self.rota, minute_of_week(now.astimezone(self.rota.zone)))
+
+    def spell(self, now: datetime) -> Spell:
+        """Return who is on duty at that instant, and when whom it is the turn of next; by the wall clock, also across its changes."""
+        if self.rota is None:
+            return Spell(self.contacts)
+        wall = now.astimezone(self.rota.zone)
+        minute = minute_of_week(wall)
+        on = self._on(self.rota, minute)
+        for ahead in sorted({(turn - minute - 1) % WEEK + 1 for turn in self.rota.turns()}):
+            following = self._on(self.rota, (minute + ahead) % WEEK)
+            if frozenset(following) != frozenset(on):
+                begins = wall.replace(second=0, microsecond=0, tzinfo=None) + timedelta(minutes=ahead)
+                return Spell(on, begins.replace(tzinfo=self.rota.zone), following)
+        return Spell(on)
+
+    @staticmethod
+    def _on(rota: Rota, minute: int) -> tuple[Contact, ...]:
+        on = [contact for shift in rota.shifts if shift.covers(minute) for contact in shift.contacts]
+        return tuple(dict.fromkeys(on)) or rota.otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +145,19 @@ def gap_of(shifts: tuple[Shift, ...]) -> int | None:
             break
         reached = max(reached, end)
     return None if reached >= WEEK else reached
+
+
+def overlap_of(shifts: tuple[Shift, ...]) -> int | None:
+    """Return the first minute of the week in which two shifts are on at once, or None: all of both are then called."""
+    reached = 0
+    for begin, end in sorted(span for shift in shifts for span in shift.spans):
+        if begin < reached:
+            return begin
+        reached = max(reached, end)
+    return None
+
+
+def minute_words(minute: int) -> str:
+    """Return a minute of the week as its day and clock time, such as `sun 08:00`."""
+    day, of_day = divmod(minute, DAY)
+    return f"{('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[day]} {of_day // 60:02}:{of_day % 60:02}"

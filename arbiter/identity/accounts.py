@@ -20,7 +20,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from arbiter.errors import ConflictError, RefusedError, UnauthenticatedError
+from arbiter.errors import ConflictError, NotFoundError, RefusedError, UnauthenticatedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import ACCOUNT_ROLES, Role, check_roles, permissions_of
 from arbiter.identity.sites import check_name, check_sites
@@ -122,6 +122,22 @@ async def disable_account(identities: Identities, clock: Clock, account_id: str)
 async def find_account(identities: Identities, id_or_login: str) -> AccountStanding:
     """Return an account by its id or login; raise NotFoundError when there is none."""
     return await identities.account_standing(id_or_login.strip().lower())
+
+
+async def account_by_id(identities: Identities, account_id: str) -> Principal:
+    """Return an account as it stands now, for work that goes on after its request was answered.
+
+    Raises:
+        UnauthenticatedError: when there is no such account, or it is disabled.
+    """
+    try:
+        row = (await identities.account_standing(account_id)).account
+    except NotFoundError:
+        row = None
+    # A login may read like somebody's id.
+    if row is None or row.id != account_id or row.disabled_at is not None:
+        raise UnauthenticatedError(f"account {account_id} is no longer valid")
+    return account_principal(row)
 
 
 async def unlock_account(identities: Identities, account_id: str) -> None:

@@ -94,7 +94,9 @@ OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.RECEIVED: frozenset({"context"}),
     EntryType.AMENDED: frozenset({"context"}),
     EntryType.OPINION: frozenset({"exchange"}),
+    EntryType.CLAIM_ENDED: frozenset({"note"}),
     EntryType.DECIDED: frozenset({"draw"}),
 }
 """The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back;
-with what probability a panel's decision was to be audited, and whether it was drawn; what a clinician is shown beside the facts."""
+what a reviewer who hands a case on wrote for the next one; with what probability a panel's decision was to be audited, and whether
+it was drawn; what a clinician is shown beside the facts."""

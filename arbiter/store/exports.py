@@ -27,6 +27,9 @@ RETURNING id
 # One adds at a time, or several would each see room for one more.
 _ADD_IN_TURN = "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(7165069809)) SELECT 1 FROM turn"
 _LOAD = f"SELECT {_COLUMNS} FROM export_job WHERE id = %(id)s"  # noqa: S608 - names of columns
+_OF_CLIENT = f"""
+SELECT {_COLUMNS} FROM export_job WHERE client_id = %(client)s AND state <> 'gone' ORDER BY created_at DESC LIMIT %(limit)s
+"""  # noqa: S608 - names of columns
 _CLAIM = f"""
 UPDATE export_job SET state = 'running', attempts = attempts + 1, owner = %(owner)s, held_until = %(until)s,
     done = 0, total = 0, kek_id = NULL, sealed_key = NULL
@@ -132,6 +135,11 @@ async def load_job(where: Where, job: str) -> ExportJob | None:
     """Return a job, or None."""
     rows = await run(where, _LOAD, {"id": job})
     return _job(rows[0]) if rows else None
+
+
+async def load_jobs(where: Where, client: str, limit: int) -> tuple[ExportJob, ...]:
+    """Return what a client or a person asked for and has not deleted, newest first."""
+    return tuple(_job(row) for row in await run(where, _OF_CLIENT, {"client": client, "limit": limit}))
 
 
 async def claim_job(where: Where, owner: str, now: datetime, until: datetime) -> ExportJob | None:

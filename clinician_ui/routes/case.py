@@ -25,6 +25,7 @@ from clinician_ui.drafts import kept_draft
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
 from clinician_ui.presenters.case import case_page
 from clinician_ui.presenters.handling import HandlingPart, Typed, handling_part
+from clinician_ui.presenters.handover import note_words
 from clinician_ui.presenters.panel import panel_page
 from clinician_ui.presenters.passed import passed_page
 from clinician_ui.presenters.readers import readers_part
@@ -273,6 +274,7 @@ class CasePages:
                 here,
                 passkey=await passkeys.usable(self._house, visitor.principal),
             ),
+            notes=note_words(revealed.notes, here),
             unchanged=unchanged,
             draft=draft,
             mistakes=named,

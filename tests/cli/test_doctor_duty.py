@@ -38,7 +38,7 @@ def states(found: dict[str, Finding]) -> dict[str, str]:
 
 def test_a_whole_file_passes(file: Path) -> None:
     file.write_bytes(WHOLE)
-    assert states(looked(file, **MAIL)) == {"file": "ok", "ladders": "ok", "mail": "ok"}
+    assert states(looked(file, **MAIL)) == {"file": "ok", "ladders": "ok", "mail": "ok", "rotas": "ok"}
 
 
 def test_one_group_is_one_group(file: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_ladder_that_climbs_to_a_group_that_is_not_there_is_told(file: Path) -
 def test_a_shipped_protocols_group_without_a_ladder_is_told(file: Path) -> None:
     file.write_bytes(DUTY)
     found = looked(file, **MAIL)
-    assert states(found) == {"file": "ok", "ladders": "fail", "mail": "ok"}
+    assert states(found) == {"file": "ok", "ladders": "fail", "mail": "ok", "rotas": "ok"}
     assert "preoperative-assessment (protocol " in found["duty ladders"].found
     assert "critical-care-outreach" not in found["duty ladders"].found
 
@@ -97,7 +97,7 @@ def test_an_own_protocols_group_without_a_ladder_is_told(file: Path, tmp_path: P
 def test_own_protocols_that_cannot_be_read_leave_the_ladders_unsure(file: Path, tmp_path: Path) -> None:
     file.write_bytes(WHOLE)
     found = looked(file, protocols=tmp_path / "nothing", **MAIL)
-    assert states(found) == {"file": "ok", "ladders": "fail", "mail": "ok"}
+    assert states(found) == {"file": "ok", "ladders": "fail", "mail": "ok", "rotas": "ok"}
     assert "ARBITER_PROTOCOLS" in found["duty ladders"].advice
 
 
@@ -111,7 +111,7 @@ def test_mail_without_a_server_is_told_and_webhooks_need_none(file: Path) -> Non
         if "mail: " in line:
             text = text.replace(line, line.split("mail:")[0] + "webhook: we_bbbbbbbbbbbbbbbb")
     file.write_text(text)
-    assert states(looked(file)) == {"file": "ok", "ladders": "ok", "mail": "ok"}
+    assert states(looked(file)) == {"file": "ok", "ladders": "ok", "mail": "ok", "rotas": "ok"}
 
 
 # --- as processes -------------------------------------------------------------------------------------------------
@@ -150,3 +150,11 @@ def test_a_spoiled_duty_file_stops_every_command(service: Service, file: Path) -
         file.write_bytes(text)
         refused = run_process(service.data, {"ARBITER_DUTY": str(file)}, "sites", "list")
         assert (refused.returncode, refused.stdout) == (Status.FAILED, "")
+
+
+def test_gaps_and_overlaps_of_a_rota_are_told(file: Path) -> None:
+    file.write_bytes(WHOLE.replace(b"to: 20:00", b"to: 20:30"))
+    said = looked(file, **MAIL)["duty rotas"].found
+    assert "1 group by a rota" in said
+    assert "outreach has a gap from mon 00:00, which goes to pager" in said
+    assert "outreach has two shifts at once from mon 20:00" in said

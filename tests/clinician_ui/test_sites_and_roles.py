@@ -49,13 +49,14 @@ PUBLIC = {("GET", "/"), ("GET", "/login"), ("POST", "/login")}
 @dataclass(frozen=True)
 class Gets:
     """The status for who may review at the waiting case's site, for who may at another, for who watches the fleet, for who answers
-    for a policy, and for everybody else."""
+    for a policy, for everybody else, and for who audits at the waiting case's site and at another where that differs."""
 
     home: int
     foreign: int
     others: int = 403
     watchers: int = 403
     policy: int = 403
+    auditors: tuple[int, int] | None = None
 
 
 BACK = Gets(303, 303, 303, 303, 303)
@@ -77,6 +78,28 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("GET", "/watch"): Gets(403, 403, watchers=200, policy=200),
     # It lists the places that its visitor has, and those are asked for above.
     ("GET", "/keys"): Gets(200, 200, 200, 200, 200),
+    **{
+        ("GET", path): Gets(200, 200)
+        for path in ("/duty", "/duty/rota", "/duty/handover", "/duty/handover/print", "/mine")
+    },
+    ("POST", "/duty/take-over"): Gets(303, 303),
+    # Nothing is ticked in the matrix's form.
+    ("POST", "/duty/handover"): Gets(422, 422),
+    ("GET", "/duty/{case}"): Gets(200, 404),
+    ("POST", "/duty/{case}/acknowledge"): Gets(303, 404),
+    ("POST", "/duty/{case}/claim"): Gets(303, 404),
+    **{
+        ("GET", path): Gets(403, 403, auditors=(200, 200))
+        for path in ("/audit", "/audit/entries", "/audit/receipt", "/audit/exports")
+    },
+    ("GET", "/audit/cases/{case}"): Gets(403, 403, auditors=(200, 404)),
+    # Nothing is typed into the matrix's forms, but for an export, which may be of all there is.
+    ("GET", "/audit/find"): BACK,
+    ("POST", "/audit/find"): Gets(403, 403, auditors=(422, 422)),
+    ("POST", "/audit/receipt"): Gets(403, 403, auditors=(422, 422)),
+    ("POST", "/audit/exports"): Gets(403, 403, auditors=(303, 303)),
+    ("GET", "/audit/exports/{export}/file"): Gets(403, 403, auditors=(404, 404)),
+    ("POST", "/audit/exports/{export}/delete"): Gets(403, 403, auditors=(404, 404)),
     # Who holds both rights has tests of its own.
     ("GET", "/glass"): Gets(403, 403),
     ("POST", "/glass"): Gets(403, 403),
@@ -144,7 +167,7 @@ async def staffed(ward: Ward) -> Ward:
 
 
 async def ask(browser: Browser, method: str, path: str, case: str) -> httpx.Response:
-    address = path.replace("{case}", case)
+    address = path.replace("{case}", case).replace("{export}", "e_" + "a" * 24)
     if method == "GET":
         return await browser.get(address)
     # Every page somebody is shown has their token in its header, a refusal too.
@@ -166,14 +189,17 @@ async def test_a_role_gets_of_a_page_what_the_table_says(staffed: Ward, method: 
         otherwise = gets.watchers if Permission.FLEET_WATCH in ROLES[role] else gets.others
         if ROLES[role] & {Permission.POLICY_AUTHOR, Permission.POLICY_APPROVE}:
             otherwise = gets.policy
+        audits = Permission.AUDIT_READ in ROLES[role] and gets.auditors is not None
         for site, expected in (("north", gets.home), ("south", gets.foreign)):
+            if audits and gets.auditors is not None:
+                otherwise = gets.auditors[site == "south"]
             answer = await ask(await staffed.logged_in(f"{site}-{role}"), method, path, case)
             assert answer.status_code == (expected if reviews else otherwise), (role, site)
             assert SUBJECT not in answer.text, (role, site)
-            if not reviews or site == "south":
+            if not (reviews or audits) or site == "south":
                 assert case not in answer.text, (role, site)
                 assert await _phase(staffed, case) is Phase.ESCALATED, (role, site)
-            elif await _phase(staffed, case) is not Phase.ESCALATED:
+            elif reviews and await _phase(staffed, case) is not Phase.ESCALATED:
                 case = await staffed.case()
 
 

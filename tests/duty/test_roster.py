@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arbiter.duty.loader import load_duty
-from arbiter.duty.roster import WEEK, Group
+from arbiter.duty.roster import WEEK, Group, minute_words, overlap_of
 from arbiter.errors import InvalidDutyError
 from tests.duty.small import DUTY, spoiled
 
@@ -168,3 +168,55 @@ def test_a_gap_is_named_by_its_first_minute(shifts: tuple[str, ...], gap: str) -
 def test_somebody_is_called_at_every_instant(at: datetime, zone: str) -> None:
     source = spoiled("Europe/London", zone)
     assert load_duty("duty.yaml", source).groups["outreach"].on_duty(at)
+
+
+# --- now and next ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("instant", "on_now", "until", "following"),
+    [
+        ("2026-01-05T12:00:30+00:00", {"day-bleep", "pager"}, "2026-01-05T20:00:00+00:00", {"night-bleep"}),
+        ("2026-01-05T20:00:00+00:00", {"night-bleep"}, "2026-01-06T08:00:00+00:00", {"day-bleep", "pager"}),
+        # From Friday's evening to Monday's morning it is nobody's shift, and the pager's.
+        ("2026-01-10T03:00:00+00:00", {"pager"}, "2026-01-12T08:00:00+00:00", {"day-bleep", "pager"}),
+        # Over the night in which the clocks go forward the shift still ends at eight on the wall.
+        ("2026-03-28T22:00:00+00:00", {"pager"}, "2026-03-30T08:00:00+01:00", {"day-bleep", "pager"}),
+    ],
+)
+def test_who_is_on_until_when_and_who_comes_then(
+    instant: str, on_now: set[str], until: str, following: set[str]
+) -> None:
+    spell = OUTREACH.spell(datetime.fromisoformat(instant))
+    assert {each.id for each in spell.contacts} == on_now
+    assert spell.until == datetime.fromisoformat(until)
+    assert {each.id for each in spell.following} == following
+
+
+@given(st.integers(0, 365 * 24 * 3600))
+def test_at_its_end_a_spell_gives_way_to_whom_it_names(seconds: int) -> None:
+    instant = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    spell = OUTREACH.spell(instant)
+    assert set(spell.contacts) == set(OUTREACH.on_duty(instant))
+    assert spell.until is not None
+    assert spell.until > instant
+    assert set(OUTREACH.on_duty(spell.until)) == set(spell.following)
+    assert set(OUTREACH.on_duty(spell.until - timedelta(seconds=1))) == set(spell.contacts)
+
+
+def test_without_a_rota_or_with_one_shift_all_week_nobody_comes_next() -> None:
+    registrar = load_duty("duty.yaml", DUTY).groups["registrar"]
+    always = rota("Europe/London", f"{ALL_DAYS} 00:00 24:00 day")
+    for group in (registrar, always):
+        spell = group.spell(datetime(2026, 1, 5, tzinfo=UTC))
+        assert (spell.until, spell.following) == (None, ())
+        assert spell.contacts == group.on_duty(datetime(2026, 1, 5, tzinfo=UTC))
+
+
+def test_two_shifts_at_once_are_found_also_where_one_runs_past_midnight() -> None:
+    apart = rota("UTC", f"{ALL_DAYS} 08:00 20:00 day", f"{ALL_DAYS} 20:00 08:00 night").rota
+    at_once = rota("UTC", f"{ALL_DAYS} 08:00 20:00 day", f"{ALL_DAYS} 20:00 08:01 night").rota
+    assert apart is not None
+    assert at_once is not None
+    assert overlap_of(apart.shifts) is None
+    assert minute_words(overlap_of(at_once.shifts) or 0) == "mon 08:00"

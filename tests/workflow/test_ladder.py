@@ -246,13 +246,14 @@ async def test_a_mail_says_which_case_and_until_when_and_nothing_of_the_patient_
             "Site: north",
             "Risk class: urgent",
             "Acknowledge by: 2027-01-05T12:10:0",
-            "https://arbiter.hospital.example/worklist\n",
+            f"https://arbiter.hospital.example/duty/{case}\n",
         ):
             assert said in text.replace("\r\n", "\n"), text
         (call,) = ward.pager.verified()
         assert call.document["type"] == "escalation.called"
         acknowledge_url = f"https://arbiter.hospital.example/v1/cases/{case}/acknowledge"
         assert call.document["data"]["acknowledge_url"] == acknowledge_url
+        assert call.document["data"]["duty_url"] == f"https://arbiter.hospital.example/duty/{case}"
         for word in ("made-up-1", "urn:example", "visit-1", "pregnan", "exclu", "panel", "case.escalated"):
             assert word not in mail.as_string().lower()
             assert word not in call.body.decode().lower()

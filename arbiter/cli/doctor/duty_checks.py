@@ -7,7 +7,7 @@ from pathlib import Path
 
 from arbiter.cli.doctor.findings import Finding, attempted, first_problems
 from arbiter.duty.loader import read_duty
-from arbiter.duty.roster import Duty
+from arbiter.duty.roster import Duty, Rota, gap_of, minute_words, overlap_of
 from arbiter.errors import InvalidDutyError, counted
 from arbiter.question import Protocol
 from arbiter.settings import Mode, Settings
@@ -43,6 +43,7 @@ def _file(path: Path, settings: Settings) -> Iterator[Finding]:
         "duty ladders", "correct what ARBITER_PROTOCOLS names first", lambda: _ladders(read, settings)
     )
     yield _mail(read, settings)
+    yield _rotas(read)
 
 
 def _ladders(read: Duty, settings: Settings) -> Iterator[Finding]:
@@ -71,3 +72,21 @@ def _mail(read: Duty, settings: Settings) -> Finding:
             "duty mail", "fail", f"mail is to call {groups}, and ARBITER_MAIL_SERVER is not set", advice
         )
     return Finding("duty mail", "ok", f"ARBITER_MAIL_SERVER is set, and mail is to call {groups}")
+
+
+def _rotas(read: Duty) -> Finding:
+    """Say where rotas have gaps, which go to somebody all the same, and where two shifts overlap, so that both are called."""
+    rotas = {group.id: group.rota for group in read.groups.values() if group.rota is not None}
+    if not rotas:
+        return Finding("duty rotas", "ok", "no group has a rota: everybody in a group is called at all times")
+    remarks = [f"{group} {remark}" for group, rota in rotas.items() for remark in _remarks(rota)]
+    counts = f"{counted(len(rotas), 'group')} by a rota"
+    return Finding("duty rotas", "ok", "; ".join([counts, *remarks[:_SHOWN]]))
+
+
+def _remarks(rota: Rota) -> Iterator[str]:
+    gap, overlap = gap_of(rota.shifts), overlap_of(rota.shifts)
+    if gap is not None:
+        yield f"has a gap from {minute_words(gap)}, which goes to {', '.join(each.id for each in rota.otherwise)}"
+    if overlap is not None:
+        yield f"has two shifts at once from {minute_words(overlap)}, and both are called"

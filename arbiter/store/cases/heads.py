@@ -59,6 +59,7 @@ _SITES_OF_PROTOCOL = "SELECT DISTINCT site_id FROM case_file WHERE protocol_id =
 _IDS = "SELECT id FROM case_file WHERE id > %(after)s ORDER BY id LIMIT %(limit)s"
 _COUNT = "SELECT count(*) FROM case_file"
 _ONE_HEAD = HEADS + "WHERE c.id = %(case)s"
+_THESE_HEADS = HEADS + "WHERE c.id = ANY(%(cases)s::text[])"
 _IS_SEALED = f"""
 EXISTS (
     SELECT FROM entry AS e JOIN sealed_run AS r ON r.ids @> e.id
@@ -115,6 +116,13 @@ async def load_case(where: Where, case: CaseId) -> CaseRow:
     if not rows:
         raise NotFoundError(f"no case {case}")
     return head_from(rows[0])
+
+
+@as_statement(Statement.READ_CASE)
+async def load_cases(where: Where, cases: Sequence[CaseId]) -> tuple[CaseRow, ...]:
+    """Return the heads of these cases, in the order they are named; one that is not there is left out."""
+    rows = [head_from(row) for row in await run(where, _THESE_HEADS, {"cases": list(cases)})] if cases else []
+    return tuple(sorted(rows, key=lambda row: cases.index(row.id)))
 
 
 @as_statement(Statement.READ_SEALED)

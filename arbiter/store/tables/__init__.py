@@ -30,6 +30,7 @@ from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.passkeys import passkey, passkey_request
 from arbiter.store.tables.people import account, client, session, site
+from arbiter.store.tables.shifts import handed_over, signed_case
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 from arbiter.store.tables.watching import audit_count, watch_step
 from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_standing
@@ -60,6 +61,7 @@ __all__ = [
     "erasure_list",
     "export_job",
     "fleet_state",
+    "handed_over",
     "house_chain",
     "house_document",
     "idempotency",
@@ -74,6 +76,7 @@ __all__ = [
     "sealed_document",
     "sealed_run",
     "session",
+    "signed_case",
     "site",
     "subject",
     "subject_chain",
@@ -103,6 +106,8 @@ INSERT_ONLY = (
     agreement_window,
     audit_count,
     watch_step,
+    signed_case,
+    handed_over,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

@@ -76,6 +76,7 @@ case_file = Table(
     Index("ix_case_file_listing", "created_at", "id"),
     Index("ix_case_file_phase", "phase", "created_at"),
     Index("ix_case_file_wake_at", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+    Index("ix_case_file_reviewer_id", "reviewer_id", postgresql_where=text("reviewer_id IS NOT NULL")),
     Index(
         "ix_case_file_decided",
         "id",

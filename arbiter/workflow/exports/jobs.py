@@ -1,4 +1,4 @@
-"""Exports that clients ask for over REST: made one at a time in each process, kept a day, gone with their key.
+"""Exports that clients ask for over REST and people on the pages: made one at a time in each process, kept a day, gone with their key.
 
 A job whose process died is begun again by whoever finds it, once; the second time it is failed and says so. What a
 client may take is judged when it asks, when the export is made, and when the file is fetched.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from arbiter.audit.export.manifest import Selection
 from arbiter.errors import ArbiterError, BusyError, ConflictError, NotFoundError, VerificationError
+from arbiter.identity.accounts import account_by_id
 from arbiter.identity.clients import client_by_id
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
@@ -31,6 +32,7 @@ from arbiter.store.exports import (
     jobs_older_than,
     keep_job_key,
     load_job,
+    load_jobs,
     open_jobs,
 )
 from arbiter.telemetry import Safe
@@ -53,6 +55,7 @@ MOST_UNFINISHED = 8
 MOST_OF_CLIENT = 3
 """Jobs of one client that are unfinished or have a file: what it no longer needs it deletes."""
 
+MOST_LISTED = 20
 KEPT_FOR = timedelta(hours=24)
 MOST_ATTEMPTS = 2
 POLL_SECONDS = 1.0
@@ -124,7 +127,16 @@ async def ask_for_export(house: House, principal: Principal, asked: Selection) -
 
 async def view_export(house: House, principal: Principal, job: str) -> ExportStanding:
     """Return how far an export is. Raises NotFoundError for another client's too."""
-    found = await _of(house, principal, job)
+    return _standing(await _of(house, principal, job))
+
+
+async def list_exports(house: House, principal: Principal) -> tuple[ExportStanding, ...]:
+    """Return what this client or person asked for and has not deleted, newest first."""
+    principal.require(Permission.AUDIT_READ)
+    return tuple(_standing(job) for job in await load_jobs(house.store, principal.id, MOST_LISTED))
+
+
+def _standing(found: ExportJob) -> ExportStanding:
     finished = found.finished_at if found.state is JobState.DONE else None
     return ExportStanding(
         id=found.id,
@@ -224,7 +236,7 @@ async def sweep_exports(house: House) -> None:
 
 
 async def _make(house: House, job: ExportJob, owner: str) -> None:
-    principal = await client_by_id(house.identities, house.clock, job.client)
+    principal = await _asker(house, job.client)
     key = house.chance.token(_KEY_BYTES)
     kek_id, sealed = house.vault.seal_secret(owner_of(job.id), key)
     if not await keep_job_key(house.store, job.id, owner, kek_id, sealed):
@@ -252,6 +264,13 @@ async def _make(house: House, job: ExportJob, owner: str) -> None:
         making.cancel()
         await asyncio.gather(making, return_exceptions=True)
         file.drop()
+
+
+async def _asker(house: House, asker: str) -> Principal:
+    """Return whoever asked for an export as they stand now; raises UnauthenticatedError for who may speak no more."""
+    if await house.identities.client(asker, house.clock.now()) is None:
+        return await account_by_id(house.identities, asker)
+    return await client_by_id(house.identities, house.clock, asker)
 
 
 async def _held(house: House, job: str, owner: str, making: asyncio.Task[object], told: list[int]) -> bool:

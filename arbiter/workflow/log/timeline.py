@@ -32,7 +32,10 @@ _CHAIN_BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A filter over entries; None or empty means any. A kind fits itself and, up to a dot, what begins with it."""
+    """A filter over entries; None or empty means any. A kind fits itself and, up to a dot, what begins with it.
+
+    `sites` leaves entries of these sites' cases alone, and so none of the chains that belong to no site.
+    """
 
     case: str | None = None
     actors: frozenset[str] = frozenset()
@@ -40,6 +43,7 @@ class Sought:
     site: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    sites: frozenset[str] | None = None
 
     def fits(self, entry: Entry) -> bool:
         """Return whether an entry fits all but the site, which no entry names."""
@@ -77,14 +81,22 @@ async def log_size(house: House) -> int:
         return await _size(transaction)
 
 
-async def read_backwards(house: House, sought: Sought, limit: int, before: int | None = None) -> TimelinePage:
-    """Return the newest entries that fit, newest first, all below index `before`."""
+async def read_backwards(
+    house: House,
+    sought: Sought,
+    limit: int,
+    before: int | None = None,
+    *,
+    looking_at_most: int | None = None,
+) -> TimelinePage:
+    """Return the newest entries that fit, newest first, all below index `before`, among `looking_at_most` looked at."""
+    most = LOOKED_AT_MOST if looking_at_most is None else looking_at_most
     async with house.store.read() as transaction:
         first, end = await _span(transaction, sought)
         place = end if before is None else min(before, end)
         found: list[TimelineEntry] = []
         looked_at = 0
-        while place > first and len(found) < limit and looked_at < LOOKED_AT_MOST:
+        while place > first and len(found) < limit and looked_at < most:
             start = max(first, place - BATCH)
             rows = await load_leaves_from(transaction, start, place - start)
             looked_at += place - start
@@ -173,10 +185,11 @@ async def _fitting(
     """Return those that fit, and whatever cannot be read: nobody can say that it would not."""
     parsed = [_parsed(index, body) for index, body in rows]
     fitting = [each for each in parsed if each.entry is None or sought.fits(each.entry)]
-    if sought.site is None or not fitting:
+    wanted = sought.sites if sought.site is None else frozenset({sought.site})
+    if wanted is None or not fitting:
         return fitting
     sites = await sites_of_cases(transaction, {each.entry.case for each in fitting if each.entry is not None})
-    return [each for each in fitting if each.entry is None or sites.get(each.entry.case) == sought.site]
+    return [each for each in fitting if each.entry is None or sites.get(each.entry.case) in wanted]
 
 
 def _parsed(index: int | None, body: bytes | None) -> TimelineEntry:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from arbiter.documents.canonical import decode
 from arbiter.identity.principals import Principal
 from arbiter.model import ActorId
 from arbiter.workflow.dossier import Document, Dossier
 from arbiter.workflow.own_opinion import OwnOpinion, opinions_of_readers
+
+NOTE: Final = "note"
+"""The document that a reviewer who hands a case back may leave for whoever decides it."""
 
 
 class Handed(StrEnum):
@@ -81,13 +84,17 @@ def attended(dossier: Dossier) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def way_shown(dossier: Dossier) -> tuple[Document, ...]:
-    """Return the documents of a case's way, with the facts that stand, that whoever decides it is shown: oldest first."""
+def way_shown(dossier: Dossier, *, committed: bool = False) -> tuple[Document, ...]:
+    """Return the documents of a case's way, with the facts that stand, that whoever decides it is shown: oldest first.
+
+    Handover notes are among them for who has `committed` an opinion of their own.
+    """
     since = dossier.latest("facts").seq
     return tuple(
         document
         for document in dossier.documents
-        if document.seq > since and (document.name == "attendance" or _tells_why(document))
+        if document.seq > since
+        and (document.name == "attendance" or (committed and document.name == NOTE) or _tells_why(document))
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from arbiter.documents.canonical import decode
+from arbiter.documents.handover_notes import HandoverNote
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Read, Reveal
@@ -28,6 +29,7 @@ from arbiter.workflow.review.passing_on import (
 )
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim
+from arbiter.workflow.shift.handing_over import notes_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class RevealedCase:
     `grounds` is what the case itself says to what the panel cites. `shown` is the hash of what all of this was made from, which belongs
     into the form that signs; without it nothing is signed. `readers` are the others who have fixed an opinion on these facts; `handed`
     says who referred it, set it aside or took its decision back, and why; `attended` names who sat together over it. `departing`:
-    another option than the readers' goes to an arbiter.
+    another option than the readers' goes to an arbiter. `notes` are what colleagues wrote who handed the case back at the end of a
+    shift; none without an own opinion.
     """
 
     blind: BlindCase
@@ -50,6 +53,7 @@ class RevealedCase:
     attended: tuple[str, ...] = ()
     correcting: bool = False
     departing: bool = False
+    notes: Sequence[HandoverNote] = ()
 
 
 async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCase:
@@ -68,10 +72,11 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
 
     acted = await act(house, principal, case, show, through_glass=True)
     dossier, state = acted.before, acted.before.row.state
+    own = committed_by(dossier, principal)
     names = await house.identities.names(state.readings)
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
-        own=committed_by(dossier, principal),
+        own=own,
         certificate=decode(dossier.latest("certificate").content),
         shown=shown_to(dossier, principal).hash,
         readers=others_opinions(dossier, principal.id, names),
@@ -80,4 +85,5 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
         correcting=state.correcting,
         departing=state.readers_needed > 1 and not state.wants_arbiter,
         grounds=grounds_of(dossier, acted.at),
+        notes=notes_for(dossier, committed=own is not None),
     )

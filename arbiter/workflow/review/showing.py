@@ -13,19 +13,22 @@ from arbiter.workflow.review.passing_on import way_shown
 
 def shown_to(dossier: Dossier, principal: Principal) -> Shown:
     """Return what this reviewer's page with the panel is made from as the case stands, other readers' opinions among it."""
+    own = _own(dossier, principal)
     return Shown(
         case=dossier.row.id,
         request=sha256_of(dossier.latest("request").content),
         facts=sha256_of(dossier.latest("facts").content),
         certificate=sha256_of(dossier.latest("certificate").content),
         meaning=MEANING,
-        own=_own(dossier, principal),
+        own=own,
         readers=tuple(
             sha256_of(document.content)
             for reader, document in reviews_of_readers(dossier)
             if reader != principal.id
         ),
-        handed=tuple(sha256_of(document.content) for document in way_shown(dossier)),
+        handed=tuple(
+            sha256_of(document.content) for document in way_shown(dossier, committed=own is not None)
+        ),
         context=_context(dossier),
     )
 

@@ -37,6 +37,7 @@ from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.passing_on import Handed, handed_document
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
+from arbiter.workflow.shift.signed import save_signature
 from arbiter.workflow.views import DecisionView, SignatureView
 
 
@@ -82,7 +83,7 @@ async def sign(
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    acted = await act(house, principal, case, decide, through_glass=True)
+    acted = await act(house, principal, case, decide, through_glass=True, saving=save_signature)
     await forget(house, principal, case)
     if acted.view.phase is Phase.ESCALATED:
         return False
