@@ -28,6 +28,7 @@ from arbiter.store.tables.house import house_chain, house_document
 from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.people import account, client, session, site
+from arbiter.store.tables.reviewing import review_figure, review_outcome
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 from arbiter.store.tables.watching import audit_count, watch_step
 from arbiter.store.tables.witnessing import cosignature, witness_lease, witness_standing
@@ -66,6 +67,8 @@ __all__ = [
     "protocol_bundle",
     "recent_case",
     "retired_kek",
+    "review_figure",
+    "review_outcome",
     "sealed_document",
     "sealed_run",
     "session",
@@ -98,6 +101,8 @@ INSERT_ONLY = (
     agreement_window,
     audit_count,
     watch_step,
+    review_figure,
+    review_outcome,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 
