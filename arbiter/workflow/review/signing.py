@@ -17,6 +17,7 @@ from arbiter.workflow.acting import act
 from arbiter.workflow.certifying import circumstances, signature_document
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.oversight.recording import measuring_review
 from arbiter.workflow.own_opinion import NOTE_LIMIT, OwnOpinion, committed_by
 from arbiter.workflow.reading import decision_of
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
@@ -53,7 +54,8 @@ async def sign(house: House, principal: Principal, case: CaseId, option: str, re
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    acted = await act(house, principal, case, decide, through_glass=True)
+    saving = measuring_review(principal, option)
+    acted = await act(house, principal, case, decide, through_glass=True, saving=saving)
     figures.decided(acted.before.shelved, acted.before.row.state, DecidedBy.REVIEWER)
 
 
