@@ -11,7 +11,9 @@ from typing import Any
 from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.arrays import Instants
-from arbiter.store.transaction import Where, run
+from arbiter.store.transaction import Store, Where, run
+
+TIMEOUT_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,17 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
         "at": outcome.at,
     }
     return bool(await run(where, _ADD_OUTCOME, parameters))
+
+
+async def load_oversight(
+    store: Store, chosen: Chosen, edges: Sequence[datetime], limit: int
+) -> tuple[tuple[Measured, ...], tuple[tuple[int, int, int], ...]]:
+    """Return `load_reviews` and `count_concluded` of one moment, or fail after some seconds: figures never cost what they count."""
+    async with store.read() as transaction:
+        await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+        return await load_reviews(transaction, chosen, limit), await count_concluded(
+            transaction, chosen, edges
+        )
 
 
 async def load_reviews(where: Where, chosen: Chosen, limit: int) -> tuple[Measured, ...]:
