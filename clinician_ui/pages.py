@@ -40,6 +40,7 @@ from clinician_ui.routes.fleet import FleetPages
 from clinician_ui.routes.glass import GlassPages
 from clinician_ui.routes.handling import HandlingPages
 from clinician_ui.routes.log_in import LogInPages
+from clinician_ui.routes.oversight import OversightPages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
@@ -80,6 +81,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         HandlingPages(desk, cases),
         FleetPages(desk),
         WatchPages(desk),
+        OversightPages(desk),
     )
     return (Route("/", _home(desk), methods=["GET"]), *(route for part in parts for route in part.routes()))
 

@@ -31,7 +31,7 @@ HOME = "/worklist"
 FLEET = "/fleet"
 WATCH = "/watch"
 _LOCAL = re.compile(
-    r"/worklist(?:/print)?|/glass|/fleet|/watch|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?", re.ASCII
+    r"/worklist(?:/print)?|/glass|/fleet|/watch|/oversight|/cases/c_[a-z2-7]{1,64}(?:/done|/read)?", re.ASCII
 )
 _LONGEST_TOKEN = 128
 

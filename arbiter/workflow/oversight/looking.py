@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
@@ -70,6 +70,18 @@ def newest(house: House) -> Asked:
     return Asked(today - timedelta(days=DEFAULT_DAYS - 1), today)
 
 
+async def choices(house: House, principal: Principal) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the protocols and the sites that somebody may ask about, by id with what people call them.
+
+    Raises:
+        ForbiddenError: for who reviews, and for whom it is no concern.
+    """
+    _check_may_look(principal)
+    protocols = {name: shelved.protocol.title for name, shelved in house.shelf.current.items()}
+    sites = {site: name for site, name in await house.identities.sites() if site in principal.sites}
+    return protocols, sites
+
+
 async def oversee(house: House, principal: Principal, asked: Asked) -> Overseen:
     """Return the figures of what was asked, at the sites that this principal acts for.
 
@@ -77,8 +89,7 @@ async def oversee(house: House, principal: Principal, asked: Asked) -> Overseen:
         ForbiddenError: for who reviews, and for whom it is no concern. NotFoundError: for a site that is none of the principal's.
         RefusedError: for days that do not follow each other, or more than `MOST_DAYS`.
     """
-    if not may_look(principal):
-        raise ForbiddenError(f"{principal.kind} {principal.login or principal.id} may not see these figures")
+    _check_may_look(principal)
     return await oversee_sites(house, principal.sites, asked)
 
 
@@ -116,6 +127,11 @@ async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Ov
             if asked.protocol in {None, row.protocol}
         ),
     )
+
+
+def _check_may_look(principal: Principal) -> None:
+    if not may_look(principal):
+        raise ForbiddenError(f"{principal.kind} {principal.login or principal.id} may not see these figures")
 
 
 def _check_days(asked: Asked) -> None:
