@@ -23,7 +23,7 @@ class ReviewFigure:
     `escalated_at` is when the case came to the clinicians, for the last time before it was signed; `claimed_at` when one of them
     first took it after that; `opinion_at` and `revealed_at` are the signer's, None where there was none. `own_is_final` and so on tell
     whether two answers were the same: the signer's own before the panel, the panel's leading option, the signed one; None where one
-    of them is not there. `families` has, by family, 0 where its one answer was the leading option and another number for each other.
+    of them is not there. `families` has, by family and member, 0 for the leading option and another number for each other one.
     `reasons` are the codes by which the case was escalated.
     """
 
@@ -45,7 +45,7 @@ class ReviewFigure:
     leading_is_final: bool | None
     own_is_leading: bool | None
     reasons: tuple[str, ...]
-    families: Mapping[str, int]
+    families: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ async def add_review(where: Where, figure: ReviewFigure) -> int:
         "leading_is_final": figure.leading_is_final,
         "own_is_leading": figure.own_is_leading,
         "reasons": json.dumps(list(figure.reasons)),
-        "families": json.dumps(dict(figure.families)),
+        "families": json.dumps({family: dict(answers) for family, answers in figure.families.items()}),
     }
     return int((await run(where, _ADD, parameters))[0][0])
 

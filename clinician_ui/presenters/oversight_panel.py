@@ -35,8 +35,9 @@ def families_figure(overseen: Overseen, _here: Here) -> Figure:
         title=_("Agreement between families"),
         sentence=_least_agreeing(told),
         note=_(
-            "Of signed reviews in which both families gave an answer to the question. Cases come to clinicians because members "
-            "disagree, so families agree more often than this over all cases: see the next figure."
+            "Of signed reviews in which both families gave an answer to the question; a family beside itself stands for its own "
+            "members. Cases come to clinicians because members disagree, so they agree more often over all cases: see the next "
+            "figure."
         ),
         table=table_of(
             with_share((_("Family"), "family"), (_("and"), "other_family"), counted=_("Same answer")),
@@ -172,16 +173,21 @@ _WINDOWS_DRAWN: Final = 12
 
 
 def _labelled(pair: Pair) -> Labelled:
-    title = _("{one} and {other}").format(one=pair.one, other=pair.other)
-    return Labelled(title, title, pair.agreed)
+    return Labelled(_between(pair), pair.other, pair.agreed)
+
+
+def _between(pair: Pair) -> str:
+    if pair.one == pair.other:
+        return _("the members of {family}").format(family=pair.one)
+    return _("{one} and {other}").format(one=pair.one, other=pair.other)
 
 
 def _least_agreeing(pairs: list[Pair]) -> str:
     if not pairs:
         return _("Too few reviews to tell how families agree.")
     least = min(pairs, key=lambda pair: pair.agreed.rate or 0.0)
-    return _("{one} and {other} agreed least: {share}.").format(
-        one=least.one, other=least.other, share=share_words(least.agreed)
+    return _("Least often {families} gave the same answer: {share}.").format(
+        families=_between(least), share=share_words(least.agreed)
     )
 
 

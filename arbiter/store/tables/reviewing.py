@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from arbiter.store.tables.base import INSTANT, metadata
 
 # A row a signed review, written in the transaction that signs. What somebody answered stands nowhere in it: only whether two answers
-# were the same. `families` has, for each family with one answer, 0 for the panel's leading option and a number for each other one.
+# were the same. `families` has, by family and member, 0 for the panel's leading option and a number for each other one.
 review_figure = Table(
     "review_figure",
     metadata,

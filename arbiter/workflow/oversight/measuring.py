@@ -76,7 +76,11 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """How often two families gave the same answer, of the cases in which both gave one."""
+    """How often two families gave the same answer, of the cases in which both gave one.
+
+    A family whose members differ gives none. Beside itself a family stands for its own members: how often they all gave the same
+    answer, of the cases in which at least two gave one.
+    """
 
     one: str
     other: str
@@ -193,17 +197,18 @@ def _quantiles(
 
 def _pairs(figures: Sequence[ReviewFigure]) -> tuple[Pair, ...]:
     families = sorted({family for figure in figures for family in figure.families})
-    return tuple(
+    pairs = (
         Pair(one, other, share_of(_agree(figure, one, other) for figure in figures))
-        for one, other in itertools.combinations(families, 2)
-        if any(one in figure.families and other in figure.families for figure in figures)
+        for one, other in itertools.combinations_with_replacement(families, 2)
     )
+    return tuple(pair for pair in pairs if pair.agreed.whole)
 
 
 def _agree(figure: ReviewFigure, one: str, other: str) -> bool | None:
-    if one not in figure.families or other not in figure.families:
-        return None
-    return figure.families[one] == figure.families[other]
+    answers = [set(figure.families.get(family, {}).values()) for family in (one, other)]
+    if one == other:
+        return None if len(figure.families.get(one, {})) < 2 else len(answers[0]) == 1
+    return None if any(len(given) != 1 for given in answers) else answers[0] == answers[1]
 
 
 def _judging(rows: Sequence[Measured]) -> Judging:

@@ -91,25 +91,18 @@ def reasons_in(certificate: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(reason["code"]) for reason in certificate["verdict"]["reasons"]))
 
 
-def families_in(certificate: Mapping[str, Any]) -> dict[str, int]:
-    """Return what each family with one answer to the question gave: 0 the leading option, from 1 the others as they come.
+def families_in(certificate: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return what each family's members gave to the question: 0 the leading option, from 1 the others as they come.
 
-    A family whose members do not answer alike has no answer of its own, and is left out. The numbers mean something within their
-    case alone: who reads them learns who agreed, and not on what.
+    The numbers mean something within their case alone: who reads them learns who agreed, and not on what.
     """
-    answers: dict[str, set[str]] = {}
+    leading = leading_in(certificate)
+    numbers = {} if leading is None else {leading: 0}
+    found: dict[str, dict[str, int]] = {}
     for opinion in certificate["opinions"]:
         if opinion["asks"] == QUESTION and opinion["status"] == MemberStatus.VALID and "leading" in opinion:
-            answers.setdefault(opinion["family"], set()).add(opinion["leading"])
-    numbers: dict[str, int] = {}
-    leading = leading_in(certificate)
-    if leading is not None:
-        numbers[leading] = 0
-    found = {}
-    for family, given in sorted(answers.items()):
-        if len(given) == 1:
-            (option,) = given
-            found[family] = numbers.setdefault(option, max(numbers.values(), default=0) + 1)
+            number = numbers.setdefault(opinion["leading"], max(numbers.values(), default=0) + 1)
+            found.setdefault(opinion["family"], {})[opinion["member"]] = number
     return found
 
 
