@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from arbiter.documents.scalars import decimal_text
@@ -55,7 +55,8 @@ def blind_case(dossier: Dossier, as_of: datetime) -> BlindCase:
     request = dossier.request()
     state = dossier.row.state
     return BlindCase(
-        view=view_of(dossier.row, dossier.shelved),
+        # What its reviewer cannot tell from care before signing is not marked as practice.
+        view=replace(view_of(dossier.row, dossier.shelved), training=state.training and not state.planted),
         title=dossier.shelved.protocol.title,
         question=question.text,
         options=question.options,

@@ -34,7 +34,8 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         docket.case,
         state.risk_class,
         state.human_required,
-        house.settings.may_decide_alone,
+        # A planted case is there for a clinician to judge.
+        house.settings.may_decide_alone and not state.planted,
         now,
         training=state.training,
         calibration=calibration_in_force(house, protocol_hash),

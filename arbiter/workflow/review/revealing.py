@@ -18,6 +18,7 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.planted import as_care
 from arbiter.workflow.review.standing import require_claim
 
 
@@ -49,5 +50,5 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
         own=committed_by(dossier, principal),
-        certificate=decode(dossier.latest("certificate").content),
+        certificate=as_care(decode(dossier.latest("certificate").content), planted=dossier.row.state.planted),
     )
