@@ -60,7 +60,11 @@ def create_pages(house: House, downtime: DowntimeFile | None = None) -> ASGIApp:
         ConfigurationError: when the browser assets are not built.
     """
     assets = require_built()
-    renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
+    renderer = Renderer(
+        assets,
+        demonstration=house.settings.mode is Mode.DEMONSTRATION,
+        planting=house.settings.planted_cases is not None,
+    )
     desk = Desk(house, Doorkeeper(house), renderer, downtime or DowntimeFile(house))
     application = Starlette(
         routes=[*page_routes(desk), Mount("/static", _static(assets), name="static")],

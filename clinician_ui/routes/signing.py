@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, RefusedError, UnauthenticatedError
 from arbiter.workflow import review, work_list
+from arbiter.workflow.oversight.telling import planted_told
 from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.forms import Mistake, check_signature, draft_of
 from clinician_ui.presenters.done import done_page
@@ -71,4 +72,7 @@ class SigningPages:
             decision = await review.signed_case(self._house, visitor.principal, case)
         done = None if decision is None else done_page(decision, await self._desk.here())
         training = (await work_list.standing(self._house, visitor.principal, case)).training
-        return self._desk.page("done", visitor, case=case, done=done, training=training)
+        planted = await planted_told(self._house, visitor.principal, case)
+        return self._desk.page(
+            "done", visitor, case=case, done=done, training=training or planted is not None, planted=planted
+        )
