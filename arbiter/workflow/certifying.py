@@ -34,8 +34,7 @@ def circumstances(house: House, docket: Docket, now: datetime) -> Circumstances:
         docket.case,
         state.risk_class,
         state.human_required,
-        # A planted case is there for a clinician to judge.
-        house.settings.may_decide_alone and not state.planted,
+        house.settings.may_decide_alone,
         now,
         training=state.training,
         calibration=calibration_in_force(house, protocol_hash),

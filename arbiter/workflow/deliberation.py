@@ -209,6 +209,9 @@ async def _judge(
     """
     around = circumstances(house, docket, now)
     judged = adjudicate(around, hand.shelved, hand.taken, heard)
+    if docket.standing.planted and judged.verdict.kind is VerdictKind.DECIDE:
+        # A planted case is there for a clinician to judge: one is asked for, as whoever planted it did.
+        return adjudicate(replace(around, human_required=True), hand.shelved, hand.taken, heard)
     if judged.verdict.kind is not VerdictKind.DECIDE and not around.stopped:
         return judged
     await ask_before_deciding(house)
