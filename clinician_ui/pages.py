@@ -51,6 +51,7 @@ from clinician_ui.routes.keys import KeysPages
 from clinician_ui.routes.live import LivePages
 from clinician_ui.routes.log_in import LogInPages
 from clinician_ui.routes.mine import MinePages
+from clinician_ui.routes.oversight import OversightPages
 from clinician_ui.routes.signing import SigningPages
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
@@ -76,7 +77,11 @@ def create_pages(
     """
     spoken = language or language_named(house.settings.language)
     assets = require_built()
-    renderer = Renderer(assets, demonstration=house.settings.mode is Mode.DEMONSTRATION)
+    renderer = Renderer(
+        assets,
+        demonstration=house.settings.mode is Mode.DEMONSTRATION,
+        planting=house.settings.planted_cases is not None,
+    )
     desk = Desk(house, Doorkeeper(house), renderer, downtime or DowntimeFile(house))
     routes = page_routes(desk)
     desk.navigation.lead_to(routes)
@@ -109,6 +114,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         FleetPages(desk),
         WatchPages(desk),
         KeysPages(desk),
+        OversightPages(desk),
     )
     return (Route("/", _home(desk), methods=["GET"]), *(route for part in parts for route in part.routes()))
 

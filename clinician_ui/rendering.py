@@ -74,9 +74,10 @@ def _capitalize_first(text: str) -> str:
 class Renderer:
     """Renders the named page with what every page shows: whether this is a demonstration."""
 
-    def __init__(self, assets: Assets, *, demonstration: bool) -> None:
+    def __init__(self, assets: Assets, *, demonstration: bool, planting: bool = False) -> None:
         self._environment = create_environment(assets)
         self._environment.globals["demonstration"] = demonstration
+        self._environment.globals["planting"] = planting
 
     def page(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return the page `name` (a template without its suffix) as a response that nobody keeps."""

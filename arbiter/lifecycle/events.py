@@ -12,12 +12,16 @@ from arbiter.question import Timers
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A hospital system hands in a case; `ladder` is how long each rung has to acknowledge an escalation."""
+    """A hospital system hands in a case; `ladder` is how long each rung has to acknowledge an escalation.
+
+    `planted`: practice that its reviewer cannot tell from care before signing.
+    """
 
     risk_class: RiskClass
     timers: Timers
     ladder: tuple[timedelta, ...] = ()
     training: bool = False
+    planted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

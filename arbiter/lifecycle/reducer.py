@@ -120,6 +120,7 @@ def _enter(event: Event, now: datetime) -> Step:
         successor=None,
         ladder=Ladder(event.ladder),
         training=event.training,
+        planted=event.planted,
     )
     return Step(state, (E.RECEIVED,), (ScheduleSafetyNet(),))
 

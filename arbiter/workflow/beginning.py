@@ -16,6 +16,7 @@ from arbiter.workflow.certifying import circumstances
 from arbiter.workflow.deliberation import InHand, deliberate
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.house import House
+from arbiter.workflow.planted import ended_unless_wrong
 from arbiter.workflow.saving import perform
 from arbiter.workflow.shelf import Shelved
 
@@ -29,9 +30,10 @@ def ask_or_exclude(
         seats = tuple(seat.member for seat in shelved.protocol.seats)
         return advance(house, docket, Ask(seats), actor=ARBITER, now=now)
     certificate = escalation_certificate(circumstances(house, docket, now), shelved, taken, (), reasons)
-    return advance(
+    excluded = advance(
         house, docket, Exclude(), actor=ARBITER, now=now, key=key, documents={"certificate": certificate}
     )
+    return ended_unless_wrong(house, excluded, key, None, certificate, now)
 
 
 def begin_work(

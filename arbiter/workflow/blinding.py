@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -111,7 +111,8 @@ def blind_case(dossier: Dossier, as_of: datetime) -> BlindCase:
         for spec in question.facts
     }
     return BlindCase(
-        view=view_of(dossier.row, dossier.shelved),
+        # What its reviewer cannot tell from care before signing is not marked as practice.
+        view=replace(view_of(dossier.row, dossier.shelved), training=state.training and not state.planted),
         title=dossier.shelved.protocol.title,
         question=question.text,
         options=question.options,

@@ -22,6 +22,7 @@ from arbiter.workflow.docket import ARBITER, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.log.cosigned import cosigned_sizes
+from arbiter.workflow.planted import ended_unless_wrong
 from arbiter.workflow.saving import save
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ async def _expire(house: House, case: CaseId) -> bool:
         docket = advance(
             house, dossier.docket, Expire(), actor=ARBITER, now=now, key=dossier.key, documents=documents
         )
+        if late is not None:
+            docket = ended_unless_wrong(house, docket, dossier.key, None, documents["certificate"], now)
         await save(house, docket, now)
     except (IllegalMoveError, StaleStateError):
         return False

@@ -32,6 +32,7 @@ from arbiter.workflow.deciding_alone import ask_before_deciding
 from arbiter.workflow.docket import ARBITER, Docket, advance
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.planted import ended_unless_wrong, known_truth
 from arbiter.workflow.saving import go_in_order, save
 from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.watching.drawing import DOCUMENT as DRAW
@@ -124,6 +125,7 @@ async def park(house: House, case: CaseId) -> None:
         )
     except IllegalMoveError:
         return
+    docket = ended_unless_wrong(house, docket, dossier.key, None, certificate, now)
     await save(house, docket, now)
     figures.escalated(dossier.shelved, docket.standing, reasons)
 
@@ -156,7 +158,9 @@ async def _record(house: House, hand: InHand, batch: Sequence[Returned]) -> InHa
             with spanned(ADJUDICATION, figures.about(docket.case, hand.shelved, docket.standing)) as span:
                 judged = await _judge(house, hand, docket, heard, now)
                 say(span, {VERDICT: judged.verdict.kind.value})
+            truth = await known_truth(house, docket)
             docket = _concluded(house, hand, docket, judged, now)
+            docket = ended_unless_wrong(house, docket, hand.key, truth, judged.certificate, now)
         elif not fresh:
             return hand
         try:
@@ -210,6 +214,9 @@ async def _judge(
     """
     around = circumstances(house, docket, now)
     judged = adjudicate(around, hand.shelved, hand.taken, heard)
+    if docket.standing.planted and judged.verdict.kind is VerdictKind.DECIDE:
+        # A planted case is there for a clinician to judge: one is asked for, as whoever planted it did.
+        return adjudicate(replace(around, human_required=True), hand.shelved, hand.taken, heard)
     if judged.verdict.kind is not VerdictKind.DECIDE and not around.stopped:
         return judged
     await ask_before_deciding(house)

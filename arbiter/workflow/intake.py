@@ -23,7 +23,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Submit
 from arbiter.lifecycle.states import Phase
-from arbiter.model import CaseId, RiskClass
+from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.protocols.context import NO_CONTEXT, RawContext, take_context
 from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.store.cases.taking_in import Duplicate, NewCase, Repeat, TakenIn, find_repeat, insert_case
@@ -35,10 +35,19 @@ from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.calling import waits_of
 from arbiter.workflow.docket import Docket, advance, fresh_docket
 from arbiter.workflow.house import House
+from arbiter.workflow.planted import PLANTER, TRUTH
 from arbiter.workflow.saving import perform
 from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.subjects import SubjectRef, subject_id, subject_mac
 from arbiter.workflow.superseding import supersede
+
+
+@dataclass(frozen=True, slots=True)
+class Planting:
+    """That a case for practice is planted: the option that is right, and who planted it."""
+
+    truth: str
+    by: ActorId
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,7 @@ class Submission:
     supersedes: CaseId | None = None
     training: bool = False
     context: RawContext = NO_CONTEXT
+    planting: Planting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +236,9 @@ def _open(
         "risk_class": submission.risk_class.value,
         "supersedes": submission.supersedes or "",
     }
+    planting = submission.planting
+    if planting is not None:
+        request |= {TRUTH: planting.truth, PLANTER: planting.by}
     timers = shelved.protocol.timers(submission.risk_class)
     docket = advance(
         house,
@@ -235,8 +248,9 @@ def _open(
             timers,
             waits_of(house, shelved.protocol, submission.risk_class),
             submission.training,
+            planting is not None,
         ),
-        actor=principal.id,
+        actor=principal.id if planting is None else planting.by,
         now=taken.taken_at,
         key=key,
         documents={"request": encode(request), "facts": taken.encode(), **sealed_context(context)},
@@ -293,10 +307,16 @@ def _likeness(house: House, submission: Submission, taken: TakenFacts, shelved: 
         (submission.encounter or "").encode(),
         submission.site.encode(),
         submission.risk_class.value.encode(),
-        b"training" if submission.training else b"",
+        _practice(submission),
         shelved.protocol.content_hash.encode(),
         taken.hash.encode(),
     )
+
+
+def _practice(submission: Submission) -> bytes:
+    if submission.planting is not None:
+        return b"planted"
+    return b"training" if submission.training else b""
 
 
 async def _write(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
+from arbiter.documents.known_outcomes import KnownOutcome
 from arbiter.errors import ArbiterError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
@@ -18,9 +18,9 @@ from arbiter.protocols.intake import FUTURE_TOLERANCE
 from arbiter.workflow.acting import act
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
+from arbiter.workflow.oversight.recording import measuring_outcome
+from arbiter.workflow.told_outcomes import DOCUMENT, newest
 from arbiter.workflow.views import CaseView, view_of
-
-DOCUMENT = "outcome"
 
 
 class _ToldBeforeError(ArbiterError):
@@ -47,19 +47,9 @@ async def record(house: House, principal: Principal, case: CaseId, told: KnownOu
         return RecordOutcome(), {DOCUMENT: told.encode()}
 
     try:
-        return (await act(house, principal, case, tell)).view
+        return (await act(house, principal, case, tell, saving=measuring_outcome(told))).view
     except _ToldBeforeError as before:
         return before.view
-
-
-def newest(dossier: Dossier, kind: OutcomeKind) -> KnownOutcome | None:
-    """Return what was told last of that kind, None where nothing was."""
-    for document in reversed(dossier.documents):
-        if document.name == DOCUMENT:
-            told = KnownOutcome.decode(document.content)
-            if told.kind is kind:
-                return told
-    return None
 
 
 def _check(dossier: Dossier, told: KnownOutcome, now: datetime) -> None:

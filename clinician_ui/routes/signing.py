@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, RefusedError, ShownChangedError, UnauthenticatedError
 from arbiter.model import CaseId
 from arbiter.workflow import passkeys, review, work_list
+from arbiter.workflow.oversight.telling import planted_told
 from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.forms import (
     SHOWN_CHANGED,
@@ -123,4 +124,7 @@ class SigningPages:
             decision = await review.signed_case(self._house, visitor.principal, case)
         done = None if decision is None else done_page(decision, await self._desk.here())
         training = (await work_list.standing(self._house, visitor.principal, case)).training
-        return self._desk.page("done", visitor, case=case, done=done, training=training)
+        planted = await planted_told(self._house, visitor.principal, case)
+        return self._desk.page(
+            "done", visitor, case=case, done=done, training=training or planted is not None, planted=planted
+        )

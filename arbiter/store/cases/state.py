@@ -40,6 +40,7 @@ def state_document(state: CaseState) -> dict[str, Any]:
             "unattended": state.ladder.unattended,
         },
         "training": state.training,
+        "planted": state.planted,
         "held": state.held,
         "erasure": None if state.erasure is None else state.erasure.value,
         "unwitnessed": state.unwitnessed,
@@ -89,6 +90,8 @@ def state_from(document: Mapping[str, Any]) -> CaseState:
         # Cases that release 0.1 took in have neither: they call nobody further, and are no training.
         ladder=_ladder(document["ladder"]) if "ladder" in document else Ladder(),
         training=document.get("training", False),
+        # Before 0.7 no case was planted.
+        planted=document.get("planted", False),
         # Releases before 0.4 knew neither.
         held=document.get("held", False),
         erasure=None if (erasure := document.get("erasure")) is None else Erasure(erasure),

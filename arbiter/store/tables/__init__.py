@@ -30,6 +30,7 @@ from arbiter.store.tables.keys import retired_kek
 from arbiter.store.tables.log import checkpoint, entry, pending, sealed_run, tree_node
 from arbiter.store.tables.passkeys import passkey, passkey_request
 from arbiter.store.tables.people import account, client, session, site
+from arbiter.store.tables.reviewing import review_figure, review_outcome
 from arbiter.store.tables.shifts import handed_over, signed_case
 from arbiter.store.tables.telling import decision_recipient, delivery, message, webhook_endpoint
 from arbiter.store.tables.watching import audit_count, watch_step
@@ -73,6 +74,8 @@ __all__ = [
     "protocol_bundle",
     "recent_case",
     "retired_kek",
+    "review_figure",
+    "review_outcome",
     "sealed_document",
     "sealed_run",
     "session",
@@ -108,6 +111,8 @@ INSERT_ONLY = (
     watch_step,
     signed_case,
     handed_over,
+    review_figure,
+    review_outcome,
 )
 """Tables in which the application may insert and select alone; triggers refuse the rest, whoever asks.
 

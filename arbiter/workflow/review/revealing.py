@@ -19,6 +19,7 @@ from arbiter.workflow.blinding import BlindCase, blind_case
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion, committed_by
+from arbiter.workflow.planted import as_care
 from arbiter.workflow.review.grounds import Grounds, grounds_of
 from arbiter.workflow.review.passing_on import (
     HandedOn,
@@ -77,7 +78,7 @@ async def reveal(house: House, principal: Principal, case: CaseId) -> RevealedCa
     return RevealedCase(
         blind=blind_case(dossier, acted.at),
         own=own,
-        certificate=decode(dossier.latest("certificate").content),
+        certificate=as_care(decode(dossier.latest("certificate").content), planted=state.planted),
         shown=shown_to(dossier, principal).hash,
         readers=others_opinions(dossier, principal.id, names),
         handed=handed_on(dossier),

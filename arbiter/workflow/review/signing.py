@@ -35,9 +35,9 @@ from arbiter.workflow.passkeys import Asserted
 from arbiter.workflow.reading import decision_of
 from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.passing_on import Handed, handed_document
+from arbiter.workflow.review.saving_signature import saving_signature
 from arbiter.workflow.review.showing import shown_to
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
-from arbiter.workflow.shift.signed import save_signature
 from arbiter.workflow.views import DecisionView, SignatureView
 
 
@@ -83,7 +83,9 @@ async def sign(
         )
         return Sign(principal.id), {"signature": signature, "certificate": certificate}
 
-    acted = await act(house, principal, case, decide, through_glass=True, saving=save_signature)
+    acted = await act(
+        house, principal, case, decide, through_glass=True, saving=saving_signature(principal, option)
+    )
     await forget(house, principal, case)
     if acted.view.phase is Phase.ESCALATED:
         return False

@@ -16,15 +16,13 @@ from arbiter.documents.canonical import decode
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import CaseState, Phase
-from arbiter.model import CaseId
+from arbiter.model import ActorId, CaseId
 from arbiter.store.cases.contents import load_documents_named
 from arbiter.store.cases.heads import CaseRow, load_cases
 from arbiter.store.shifts import Signed, add_signed, load_signed
 from arbiter.store.transaction import Transaction
-from arbiter.workflow.docket import Docket, write_step
-from arbiter.workflow.dossier import Dossier
+from arbiter.workflow.docket import Docket
 from arbiter.workflow.house import House
-from arbiter.workflow.saving import go_in_order, perform, without_safety_net
 
 PAGE = 20
 _NEWEST = 2**62
@@ -90,17 +88,10 @@ class OwnDecisions:
     before: int | None
 
 
-async def save_signature(house: House, before: Dossier, docket: Docket, now: datetime) -> Docket:
-    """Write a signature's step, and with it who signed: both or neither. Raises StaleStateError when somebody moved the case first."""
-    claim = before.row.state.claim
-    assert claim is not None
+async def keep_signed(transaction: Transaction, docket: Docket, signer: ActorId, now: datetime) -> None:
+    """Write down who signed, in the transaction that writes the signature's step."""
     (seq,) = (seq for seq, name, _ in docket.documents if name == _SIGNATURE)
-    async with house.store.begin() as transaction:
-        written = await write_step(transaction, without_safety_net(docket), now)
-        await add_signed(transaction, docket.case, seq, claim.reviewer, now)
-    await go_in_order(house, docket)
-    perform(house, docket.case, docket.effects)
-    return written
+    await add_signed(transaction, docket.case, seq, signer, now)
 
 
 async def own_decisions(house: House, principal: Principal, before: int | None = None) -> OwnDecisions:

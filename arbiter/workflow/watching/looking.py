@@ -47,17 +47,17 @@ async def look_at_guarantees(house: House, principal: Principal) -> tuple[Looked
     if not may_look(principal):
         raise ForbiddenError(f"{principal.kind} {principal.login or principal.id} may not see the watch")
     await look_for_approved(house)
-    found = []
-    for standing in await guarantees(house):
-        protocol = house.shelf.in_force(standing.protocol).protocol
-        found.append(
-            Looked(
-                standing,
-                {option.id: option.title for option in protocol.question.options},
-                {seat.member: seat.title for seat in protocol.seats},
-            )
-        )
-    return tuple(found)
+    return tuple(looked_at(house, standing) for standing in await guarantees(house))
+
+
+def looked_at(house: House, standing: GuaranteeStanding) -> Looked:
+    """Return a standing with what people call its options and seats."""
+    protocol = house.shelf.in_force(standing.protocol).protocol
+    return Looked(
+        standing,
+        {option.id: option.title for option in protocol.question.options},
+        {seat.member: seat.title for seat in protocol.seats},
+    )
 
 
 def start_of(tally: Tally) -> float:

@@ -1,0 +1,228 @@
+"""What came of reviews, a row a signed one, what was told of it later, and how many cases came to a clinician: counted, never named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arbiter.lifecycle.states import WITH_HUMANS
+from arbiter.model import CaseId, RiskClass
+from arbiter.store.arrays import Instants
+from arbiter.store.transaction import Store, Where, run
+
+TIMEOUT_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFigure:
+    """A signed review, without what anybody answered.
+
+    `escalated_at` is when the case came to the clinicians, for the last time before it was signed; `claimed_at` when one of them
+    first took it after that; `opinion_at` and `revealed_at` are the signer's, None where there was none. `own_is_final` and so on tell
+    whether two answers were the same: the signer's own before the panel, the panel's leading option, the signed one; None where one
+    of them is not there. `families` has, by family and member, 0 for the leading option and another number for each other one.
+    `reasons` are the codes by which the case was escalated.
+    """
+
+    case: CaseId
+    site: str
+    protocol: str
+    protocol_hash: str
+    risk_class: RiskClass
+    training: bool
+    planted: bool
+    escalated_at: datetime
+    claimed_at: datetime
+    opinion_at: datetime | None
+    revealed_at: datetime | None
+    signed_at: datetime
+    overdue: bool
+    kind: str
+    own_is_final: bool | None
+    leading_is_final: bool | None
+    own_is_leading: bool | None
+    reasons: tuple[str, ...]
+    families: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOutcome:
+    """Which answers of a signed review turned out right, None for one that was not given, and how that is known."""
+
+    source: str
+    own_right: bool | None
+    leading_right: bool | None
+    final_right: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A signed review and what is known of who was right, None where nothing is."""
+
+    figure: ReviewFigure
+    outcome: ReviewOutcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which cases: of these sites, from an instant up to another, of one protocol or of all."""
+
+    sites: frozenset[str]
+    since: datetime
+    until: datetime
+    protocol: str | None = None
+
+
+_ADD = """
+INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
+    opinion_at, revealed_at, signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families)
+VALUES (%(case)s, %(site)s, %(protocol)s, %(protocol_hash)s, %(risk_class)s, %(training)s, %(planted)s, %(escalated_at)s,
+    %(claimed_at)s, %(opinion_at)s, %(revealed_at)s, %(signed_at)s, %(overdue)s, %(kind)s, %(own_is_final)s, %(leading_is_final)s,
+    %(own_is_leading)s, %(reasons)s::jsonb, %(families)s::jsonb)
+RETURNING id
+"""
+_ADD_OUTCOME = """
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at)
+SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at)s
+FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
+RETURNING id
+"""
+# What happened to the patient counts before what another reader thought.
+_FIGURES = """
+SELECT f.case_id, f.site_id, f.protocol_id, f.protocol_hash, f.risk_class, f.training, f.planted, f.escalated_at, f.claimed_at,
+    f.opinion_at, f.revealed_at, f.signed_at, f.overdue, f.kind, f.own_is_final, f.leading_is_final, f.own_is_leading, f.reasons,
+    f.families, o.source, o.own_right, o.leading_right, o.final_right, o.at
+FROM review_figure AS f LEFT JOIN LATERAL (
+    SELECT * FROM review_outcome WHERE figure_id = f.id ORDER BY source = 'independent reader', id DESC LIMIT 1
+) AS o ON true
+WHERE f.signed_at >= %(since)s AND f.signed_at < %(until)s AND f.site_id = ANY(%(sites)s)
+    AND (%(protocol)s::text IS NULL OR f.protocol_id = %(protocol)s::text) AND (NOT f.training OR f.planted)
+ORDER BY f.signed_at DESC, f.id DESC LIMIT %(limit)s
+"""
+# By when they were taken in, so that a case counts on one day whatever becomes of it. From `ix_case_file_listing`: no column and
+# no statement of a case's way is there for this.
+_CONCLUDED = """
+SELECT day, count(*), count(*) FILTER (WHERE with_human) FROM (
+    SELECT width_bucket(created_at, %(edges)s::timestamptz[]) AS day,
+        phase = ANY(%(with_humans)s::text[]) OR (state -> 'human_required')::boolean AS with_human,
+        state ->> 'decided_by' = 'panel' AS by_panel
+    FROM case_file
+    WHERE created_at >= %(since)s AND created_at < %(until)s AND NOT training AND site_id = ANY(%(sites)s)
+        AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)
+) AS taken_in WHERE with_human OR by_panel GROUP BY day ORDER BY day
+"""
+
+
+async def add_review(where: Where, figure: ReviewFigure) -> int:
+    """Keep what came of a review; return its order."""
+    parameters = {
+        "case": figure.case,
+        "site": figure.site,
+        "protocol": figure.protocol,
+        "protocol_hash": figure.protocol_hash,
+        "risk_class": figure.risk_class.value,
+        "training": figure.training,
+        "planted": figure.planted,
+        "escalated_at": figure.escalated_at,
+        "claimed_at": figure.claimed_at,
+        "opinion_at": figure.opinion_at,
+        "revealed_at": figure.revealed_at,
+        "signed_at": figure.signed_at,
+        "overdue": figure.overdue,
+        "kind": figure.kind,
+        "own_is_final": figure.own_is_final,
+        "leading_is_final": figure.leading_is_final,
+        "own_is_leading": figure.own_is_leading,
+        "reasons": json.dumps(list(figure.reasons)),
+        "families": json.dumps({family: dict(answers) for family, answers in figure.families.items()}),
+    }
+    return int((await run(where, _ADD, parameters))[0][0])
+
+
+async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome) -> bool:
+    """Keep what is known of a case's newest signed review; return False where there is none."""
+    parameters = {
+        "case": case,
+        "source": outcome.source,
+        "own_right": outcome.own_right,
+        "leading_right": outcome.leading_right,
+        "final_right": outcome.final_right,
+        "at": outcome.at,
+    }
+    return bool(await run(where, _ADD_OUTCOME, parameters))
+
+
+async def load_oversight(
+    store: Store, chosen: Chosen, edges: Sequence[datetime], limit: int
+) -> tuple[tuple[Measured, ...], tuple[tuple[int, int, int], ...]]:
+    """Return `load_reviews` and `count_concluded` of one moment, or fail after some seconds: figures never cost what they count."""
+    async with store.read() as transaction:
+        await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+        return await load_reviews(transaction, chosen, limit), await count_concluded(
+            transaction, chosen, edges
+        )
+
+
+async def load_reviews(where: Where, chosen: Chosen, limit: int) -> tuple[Measured, ...]:
+    """Return the newest signed reviews, at most so many, newest first: real cases' and planted ones'; no other practice."""
+    rows = await run(where, _FIGURES, {**_parameters(chosen), "limit": limit})
+    return tuple(_measured(row) for row in rows)
+
+
+async def count_concluded(
+    where: Where, chosen: Chosen, edges: Sequence[datetime]
+) -> tuple[tuple[int, int, int], ...]:
+    """Return of each span between two edges with cases: its number from 0, how many concluded, how many of them with a clinician.
+
+    `edges` ascend, the first is not after `chosen.since`. Concluded is a case that the panel decided, or that waits for, is with or was
+    with a clinician. A decision that was contested counts as one with a clinician. Practice does not count.
+    """
+    parameters = {
+        **_parameters(chosen),
+        "edges": Instants(edges),
+        "with_humans": sorted(phase.value for phase in WITH_HUMANS),
+    }
+    rows = await run(where, _CONCLUDED, parameters)
+    return tuple((int(day) - 1, int(concluded), int(with_human)) for day, concluded, with_human in rows)
+
+
+def _parameters(chosen: Chosen) -> dict[str, Any]:
+    return {
+        "sites": sorted(chosen.sites),
+        "since": chosen.since,
+        "until": chosen.until,
+        "protocol": chosen.protocol,
+    }
+
+
+def _measured(row: Sequence[Any]) -> Measured:
+    (case, site, protocol, protocol_hash, risk_class, training, planted, escalated_at, claimed_at, opinion_at, revealed_at,
+     signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families,
+     source, own_right, leading_right, final_right, told_at) = row  # fmt: skip
+    figure = ReviewFigure(
+        case=CaseId(case),
+        site=site,
+        protocol=protocol,
+        protocol_hash=protocol_hash,
+        risk_class=RiskClass(risk_class),
+        training=training,
+        planted=planted,
+        escalated_at=escalated_at,
+        claimed_at=claimed_at,
+        opinion_at=opinion_at,
+        revealed_at=revealed_at,
+        signed_at=signed_at,
+        overdue=overdue,
+        kind=kind,
+        own_is_final=own_is_final,
+        leading_is_final=leading_is_final,
+        own_is_leading=own_is_leading,
+        reasons=tuple(reasons),
+        families=families,
+    )
+    told = None if source is None else ReviewOutcome(source, own_right, leading_right, final_right, told_at)
+    return Measured(figure, told)

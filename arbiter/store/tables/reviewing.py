@@ -1,0 +1,65 @@
+"""What came of reviews, for whoever answers for the service: relations and instants, never an option and never a reviewer."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from arbiter.store.tables.base import INSTANT, metadata
+
+# A row a signed review, written in the transaction that signs. What somebody answered stands nowhere in it: only whether two answers
+# were the same. `families` has, by family and member, 0 for the panel's leading option and a number for each other one.
+review_figure = Table(
+    "review_figure",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("case_id", Text, ForeignKey("case_file.id"), nullable=False),
+    Column("site_id", Text, ForeignKey("site.id"), nullable=False),
+    Column("protocol_id", Text, nullable=False),
+    Column("protocol_hash", Text, ForeignKey("protocol_bundle.content_hash"), nullable=False),
+    Column("risk_class", Text, nullable=False),
+    Column("training", Boolean, nullable=False),
+    Column("planted", Boolean, nullable=False),
+    Column("escalated_at", INSTANT, nullable=False),
+    Column("claimed_at", INSTANT, nullable=False),
+    Column("opinion_at", INSTANT),
+    Column("revealed_at", INSTANT),
+    Column("signed_at", INSTANT, nullable=False),
+    Column("overdue", Boolean, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("own_is_final", Boolean),
+    Column("leading_is_final", Boolean),
+    Column("own_is_leading", Boolean),
+    Column("reasons", JSONB, nullable=False),
+    Column("families", JSONB, nullable=False),
+    CheckConstraint("kind IN ('kept', 'changed', 'adopted', 'panel-first')", name="known_kind"),
+    CheckConstraint("training OR NOT planted", name="planted_is_training"),
+    CheckConstraint("(kind = 'panel-first') = (own_is_final IS NULL)", name="own_is_told"),
+    Index("ix_review_figure_signed_at", "signed_at", "id"),
+    Index("ix_review_figure_case_id", "case_id", "id"),
+)
+
+# A row each time somebody tells what was right for the patient of a signed review: the newest of each source counts.
+review_outcome = Table(
+    "review_outcome",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("figure_id", BigInteger, ForeignKey("review_figure.id"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("own_right", Boolean),
+    Column("leading_right", Boolean),
+    Column("final_right", Boolean, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    CheckConstraint("source IN ('outcome', 'independent reader', 'planted')", name="known_source"),
+    Index("ix_review_outcome_figure_id", "figure_id", "id"),
+)

@@ -1,0 +1,164 @@
+"""The figures of panels and clinicians together, for whoever answers for a policy, audits or keeps the panel running; never for who reviews.
+
+Figures are of the looker's own sites, of sites and protocols and days: of no person, and of no case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Final
+
+from arbiter.errors import ForbiddenError, NotFoundError, Problem, RefusedError
+from arbiter.identity.principals import Principal
+from arbiter.store.drifts import DriftAlarm, WindowRow, load_alarms, load_windows
+from arbiter.store.review_figures import Chosen, load_oversight
+from arbiter.workflow.calibrations.standings import look_for_approved
+from arbiter.workflow.house import House
+from arbiter.workflow.oversight.measuring import Reviewed, Share, Span, measure
+from arbiter.workflow.watching.looking import Looked, looked_at, may_look
+from arbiter.workflow.watching.standings import guarantees
+
+DEFAULT_DAYS: Final = 30
+MOST_DAYS: Final = 366
+MOST_REVIEWS: Final = 20_000
+"""Of more signed reviews than that the newest are measured, and the page says so."""
+_DAYS_SHOWN_SINGLY: Final = 45
+_MOST_WINDOWS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is looked at: days from `since` to `until`, both included, of a protocol or of all, at a site or at all own ones."""
+
+    since: date
+    until: date
+    protocol: str | None = None
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overseen:
+    """What was asked and what was found; `cut` where there were more reviews than are measured.
+
+    `members` are protocols that state an error rate, `drifted` alarms of drift that stand, `moved` the seats (protocol, member) that
+    are not what they were, `windows` how far members agreed beyond chance: all of them of every site, which no case is told from.
+    """
+
+    asked: Asked
+    spans: tuple[Span, ...]
+    reviewed: Reviewed
+    cut: bool
+    members: tuple[Looked, ...]
+    drifted: tuple[DriftAlarm, ...]
+    moved: tuple[tuple[str, str], ...]
+    windows: tuple[WindowRow, ...]
+
+    @property
+    def whole(self) -> Share:
+        """How many of all concluded cases came to a clinician."""
+        shares = [span.escalated for span in self.spans]
+        return Share(sum(share.part for share in shares), sum(share.whole for share in shares))
+
+
+def newest(house: House) -> Asked:
+    """Return the last `DEFAULT_DAYS` days, today included, of everything."""
+    today = house.clock.now().astimezone(house.settings.zone).date()
+    return Asked(today - timedelta(days=DEFAULT_DAYS - 1), today)
+
+
+async def choices(house: House, principal: Principal) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the protocols and the sites that somebody may ask about, by id with what people call them.
+
+    Raises:
+        ForbiddenError: for who reviews, and for whom it is no concern.
+    """
+    _check_may_look(principal)
+    protocols = {name: shelved.protocol.title for name, shelved in house.shelf.current.items()}
+    sites = {site: name for site, name in await house.identities.sites() if site in principal.sites}
+    return protocols, sites
+
+
+async def oversee(house: House, principal: Principal, asked: Asked) -> Overseen:
+    """Return the figures of what was asked, at the sites that this principal acts for.
+
+    Raises:
+        ForbiddenError: for who reviews, and for whom it is no concern. NotFoundError: for a site that is none of the principal's.
+        RefusedError: for days that do not follow each other, or more than `MOST_DAYS`.
+    """
+    _check_may_look(principal)
+    return await oversee_sites(house, principal.sites, asked)
+
+
+async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Overseen:
+    """Return the figures of what was asked, for whoever is at the machine; raises as `oversee`."""
+    if asked.site is not None and asked.site not in sites:
+        raise NotFoundError(f"no site {asked.site}")
+    _check_days(asked)
+    edges = _edges(asked, house.settings.zone)
+    at = sites if asked.site is None else frozenset({asked.site})
+    chosen = Chosen(at, edges[0], edges[-1], asked.protocol)
+    reviews, counted = await load_oversight(house.store, chosen, edges, MOST_REVIEWS + 1)
+    # Thousands of rows take longer to go through than others should wait for their page.
+    reviewed = await asyncio.to_thread(measure, reviews[:MOST_REVIEWS])
+    await look_for_approved(house)
+    return Overseen(
+        asked=asked,
+        spans=_spans(edges, counted),
+        reviewed=reviewed,
+        cut=len(reviews) > MOST_REVIEWS,
+        members=tuple(
+            looked_at(house, standing)
+            for standing in await guarantees(house)
+            if asked.protocol in {None, standing.protocol}
+        ),
+        drifted=tuple(
+            alarm
+            for alarm in await load_alarms(house.store, standing=True)
+            if asked.protocol in {None, alarm.protocol}
+        ),
+        moved=tuple(sorted(seat for seat in house.moved.seats if asked.protocol in {None, seat[0]})),
+        windows=tuple(
+            row
+            for row in await load_windows(house.store, _MOST_WINDOWS)
+            if asked.protocol in {None, row.protocol}
+        ),
+    )
+
+
+def _check_may_look(principal: Principal) -> None:
+    if not may_look(principal):
+        raise ForbiddenError(f"{principal.kind} {principal.login or principal.id} may not see these figures")
+
+
+def _check_days(asked: Asked) -> None:
+    if asked.until < asked.since:
+        detail = "expected a last day that is not before the first"
+        raise RefusedError("the days do not follow each other", (Problem("/to", "order", detail),))
+    if (asked.until - asked.since).days >= MOST_DAYS:
+        detail = f"expected at most {MOST_DAYS} days"
+        raise RefusedError("too many days", (Problem("/from", "too-long", detail),))
+
+
+def _edges(asked: Asked, zone: tzinfo | None) -> list[datetime]:
+    """Return where each span begins, and where the last one ends: days, or weeks where the days are many."""
+    days = (asked.until - asked.since).days + 1
+    stride = 1 if days <= _DAYS_SHOWN_SINGLY else 7
+    starts = [asked.since + timedelta(days=at) for at in range(0, days, stride)]
+    return [_midnight(day, zone) for day in (*starts, asked.until + timedelta(days=1))]
+
+
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
+    naive = datetime.combine(day, time.min)
+    return naive.astimezone() if zone is None else naive.replace(tzinfo=zone)
+
+
+def _spans(edges: Sequence[datetime], counted: Sequence[tuple[int, int, int]]) -> tuple[Span, ...]:
+    found = {at: Share(with_human, concluded) for at, concluded, with_human in counted}
+    return tuple(
+        Span(since, until, found.get(at, Share(0, 0)))
+        for at, (since, until) in enumerate(itertools.pairwise(edges))
+    )
