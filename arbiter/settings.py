@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     `model_server_token_file` holds the key that they want. `protocols` is a folder of bundles in force beside the shipped
     ones.
     `planted_cases` is a file of invented cases, or a folder of such, that the department has consented to have planted; none is
-    planted without it.
+    planted without it. With `teaching` reviewers are shown closed cases of their sites in which somebody differed, also such as they did not
+    review.
     `downtime_advice` is what the pages tell people to do while the database does not answer; `time_zone` is the zone of the
     times on the pages, the machine's where it is None; `language` is what they speak. `retention_days` is how long a case is kept at least after its end,
     `backup_days` how long any copy of the database is kept at most. From `canary_at` on, by that zone, every seat is asked its
@@ -122,6 +123,7 @@ class Settings(BaseSettings):
     capacity: int = Field(default=256, ge=8, le=100_000)
     automatic_decisions_approved_by: str | None = Field(default=None, min_length=3, max_length=200)
     planted_cases: Path | None = None
+    teaching: bool = False
     fleet: Path | None = None
     model_server_token_file: Path | None = None
     protocols: Path | None = None

@@ -53,6 +53,7 @@ from clinician_ui.routes.log_in import LogInPages
 from clinician_ui.routes.mine import MinePages
 from clinician_ui.routes.oversight import OversightPages
 from clinician_ui.routes.signing import SigningPages
+from clinician_ui.routes.teaching import TeachingPages, is_teaching
 from clinician_ui.routes.watch import WatchPages
 from clinician_ui.routes.work import WorkPages
 from clinician_ui.session import Doorkeeper, log_in_address
@@ -84,7 +85,8 @@ def create_pages(
     )
     desk = Desk(house, Doorkeeper(house), renderer, downtime or DowntimeFile(house))
     routes = page_routes(desk)
-    desk.navigation.lead_to(routes)
+    taught = house.settings.teaching
+    desk.navigation.lead_to(route for route in routes if taught or not is_teaching(route))
     application = Starlette(
         routes=[*routes, Mount("/static", _static(assets), name="static")],
         exception_handlers=_error_pages(desk),
@@ -109,6 +111,7 @@ def page_routes(desk: Desk) -> Sequence[BaseRoute]:
         HandoverPages(desk),
         DutyPages(desk),
         MinePages(desk),
+        TeachingPages(desk),
         AuditPages(desk),
         ExportPages(desk),
         FleetPages(desk),

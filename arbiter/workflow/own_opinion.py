@@ -52,7 +52,12 @@ def committed_by(dossier: Dossier, principal: Principal) -> OwnOpinion | None:
 
 def newest_by(dossier: Dossier, principal: Principal, name: str, since: int = -1) -> OwnOpinion | None:
     """Return what this reviewer said last in a document of that name, of an entry after `since`; None where nothing was said."""
-    document = newest_document(dossier, principal.id, name, since)
+    return newest_by_id(dossier, principal.id, name, since)
+
+
+def newest_by_id(dossier: Dossier, reviewer: str, name: str, since: int = -1) -> OwnOpinion | None:
+    """Return the same of a reviewer by id."""
+    document = newest_document(dossier, reviewer, name, since)
     return None if document is None else _opinion_in(document)
 
 

@@ -87,6 +87,8 @@ PAGES = (
     "/duty/{case}/acknowledge",
     "/duty/{case}/claim",
     "/mine",
+    "/teaching",
+    "/teaching/{case}",
     "/audit",
     "/audit/find",
     "/audit/entries",

@@ -13,6 +13,7 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.standing import is_blind
+from arbiter.workflow.teaching import check_not_taught
 from arbiter.workflow.watching.reading import (
     check_may_take_up,
 )
@@ -25,13 +26,14 @@ async def claim(house: House, principal: Principal, case: CaseId) -> None:
 
     Raises:
         ConflictError: when somebody else holds it; when it is for another reader or an arbiter, or this reviewer has
-        referred it or declared a conflict; or it is decided and this reviewer has read it, seen its panel, or does not act
+        referred it, declared a conflict or been taught by it; or it is decided and this reviewer has read it, seen its panel, or does not act
         for its site.
     """
     principal.require(Permission.REVIEW_WORK)
     blind = await is_blind(house, principal, case)
 
     def take_up(dossier: Dossier, now: datetime) -> tuple[TakeUp, dict[str, bytes]]:
+        check_not_taught(dossier, principal)
         check_may_take_up(dossier, principal, blind=blind)
         arbitrates = Permission.REVIEW_ARBITRATE in principal.permissions
         return TakeUp(principal.id, now + LEASE, arbitrates), {}
