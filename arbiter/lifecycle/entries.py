@@ -96,7 +96,8 @@ OPTIONAL_DOCUMENTS: dict[EntryType, frozenset[str]] = {
     EntryType.OPINION: frozenset({"exchange"}),
     EntryType.CLAIM_ENDED: frozenset({"note"}),
     EntryType.DECIDED: frozenset({"draw"}),
+    EntryType.READ: frozenset({"lesson"}),
 }
 """The sealed documents an entry commits to where there are any: what a member behind HTTP was sent and what came back;
 what a reviewer who hands a case on wrote for the next one; with what probability a panel's decision was to be audited, and whether
-it was drawn; what a clinician is shown beside the facts."""
+it was drawn; what a clinician is shown beside the facts; that somebody read a closed case to learn from it."""

@@ -8,6 +8,7 @@ came of it and is never asked about that case again: the entry commits to a docu
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -199,5 +200,5 @@ def _without(own: OwnOpinion, hidden: Iterable[str]) -> OwnOpinion:
 def without(text: str, hidden: Iterable[str]) -> str:
     """Return what somebody wrote without the patient's number and the names of those who judged the case."""
     for word in sorted(hidden, key=len, reverse=True):
-        text = text.replace(word, _REMOVED)
+        text = re.sub(re.escape(word), _REMOVED, text, flags=re.IGNORECASE)
     return text

@@ -59,6 +59,7 @@ DOCUMENTS: Mapping[str, str] = {
     "opinion": noted("the answer"),
     "exchange": noted("what was sent to the model and what came back"),
     "certificate": noted("the certificate"),
+    "lesson": noted("that it was opened to learn from"),
     "draw": noted("the draw for an audit"),
     "review": noted("the clinician's own opinion"),
     "reading": noted("the reader's opinion"),

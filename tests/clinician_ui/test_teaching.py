@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -50,9 +51,10 @@ async def teaching(ward: Ward) -> AsyncIterator[None]:
 async def differed(ward: Ward, *, note: str = "as I see it") -> CaseId:
     case = await ward.case(SPLIT)
     browser = await ward.claimed(case, "cleo")
+    (subject, *_) = re.findall(rf"{SUBJECT}-\d+", (await browser.get(f"/cases/{case}")).text)
     await browser.opinion(case, "continue-monitoring", note=note)
     await browser.send(f"/cases/{case}/reveal")
-    reason = f"Cleopatra Jones thought again {SUBJECT} {MARKUP}"
+    reason = f"cleopatra JONES thought again of {subject}: {MARKUP}"
     assert (await browser.sign(case, reason=reason)).status_code == 303
     await settle(ward.house)
     assert await phase(ward, case) is Phase.RELEASED
@@ -106,9 +108,9 @@ async def test_nobody_is_named_and_nothing_written_becomes_markup(ward: Ward) ->
     page = (await (await ward.logged_in("ben")).get(f"/teaching/{case}")).text
     main = page.partition("<main")[2].partition("</main>")[0]
     assert "What would you have said?" in main
-    assert "thought again […]" in main
+    assert "[…] thought again of […]: " in main
     assert main.index("<details") < main.index("The reviewer who signed")
-    for word in (SUBJECT, "Cleo", "cleo", "<script>alert", "<b>bold"):
+    for word in (SUBJECT, "Cleo", "cleopatra", "JONES", "<script>alert", "<b>bold"):
         assert word not in main
 
 
@@ -131,11 +133,12 @@ async def test_what_is_not_offered_cannot_be_opened(ward: Ward) -> None:
     case = await settled(ward)
     open_case, drawn = await ward.case(SPLIT), await ward.drawn()
     fresh = await differed(ward)
+    before = await types_of(ward.house, fresh)
     ben, sue, ada = [await ward.logged_in(login) for login in ("ben", "sue", "ada")]
     for shut in (open_case, drawn, fresh, "c_aaaa", "x", "..%2fworklist"):
         assert (await ben.get(f"/teaching/{shut}")).status_code == 404
-        assert shut not in (await ben.get("/teaching")).text
-    assert EntryType.READ not in await types_of(ward.house, fresh)
+        assert f"/teaching/{shut}" not in (await ben.get("/teaching")).text
+    assert await types_of(ward.house, fresh) == before
     assert 'href="/teaching/c_' not in (await sue.get("/teaching")).text
     assert (await sue.get(f"/teaching/{case}")).status_code == 404
     assert (await ada.get("/teaching")).status_code == 403
