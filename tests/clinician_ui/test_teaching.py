@@ -16,7 +16,7 @@ from arbiter.errors import IllegalMoveError
 from arbiter.identity.roles import Role
 from arbiter.identity.sites import add_site
 from arbiter.lifecycle.entries import EntryType
-from arbiter.lifecycle.states import Phase
+from arbiter.lifecycle.states import Audit, AuditStage, Erasure, Phase
 from arbiter.model import CaseId
 from arbiter.store.cases.heads import load_case
 from arbiter.store.lessons import Differing
@@ -170,8 +170,16 @@ async def test_no_case_with_anything_left_to_do_is_closed(ward: Ward) -> None:
     async with ward.house.store.read() as transaction:
         state = (await load_case(transaction, case)).state
     assert is_closed(state)
-    for change in ({"held": True}, {"planted": True}, {"correcting": True}, {"unwitnessed": True}):
-        assert not is_closed(replace(state, **change))
+    for open_still in (
+        replace(state, held=True),
+        replace(state, planted=True),
+        replace(state, correcting=True),
+        replace(state, unwitnessed=True),
+        replace(state, erasure=Erasure.KEY_DESTROYED),
+        replace(state, audit=Audit(AuditStage.DRAWN, ward.clock.now(), 1)),
+        replace(state, audit=Audit(AuditStage.DOUBTED, ward.clock.now(), 1)),
+    ):
+        assert not is_closed(open_still)
     for other in Phase:
         assert is_closed(replace(state, phase=other)) is (other is Phase.RELEASED)
 
