@@ -17,8 +17,11 @@ from arbiter.workflow.review import Falsehood, RefusedCitation
 from clinician_ui.assets import Assets, require_built
 from clinician_ui.forms import Draft
 from clinician_ui.presenters.case import case_page
+from clinician_ui.presenters.handling import handling_part
+from clinician_ui.presenters.handover import note_words
 from clinician_ui.presenters.panel import panel_page
-from clinician_ui.presenters.times import moment
+from clinician_ui.presenters.readers import readers_part
+from clinician_ui.presenters.signing import signing_part
 from clinician_ui.rendering import Renderer
 from tests.clinician_ui.certificates import CASE, certificate, cites, drawn, revealed, seat
 from tests.clinician_ui.conftest import SPLIT, SUBJECT, Facts, Ward
@@ -83,9 +86,10 @@ def page_of(document: dict[str, Any], *draws: Any, own: OwnOpinion | None = None
         visitor=visitor,
         page=page,
         panel=panel_page(case, page),
-        meaning="meant",
-        signed_at=moment(HERE.now, HERE),
-        zone="UTC",
+        signing=signing_part("Anna", case.shown, HERE, passkey=False),
+        handling=handling_part((), confers=False),
+        readers=readers_part(case, page),
+        notes=note_words(case.notes, HERE),
         unchanged=False,
         draft=Draft(),
         mistakes=(),

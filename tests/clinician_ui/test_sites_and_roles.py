@@ -76,6 +76,11 @@ TABLE: Mapping[tuple[str, str], Gets] = {
     ("GET", "/fleet"): Gets(403, 403, watchers=200),
     ("GET", "/fleet/now"): Gets(403, 403, watchers=200),
     ("GET", "/watch"): Gets(403, 403, watchers=200, policy=200),
+    ("GET", "/oversight"): Gets(403, 403, watchers=200, policy=200),
+    # The matrix names no table.
+    ("GET", "/oversight/figures.csv"): Gets(403, 403, watchers=404, policy=404),
+    ("POST", "/cases/{case}/draft"): Gets(409, 404),
+    ("GET", "/cases/{case}/draft"): BACK,
     # It lists the places that its visitor has, and those are asked for above.
     ("GET", "/keys"): Gets(200, 200, 200, 200, 200),
     **{
@@ -144,6 +149,7 @@ BODIES: Mapping[str, Mapping[str, str]] = {
         "password": PASSWORD,
     },
     "/cases/{case}/sign/passkey": {"option": "urgent-review", "reason": "as asked", "shown": "0" * 64},
+    "/cases/{case}/draft": {"step": "opinion", "note": "as the matrix asks"},
     "/glass": {"case": "c_nobody", "reason": "as the matrix asks"},
 }
 

@@ -58,7 +58,7 @@ class Fault:
     goes_on: RerouteCause | None = None
 
 
-_SOUND = ("good", "split", "half-sound", "float-confidence", "steady", "slow", "talkative")
+_SOUND = ("good", "split", "half-sound", "float-confidence", "steady", "slow", "talkative", "hostile")
 
 FAULTS = [
     *[Fault(act, VALID) for act in _SOUND],
