@@ -89,7 +89,7 @@ async def signs(visited: Visit, login: str = "anna") -> None:
 
 async def finds_it_signed(visited: Visit, case: CaseId, answer: str = URGENT) -> None:
     page = visited.page
-    await page.wait_for_url(f"**/cases/{case}/done")
+    await page.wait_for_url(f"**/cases/{case}/done*")
     await expect(page.get_by_role("heading", name="Decision released")).to_be_visible()
     await expect(page.locator(".nhsuk-panel")).to_contain_text(answer)
 

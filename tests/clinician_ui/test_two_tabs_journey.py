@@ -39,6 +39,7 @@ __all__ = ["address", "chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
+SIGNED_BEFORE = "You had signed this case already; that signature stands."
 both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
@@ -98,9 +99,11 @@ async def test_signed_in_both_tabs_it_is_signed_once_and_both_lead_to_what_was_s
         await signs(first)
         await finds_it_signed(first, case, URGENT)
         await signs(second)
-        # then: the second tab shows the first decision, not its own
+        # then: the second tab shows the first decision, not its own, and says why
         await finds_it_signed(second, case, URGENT)
-        told = [await tab.page.get_by_role("main").inner_text() for tab in (first, second)]
+        await expect(second.page.get_by_text(SIGNED_BEFORE)).to_be_visible()
+        await expect(first.page.get_by_text(SIGNED_BEFORE)).to_have_count(0)
+        told = [await tab.page.locator(".nhsuk-summary-list").inner_text() for tab in (first, second)]
         assert told[0] == told[1]
         assert await times(ward, case, "decision.signed") == 1
         await second.look("signed before, in another tab")
