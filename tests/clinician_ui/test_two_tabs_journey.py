@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
@@ -22,7 +24,6 @@ from tests.clinician_ui.steps import (
     enters_login_and_password,
     finds_it_locked,
     finds_it_signed,
-    forgives,
     goes_as_far_as_the_panel,
     has_the_panel_shown,
     locks_the_opinion,
@@ -48,6 +49,12 @@ async def second_tab(visited: Visit, case: CaseId) -> Visit:
     tab = Visit(await visited.page.context.new_page(), visited.address, visited.scripted)
     await tab.go(f"/cases/{case}")
     return tab
+
+
+async def the_facts_are_amended(ward: Ward, case: CaseId) -> None:
+    fresh = RawFact(Decimal(26), "/min", ward.clock.now(), FactStatus.FINAL.value, "test")
+    await amend(ward.house, ward.client, case, {"respiratory_rate": fresh})
+    await settle(ward.house)
 
 
 async def is_told_that_the_first_opinion_stands(tab: Visit) -> None:
@@ -126,13 +133,7 @@ async def test_a_step_back_in_one_tab_shows_no_more_than_the_case_allows(
         await sees_nothing_of_the_panel(first)
         await has_the_panel_shown(first)
         # when: the facts are amended, so that everybody judges anew, and she claims the case again
-        await amend(
-            ward.house,
-            ward.client,
-            case,
-            {"respiratory_rate": RawFact(Decimal(26), "/min", ward.clock.now(), FactStatus.FINAL.value, "t")},
-        )
-        await settle(ward.house)
+        await the_facts_are_amended(ward, case)
         await claims(second, case)
         # then: neither a step back nor a reload shows the panel that was
         await first.go("/worklist")
@@ -149,33 +150,63 @@ async def test_a_step_back_in_one_tab_shows_no_more_than_the_case_allows(
         await sees_the_panel(first)
 
 
-async def test_after_a_log_out_a_step_back_shows_the_next_person_nothing_even_from_the_browsers_memory(
+# --- what the browser keeps --------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def a_browser_that_remembers(chromium: Chromium, address: str) -> AsyncIterator[Visit]:
+    """Keep left pages alive, as browsers on wards do and a test's does not unless it is asked to."""
+    alive = await chromium.browser_type.launch(
+        executable_path=str(CHROMIUM),
+        args=list(ARGUMENTS),
+        ignore_default_args=["--disable-back-forward-cache"],
+    )
+    try:
+        yield Visit(await (await alive.new_context(viewport=WIDE)).new_page(), address, scripted=True)
+    finally:
+        await alive.close()
+
+
+async def test_after_a_log_out_a_step_back_shows_the_next_person_nothing(
     ward: Ward, address: str, chromium: Chromium
 ) -> None:
-    """A browser that keeps left pages alive, as those on wards do and a test's does not unless it is asked to."""
-    kept = "--disable-back-forward-cache"
-    alive = await chromium.browser_type.launch(
-        executable_path=str(CHROMIUM), args=list(ARGUMENTS), ignore_default_args=[kept]
-    )
     case = await ward.case(SPLIT)
-    try:
-        page = await (await alive.new_context(viewport=WIDE)).new_page()
-        anna = Visit(page, address, scripted=True)
+    await ward.person("bela")
+    async with a_browser_that_remembers(chromium, address) as anna:
+        page = anna.page
         await log_in(anna)
         await goes_as_far_as_the_panel(anna, case)
         # when: she logs out, and somebody steps back at the same computer
         await anna.press("Log out")
         await page.wait_for_url("**/login")
         await page.go_back(wait_until="commit")
-        # then: the log-in stands there, for them too
+        # then: the log-in stands there, and whoever logs in sees no more
         await page.wait_for_url("**/login?next=**")
         await sees_nothing_of_the_panel(anna)
         await expect(page.get_by_text(SUBJECT)).to_have_count(0)
-        await ward.person("bela")
         await enters_login_and_password(anna, "bela")
         await expect(page.get_by_role("heading", level=1)).to_contain_text("Someone else holds this case")
         await sees_nothing_of_the_panel(anna)
-        forgives(anna, "status of 409")
         assert await phase(ward, case) is Phase.REVEALED
-    finally:
-        await alive.close()
+
+
+async def test_a_page_that_the_browser_remembers_is_asked_for_anew_before_it_is_seen(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    case = await ward.case(SPLIT)
+    async with a_browser_that_remembers(chromium, address) as anna:
+        # given: the panel, left for another page; then the facts change, and she judges anew in another tab
+        await log_in(anna)
+        await goes_as_far_as_the_panel(anna, case)
+        await anna.go(f"/cases/{case}")
+        await anna.page.evaluate("window.remembered = document.documentElement")
+        await anna.go("/account")
+        await the_facts_are_amended(ward, case)
+        second = await second_tab(anna, case)
+        await claims(second, case)
+        # when
+        await anna.page.go_back(wait_until="commit")
+        # then
+        await expect(anna.page.get_by_role("heading", name="Your opinion", exact=True)).to_be_visible()
+        await sees_nothing_of_the_panel(anna)
+        assert await anna.page.evaluate("window.remembered") is None
