@@ -14,7 +14,7 @@ from arbiter.errors import ArbiterError, NotFoundError
 from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from clinician_ui.downtime import DowntimeFile
-from clinician_ui.forms import Fields, Mistake, read_fields
+from clinician_ui.forms import LONGEST_TEXT, Fields, Mistake, read_fields
 from clinician_ui.navigation import Navigation
 from clinician_ui.presenters.keys import keys_link
 from clinician_ui.presenters.paper import full_time
@@ -102,6 +102,7 @@ class Desk:
         visitor = await self.door.visitor(request)
         fields = await read_fields(request)
         self.door.check_form(request, visitor, fields)
+        request.state.fields = fields
         return visitor, fields
 
     async def upload(self, request: Request) -> tuple[Visitor, Fields]:
@@ -154,7 +155,21 @@ class Desk:
             log.warning("no session for an error page: %s", type(error).__name__)
             visitor = None
         heading, sentences = _ERRORS[status]
-        return self.page("error", visitor, status, heading=_(heading), sentences=tuple(map(_, sentences)))
+        return self.page(
+            "error",
+            visitor,
+            status,
+            heading=_(heading),
+            sentences=tuple(map(_, sentences)),
+            own_words=_own_words(request) if status == 409 and visitor is not None else (),
+        )
+
+
+def _own_words(request: Request) -> tuple[str, ...]:
+    """Return what the visitor wrote into the form that is refused: its page is gone, and the words are nobody else's."""
+    fields: Fields = getattr(request.state, "fields", {})
+    said = (fields.get(name, ("",))[0].strip() for name in ("note", "reason"))
+    return tuple(words[:LONGEST_TEXT] for words in said if words)
 
 
 def _cases(number: int) -> str:

@@ -36,6 +36,8 @@ _WRONG_PASSKEY = noted(
     "The passkey could not be checked, and nothing was signed. Try again, or use your password"
 )
 _NO_PASSKEY = noted("You have no passkey that works here. Use your password")
+_SIGNED_BEFORE = "signed=before"
+"""Said in the address to which a signature leads that came when the case was signed already."""
 _OUT_OF_TURN = noted("This case is not yours to sign any more. Reload the page to see how it stands")
 
 
@@ -76,9 +78,9 @@ class SigningPages:
             changed = Mistake("shown", _(SHOWN_CHANGED))
             return await self._pages.revealed(visitor, case, draft_of(fields), (changed,))
         except ConflictError:
-            # Sent twice: whoever has signed is led to what was signed.
+            # Sent twice: whoever has signed is led to what was signed, and told that it is not what they sent now.
             await review.signed_case(self._house, visitor.principal, case)
-            decided = True
+            return see(f"/cases/{case}/done?{_SIGNED_BEFORE}")
         return see(f"/cases/{case}/done" if decided else f"/cases/{case}")
 
     async def _prove_and_sign(self, visitor: Visitor, case: CaseId, form: SignForm) -> bool:
@@ -126,5 +128,11 @@ class SigningPages:
         training = (await work_list.standing(self._house, visitor.principal, case)).training
         planted = await planted_told(self._house, visitor.principal, case)
         return self._desk.page(
-            "done", visitor, case=case, done=done, training=training or planted is not None, planted=planted
+            "done",
+            visitor,
+            case=case,
+            done=done,
+            training=training or planted is not None,
+            planted=planted,
+            signed_before=request.url.query == _SIGNED_BEFORE,
         )

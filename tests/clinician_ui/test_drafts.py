@@ -309,7 +309,7 @@ async def fill_in(visited: Visit) -> None:
     page = visited.page
     await page.get_by_label("Continue monitoring as planned").check()
     await page.get_by_label("How sure are you?").fill("55")
-    await page.locator("[form=opinion-form]").and_(page.get_by_label("Heart rate")).check()
+    await page.get_by_label("Heart rate: ").check()
     await page.get_by_label("Note (optional)").fill(NOTE)
 
 
@@ -317,7 +317,7 @@ async def is_filled_in(visited: Visit) -> None:
     page = visited.page
     await expect(page.get_by_label("Continue monitoring as planned")).to_be_checked()
     await expect(page.get_by_label("How sure are you?")).to_have_value("55")
-    await expect(page.locator("[form=opinion-form]").and_(page.get_by_label("Heart rate"))).to_be_checked()
+    await expect(page.get_by_label("Heart rate: ")).to_be_checked()
     await expect(page.get_by_label("Note (optional)")).to_have_value(NOTE)
 
 

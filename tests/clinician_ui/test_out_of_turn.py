@@ -8,6 +8,7 @@ import pytest
 
 from arbiter.identity.sites import add_site
 from arbiter.lifecycle.states import Phase
+from arbiter.model import CaseId
 from arbiter.workflow.closing import cancel
 from tests.clinician_ui.conftest import SPLIT, SUBJECT, Ward, phase
 
@@ -139,3 +140,68 @@ async def test_a_cancelled_case_is_gone_from_under_the_reviewer(ward: Ward) -> N
     await cancel(ward.house, ward.client, case, "patient discharged")
     assert (await browser.get(f"/cases/{case}")).status_code == 409
     assert (await browser.opinion(case)).status_code == 409
+
+
+# --- what somebody wrote into a form that comes too late --------------------------------------------------------------
+
+HOSTILE = "</p><script>alert(1)</script> afraid of the night"
+SHOWN = "&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt; afraid of the night"
+
+
+async def test_an_opinion_that_comes_too_late_gives_its_writer_their_own_words_back_as_text(
+    ward: Ward,
+) -> None:
+    case = await ward.case(SPLIT)
+    anna = await ward.claimed(case)
+    ward.clock.advance(timedelta(minutes=16))
+    answer = await anna.opinion(case, note=HOSTILE)
+    assert answer.status_code == 409
+    assert SHOWN in answer.text
+    assert "<script>alert" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    for path in ("/worklist", f"/cases/{case}"):
+        assert "afraid of the night" not in (await anna.get(path)).text, "it is shown once"
+
+
+async def test_a_signature_that_comes_too_late_gives_its_reason_back_and_no_password(ward: Ward) -> None:
+    case = await ward.case(SPLIT)
+    anna = await ward.claimed(case)
+    await anna.opinion(case)
+    await anna.send(f"/cases/{case}/reveal")
+    await anna.get(f"/cases/{case}")
+    fields = await anna.signature(case) | {"reason": "kept words"}
+    ward.clock.advance(timedelta(minutes=16))
+    answer = await anna.send(f"/cases/{case}/sign", **fields)
+    assert answer.status_code == 409
+    assert "kept words" in answer.text
+    assert fields["password"] not in answer.text
+
+
+async def test_words_come_back_only_to_the_page_that_sent_them_and_only_to_whoever_may_see_the_case(
+    ward: Ward,
+) -> None:
+    case = await ward.case(SPLIT)
+    anna = await ward.claimed(case)
+    ben = await ward.logged_in("ben")
+    await ben.get("/worklist")
+    await anna.opinion(case, note="what Anna thinks")
+    answer = await ben.opinion(case, note="what Ben thinks")
+    assert "what Ben thinks" in answer.text
+    assert "what Anna thinks" not in answer.text
+    forged = {"csrf_token": "A" * 43, "option": "urgent-review", "confidence": "80", "note": "forged words"}
+    refused = await ben.send_raw(f"/cases/{case}/opinion", forged)
+    assert (refused.status_code, "forged words" in refused.text) == (403, False)
+    lost = await ben.opinion(CaseId("c_doesnotexist"), note="lost words")
+    assert (lost.status_code, "lost words" in lost.text) == (404, False)
+    nobody = await ward.browser().send_raw(f"/cases/{case}/opinion", forged)
+    assert "forged words" not in nobody.text
+    assert "own-words" not in (await ben.opinion(case, note="  ")).text
+
+
+async def test_words_longer_than_any_form_takes_come_back_shortened(ward: Ward) -> None:
+    case = await ward.case(SPLIT)
+    anna = await ward.claimed(case)
+    ward.clock.advance(timedelta(minutes=16))
+    answer = await anna.opinion(case, note="x" * 60_000)
+    assert answer.status_code in {409, 422}
+    assert "x" * 4_001 not in answer.text

@@ -10,7 +10,7 @@ from arbiter.model import CaseId
 from tests.clinician_ui.conftest import Ward
 from tests.clinician_ui.test_second_reader import people, twice_read
 from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
-from tests.houses import PASSWORD
+from tests.houses import PASSWORD, types_of
 
 __all__ = ["address", "chromium", "people"]
 
@@ -23,10 +23,21 @@ async def judge(visited: Visit, case: CaseId, login: str, answer: str) -> None:
     await log_in(visited, login)
     await visited.go(f"/cases/{case}")
     await visited.press("Claim this case")
+    await sees_nothing_of_other_readers(visited, login)
     await page.get_by_label(answer).check()
     await page.get_by_label("How sure are you?").fill("70")
     await page.locator("#note").fill(f"{login} thinks so")
     await visited.press("Lock my opinion")
+    await sees_nothing_of_other_readers(visited, login)
+
+
+async def sees_nothing_of_other_readers(visited: Visit, login: str) -> None:
+    """Who read the case before, and what they think, is nowhere until the panel is shown."""
+    page = await visited.page.content()
+    others = {"anna", "ben", "clara"} - {login}
+    assert [other for other in others if f"{other} thinks so" in page] == []
+    assert [other for other in others if other.capitalize() in page] == []
+    assert "Second reader" not in page
 
 
 async def decide(visited: Visit, case: CaseId, login: str, answer: str, reason: str = "") -> None:
@@ -72,3 +83,10 @@ async def test_two_readers_differ_an_arbiter_decides_and_corrects_it(
         await visited.look("under correction")
         await decide(visited, case, "clara", "Reconsider the plan", "Another patient's echo")
         await expect(page.get_by_role("heading", level=1)).to_have_text("Decision released")
+        await expect(page.locator(".nhsuk-panel")).to_contain_text("Reconsider the plan")
+    kinds = await types_of(ward.house, case)
+    assert [kinds.count(kind) for kind in ("review.committed", "decision.signed", "decision.corrected")] == [
+        3,
+        2,
+        1,
+    ]

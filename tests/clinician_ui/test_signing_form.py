@@ -219,7 +219,7 @@ async def test_a_signature_sent_again_after_the_line_was_lost_signs_once(ward: W
     fields = await browser.signature(case)
     assert (await browser.send(f"/cases/{case}/sign", **fields)).status_code == 303
     again = await browser.send(f"/cases/{case}/sign", **fields)
-    assert (again.status_code, again.headers["location"]) == (303, f"/cases/{case}/done")
+    assert (again.status_code, again.headers["location"]) == (303, f"/cases/{case}/done?signed=before")
     async with ward.house.store.read() as transaction:
         dossier = await load_dossier(ward.house, transaction, case)
     assert [document.name for document in dossier.documents].count("signature") == 1

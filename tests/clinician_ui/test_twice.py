@@ -24,9 +24,14 @@ async def test_every_form_sent_twice_does_what_it_does_once(ward: Ward) -> None:
     own = revealed[revealed.index("Your opinion, before the panel") :][:400]
     assert "Urgent review" in own, "the first opinion stands"
     assert (await browser.opinion(case, "urgent-review")).headers["location"] == f"/cases/{case}"
+    signed = await browser.sign(case, "urgent-review", reason="r")
+    assert signed.headers["location"] == f"/cases/{case}/done"
     for option in ("urgent-review", "continue-monitoring"):
-        assert (await browser.sign(case, option, reason="r")).headers["location"] == f"/cases/{case}/done"
+        again = await browser.sign(case, option, reason="r")
+        assert again.headers["location"] == f"/cases/{case}/done?signed=before"
+    told = (await browser.get(again.headers["location"])).text
     done = (await browser.get(f"/cases/{case}/done")).text
+    assert ("signed this case already" in told, "signed this case already" in done) == (True, False)
     assert "Urgent review by a clinician" in done, "the first signature stands"
     assert (await browser.get(f"/cases/{case}")).headers["location"] == f"/cases/{case}/done"
     for _ in range(2):
