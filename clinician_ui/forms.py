@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -127,18 +127,26 @@ class LogInForm(_Strict):
 
 
 class OpinionForm(_Strict):
-    """The reviewer's own answer: an option, how sure (0 to 100), the facts it rests on, a note."""
+    """The reviewer's own answer: an option, how sure (0 to 100), the facts it rests on, a note.
+
+    `then` is `show` where the panel is to be shown as soon as the answer is locked.
+    """
 
     option: str = ""
     confidence: Annotated[int, BeforeValidator(_percent)] = Field(default=None, validate_default=True)
     rests_on: tuple[str, ...] = ()
     note: Text = ""
+    then: Literal["", "show"] = ""
 
 
 class SignForm(_Strict):
-    """The decision: an option, why, the hash of what was shown, and login and password once more or a passkey's answer."""
+    """The decision: an option, why, the hash of what was shown, and login and password once more or a passkey's answer.
+
+    `keep` is the option of the button that keeps one's own answer; it stands for a selected option.
+    """
 
     option: str = ""
+    keep: str = ""
     reason: Text = ""
     shown: str = Field(default="", max_length=64)
     login: str = Field(default="", max_length=256)
@@ -217,16 +225,24 @@ def check_opinion(fields: Fields) -> Checked[OpinionForm]:
 SHOWN_CHANGED = noted("What you were shown has changed since. Read the case again before you sign")
 
 
+_TWO_ANSWERS = noted(
+    "You keep your answer, but have selected another one. Select the one you mean, and sign the decision"
+)
+
+
 def check_signature(fields: Fields) -> Checked[SignForm]:
     """Check a signature; whether this decision needs a reason is the workflow's to say.
 
-    Login and password are asked for only where no passkey's answer came.
+    Login and password are asked for only where no passkey's answer came. An answer that is kept needs not be selected; where
+    another one is, nobody can tell which of the two is meant.
     """
     by_hand = not only_value(fields, "passkey")
+    selected, kept = only_value(fields, "option"), only_value(fields, "keep")
     return _check(
         SignForm,
-        fields,
-        (not only_value(fields, "option"), Mistake("option", _("Select your decision"))),
+        {**fields, "option": (kept,)} if kept and not selected else fields,
+        (not selected and not kept, Mistake("option", _("Select your decision"))),
+        (bool(selected and kept and selected != kept), Mistake("option", _(_TWO_ANSWERS))),
         (_blank(fields, "shown"), Mistake("shown", _(SHOWN_CHANGED))),
         (by_hand and _blank(fields, "login"), Mistake("login", _("Enter your login to sign"))),
         (

@@ -7,6 +7,7 @@ form leads past a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -120,6 +121,10 @@ class CasePages:
             read = await review.commit_opinion(self._house, visitor.principal, case, own)
         except ConflictError:
             return await self._locked_already(visitor, case, own)
+        if form.then and not read:
+            # Out of this reviewer's hands now, with a second reader: the page says so.
+            with suppress(ConflictError):
+                await review.reveal(self._house, visitor.principal, case)
         return see(f"/cases/{case}/read" if read else f"/cases/{case}")
 
     async def reveal(self, request: Request) -> Response:

@@ -97,14 +97,21 @@ class Run:
             time.sleep(0.02)
 
 
-@pytest.fixture(scope="module")
-def demonstration() -> Iterator[Demonstration]:
+@contextlib.contextmanager
+def a_demonstration() -> Iterator[Demonstration]:
+    """Yield a demonstration in a folder of its own, of which nothing is left afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="arb-"))
     try:
         yield Demonstration(folder / "data", free_port())
     finally:
         EmbeddedPostgres(folder / "data").stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def demonstration() -> Iterator[Demonstration]:
+    with a_demonstration() as one:
+        yield one
 
 
 def cases_known(demonstration: Demonstration) -> dict[str, str]:
