@@ -30,6 +30,7 @@ from rich.table import Table
 from arbiter.audit.note import VerifierKey
 from arbiter.audit.receipt import verify_receipt
 from arbiter.clock import SystemChance, SystemClock
+from arbiter.demo_record import record_of
 from arbiter.documents.scalars import decimal_text
 from arbiter.errors import ConfigurationError
 from arbiter.fleet.loader import read_fleet
@@ -38,6 +39,7 @@ from arbiter.fleet.serving import command_lines
 from arbiter.identity.roles import Role
 from arbiter.protocols.bundle import Bundle, LabelledCase
 from arbiter.protocols.loader import read_shipped, shipped
+from arbiter.question import Protocol
 from arbiter.serving import open_doors
 from arbiter.settings import Mode, Settings, read_settings
 from arbiter.specialists.demonstration import beside, heard, heard_table, told, write_fleet
@@ -169,7 +171,7 @@ async def _submit_examples(
     out: Console, settings: Settings, notes: Notes, bundles: Sequence[Bundle]
 ) -> list[Outcome]:
     """Send every example that was not sent before, a few at a time, and return what became of all of them."""
-    examples = [(bundle.protocol.id, example) for bundle in bundles for example in bundle.examples]
+    examples = [(bundle.protocol, example) for bundle in bundles for example in bundle.examples]
     limit = asyncio.Semaphore(AT_ONCE)
     columns = (
         TextColumn("{task.description}"),
@@ -181,14 +183,16 @@ async def _submit_examples(
         with Progress(*columns, console=out) as progress:
             task = progress.add_task("example cases", total=len(examples), last="")
 
-            async def send(name: str, example: LabelledCase) -> Outcome:
+            async def send(protocol: Protocol, example: LabelledCase) -> Outcome:
                 async with limit:
-                    outcome = await _send(door, notes, name, example)
+                    outcome = await _send(door, notes, protocol, example)
                 progress.update(task, advance=1, last=f"{outcome.phase}: {outcome.title[:50]}")
                 return outcome
 
             try:
-                return list(await asyncio.gather(*(send(name, example) for name, example in examples)))
+                return list(
+                    await asyncio.gather(*(send(protocol, example) for protocol, example in examples))
+                )
             finally:
                 notes.write()
 
@@ -210,8 +214,8 @@ def _door(settings: Settings, notes: Notes) -> httpx.AsyncClient:
     )
 
 
-async def _send(door: httpx.AsyncClient, notes: Notes, protocol: str, example: LabelledCase) -> Outcome:
-    key = f"{protocol}/{example.id}"
+async def _send(door: httpx.AsyncClient, notes: Notes, protocol: Protocol, example: LabelledCase) -> Outcome:
+    key = f"{protocol.id}/{example.id}"
     elapsed = 0.0
     if key not in notes.cases:
         reply, elapsed = await _post(door, _body(protocol, example))
@@ -221,7 +225,7 @@ async def _send(door: httpx.AsyncClient, notes: Notes, protocol: str, example: L
     case = notes.cases[key]
     status = (await door.get(f"/v1/cases/{case}")).raise_for_status().json()
     certificate = await _certificate(door, case)
-    return Outcome(protocol, example.title, case, status["phase"], elapsed, certificate)
+    return Outcome(protocol.id, example.title, case, status["phase"], elapsed, certificate)
 
 
 async def _post(door: httpx.AsyncClient, body: dict[str, Any]) -> tuple[httpx.Response, float]:
@@ -248,11 +252,14 @@ async def _certificate(door: httpx.AsyncClient, case: str) -> dict[str, Any] | N
     return None
 
 
-def _body(protocol: str, example: LabelledCase) -> dict[str, Any]:
+def _body(protocol: Protocol, example: LabelledCase) -> dict[str, Any]:
     # A number that says nothing: the example's own name would tell a reviewer the answer.
     patient = f"made-up-{zlib.crc32(example.id.encode()) % 1_000_000:06d}"
+    facts = example.raw_facts(SystemClock().now())
+    context = record_of(protocol.question, facts)
     return {
-        "protocol": protocol,
+        **({"context": context} if context else {}),
+        "protocol": protocol.id,
         "site": SITE,
         "subject": {"system": "urn:example:demonstration", "value": patient},
         "risk_class": example.risk_class.value,
@@ -264,7 +271,7 @@ def _body(protocol: str, example: LabelledCase) -> dict[str, Any]:
                 "status": raw.status,
                 "source": raw.source,
             }
-            for name, raw in example.raw_facts(SystemClock().now()).items()
+            for name, raw in facts.items()
         },
     }
 
