@@ -90,3 +90,32 @@ async def test_two_readers_differ_an_arbiter_decides_and_corrects_it(
         2,
         1,
     ]
+
+
+@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+async def test_two_readers_agree_and_the_second_signs_knowing_of_the_first_only_then(
+    ward: Ward, address: str, chromium: Chromium, scripted: bool
+) -> None:
+    # given: Anna has read the case
+    case = await twice_read(ward)
+    async with (
+        visit(chromium, address, scripted=scripted) as anna,
+        visit(chromium, address, scripted=scripted) as ben,
+    ):
+        await judge(anna, case, "anna", "Assess further before deciding")
+        # when: Ben reads it without knowing what she thinks
+        await judge(ben, case, "ben", "Assess further before deciding")
+        # then: the panel shows him both, and they agree
+        await ben.press("Show the panel")
+        others = ben.page.get_by_role("region", name="Other clinicians on this case")
+        await expect(others.get_by_role("heading", name="First reader: Anna")).to_be_visible()
+        await expect(others).to_contain_text("anna thinks so")
+        await decide(ben, case, "ben", "Assess further before deciding")
+        await ben.look("signed by the second reader")
+        # and: Anna, who read it, finds no panel, no form and nothing to claim
+        await anna.go(f"/cases/{case}")
+        await expect(anna.page.get_by_role("heading", level=1)).to_contain_text("another clinician reads")
+        await expect(anna.page.get_by_role("button", name="Show the panel")).to_have_count(0)
+        await anna.go("/worklist")
+        await expect(anna.page.get_by_text(case)).to_have_count(0)
+    assert (await types_of(ward.house, case)).count("decision.signed") == 1
