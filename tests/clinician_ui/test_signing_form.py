@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from html import unescape
 
 import httpx
@@ -195,6 +196,24 @@ async def test_an_old_tab_signs_nothing_after_the_facts_were_amended(ward: Ward)
     assert await phase(ward, case) is Phase.REVEALED
     del browser.shown[f"/cases/{case}"]
     assert (await browser.sign(case)).status_code == 303
+
+
+async def test_a_handover_note_that_was_shown_is_signed_with_the_rest(ward: Ward) -> None:
+    case = await ward.case(SPLIT)
+    anna = await ward.claimed(case)
+    await anna.get("/duty/handover")
+    form = {"case": case, "to": "", f"note-{case}": "The family asked for a call."}
+    assert (await anna.send("/duty/handover", **form)).status_code == 303
+    ben = await ward.claimed(case, "ben")
+    await ben.opinion(case)
+    await ben.send(f"/cases/{case}/reveal")
+    assert "The family asked for a call." in (await ben.get(f"/cases/{case}")).text
+    assert (await ben.sign(case)).status_code == 303
+    async with ward.house.store.read() as transaction:
+        note = (await load_dossier(ward.house, transaction, case)).latest("note").content
+    page = (await signature(ward, case))["page"]
+    assert isinstance(page, dict)
+    assert page["handed"] == [sha256(note).hexdigest()]
 
 
 # --- nobody is logged in any more, and the line is lost ---------------------------------------------------------------
