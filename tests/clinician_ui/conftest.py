@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import re
@@ -35,7 +36,16 @@ from arbiter.workflow.subjects import SubjectRef
 from clinician_ui.assets import require_built
 from clinician_ui.pages import create_pages
 from tests.conftest import _TEMPLATE, _new_name
-from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, settle, submission
+from tests.houses import (
+    PASSWORD,
+    SETTLING_SECONDS,
+    SITE,
+    ShiftableClock,
+    a_client,
+    a_house,
+    settle,
+    submission,
+)
 
 ORIGIN = "http://127.0.0.1"
 SUBJECT = "MRN 7714403"
@@ -174,7 +184,7 @@ async def phase(ward: Ward, case: CaseId) -> Phase:
 
 @dataclass
 class Browser:
-    """Follows no redirect by itself, keeps cookies, and sends the token of the page it saw last.
+    """Follows no redirect by itself, keeps cookies, sends the token of the page it saw last, and asks again where a page says so.
 
     `shown` is by path the hash of what a page that signs was made from, as the newest look at it gave it.
     """
@@ -186,6 +196,10 @@ class Browser:
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         answer = await self.http.get(path, headers=_header_names(headers))
+        async with asyncio.timeout(SETTLING_SECONDS):
+            while "refresh" in answer.headers:
+                await asyncio.sleep(0.02)
+                answer = await self.http.get(path, headers=_header_names(headers))
         found = re.search(r'name="csrf_token" value="([^"]*)"', answer.text)
         if found:
             self.token = found[1]

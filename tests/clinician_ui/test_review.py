@@ -156,7 +156,7 @@ async def test_a_training_case_is_marked_while_its_seal_is_awaited(
     case = await ward.case(training=True)
     browser = await ward.claimed(case)
     monkeypatch.setattr("clinician_ui.routes.signing.review.signed_case", unsealed)
-    monkeypatch.setattr("clinician_ui.routes.signing.SEAL_WAIT_SECONDS", 0.0)
-    waiting = (await browser.get(f"/cases/{case}/done")).text
-    assert "the log is being sealed" in waiting
-    assert TRAINING in waiting
+    waiting = await browser.http.get(f"/cases/{case}/done")
+    assert "the log is being sealed" in waiting.text
+    assert waiting.headers["refresh"] == "1"
+    assert TRAINING in waiting.text
