@@ -3,7 +3,8 @@
 Run with `make bench`. A real `arbiter serve` on an embedded PostgreSQL of its own answers over loopback. The cases that wait, and
 those that are opened, went through intake and the panel; the rest are copies of such cases: heads, keys and sealed documents in their
 real form and size, under ids of their own, without entries of the log (no page here reads another case's). Each reviewer goes
-the whole way: list, filter, next case, own opinion, panel, signature, done. Signing is not timed, for a password is hashed there.
+the whole way: list, filter, next case, own opinion, panel, signature, done, and to the pages around it. Signing is not timed, for a
+password is hashed there. Cases and signed reviews are spread over a year.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import argparse
 import asyncio
 import os
 import platform
+import random
 import re
 import socket
 import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlencode
@@ -53,6 +55,7 @@ from clinician_ui.session import cookies_for
 SITES = ("north", "south", "east", "west")
 REVIEWERS = 8
 PASSWORD = "a long password of the benchmark"
+OPINION = {"option": "urgent-review", "confidence": "80", "note": "as I see it"}
 AIM_MS = 50.0
 RISKS = (RiskClass.ROUTINE, RiskClass.URGENT, RiskClass.ROUTINE, RiskClass.EMERGENCY, RiskClass.ROUTINE)
 FLOORS = ("GET /healthz", "log-in page")
@@ -68,7 +71,15 @@ PAGES = (
     "panel: show it",
     "case with its panel",
     "decision signed",
+    "lock and show in one step",
+    "own decisions",
+    "duty",
+    "handover",
 )
+OVERSEEN = ("oversight, 30 days", "oversight, a year", "stated error rates")
+AUDITED = ("audit", "audit, entries", "audit, a trail")
+THINKING_SECONDS = 2.0
+"""How long somebody looks at a page before the next one, at the least hurried: they vary from none to twice that."""
 
 
 # --- the house ---------------------------------------------------------------------------------------------------
@@ -76,11 +87,12 @@ PAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What is asked for: all cases, those that wait, and decisions drawn for an audit."""
+    """What is asked for: all cases, those that wait, decisions drawn for an audit, and reviews that were signed."""
 
     cases: int
     waiting: int
     audits: int
+    reviews: int
 
 
 @dataclass
@@ -133,8 +145,32 @@ def _value(value: object) -> FactValue:
     return value if isinstance(value, str | bool) else Decimal(str(value))
 
 
-async def furnish(settings: Settings, filled: Filled) -> list[str]:
-    """Fill the house and return a session's token for each reviewer, who acts for every site."""
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """A session's token for each reviewer, for who answers for the policy and for who audits: all of them for every site."""
+
+    reviewers: list[str]
+    overseer: str
+    auditor: str
+    trail: CaseId
+
+
+async def _session(house: House, login: str, role: Role) -> str:
+    person = await create_account(
+        house.identities,
+        house.clock,
+        house.chance,
+        login,
+        login.capitalize(),
+        PASSWORD,
+        frozenset({role}),
+        frozenset(SITES),
+    )
+    return (await open_session(house.sessions, house.clock, house.chance, person))[1]
+
+
+async def furnish(settings: Settings, filled: Filled) -> Sessions:
+    """Fill the house, and log everybody in."""
     async with open_house(settings) as house, run_house(house):
         house.sealer.then(lambda: releasing.release_sealed(house))
         for site in SITES:
@@ -147,26 +183,23 @@ async def furnish(settings: Settings, filled: Filled) -> list[str]:
         audited = await Filler(drawing, client).decided()
         plain = await Filler(undrawn, client, number=1).decided()
         await Filler(undrawn, client, number=2).waits(filled.waiting)
-        tokens = []
-        for n in range(REVIEWERS):
-            reviewer = await create_account(
-                house.identities,
-                house.clock,
-                house.chance,
-                f"reviewer{n}",
-                f"Reviewer {n}",
-                PASSWORD,
-                frozenset({Role.REVIEWER}),
-                frozenset(SITES),
-            )
-            tokens.append((await open_session(house.sessions, house.clock, house.chance, reviewer))[1])
-    await _copy(settings, {audited: filled.audits, plain: filled.cases - filled.audits - filled.waiting})
-    return tokens
+        sessions = Sessions(
+            [await _session(house, f"reviewer{n}", Role.REVIEWER) for n in range(REVIEWERS)],
+            await _session(house, "overseer", Role.POLICY_APPROVER),
+            await _session(house, "auditor", Role.AUDITOR),
+            audited,
+        )
+    await _copy(
+        settings,
+        {audited: filled.audits, plain: filled.cases - filled.audits - filled.waiting},
+        filled.reviews,
+    )
+    return sessions
 
 
 _COPIES = """
 CREATE TEMPORARY TABLE copied AS SELECT 'c_' || translate(substr(md5(%(case)s || n), 1, 24), '01', '27') AS id, n,
-    now() - n * interval '37 seconds' AS at FROM generate_series(1, %(number)s) AS n;
+    now() - n * interval '1 year' / %(number)s AS at FROM generate_series(1, %(number)s) AS n;
 """
 _HEADS = """
 INSERT INTO case_file (id, site_id, client_id, subject_id, encounter_mac, protocol_id, protocol_hash, risk_class, phase, state,
@@ -187,7 +220,25 @@ SELECT k.id, seq, name, ciphertext FROM sealed_document JOIN copied AS k ON true
 """
 
 
-async def _copy(settings: Settings, numbers: Mapping[CaseId, int]) -> None:
+# What came of reviews, as a signature leaves it: every third signer leaves their own answer, every fifth differs from the panel's.
+_REVIEWS = """
+INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
+    opinion_at, revealed_at, signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families)
+SELECT c.id, c.site_id, c.protocol_id, c.protocol_hash, (ARRAY['routine', 'urgent', 'emergency'])[1 + n %% 3], false, false, at,
+    at + n %% 50 * interval '1 minute', at + interval '1 hour', at + interval '61 minutes', at + interval '65 minutes', n %% 9 = 0,
+    CASE WHEN n %% 3 = 0 THEN 'adopted' ELSE 'kept' END, n %% 3 <> 0, n %% 5 <> 0, n %% 3 <> 0 AND n %% 5 <> 0,
+    '["disagreement-between"]', jsonb_build_object('scores', jsonb_build_object('news2', 0, 'mews', n %% 2),
+    'regression', jsonb_build_object('cart', n %% 5))
+FROM (SELECT n, now() - n * interval '1 year' / %(number)s AS at FROM generate_series(1, %(number)s) AS n) AS made
+CROSS JOIN (SELECT * FROM case_file ORDER BY created_at, id LIMIT 1) AS c
+"""
+_OUTCOMES = """
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at)
+SELECT id, 'outcome', own_is_final, leading_is_final, true, signed_at FROM review_figure WHERE id %% 4 = 0
+"""
+
+
+async def _copy(settings: Settings, numbers: Mapping[CaseId, int], reviews: int) -> None:
     database = await prepare_database(settings)
     try:
         assert database.embedded is not None
@@ -200,6 +251,8 @@ async def _copy(settings: Settings, numbers: Mapping[CaseId, int]) -> None:
                     for statement in (_HEADS, _KEYS, _DOCUMENTS):
                         await connection.execute(statement.encode(), values)
                     await connection.execute("DROP TABLE copied")
+            await connection.execute(_REVIEWS.encode(), {"number": reviews})
+            await connection.execute(_OUTCOMES.replace("%%", "%").encode())
             await connection.execute("VACUUM (ANALYZE)")
     finally:
         await asyncio.to_thread(database.close)
@@ -215,13 +268,18 @@ class Reviewer:
     port: int
     cookie: str
     taken: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    login: str = ""
+    pause: float = 0.0
     token: str = ""
+    shown: str = ""
     _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(
         self, name: str, path: str, expected: int, form: Mapping[str, str] | None = None
     ) -> tuple[str, str]:
         """Ask once (the log-in page as nobody), note how long it took under `name`, return where it leads and the page."""
+        if self.pause:
+            await asyncio.sleep(self.pause * 2 * random.random())
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
         reader, writer = self._streams
@@ -244,6 +302,8 @@ class Reviewer:
         found = re.search(r'name="csrf_token" value="([^"]*)"', page)
         if found and cookie:
             self.token = found[1]
+        if shown := re.search(r'name="shown" value="([0-9a-f]{64})"', page):
+            self.shown = shown[1]
         led = re.search(r"(?im)^location: (\S+)", head)
         return (led[1] if led else ""), page
 
@@ -255,17 +315,34 @@ class Reviewer:
         await self.ask("list alone, as it refreshes", "/worklist/list", 200)
 
     async def a_case(self) -> None:
-        """Take the next case all the way; leave it where another page than the usual one comes first."""
+        """Take the next case all the way, step by step, then one in as few steps as can be."""
         path, _ = await self.ask("next case: claim it", "/worklist/next", 303, {"list": ""})
         await self.ask("case, blind", path, 200)
-        opinion = {"option": "urgent-review", "confidence": "80", "note": "as I see it"}
-        await self.ask("own opinion: lock it", f"{path}/opinion", 303, opinion)
+        await self.ask("own opinion: lock it", f"{path}/opinion", 303, OPINION)
         await self.ask("opinion locked", path, 200)
         await self.ask("panel: show it", f"{path}/reveal", 303, {})
+        await self.signed(path)
+        path, _ = await self.ask("next case: claim it", "/worklist/next", 303, {"list": ""})
+        await self.ask("lock and show in one step", f"{path}/opinion", 303, {**OPINION, "then": "show"})
+        await self.signed(path)
+
+    async def signed(self, path: str) -> None:
+        """Sign what is shown as one's own answer."""
         await self.ask("case with its panel", path, 200)
-        signature = {"option": "urgent-review", "reason": "as I see it", "password": PASSWORD}
+        signature = {
+            "keep": OPINION["option"],
+            "shown": self.shown,
+            "login": self.login,
+            "password": PASSWORD,
+        }
         await self.ask("signing, not a page", f"{path}/sign", 303, signature)
         await self.ask("decision signed", f"{path}/done", 200)
+
+    async def around(self) -> None:
+        """Look at the pages around the cases."""
+        await self.ask("own decisions", "/mine", 200)
+        await self.ask("duty", "/duty", 200)
+        await self.ask("handover", "/duty/handover", 200)
 
     def close(self) -> None:
         """Hang up."""
@@ -273,10 +350,13 @@ class Reviewer:
             self._streams[1].close()
 
 
-async def measure(port: int, cookies: list[str], rounds: int) -> dict[str, list[float]]:
-    """Have every reviewer go all the way `rounds` times, all at once; return the seconds of each page."""
+async def measure(port: int, cookies: list[str], rounds: int, pause: float = 0.0) -> dict[str, list[float]]:
+    """Have every reviewer go all the way `rounds` times, all at once; return the seconds of each page.
+
+    `pause` is how many seconds they look at a page, on average.
+    """
     taken: defaultdict[str, list[float]] = defaultdict(list)
-    with _reviewers(port, cookies, taken) as reviewers:
+    with _reviewers(port, cookies, taken, pause) as reviewers:
 
         async def work(reviewer: Reviewer) -> None:
             for _ in range(rounds):
@@ -284,6 +364,7 @@ async def measure(port: int, cookies: list[str], rounds: int) -> dict[str, list[
                 await reviewer.ask("log-in page", "/login", 200)
                 await reviewer.lists()
                 await reviewer.a_case()
+                await reviewer.around()
 
         await asyncio.gather(*(work(reviewer) for reviewer in reviewers))
     return taken
@@ -291,14 +372,35 @@ async def measure(port: int, cookies: list[str], rounds: int) -> dict[str, list[
 
 @contextmanager
 def _reviewers(
-    port: int, cookies: list[str], taken: defaultdict[str, list[float]]
+    port: int, cookies: list[str], taken: defaultdict[str, list[float]], pause: float
 ) -> Iterator[list[Reviewer]]:
-    reviewers = [Reviewer(port, cookie, taken) for cookie in cookies]
+    reviewers = [
+        Reviewer(port, cookie, taken, login=f"reviewer{n}", pause=pause) for n, cookie in enumerate(cookies)
+    ]
     try:
         yield reviewers
     finally:
         for reviewer in reviewers:
             reviewer.close()
+
+
+async def look_around(
+    port: int, overseer: str, auditor: str, trail: CaseId, rounds: int
+) -> dict[str, list[float]]:
+    """Have one who answers for the policy and one who audits look at their pages; return the seconds of each."""
+    taken: defaultdict[str, list[float]] = defaultdict(list)
+    with _reviewers(port, [overseer, auditor], taken, 0.0) as (policy, audit):
+        year = (datetime.now(UTC) - timedelta(days=364)).date()
+        for _ in range(rounds):
+            await policy.ask("GET /healthz", "/healthz", 200)
+            await policy.ask("log-in page", "/login", 200)
+            await policy.ask("oversight, 30 days", "/oversight", 200)
+            await policy.ask("oversight, a year", f"/oversight?from={year}", 200)
+            await policy.ask("stated error rates", "/watch", 200)
+            await audit.ask("audit", "/audit", 200)
+            await audit.ask("audit, entries", "/audit/entries", 200)
+            await audit.ask("audit, a trail", f"/audit/cases/{trail}", 200)
+    return taken
 
 
 # --- the run -----------------------------------------------------------------------------------------------------
@@ -309,19 +411,19 @@ def _figure(seconds: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
 
-def report(title: str, taken: Mapping[str, list[float]], *, aimed: bool) -> None:
+def report(title: str, taken: Mapping[str, list[float]], pages: Sequence[str], *, aimed: bool = True) -> None:
     """Print the spread of each page, and which miss the aim."""
     floor = statistics.median(taken["log-in page"]) * 1000
     print(f"\n{title}")
     missed = []
-    for name in (*FLOORS, *PAGES):
+    for name in (*FLOORS, *pages):
         seconds = taken[name]
         p50, p95, p99 = statistics.median(seconds) * 1000, _figure(seconds, 0.95), _figure(seconds, 0.99)
         print(
             f"  {name:28s} p50 {p50:7.2f}  p95 {p95:7.2f}  p99 {p99:7.2f} ms   n {len(seconds):4d}"
             f"   {p50 / floor:5.1f} times the log-in page"
         )
-        if name in PAGES and p95 > AIM_MS:
+        if name in pages and p95 > AIM_MS:
             missed.append(name)
     if aimed:
         words = f"missed by {', '.join(missed)}" if missed else "met by every page"
@@ -340,18 +442,36 @@ async def run(filled: Filled, rounds: int) -> None:
         settings = Settings(data=folder, port=port, mode=Mode.DEMONSTRATION, secure_cookies=False)
         print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
         began = time.perf_counter()
-        tokens = await furnish(settings, filled)
+        sessions = await furnish(settings, filled)
         print(
             f"{filled.cases} cases stored, {filled.waiting} of them waiting, {filled.audits} drawn for an audit, "
-            f"at {len(SITES)} sites (filled in {time.perf_counter() - began:.0f} s)"
+            f"{filled.reviews} signed reviews, at {len(SITES)} sites, over a year (filled in {time.perf_counter() - began:.0f} s)"
         )
-        cookies = [f"{cookies_for(settings).session}={token}" for token in tokens]
+        cookie = f"{cookies_for(settings).session}="
+        cookies = [cookie + token for token in sessions.reviewers]
         async with serving(settings, ARBITER_SECURE_COOKIES="false"):
-            await measure(port, cookies[:1], 3)
-            alone = await measure(port, cookies[:1], 8 * rounds)
-            together = await measure(port, cookies, rounds)
-        report("one reviewer at a time", alone, aimed=True)
-        report(f"{REVIEWERS} reviewers at once, without a pause between their pages", together, aimed=True)
+            await measure(port, cookies[:1], 2)
+            alone = await measure(port, cookies[:1], 3 * rounds)
+            thinking = await measure(port, cookies, max(1, rounds // 4), THINKING_SECONDS)
+            together = await measure(port, cookies, max(1, rounds // 3))
+            around = await look_around(
+                port, cookie + sessions.overseer, cookie + sessions.auditor, sessions.trail, 8 * rounds
+            )
+        report("one reviewer, without a pause between the pages", alone, PAGES)
+        words = f"{REVIEWERS} reviewers, each of whom looks at a page for {THINKING_SECONDS:.0f} s on average"
+        report(words, thinking, PAGES)
+        report(
+            f"{REVIEWERS} reviewers at once, without a pause: more than people do",
+            together,
+            PAGES,
+            aimed=False,
+        )
+        report("one who answers for the policy, one who audits", around, (*OVERSEEN, *AUDITED))
+
+
+def _claims(rounds: int) -> int:
+    """Return how many cases are claimed in all."""
+    return 2 * (2 + 3 * rounds + REVIEWERS * (max(1, rounds // 4) + max(1, rounds // 3)))
 
 
 def main() -> None:
@@ -362,15 +482,16 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=100_000, help="cases stored")
     parser.add_argument("--waiting", type=int, default=600, help="of them with the clinicians")
     parser.add_argument("--audits", type=int, default=4_000, help="of them decided, and to be read")
+    parser.add_argument("--reviews", type=int, default=20_000, help="reviews signed over the year")
     parser.add_argument(
         "--rounds", type=int, default=12, help="times that each of eight reviewers goes all the way"
     )
     chosen = parser.parse_args()
-    if chosen.waiting < 16 * chosen.rounds + 3:
-        parser.error(f"expected at least {16 * chosen.rounds + 3} waiting cases for so many rounds")
+    if chosen.waiting < _claims(chosen.rounds):
+        parser.error(f"expected at least {_claims(chosen.rounds)} waiting cases for so many rounds")
     if chosen.cases < chosen.waiting + chosen.audits:
         parser.error("expected at least as many cases as wait and are audited")
-    uvloop.run(run(Filled(chosen.cases, chosen.waiting, chosen.audits), chosen.rounds))
+    uvloop.run(run(Filled(chosen.cases, chosen.waiting, chosen.audits, chosen.reviews), chosen.rounds))
 
 
 if __name__ == "__main__":

@@ -99,10 +99,12 @@ def _tallies(
     )
 
 
+@lru_cache(maxsize=1_024)
 def delay_in_audits(claim: Claim, rate: float, audits: int = 0, before: float = 0.0) -> float | None:
     """Return how many audits it takes at most, on average, until the alarm once decisions are wrong at `rate`; None: not sure ever.
 
-    `audits` came before at the rate `before`.
+    `audits` came before at the rate `before`. It takes tens of milliseconds and changes with each audit alone: pages ask for it
+    each time they are looked at, so it is remembered.
     """
     return longest_delay(
         claim.alpha, rate, claim.delta, _every(claim.alpha, claim.delta), quiet=audits, before=before
