@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from arbiter.workflow.log.receipts import Check, ReceiptReport
 from arbiter.workflow.log.timeline import TimelineEntry
@@ -15,6 +15,9 @@ from clinician_ui.presenters.entry_words import document_words, says
 from clinician_ui.presenters.paper import full_time
 from clinician_ui.presenters.times import Here
 from clinician_ui.texts import _, noted
+
+_VERSIONS: Final = {"code": noted("code"), "policy": noted("policy"), "protocol": noted("protocol")}
+"""What a version that stands in an entry is one of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +178,7 @@ def _line(
         index="" if index is None else f"{index}",
         hash=hash_,
         commits=tuple(document_words(name) for name, _commitment in entry.commits),
-        versions=entry.versions,
+        versions=tuple((_(_VERSIONS.get(name, name)), value) for name, value in entry.versions),
         closes=entry.count is not None,
         fault=False,
     )

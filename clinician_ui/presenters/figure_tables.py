@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from arbiter.workflow.oversight.measuring import Share
-from clinician_ui.presenters.times import duration_words
+from clinician_ui.presenters.times import duration_words, short_day
 from clinician_ui.texts import _
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
@@ -54,7 +54,7 @@ def length(value: timedelta | None) -> Cell:
 
 def day(at: datetime) -> Cell:
     """Return a cell of a day."""
-    return Cell(f"{at.day} {at:%b} {at.year}", f"{at:%Y-%m-%d}")
+    return Cell(_("{day} {year}").format(day=short_day(at), year=at.year), f"{at:%Y-%m-%d}")
 
 
 SHARE_COLUMNS: Final = ("part", "of", "share", "low", "high")

@@ -12,7 +12,17 @@ from arbiter.model import CaseId
 from arbiter.workflow.shift.handing_over import Colleague, HeldCase
 from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters.paper import FIT_FOR, PaperRow, full_time
-from clinician_ui.presenters.times import RISK_TAGS, Due, Here, Moment, Tag, due, duration_words, moment
+from clinician_ui.presenters.times import (
+    RISK_TAGS,
+    Due,
+    Here,
+    Moment,
+    Tag,
+    due,
+    duration_words,
+    moment,
+    short_day,
+)
 from clinician_ui.presenters.work import WorkRow, work_row
 from clinician_ui.texts import _, noted
 
@@ -145,7 +155,7 @@ def _paper_row(each: HeldCase | WorkItem, mark: str, here: Here, *, since: datet
         case=each.case,
         title=each.title,
         site=here.site(each.site),
-        risk=RISK_TAGS[each.risk_class].text,
+        risk=_(RISK_TAGS[each.risk_class].text),
         since=_day_and_time(since, here),
         due=_("no deadline") if each.due_at is None else _day_and_time(each.due_at, here),
         marks=tuple(words for words in marks if words),
@@ -154,4 +164,4 @@ def _paper_row(each: HeldCase | WorkItem, mark: str, here: Here, *, since: datet
 
 def _day_and_time(instant: datetime, here: Here) -> str:
     local = instant.astimezone(here.zone)
-    return f"{local.day} {local:%b} {local:%H:%M}"
+    return f"{short_day(local)} {local:%H:%M}"

@@ -21,6 +21,7 @@ from clinician_ui.presenters.figure_tables import (
 from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, share_row
 from clinician_ui.presenters.plots import Entered, share_rows
 from clinician_ui.presenters.times import Here
+from clinician_ui.presenters.wording import words_of
 from clinician_ui.texts import _, ngettext
 
 _MEMBER: Final = "member"
@@ -41,7 +42,13 @@ def families_figure(overseen: Overseen, _here: Here) -> Figure:
         ),
         table=table_of(
             with_share((_("Family"), "family"), (_("and"), "other_family"), counted=_("Same answer")),
-            [(word(pair.one), *share_row(Labelled(pair.other, pair.other, pair.agreed))) for pair in pairs],
+            [
+                (
+                    word(words_of(pair.one)),
+                    *share_row(Labelled(words_of(pair.other), pair.other, pair.agreed)),
+                )
+                for pair in pairs
+            ],
         ),
         rows=share_rows([entered(_labelled(pair)) for pair in pairs]) if pairs else None,
     )
@@ -178,8 +185,8 @@ def _labelled(pair: Pair) -> Labelled:
 
 def _between(pair: Pair) -> str:
     if pair.one == pair.other:
-        return _("the members of {family}").format(family=pair.one)
-    return _("{one} and {other}").format(one=pair.one, other=pair.other)
+        return _("the members of {family}").format(family=words_of(pair.one))
+    return _("{one} and {other}").format(one=words_of(pair.one), other=words_of(pair.other))
 
 
 def _least_agreeing(pairs: list[Pair]) -> str:

@@ -33,12 +33,18 @@ from clinician_ui.presenters.readers import readers_part
 from clinician_ui.presenters.signing import signing_part
 from clinician_ui.presenters.work import work_row
 from clinician_ui.session import Visitor
+from clinician_ui.texts import _, noted
 
 _UNCHANGED = "opinion=unchanged"
 """Said in the address to which another opinion leads that came when one was locked already."""
 
 
-NEEDS_REASON = (Mistake("reason", "Give a reason: your decision is not the opinion you gave before"),)
+_NEEDS_REASON = noted("Give a reason: your decision is not the opinion you gave before")
+
+
+def needs_reason() -> tuple[Mistake, ...]:
+    """Return what is said of a decision that is not the opinion given before, and has no reason."""
+    return (Mistake("reason", _(_NEEDS_REASON)),)
 
 
 def leading_back(desk: Desk, *forms: str) -> tuple[BaseRoute, ...]:
@@ -129,7 +135,7 @@ class CasePages:
 
     async def reveal(self, request: Request) -> Response:
         """Show the panel from now on."""
-        visitor, _ = await self._desk.form(request)
+        visitor, _fields = await self._desk.form(request)
         case = case_in(request)
         await review.reveal(self._house, visitor.principal, case)
         return see(f"/cases/{case}")
@@ -297,4 +303,4 @@ def _with_missing_reason(
     named = any(mistake.field == "reason" for mistake in mistakes)
     if named or not changed or draft.reason.strip():
         return mistakes
-    return (*NEEDS_REASON, *mistakes)
+    return (*needs_reason(), *mistakes)

@@ -23,7 +23,7 @@ from clinician_ui.forms import (
 )
 from clinician_ui.presenters.done import done_page
 from clinician_ui.routes.account import asked, not_asked
-from clinician_ui.routes.case import NEEDS_REASON, CasePages, leading_back
+from clinician_ui.routes.case import CasePages, leading_back, needs_reason
 from clinician_ui.session import Visitor
 from clinician_ui.texts import _, noted
 
@@ -72,7 +72,7 @@ class SigningPages:
         except RefusedError as error:
             if any(problem.pointer != "/reason" for problem in error.problems):
                 raise
-            return await self._pages.revealed(visitor, case, draft_of(fields), NEEDS_REASON)
+            return await self._pages.revealed(visitor, case, draft_of(fields), needs_reason())
         except ShownChangedError:
             changed = Mistake("shown", _(SHOWN_CHANGED))
             return await self._pages.revealed(visitor, case, draft_of(fields), (changed,))
@@ -106,7 +106,7 @@ class SigningPages:
         except (UnauthenticatedError, passkeys.NoPlaceError):
             return not_asked(_(_NO_PASSKEY))
         except RefusedError:
-            return not_asked(NEEDS_REASON[0].message)
+            return not_asked(needs_reason()[0].message)
         except ShownChangedError:
             return not_asked(_(SHOWN_CHANGED))
         except ConflictError:

@@ -53,12 +53,16 @@ def pseudo_language() -> Language:
 
 
 class _Shown(HTMLParser):
-    """Gathers what people see or hear of a page: its texts, and the attributes that are read out or shown."""
+    """Gathers what people see or hear of a page: its texts, and the attributes that are read out or shown.
+
+    What somebody said is on record as they said it, in whatever language: it is marked on the pages, and left out here.
+    """
 
     _SHOWN: Final = frozenset(
         {"aria-label", "alt", "placeholder", "title", "aria-description", "aria-roledescription"}
     )
     _UNSEEN: Final = frozenset({"script", "style", "textarea"})
+    _RECORDED: Final = "arbiter-said"
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -70,11 +74,11 @@ class _Shown(HTMLParser):
         self.found += [value for name, value in given.items() if name in self._SHOWN]
         if tag == "input" and given.get("type") in {"submit", "button", "reset"}:
             self.found.append(given.get("value", ""))
-        if tag in self._UNSEEN:
+        if tag in self._UNSEEN or self._RECORDED in given.get("class", "").split():
             self._within.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self._UNSEEN and self._within:
+        if self._within and self._within[-1] == tag:
             self._within.pop()
 
     def handle_data(self, data: str) -> None:
