@@ -28,7 +28,7 @@ OVERSIGHT_EXAMPLES = examples(
 )
 PLANT_EXAMPLES = examples(
     "arbiter plant /srv/planted/march.jsonl --case quiet-sepsis --protocol deterioration --site north "
-    '--client cabcdefghijklmnop --patient "urn:hospital:numbers|7714403" --source "ward 7" --as paula'
+    '--client cabcdefghijklmnop --patient "urn:example:patients|7714403" --source "ward 7" --as paula'
 )
 _COLUMNS = ("measure", "part", "of", "share", "low", "high")
 

@@ -56,6 +56,7 @@ def test_the_commands_are_those_that_the_documentation_promises() -> None:
         "demo", "guarantee", "serve", "worker", "submit", "watch", "outcome", "protocol", "calibrate",
         "calibration", "audit", "replay", "keys", "clients", "users",
         "sites", "webhooks", "witness", "panel", "evaluate", "labels", "migrate", "doctor", "version", "erase", "hold", "backup", "restore",
+        "oversight", "plant",
     }  # fmt: skip
 
 
