@@ -60,11 +60,46 @@ class ReviewOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A signed review and what is known of who was right, None where nothing is."""
+class Alike:
+    """How many signed `reviews` are alike in all that shares are counted of; each value as in `ReviewFigure`.
 
-    figure: ReviewFigure
-    outcome: ReviewOutcome | None
+    The last three are of who was right, as in `ReviewOutcome`; `final_right` is None where nothing is known of that.
+    """
+
+    reviews: int
+    risk_class: RiskClass
+    planted: bool
+    overdue: bool
+    own_is_final: bool | None
+    leading_is_final: bool | None
+    own_is_leading: bool | None
+    reasons: tuple[str, ...]
+    families: Mapping[str, Mapping[str, int]]
+    own_right: bool | None = None
+    leading_right: bool | None = None
+    final_right: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How many signed reviews of a risk class there are, and the quantiles of how many seconds they took: 0.5, 0.9 and 0.95.
+
+    `to_claim` is from the escalation to the claim, `to_decision` to the signature. Planted ones are none of them.
+    """
+
+    risk_class: RiskClass
+    reviews: int
+    to_claim: tuple[float, float, float]
+    to_decision: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """All that is counted of what was chosen: signed reviews, how long they took, and cases by span (`count_concluded`)."""
+
+    alike: tuple[Alike, ...]
+    waited: tuple[Waited, ...]
+    concluded: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +126,27 @@ SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at
 FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
 RETURNING id
 """
-# What happened to the patient counts before what another reader thought.
-_FIGURES = """
-SELECT f.case_id, f.site_id, f.protocol_id, f.protocol_hash, f.risk_class, f.training, f.planted, f.escalated_at, f.claimed_at,
-    f.opinion_at, f.revealed_at, f.signed_at, f.overdue, f.kind, f.own_is_final, f.leading_is_final, f.own_is_leading, f.reasons,
-    f.families, o.source, o.own_right, o.leading_right, o.final_right, o.at
+_CHOSEN = """
+f.signed_at >= %(since)s AND f.signed_at < %(until)s AND f.site_id = ANY(%(sites)s)
+    AND (%(protocol)s::text IS NULL OR f.protocol_id = %(protocol)s::text) AND (NOT f.training OR f.planted)
+"""
+# What happened to the patient counts before what another reader thought. Counted where they lie: a year of reviews is some hundred
+# rows that differ.
+_ALIKE = f"""
+SELECT count(*), f.risk_class, f.planted, f.overdue, f.own_is_final, f.leading_is_final, f.own_is_leading, f.reasons, f.families,
+    o.own_right, o.leading_right, o.final_right
 FROM review_figure AS f LEFT JOIN LATERAL (
     SELECT * FROM review_outcome WHERE figure_id = f.id ORDER BY source = 'independent reader', id DESC LIMIT 1
 ) AS o ON true
-WHERE f.signed_at >= %(since)s AND f.signed_at < %(until)s AND f.site_id = ANY(%(sites)s)
-    AND (%(protocol)s::text IS NULL OR f.protocol_id = %(protocol)s::text) AND (NOT f.training OR f.planted)
-ORDER BY f.signed_at DESC, f.id DESC LIMIT %(limit)s
-"""
+WHERE {_CHOSEN} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+"""  # noqa: S608 - constants of this module alone
+# Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361).
+_QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY greatest(0.0, extract(epoch FROM {})::float8))"
+_WAITED = f"""
+SELECT f.risk_class, count(*), {_QUANTILES.format("f.claimed_at - f.escalated_at")},
+    {_QUANTILES.format("f.signed_at - f.escalated_at")}
+FROM review_figure AS f WHERE {_CHOSEN} AND NOT f.training GROUP BY f.risk_class
+"""  # noqa: S608 - constants of this module alone
 # By when they were taken in, so that a case counts on one day whatever becomes of it. From `ix_case_file_listing`: no column and
 # no statement of a case's way is there for this.
 _CONCLUDED = """
@@ -156,21 +200,17 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
     return bool(await run(where, _ADD_OUTCOME, parameters))
 
 
-async def load_oversight(
-    store: Store, chosen: Chosen, edges: Sequence[datetime], limit: int
-) -> tuple[tuple[Measured, ...], tuple[tuple[int, int, int], ...]]:
-    """Return `load_reviews` and `count_concluded` of one moment, or fail after some seconds: figures never cost what they count."""
+async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime]) -> Counted:
+    """Return what there is of one moment, or fail after some seconds: figures never cost what they count.
+
+    Reviews are real cases' and planted ones'; no other practice. `edges` as in `count_concluded`.
+    """
     async with store.read() as transaction:
         await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        return await load_reviews(transaction, chosen, limit), await count_concluded(
-            transaction, chosen, edges
-        )
-
-
-async def load_reviews(where: Where, chosen: Chosen, limit: int) -> tuple[Measured, ...]:
-    """Return the newest signed reviews, at most so many, newest first: real cases' and planted ones'; no other practice."""
-    rows = await run(where, _FIGURES, {**_parameters(chosen), "limit": limit})
-    return tuple(_measured(row) for row in rows)
+        alike = await run(transaction, _ALIKE, _parameters(chosen))
+        waited = await run(transaction, _WAITED, _parameters(chosen))
+        concluded = await count_concluded(transaction, chosen, edges)
+    return Counted(tuple(map(_alike, alike)), tuple(map(_waited, waited)), concluded)
 
 
 async def count_concluded(
@@ -199,30 +239,36 @@ def _parameters(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _measured(row: Sequence[Any]) -> Measured:
-    (case, site, protocol, protocol_hash, risk_class, training, planted, escalated_at, claimed_at, opinion_at, revealed_at,
-     signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families,
-     source, own_right, leading_right, final_right, told_at) = row  # fmt: skip
-    figure = ReviewFigure(
-        case=CaseId(case),
-        site=site,
-        protocol=protocol,
-        protocol_hash=protocol_hash,
+def _alike(row: Sequence[Any]) -> Alike:
+    (
+        number,
+        risk_class,
+        planted,
+        overdue,
+        own_is_final,
+        leading_is_final,
+        own_is_leading,
+        reasons,
+        families,
+        *right,
+    ) = row
+    own_right, leading_right, final_right = right
+    return Alike(
+        reviews=int(number),
         risk_class=RiskClass(risk_class),
-        training=training,
         planted=planted,
-        escalated_at=escalated_at,
-        claimed_at=claimed_at,
-        opinion_at=opinion_at,
-        revealed_at=revealed_at,
-        signed_at=signed_at,
         overdue=overdue,
-        kind=kind,
         own_is_final=own_is_final,
         leading_is_final=leading_is_final,
         own_is_leading=own_is_leading,
         reasons=tuple(reasons),
         families=families,
+        own_right=own_right,
+        leading_right=leading_right,
+        final_right=final_right,
     )
-    told = None if source is None else ReviewOutcome(source, own_right, leading_right, final_right, told_at)
-    return Measured(figure, told)
+
+
+def _waited(row: Sequence[Any]) -> Waited:
+    risk_class, number, to_claim, to_decision = row
+    return Waited(RiskClass(risk_class), int(number), tuple(to_claim), tuple(to_decision))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from arbiter.workflow.oversight.looking import MOST_REVIEWS, Overseen
+from arbiter.workflow.oversight.looking import Overseen
 from clinician_ui.presenters.figure_tables import Table
 from clinician_ui.presenters.oversight_judging import judging_figure, reliance_figure
 from clinician_ui.presenters.oversight_panel import (
@@ -18,7 +18,6 @@ from clinician_ui.presenters.oversight_panel import (
 from clinician_ui.presenters.oversight_parts import Figure
 from clinician_ui.presenters.oversight_ways import escalation_figure, reasons_figure, times_figure
 from clinician_ui.presenters.times import Here, Moment, moment
-from clinician_ui.texts import _
 
 _FIGURES: Final[dict[str, Callable[[Overseen, Here], Figure]]] = {
     "escalation": escalation_figure,
@@ -60,7 +59,6 @@ class OversightPage:
 
     filters: Filters
     figures: tuple[Figure, ...]
-    cut: str
     query: str
     at: Moment
     zone: str
@@ -69,14 +67,9 @@ class OversightPage:
 def oversight_page(overseen: Overseen | None, filters: Filters, query: str, here: Here) -> OversightPage:
     """Return the page; `query` is what a figure's CSV is asked with."""
     figures: Sequence[Figure] = ()
-    cut = ""
     if overseen is not None:
         figures = [make(overseen, here) for make in _FIGURES.values()]
-        if overseen.cut:
-            cut = _("Only the newest {number} signed reviews are measured: choose fewer days.").format(
-                number=f"{MOST_REVIEWS:,}"
-            )
-    return OversightPage(filters, tuple(figures), cut, query, moment(here.now, here), here.zone_name)
+    return OversightPage(filters, tuple(figures), query, moment(here.now, here), here.zone_name)
 
 
 def table_named(name: str, overseen: Overseen, here: Here) -> Table:

@@ -5,7 +5,6 @@ Figures are of the looker's own sites, of sites and protocols and days: of no pe
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final
 from arbiter.errors import ForbiddenError, NotFoundError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.store.drifts import DriftAlarm, WindowRow, load_alarms, load_windows
-from arbiter.store.review_figures import Chosen, load_oversight
+from arbiter.store.review_figures import Chosen, count_oversight
 from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.house import House
 from arbiter.workflow.oversight.measuring import Reviewed, Share, Span, measure
@@ -24,8 +23,6 @@ from arbiter.workflow.watching.standings import guarantees
 
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 366
-MOST_REVIEWS: Final = 20_000
-"""Of more signed reviews than that the newest are measured, and the page says so."""
 _DAYS_SHOWN_SINGLY: Final = 45
 _MOST_WINDOWS: Final = 40
 
@@ -42,7 +39,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Overseen:
-    """What was asked and what was found; `cut` where there were more reviews than are measured.
+    """What was asked and what was found.
 
     `members` are protocols that state an error rate, `drifted` alarms of drift that stand, `moved` the seats (protocol, member) that
     are not what they were, `windows` how far members agreed beyond chance: all of them of every site, which no case is told from.
@@ -51,7 +48,6 @@ class Overseen:
     asked: Asked
     spans: tuple[Span, ...]
     reviewed: Reviewed
-    cut: bool
     members: tuple[Looked, ...]
     drifted: tuple[DriftAlarm, ...]
     moved: tuple[tuple[str, str], ...]
@@ -101,15 +97,12 @@ async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Ov
     edges = _edges(asked, house.settings.zone)
     at = sites if asked.site is None else frozenset({asked.site})
     chosen = Chosen(at, edges[0], edges[-1], asked.protocol)
-    reviews, counted = await load_oversight(house.store, chosen, edges, MOST_REVIEWS + 1)
-    # Thousands of rows take longer to go through than others should wait for their page.
-    reviewed = await asyncio.to_thread(measure, reviews[:MOST_REVIEWS])
+    counted = await count_oversight(house.store, chosen, edges)
     await look_for_approved(house)
     return Overseen(
         asked=asked,
-        spans=_spans(edges, counted),
-        reviewed=reviewed,
-        cut=len(reviews) > MOST_REVIEWS,
+        spans=_spans(edges, counted.concluded),
+        reviewed=measure(counted.alike, counted.waited),
         members=tuple(
             looked_at(house, standing)
             for standing in await guarantees(house)

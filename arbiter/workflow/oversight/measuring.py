@@ -7,16 +7,16 @@ review alone a share would tell what one person did.
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from arbiter.calibrating.binomial import wilson
 from arbiter.model import RiskClass
-from arbiter.store.review_figures import Measured, ReviewFigure
+from arbiter.store.review_figures import Alike, Waited
 
 FEWEST: Final = 5
 CONFIDENCE: Final = 0.95
@@ -135,110 +135,95 @@ class Reviewed:
     reliance: Reliance
 
 
-def measure(rows: Sequence[Measured]) -> Reviewed:
+def measure(alike: Sequence[Alike], waited: Sequence[Waited]) -> Reviewed:
     """Return the figures of these reviews; planted ones count in their own figures alone."""
-    real = [row for row in rows if not row.figure.training]
-    figures = [row.figure for row in real]
+    real = [row for row in alike if not row.planted]
+    lengths = {each.risk_class: each for each in waited}
     return Reviewed(
-        reasons=_reasons(figures),
-        times=tuple(
-            _times(risk_class, [each for each in figures if each.risk_class is risk_class])
-            for risk_class in reversed(RiskClass)
-        ),
-        pairs=_pairs(figures),
+        reasons=_reasons(real),
+        times=tuple(_times(risk_class, lengths.get(risk_class), real) for risk_class in reversed(RiskClass)),
+        pairs=_pairs(real),
         judging=_judging(real),
-        reliance=_reliance([row for row in rows if row.figure.planted]),
+        reliance=_reliance([row for row in alike if row.planted]),
     )
 
 
-def share_of(rows: Iterable[bool | None]) -> Share:
-    """Return how many are true of those that are known."""
-    known = [row for row in rows if row is not None]
-    return Share(sum(known), len(known))
+def share_of(rows: Iterable[Alike], of: Callable[[Alike], bool | None]) -> Share:
+    """Return of how many reviews something is true, of those of which it is known."""
+    told = [(row.reviews, of(row)) for row in rows]
+    known = [(reviews, value) for reviews, value in told if value is not None]
+    return Share(sum(reviews for reviews, value in known if value), sum(reviews for reviews, _ in known))
 
 
-def quantile(values: Sequence[float], part: float) -> float:
-    """Return the quantile of values, at least one, between the two nearest ranks in proportion.
-
-    That is type 7 of Hyndman and Fan (1996, The American Statistician 50:361), which NumPy has by default.
-    """
-    ordered = sorted(values)
-    at = part * (len(ordered) - 1)
-    below = math.floor(at)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (at - below) * (ordered[above] - ordered[below])
-
-
-def _reasons(figures: Sequence[ReviewFigure]) -> tuple[tuple[str, Share], ...]:
-    counted = Counter(reason for figure in figures for reason in figure.reasons)
+def _reasons(rows: Sequence[Alike]) -> tuple[tuple[str, Share], ...]:
+    counted: Counter[str] = Counter()
+    for row in rows:
+        counted.update(dict.fromkeys(row.reasons, row.reviews))
+    whole = sum(row.reviews for row in rows)
     ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((reason, Share(number, len(figures))) for reason, number in ranked)
+    return tuple((reason, Share(number, whole)) for reason, number in ranked)
 
 
-def _times(risk_class: RiskClass, figures: Sequence[ReviewFigure]) -> Times:
+def _times(risk_class: RiskClass, waited: Waited | None, rows: Sequence[Alike]) -> Times:
+    told = waited if waited is not None and waited.reviews >= FEWEST else None
     return Times(
         risk_class=risk_class,
-        cases=len(figures),
-        to_claim=_quantiles(figures, lambda figure: figure.claimed_at - figure.escalated_at),
-        to_decision=_quantiles(figures, lambda figure: figure.signed_at - figure.escalated_at),
-        overdue=share_of(figure.overdue for figure in figures),
+        cases=0 if waited is None else waited.reviews,
+        to_claim=None if told is None else _quantiles(told.to_claim),
+        to_decision=None if told is None else _quantiles(told.to_decision),
+        overdue=share_of((row for row in rows if row.risk_class is risk_class), lambda row: row.overdue),
     )
 
 
-def _quantiles(
-    figures: Sequence[ReviewFigure], length: Callable[[ReviewFigure], timedelta]
-) -> Quantiles | None:
-    if len(figures) < FEWEST:
-        return None
-    seconds = [max(0.0, length(figure).total_seconds()) for figure in figures]
-    p50, p90, p95 = (timedelta(seconds=quantile(seconds, part)) for part in (0.5, 0.9, 0.95))
+def _quantiles(seconds: tuple[float, float, float]) -> Quantiles:
+    p50, p90, p95 = (timedelta(seconds=each) for each in seconds)
     return Quantiles(p50, p90, p95)
 
 
-def _pairs(figures: Sequence[ReviewFigure]) -> tuple[Pair, ...]:
-    families = sorted({family for figure in figures for family in figure.families})
+def _pairs(rows: Sequence[Alike]) -> tuple[Pair, ...]:
+    families = sorted({family for row in rows for family in row.families})
     pairs = (
-        Pair(one, other, share_of(_agree(figure, one, other) for figure in figures))
+        Pair(one, other, share_of(rows, partial(_agree, one=one, other=other)))
         for one, other in itertools.combinations_with_replacement(families, 2)
     )
     return tuple(pair for pair in pairs if pair.agreed.whole)
 
 
-def _agree(figure: ReviewFigure, one: str, other: str) -> bool | None:
-    answers = [set(figure.families.get(family, {}).values()) for family in (one, other)]
+def _agree(row: Alike, *, one: str, other: str) -> bool | None:
+    answers = [set(row.families.get(family, {}).values()) for family in (one, other)]
     if one == other:
-        return None if len(figure.families.get(one, {})) < 2 else len(answers[0]) == 1
+        return None if len(row.families.get(one, {})) < 2 else len(answers[0]) == 1
     return None if any(len(given) != 1 for given in answers) else answers[0] == answers[1]
 
 
-def _judging(rows: Sequence[Measured]) -> Judging:
-    figures = [row.figure for row in rows]
-    differed = [each for each in figures if each.own_is_leading is False]
-    agreed = [each for each in figures if each.own_is_leading]
-    known = [row.outcome for row in rows if row.outcome is not None]
-    switches = [row.outcome for row in rows if row.figure.own_is_final is False and row.outcome is not None]
+def _judging(rows: Sequence[Alike]) -> Judging:
+    differed = [row for row in rows if row.own_is_leading is False]
+    agreed = [row for row in rows if row.own_is_leading]
+    known = [row for row in rows if row.final_right is not None]
+    switches = [row for row in known if row.own_is_final is False]
     return Judging(
-        reviews=len(figures),
-        overridden=share_of(_not(each.leading_is_final) for each in figures),
-        switched=share_of(_not(each.own_is_final) for each in figures),
-        toward=share_of(each.leading_is_final for each in differed),
-        away=share_of(_not(each.own_is_final) for each in agreed),
-        elsewhere=share_of(not each.leading_is_final and not each.own_is_final for each in differed),
-        mended=share_of(told.final_right and not told.own_right for told in switches),
-        spoilt=share_of(bool(told.own_right) and not told.final_right for told in switches),
-        own_right=share_of(told.own_right for told in known),
-        panel_right=share_of(told.leading_right for told in known),
-        signed_right=share_of(told.final_right for told in known),
+        reviews=sum(row.reviews for row in rows),
+        overridden=share_of(rows, lambda row: _not(row.leading_is_final)),
+        switched=share_of(rows, lambda row: _not(row.own_is_final)),
+        toward=share_of(differed, lambda row: row.leading_is_final),
+        away=share_of(agreed, lambda row: _not(row.own_is_final)),
+        elsewhere=share_of(differed, lambda row: not row.leading_is_final and not row.own_is_final),
+        mended=share_of(switches, lambda row: bool(row.final_right) and not row.own_right),
+        spoilt=share_of(switches, lambda row: bool(row.own_right) and not row.final_right),
+        own_right=share_of(known, lambda row: row.own_right),
+        panel_right=share_of(known, lambda row: row.leading_right),
+        signed_right=share_of(known, lambda row: row.final_right),
     )
 
 
-def _reliance(rows: Sequence[Measured]) -> Reliance:
-    known = [(row.figure, row.outcome) for row in rows if row.outcome is not None]
+def _reliance(rows: Sequence[Alike]) -> Reliance:
+    known = [row for row in rows if row.final_right is not None]
+    rightly = [row for row in known if row.own_right]
     return Reliance(
-        planted=len(rows),
-        followed=share_of(figure.leading_is_final for figure, told in known if told.own_right),
-        before=share_of(told.own_right for _, told in known),
-        after=share_of(told.final_right for _, told in known),
+        planted=sum(row.reviews for row in rows),
+        followed=share_of(rightly, lambda row: row.leading_is_final),
+        before=share_of(known, lambda row: row.own_right),
+        after=share_of(known, lambda row: row.final_right),
     )
 
 

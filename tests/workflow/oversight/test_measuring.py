@@ -2,56 +2,47 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from arbiter.model import CaseId, RiskClass
-from arbiter.store.review_figures import Measured, ReviewFigure, ReviewOutcome
-from arbiter.workflow.oversight.measuring import FEWEST, Share, measure, quantile, share_of
-from tests.conftest import NOON
+from arbiter.model import RiskClass
+from arbiter.store.review_figures import Alike, Waited
+from arbiter.workflow.oversight.measuring import FEWEST, Share, measure, share_of
 
 
-def figure(
-    number: int = 0,
+def alike(
+    reviews: int = 1,
     *,
     own_is_leading: bool | None = True,
     own_is_final: bool | None = True,
     leading_is_final: bool | None = True,
     planted: bool = False,
     families: dict[str, dict[str, int]] | None = None,
-    took: timedelta = timedelta(minutes=10),
-) -> ReviewFigure:
-    at = NOON + timedelta(hours=number)
-    return ReviewFigure(
-        case=CaseId(f"c_{number}"),
-        site="north",
-        protocol="deterioration",
-        protocol_hash="0" * 64,
+    right: tuple[bool | None, bool | None, bool | None] = (None, None, None),
+) -> Alike:
+    """Reviews that are alike; `right`: the signer alone, the panel, what was signed."""
+    return Alike(
+        reviews=reviews,
         risk_class=RiskClass.URGENT,
-        training=planted,
         planted=planted,
-        escalated_at=at,
-        claimed_at=at + took / 2,
-        opinion_at=at + took / 2,
-        revealed_at=at + took / 2,
-        signed_at=at + took,
         overdue=False,
-        kind="kept",
         own_is_final=own_is_final,
         leading_is_final=leading_is_final,
         own_is_leading=own_is_leading,
         reasons=("no-majority",),
         families={} if families is None else families,
+        own_right=right[0],
+        leading_right=right[1],
+        final_right=right[2],
     )
 
 
-def told(own: bool | None, leading: bool | None, final: bool, at: datetime = NOON) -> ReviewOutcome:
-    return ReviewOutcome("planted", own, leading, final, at)
+def waited(reviews: int) -> Waited:
+    return Waited(RiskClass.URGENT, reviews, (60.0, 120.0, 300.0), (90.0, 180.0, 600.0))
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -72,50 +63,49 @@ def test_of_too_few_cases_no_share_is_told(whole: int) -> None:
 
 
 def test_what_is_not_known_is_in_no_share() -> None:
-    assert share_of([True, None, False, None, True]) == Share(2, 3)
+    rows = [alike(own_is_final=known) for known in (True, None, False, None, True)]
+    assert share_of(rows, lambda row: row.own_is_final) == Share(2, 3)
 
 
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=40), st.floats(0, 1))
-def test_a_quantile_is_numpys(values: list[float], part: float) -> None:
-    assert quantile(values, part) == pytest.approx(float(np.quantile(values, part)), rel=1e-9, abs=1e-6)
+@given(st.lists(st.tuples(st.integers(1, 50), st.sampled_from([True, False, None])), max_size=20))
+def test_rows_that_are_alike_count_as_often_as_there_are_reviews(
+    counted: list[tuple[int, bool | None]],
+) -> None:
+    together = [alike(reviews, leading_is_final=value) for reviews, value in counted]
+    apart = [alike(leading_is_final=value) for reviews, value in counted for _ in range(reviews)]
+    assert measure(together, ()) == measure(apart, ())
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_switch_is_toward_the_panel_or_away_from_it_or_neither() -> None:
-    toward = figure(1, own_is_leading=False, own_is_final=False, leading_is_final=True)
-    away = figure(2, own_is_leading=True, own_is_final=False, leading_is_final=False)
-    third = figure(3, own_is_leading=False, own_is_final=False, leading_is_final=False)
-    kept = figure(4, own_is_leading=False, own_is_final=True, leading_is_final=False)
-    judging = measure([Measured(each, None) for each in (toward, away, third, kept)]).judging
+    toward = alike(own_is_leading=False, own_is_final=False, leading_is_final=True)
+    away = alike(own_is_leading=True, own_is_final=False, leading_is_final=False)
+    third = alike(own_is_leading=False, own_is_final=False, leading_is_final=False)
+    kept = alike(own_is_leading=False, own_is_final=True, leading_is_final=False)
+    judging = measure([toward, away, third, kept], ()).judging
     assert (judging.switched, judging.overridden) == (Share(3, 4), Share(3, 4))
     assert (judging.toward, judging.elsewhere, judging.away) == (Share(1, 3), Share(1, 3), Share(1, 1))
 
 
 def test_who_saw_the_panel_first_has_switched_nothing() -> None:
-    first = figure(1, own_is_leading=None, own_is_final=None, leading_is_final=False)
-    judging = measure([Measured(first, None)]).judging
+    first = alike(own_is_leading=None, own_is_final=None, leading_is_final=False)
+    judging = measure([first], ()).judging
     assert judging.switched == Share(0, 0)
     assert judging.overridden == Share(1, 1)
 
 
 def test_a_panel_that_leant_to_nothing_is_not_overridden() -> None:
-    none = figure(1, own_is_leading=None, own_is_final=True, leading_is_final=None)
-    assert measure([Measured(none, None)]).judging.overridden == Share(0, 0)
+    none = alike(own_is_leading=None, own_is_final=True, leading_is_final=None)
+    assert measure([none], ()).judging.overridden == Share(0, 0)
 
 
 def test_a_planted_case_counts_for_reliance_and_for_nothing_else() -> None:
-    followed = figure(1, own_is_leading=False, own_is_final=False, leading_is_final=True, planted=True)
-    stayed = figure(2, own_is_leading=False, own_is_final=True, leading_is_final=False, planted=True)
-    fell = figure(3, own_is_leading=True, own_is_final=True, leading_is_final=True, planted=True)
-    found = measure(
-        [
-            Measured(followed, told(own=True, leading=False, final=False)),
-            Measured(stayed, told(own=True, leading=False, final=True)),
-            Measured(fell, told(own=False, leading=False, final=False)),
-        ]
-    )
+    followed = alike(own_is_leading=False, own_is_final=False, planted=True, right=(True, False, False))
+    stayed = alike(own_is_leading=False, leading_is_final=False, planted=True, right=(True, False, True))
+    fell = alike(planted=True, right=(False, False, False))
+    found = measure([followed, stayed, fell], ())
     assert found.reliance.planted == 3
     assert (found.reliance.followed, found.reliance.before, found.reliance.after) == (
         Share(1, 2), Share(2, 3), Share(1, 3)
@@ -137,7 +127,7 @@ def test_families_are_compared_where_each_has_one_answer() -> None:
         {"scores": {"news2": 1}, "models": {"a": 0, "b": 0}},
         {"models": {"a": 0}},
     ]
-    found = measure([Measured(figure(at, families=each), None) for at, each in enumerate(answers)])
+    found = measure([alike(families=each) for each in answers], ())
     assert {(pair.one, pair.other): pair.agreed for pair in found.pairs} == {
         ("models", "models"): Share(1, 1),
         ("models", "scores"): Share(1, 2),
@@ -146,9 +136,8 @@ def test_families_are_compared_where_each_has_one_answer() -> None:
 
 
 def test_times_of_too_few_are_not_told() -> None:
-    few = measure([Measured(figure(at), None) for at in range(FEWEST - 1)])
-    assert [times.to_claim for times in few.times if times.risk_class is RiskClass.URGENT] == [None]
-    enough = measure([Measured(figure(at), None) for at in range(FEWEST)])
-    (urgent,) = (times for times in enough.times if times.risk_class is RiskClass.URGENT)
-    assert urgent.to_claim is not None
-    assert urgent.to_claim.p95 == timedelta(minutes=5)
+    for reviews, p95 in ((FEWEST - 1, None), (FEWEST, timedelta(minutes=5))):
+        times = measure([alike(reviews)], [waited(reviews)]).times
+        (urgent,) = (each for each in times if each.risk_class is RiskClass.URGENT)
+        assert urgent.cases == reviews
+        assert (None if urgent.to_claim is None else urgent.to_claim.p95) == p95
