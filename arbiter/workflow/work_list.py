@@ -160,9 +160,12 @@ async def look(
     )
 
 
-async def waiting(house: House, principal: Principal) -> tuple[WorkItem, ...]:
-    """Return the cases this reviewer holds and the most urgent that wait, together: emergencies first, then by deadline."""
-    listed = await look(house, principal)
+async def waiting(house: House, principal: Principal, size: int = LIST_LIMIT) -> tuple[WorkItem, ...]:
+    """Return the cases this reviewer holds and the most urgent that wait, together: emergencies first, then by deadline.
+
+    Of those that wait there are at most `size`.
+    """
+    listed = await look(house, principal, size=size)
     return tuple(sorted((*listed.mine, *listed.waiting), key=by_urgency))
 
 

@@ -21,6 +21,9 @@ from clinician_ui.texts import _
 HANDOVER = "/duty/handover"
 _NOTHING = HandoverForm((), {}, "")
 
+MOST_WAITING = 50
+"""Of the cases that wait the page has the most urgent: the whole list is a page of its own, and the printed sheet has it."""
+
 
 class HandoverPages:
     """`/duty/handover`."""
@@ -76,7 +79,7 @@ class HandoverPages:
     ) -> Response:
         principal = visitor.principal
         held = await handing_over.held(self._house, principal)
-        items = await work_list.waiting(self._house, principal)
+        items = await work_list.waiting(self._house, principal, MOST_WAITING)
         known = await handing_over.colleagues(self._house, principal)
         page = handover_page(held, items, known, await self._desk.here())
         return self._desk.page(
