@@ -104,6 +104,12 @@ async def done(tour: Tour) -> None:
     await tour.field("Your password, once more").fill(PASSWORD)
     await tour.press("Sign the decision")
     await tour.page.wait_for_url("**/done")
+    # It asks again by itself until the log is sealed.
+    await tour.page.locator(".nhsuk-panel").wait_for()
+
+
+async def correction(tour: Tour) -> None:
+    await tour.go(f"/cases/{tour.case}/correct")
 
 
 async def passed_on(tour: Tour) -> None:
@@ -175,6 +181,7 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("panel", panel),
     ("panel, with mistakes", panel_with_mistakes),
     ("done", done),
+    ("correction", correction),
     ("own decisions", "/mine"),
     ("account", "/account"),
     ("passed on", passed_on),
