@@ -122,7 +122,9 @@ async def spaced_out(page: Page) -> list[str]:
 
 def leads_back(path: str) -> bool:
     """Return whether a GET only leads to the page of its case or account, because its form is sent there."""
-    return re.fullmatch(r"/cases/\{case\}/(?!done$|read$|correct$).+|/account/.+|/audit/find", path) is not None
+    return (
+        re.fullmatch(r"/cases/\{case\}/(?!done$|read$|correct$).+|/account/.+|/audit/find", path) is not None
+    )
 
 
 async def test_every_page_meets_the_standard_and_fits_every_screen(
