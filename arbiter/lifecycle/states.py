@@ -166,6 +166,11 @@ class CaseState:
     correcting: bool = False
 
     @property
+    def marked_as_training(self) -> bool:
+        """Whether a reviewer is told that this is practice; of a `planted` case nobody is before it is signed."""
+        return self.training and not self.planted
+
+    @property
     def wake_at(self) -> datetime | None:
         """The instant at which `Expire` becomes legal, or None when the case waits for nobody."""
         if self.phase in UNDER_REVIEW and self.claim is not None:

@@ -112,7 +112,7 @@ def blind_case(dossier: Dossier, as_of: datetime) -> BlindCase:
     }
     return BlindCase(
         # What its reviewer cannot tell from care before signing is not marked as practice.
-        view=replace(view_of(dossier.row, dossier.shelved), training=state.training and not state.planted),
+        view=replace(view_of(dossier.row, dossier.shelved), training=state.marked_as_training),
         title=dossier.shelved.protocol.title,
         question=question.text,
         options=question.options,

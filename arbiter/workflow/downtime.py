@@ -53,7 +53,7 @@ async def everything_waiting(house: House) -> Waiting:
     return Waiting(
         at=at,
         cases=tuple(sorted(items, key=by_urgency)),
-        training=sum(row.state.training and not row.state.planted for row in rows[:MOST_CASES]),
+        training=sum(row.state.marked_as_training for row in rows[:MOST_CASES]),
         whole=len(rows) <= MOST_CASES,
         sites=sites,
     )

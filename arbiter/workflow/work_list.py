@@ -249,7 +249,7 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapp
         calls_on_at=ladder.until,
         last_call=ladder.rung + 1 >= len(ladder.waits),
         unattended=ladder.unattended,
-        training=state.training and not state.planted,
+        training=state.marked_as_training,
         called=bool(ladder.waits) and ladder.set_aside_until is None,
         set_aside_until=ladder.set_aside_until,
         takeable=_takeable(state, principal),

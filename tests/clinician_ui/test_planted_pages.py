@@ -61,11 +61,20 @@ async def test_until_it_is_signed_every_page_is_that_of_a_real_case_and_then_it_
     assert invented in listed
     assert "Training" not in listed
     assert "planted" not in listed.lower()
+    for page in ("/duty", "/worklist/print", "/duty/handover", "/duty/handover/print"):
+        text = (await browser.get(page)).text
+        assert text.count("Training") == 0, page
     pages: dict[CaseId, list[tuple[int, dict[str, str], str]]] = {}
     for case in (real, invented):
         seen = pages.setdefault(case, [])
+        seen.append(told(await browser.get(f"/duty/{case}")))
         assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
         seen.append(told(await browser.get(f"/cases/{case}")))
+        for page in ("/duty/handover", "/duty/handover/print"):
+            held = (await browser.get(page)).text
+            assert case in held
+            assert "Training" not in held
+            assert "planted" not in held.lower()
         assert (await browser.opinion(case)).status_code == 303
         seen.append(told(await browser.get(f"/cases/{case}")))
         revealed = await browser.send(f"/cases/{case}/reveal")

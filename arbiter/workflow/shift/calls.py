@@ -167,7 +167,7 @@ def _call(
         due_at=state.due_at,
         overdue=state.overdue,
         answer=_answer(row, principal),
-        training=state.training,
+        training=state.marked_as_training,
         acknowledged_by=None if by is None else names.get(by, by),
         handed_by=handed_by,
         calls_on_at=ladder.until,

@@ -90,7 +90,7 @@ async def held(house: House, principal: Principal) -> tuple[HeldCase, ...]:
                     overdue=state.overdue,
                     phase=state.phase,
                     until=claim.until,
-                    training=state.training,
+                    training=state.marked_as_training,
                 )
             )
     return tuple(sorted(found, key=lambda each: (each.until, each.case)))[:MOST_HELD]
