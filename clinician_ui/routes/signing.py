@@ -27,8 +27,9 @@ from clinician_ui.routes.case import CasePages, leading_back, needs_reason
 from clinician_ui.session import Visitor
 from clinician_ui.texts import _, noted
 
-SEAL_LOOK_SECONDS = 1
-"""How long a page that says that a decision is being sealed is shown before it is asked for again."""
+SEAL_LOOK_SECONDS = {"": 1, "2": 2, "4": 4, "8": 8, "16": 16, "32": 32}
+"""For how long a page that says that a decision is being sealed is shown before it is asked for again, by what its address says: a
+signature is mostly sealed within a tenth of a second, and a page that reloads each second is nothing to listen to for long."""
 
 WRONG = noted("Login or password is wrong, or your account is locked for now")
 _WRONG_PASSKEY = noted(
@@ -128,9 +129,19 @@ class SigningPages:
             done=done,
             training=training or planted is not None,
             planted=planted,
-            signed_before=request.url.query == _SIGNED_BEFORE,
+            signed_before=_signed_before(request),
         )
         if done is None:
-            # Browsers ask again by themselves, with scripts or without; a signature is mostly sealed within a tenth of a second.
-            page.headers["Refresh"] = str(SEAL_LOOK_SECONDS)
+            page.headers["Refresh"] = _again(request, case)
         return page
+
+
+def _again(request: Request, case: CaseId) -> str:
+    """Return the header by which a browser, with scripts or without, asks for the page again: each time after twice as long."""
+    seconds = SEAL_LOOK_SECONDS.get(request.query_params.get("again", ""), 1)
+    said = f"&{_SIGNED_BEFORE}" if _signed_before(request) else ""
+    return f"{seconds}; url=/cases/{case}/done?again={min(2 * seconds, 32)}{said}"
+
+
+def _signed_before(request: Request) -> bool:
+    return request.query_params.get("signed") == "before"

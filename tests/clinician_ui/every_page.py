@@ -103,7 +103,7 @@ async def done(tour: Tour) -> None:
     await tour.field("Your login, once more").fill("anna")
     await tour.field("Your password, once more").fill(PASSWORD)
     await tour.press("Sign the decision")
-    await tour.page.wait_for_url("**/done")
+    await tour.page.wait_for_url("**/done*")
     # It asks again by itself until the log is sealed.
     await tour.page.locator(".nhsuk-panel").wait_for()
 

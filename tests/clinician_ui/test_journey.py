@@ -94,7 +94,7 @@ async def the_decision(visited: Visit, case: CaseId) -> None:
     await page.get_by_label("Your login, once more").fill("anna")
     await page.get_by_label("Your password, once more").fill(PASSWORD)
     await visited.press("Sign the decision")
-    await page.wait_for_url(f"**/cases/{case}/done")
+    await page.wait_for_url(f"**/cases/{case}/done*")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Decision released")
     await visited.look("done")
     await page.reload()

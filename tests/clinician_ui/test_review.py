@@ -158,5 +158,30 @@ async def test_a_training_case_is_marked_while_its_seal_is_awaited(
     monkeypatch.setattr("clinician_ui.routes.signing.review.signed_case", unsealed)
     waiting = await browser.http.get(f"/cases/{case}/done")
     assert "the log is being sealed" in waiting.text
-    assert waiting.headers["refresh"] == "1"
+    assert waiting.headers["refresh"] == f"1; url=/cases/{case}/done?again=2"
     assert TRAINING in waiting.text
+
+
+@pytest.mark.parametrize(
+    ("query", "refresh"),
+    [
+        ("again=2", "2; url={done}?again=4"),
+        ("again=32", "32; url={done}?again=32"),
+        ("again=2&signed=before", "2; url={done}?again=4&signed=before"),
+        ("again=0", "1; url={done}?again=2"),
+        ("again=-1&signed=https://evil.example/", "1; url={done}?again=2"),
+        ("again=2%0d%0aSet-Cookie:x", "1; url={done}?again=2"),
+    ],
+)
+async def test_a_page_that_awaits_its_seal_asks_ever_more_seldom_and_for_itself_alone(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch, query: str, refresh: str
+) -> None:
+    async def unsealed(*_args: object) -> None:
+        return None
+
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    monkeypatch.setattr("clinician_ui.routes.signing.review.signed_case", unsealed)
+    answer = await browser.http.get(f"/cases/{case}/done?{query}")
+    assert answer.headers["refresh"] == refresh.format(done=f"/cases/{case}/done")
+    assert "set-cookie" not in answer.headers
