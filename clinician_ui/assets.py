@@ -12,7 +12,16 @@ from arbiter.errors import ConfigurationError
 
 STATIC = Path(__file__).parent / "static"
 NEEDED = frozenset(
-    {"arbiter.css", "paper.css", "pages.js", "passkeys.js", "drafts.js", "work-list.js", "favicon.svg"}
+    {
+        "arbiter.css",
+        "paper.css",
+        "pages.js",
+        "passkeys.js",
+        "drafts.js",
+        "fresh.js",
+        "work-list.js",
+        "favicon.svg",
+    }
 )
 _ADVICE = "run `make assets` to build them"
 

@@ -59,6 +59,7 @@ async function main() {
     "paper.css": await styles("paper.scss"),
     "pages.js": await script("pages.js"),
     "passkeys.js": await script("passkeys.js"),
+    "fresh.js": await script("fresh.js"),
     "work-list.js": await script("work-list.js"),
     "drafts.js": await script("drafts.js"),
     "favicon.svg": await readFile(join(here, "images", "favicon.svg"), "utf8"),

@@ -1,8 +1,7 @@
 // Keeps the open work list fresh. The server says when something has changed, and no more; the page then fetches the list as it was
-// asked for. Where the server cannot say so, the page asks by itself. A list that cannot be refreshed stays as it is and says so: an
-// error page never takes its place.
+// asked for. Where the server cannot say so, the page asks by itself.
 
-import htmx from "htmx.org";
+import { htmx } from "./fresh.js";
 
 const ASK_EVERY = 20_000;
 // What is late, and for how long something has waited, changes with the clock alone.
@@ -13,12 +12,6 @@ const list = document.getElementById("work-list");
 let source = null;
 let live = false;
 let refreshedAt = Date.now();
-
-htmx.config.noSwap.push("4xx", "5xx");
-
-function sayStale(stale) {
-  document.querySelector("[data-stale-notice]")?.toggleAttribute("hidden", !stale);
-}
 
 function refresh() {
   htmx.trigger(list, "refresh");
@@ -61,12 +54,9 @@ document.addEventListener("htmx:after:swap", () => {
     document.querySelector("[data-waits]").textContent = now.waitingWords;
   }
 });
-document.addEventListener("htmx:error", () => sayStale(true));
-document.addEventListener("htmx:response:error", () => sayStale(true));
 document.addEventListener("htmx:after:request", (event) => {
   if (event.detail.ctx.response.status < 400) {
     refreshedAt = Date.now();
-    sayStale(false);
   }
 });
 

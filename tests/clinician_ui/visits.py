@@ -110,7 +110,7 @@ async def visit(chromium: Chromium, address: str, *, scripted: bool = True) -> A
         visited.page.on("pageerror", lambda error: visited.complaints.append(str(error)))
         visited.page.on("request", lambda request: _stays(request.url, address, visited))
         yield visited
-        assert visited.complaints == []
+        assert visited.complaints == [], "\n".join(visited.complaints)
     finally:
         await context.close()
 
