@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from arbiter.identity.roles import Role
+from arbiter.lifecycle.entries import EntryType
 from arbiter.model import CaseId
 from clinician_ui.pages import create_pages
 from clinician_ui.routes import live
@@ -138,7 +139,7 @@ async def test_no_address_that_is_only_looked_at_moves_a_case(ward: Ward) -> Non
             answer = await browser.http.request(method, f"{path}?{query}")
             assert answer.status_code in {200, 303, 403, 404, 405, 409}, (method, path)
     # To look at a case is an entry; nothing else is.
-    assert set((await types_of(ward.house, case))[len(before) :]) <= {"case.read"}
+    assert set((await types_of(ward.house, case))[len(before) :]) <= {EntryType.READ}
 
 
 async def test_the_token_of_a_session_before_this_one_is_no_token(ward: Ward) -> None:
