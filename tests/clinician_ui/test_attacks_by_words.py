@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from arbiter.store.database import Database
 from clinician_ui.downtime import DowntimeFile
+from clinician_ui.presenters.figure_tables import csv_of, table_of, word
 from clinician_ui.presenters.oversight import NAMES
 from tests.clinician_ui.scrawled import MARKUP, PLAIN, TURNED, Scrawled, a_scrawled_ward
 
@@ -181,3 +182,11 @@ async def test_no_cell_of_a_table_is_a_formula(written: list[Scrawled], table: s
         assert {len(row) for row in rows} == {len(rows[0])}, "nothing written breaks a row"
         for cell in (cell for row in rows for cell in row):
             assert not re.match(r"\s*[=+@\t\r]|\s*-(?!\d)", cell), cell
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", " =1", "\n=1", "\uff1d1", '=1,"']
+)
+async def test_a_word_that_begins_as_a_formula_is_a_word_in_a_table(text: str) -> None:
+    written = csv_of(table_of((("Title", "title"),), ((word(text),),)))
+    assert list(csv.reader(io.StringIO(written, newline=""))) == [["title"], [f"'{text}"]]
