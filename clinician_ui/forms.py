@@ -22,7 +22,7 @@ from clinician_ui.texts import _, noted
 CSRF_FIELD = "csrf_token"
 """The hidden field that every form carries."""
 
-LARGEST_BODY_BYTES = 65_536
+LARGEST_BODY_BYTES = 262_144
 MOST_FIELDS = 250
 LONGEST_TEXT = 2_000
 LONGEST_PASSKEY = 16_384
@@ -53,7 +53,7 @@ async def read_fields(request: Request, largest: int = LARGEST_BODY_BYTES) -> Fi
     """Return the fields of an urlencoded body, each with its values in order.
 
     Raises:
-        RefusedError: for another content type, more than `largest` bytes (64 KiB) or 250 fields, or anything that is not UTF-8.
+        RefusedError: for another content type, more than `largest` bytes (256 KiB) or 250 fields, or anything that is not UTF-8.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/x-www-form-urlencoded":

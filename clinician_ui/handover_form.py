@@ -55,4 +55,12 @@ def read_handover(fields: Fields) -> HandoverForm:
             notes[case] = _TEXT.validate_python(typed.get(case, ""))
         except ValidationError as error:
             mistakes.append(Mistake(f"{NOTE}{case}", str(error.errors(include_url=False)[0]["msg"])))
+    mistakes += [
+        Mistake(
+            f"{NOTE}{case}",
+            _("Tick this case too, or take its note out: notes go with cases that are handed over"),
+        )
+        for case, note in typed.items()
+        if note.strip() and case not in cases
+    ]
     return HandoverForm(cases, typed, (only_value(fields, "to") or "")[:64].strip(), tuple(mistakes), notes)

@@ -91,6 +91,8 @@ def create_pages(
         routes=[*routes, Mount("/static", _static(assets), name="static")],
         exception_handlers=_error_pages(desk),
     )
+    # A redirect to the address with another slash would name the host that the request named.
+    application.router.redirect_slashes = False
     return _SecurityHeaders(Speaking(_WhileRefused(application, desk), spoken))
 
 

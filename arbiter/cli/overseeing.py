@@ -135,7 +135,7 @@ def _shares(overseen: Overseen) -> list[tuple[str, Share]]:
 
 def _row(name: str, share: Share) -> tuple[object, ...]:
     if share.rate is None or share.interval is None:
-        return name, None, share.whole, None, None, None
+        return name, None, None, None, None, None
     low, high = share.interval
     return name, share.part, share.whole, round(share.rate, 6), round(low, 6), round(high, 6)
 

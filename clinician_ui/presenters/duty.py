@@ -47,6 +47,7 @@ class DutyPage:
 _STANDINGS = {
     Answer.UNCALLED: noted("It waits for a reviewer. Nobody is called about it"),
     Answer.MINE: noted("You hold this case"),
+    Answer.ELSEWHERE: noted("It waits for somebody else: another reader, or an arbiter"),
     Answer.HELD: noted("A colleague holds this case. Nothing is left to do"),
     Answer.OVER: noted("This case does not wait for a clinician. Nothing is left to do"),
 }

@@ -61,10 +61,10 @@ SHARE_COLUMNS: Final = ("part", "of", "share", "low", "high")
 
 
 def share_cells(share: Share) -> tuple[Cell, ...]:
-    """Return the cells of a share under `SHARE_COLUMNS`: of too few cases neither part nor share is told."""
+    """Return the cells of a share under `SHARE_COLUMNS`: of too few cases nothing is told, nor how many they are."""
     if share.rate is None or share.interval is None:
         few = Cell(_("too few to tell"), "")
-        return Cell(NOT_TOLD, ""), number(share.whole), few, Cell(NOT_TOLD, ""), Cell(NOT_TOLD, "")
+        return Cell(NOT_TOLD, ""), Cell(NOT_TOLD, ""), few, Cell(NOT_TOLD, ""), Cell(NOT_TOLD, "")
     return (
         number(share.part),
         number(share.whole),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from arbiter.workflow.oversight.looking import Overseen
-from arbiter.workflow.oversight.measuring import Judging, Reliance
+from arbiter.workflow.oversight.measuring import FEWEST, Judging, Reliance
 from clinician_ui.presenters.figure_tables import share_words, table_of, with_share
-from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, share_row
+from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, few, share_row
 from clinician_ui.presenters.plots import share_rows
 from clinician_ui.presenters.times import Here
-from clinician_ui.texts import _, ngettext
+from clinician_ui.texts import _
 
 
 def judging_figure(overseen: Overseen, _here: Here) -> Figure:
@@ -20,11 +20,7 @@ def judging_figure(overseen: Overseen, _here: Here) -> Figure:
             "Clinicians signed otherwise than the panel leant in {overridden}, and otherwise than they had judged alone in {switched}."
         ).format(overridden=share_words(judging.overridden), switched=share_words(judging.switched))
     else:
-        sentence = ngettext(
-            "{number} review was signed: too few to tell.",
-            "{number} reviews were signed: too few to tell.",
-            judging.reviews,
-        ).format(number=f"{judging.reviews:,}")
+        sentence = few(judging.reviews)
     return Figure(
         name="judging",
         title=_("Overrides and switches"),
@@ -84,11 +80,9 @@ def _reliance_sentence(reliance: Reliance) -> str:
     if not reliance.planted:
         return _("No planted case was signed.")
     if not reliance.followed.told:
-        return ngettext(
-            "{number} planted case was signed: too few to tell.",
-            "{number} planted cases were signed: too few to tell.",
-            reliance.planted,
-        ).format(number=f"{reliance.planted:,}")
+        return _("Fewer than {number} planted cases were judged rightly alone: too few to tell.").format(
+            number=FEWEST
+        )
     return _("Of those who were right alone, so many signed the panel\u2019s wrong answer: {share}.").format(
         share=share_words(reliance.followed)
     )

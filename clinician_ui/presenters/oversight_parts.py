@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from arbiter.workflow.oversight.measuring import Share
+from arbiter.workflow.oversight.measuring import FEWEST, Share
 from clinician_ui.presenters.figure_tables import Cell, Table, share_cells, share_words
 from clinician_ui.presenters.plots import CoursePlot, Entered, RowsPlot
+from clinician_ui.texts import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,10 @@ def entered(labelled: Labelled) -> Entered:
 def share_row(labelled: Labelled) -> tuple[Cell, ...]:
     """Return a share as a row of a table."""
     return (Cell(labelled.title, labelled.name), *share_cells(labelled.share))
+
+
+def few(reviews: int) -> str:
+    """Return what is said of none, or too few reviews."""
+    if not reviews:
+        return _("No review was signed.")
+    return _("Fewer than {number} reviews were signed: too few to tell.").format(number=FEWEST)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from arbiter.workflow.oversight.looking import Overseen
-from arbiter.workflow.oversight.measuring import Quantiles, Share, Span, Times
+from arbiter.workflow.oversight.measuring import FEWEST, Quantiles, Share, Span, Times
 from clinician_ui.presenters.figure_tables import (
+    NOT_TOLD,
     Cell,
     day,
     length,
@@ -18,11 +19,11 @@ from clinician_ui.presenters.figure_tables import (
     with_share,
     word,
 )
-from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, share_row
+from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, few, share_row
 from clinician_ui.presenters.plots import Point, course, share_rows, time_rows
 from clinician_ui.presenters.reason_words import reason_words
 from clinician_ui.presenters.times import RISK_TAGS, Here, duration_words
-from clinician_ui.texts import _, ngettext
+from clinician_ui.texts import _
 
 
 def escalation_figure(overseen: Overseen, here: Here) -> Figure:
@@ -56,10 +57,11 @@ def escalation_figure(overseen: Overseen, here: Here) -> Figure:
 
 def reasons_figure(overseen: Overseen, _here: Here) -> Figure:
     """Return why signed cases had come to a clinician."""
-    reasons = [Labelled(reason_words(code), code, share) for code, share in overseen.reviewed.reasons]
-    signed = overseen.reviewed.judging.reviews
-    if not reasons or not reasons[0].share.told:
-        sentence = _few(signed)
+    reasons = [
+        Labelled(reason_words(code), code, share) for code, share in overseen.reviewed.reasons if share.told
+    ]
+    if not reasons:
+        sentence = few(overseen.reviewed.judging.reviews)
     else:
         sentence = _("The most frequent reason is “{reason}”: {share} of signed reviews.").format(
             reason=reasons[0].title, share=share_words(reasons[0].share)
@@ -94,13 +96,15 @@ def times_figure(overseen: Overseen, _here: Here) -> Figure:
     return Figure(
         name="times",
         title=_("Time to claim and to decision"),
-        sentence=" ".join(_time_sentence(each) for each in told) or _few(overseen.reviewed.judging.reviews),
+        sentence=" ".join(_time_sentence(each) for each in told) or few(overseen.reviewed.judging.reviews),
         note=_(
             "From the escalation until somebody took the case, and until it was signed. In the plot the mark is where half of "
             "the cases were done, and the line ends where 19 of 20 were."
         ),
         table=table_of(columns, [_time_row(each) for each in times]),
-        rows=time_rows([row for each in times if each.cases for row in _time_rows(each)]) if told else None,
+        rows=time_rows([row for each in times if each.cases >= FEWEST for row in _time_rows(each)])
+        if told
+        else None,
     )
 
 
@@ -110,22 +114,12 @@ def _parts() -> tuple[tuple[str, str], ...]:
 
 def _cases_sentence(whole: Share) -> str:
     if not whole.told:
-        return ngettext(
-            "{number} case concluded: too few to tell a share.",
-            "{number} cases concluded: too few to tell a share.",
-            whole.whole,
-        ).format(number=f"{whole.whole:,}")
+        if not whole.whole:
+            return _("No case concluded.")
+        return _("Fewer than {number} cases concluded: too few to tell a share.").format(number=FEWEST)
     return _("Of {whole} cases that concluded, {part} came to a clinician: {share}.").format(
         whole=f"{whole.whole:,}", part=f"{whole.part:,}", share=share_words(whole)
     )
-
-
-def _few(number_of: int) -> str:
-    return ngettext(
-        "{number} review was signed: too few to tell.",
-        "{number} reviews were signed: too few to tell.",
-        number_of,
-    ).format(number=f"{number_of:,}")
 
 
 def _point(share: Share) -> Point:
@@ -164,7 +158,7 @@ def _time_sentence(times: Times) -> str:
 def _time_row(times: Times) -> tuple[Cell, ...]:
     return (
         word(_risk(times), times.risk_class.value),
-        number(times.cases),
+        number(times.cases) if times.cases >= FEWEST else Cell(NOT_TOLD, ""),
         *(length(each) for each in _three(times.to_claim)),
         *(length(each) for each in _three(times.to_decision)),
         *share_cells(times.overdue),

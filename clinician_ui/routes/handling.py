@@ -95,7 +95,15 @@ class HandlingPages:
         case, checked = case_in(request), check_reason(fields)
         if (form := checked.values) is None:
             return await self._again(visitor, case, Aside.REFER, fields, checked.mistakes)
-        await review.refer(self._house, visitor.principal, case, form.reason)
+        try:
+            await review.refer(self._house, visitor.principal, case, form.reason)
+        except RefusedError as error:
+            if any(problem.pointer != "/arbiter" for problem in error.problems):
+                raise
+            nobody = Mistake(
+                "reason", _("There is nobody else at this site whom the case could be referred to")
+            )
+            return await self._again(visitor, case, Aside.REFER, fields, (nobody,))
         return see(f"/cases/{case}")
 
     async def defer(self, request: Request) -> Response:

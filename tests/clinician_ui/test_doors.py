@@ -48,6 +48,12 @@ async def test_an_open_list_without_a_session_is_told_to_leave_the_page(ward: Wa
     assert answer.text == ""
 
 
+@pytest.mark.parametrize("path", ["/worklist/", "/cases/c_abc/", "/login/", "//worklist"])
+async def test_no_address_leads_to_the_host_that_a_request_names(ward: Ward, path: str) -> None:
+    answer = await ward.browser().get(path, host="evil.example")
+    assert "evil" not in answer.headers.get("location", "")
+
+
 async def test_a_log_in_leads_to_the_page_that_was_asked_for(ward: Ward) -> None:
     browser = ward.browser()
     page = await browser.get("/login?next=/cases/c_abc")

@@ -255,6 +255,20 @@ async def test_a_note_is_sealed_committed_to_and_shown_to_nobody_before_opinion_
     assert await give(ben, case) == 303
 
 
+async def test_a_note_for_a_case_that_is_not_ticked_is_not_lost(ward: Ward) -> None:
+    kept, given = await ward.case(), await ward.case()
+    anna = await ward.claimed(kept)
+    await ward.claimed(given)
+    await anna.get("/duty/handover")
+    form = {"case": given, "to": "", f"note-{given}": "", f"note-{kept}": "Call the family"}
+    answer = await anna.send("/duty/handover", **form)
+    assert answer.status_code == 422
+    assert "Tick this case too" in answer.text
+    assert "Call the family" in answer.text
+    assert await phase(ward, given) is Phase.CLAIMED
+    assert await give(anna, kept, given) == 303
+
+
 async def test_a_handed_case_is_first_for_the_colleague_named_and_anybodys_to_claim(ward: Ward) -> None:
     case = await ward.case()
     anna = await ward.claimed(case)

@@ -47,6 +47,16 @@ async def test_holding_a_case_for_longer_keeps_what_was_typed(ward: Ward) -> Non
         assert kept in answer.text
 
 
+@pytest.mark.parametrize("note", ["x" * 70_000, "\N{LATIN CAPITAL LETTER U WITH DIAERESIS}" * 12_000])
+async def test_a_note_that_is_far_too_long_comes_back_with_what_to_do(ward: Ward, note: str) -> None:
+    case = await ward.case()
+    browser = await ward.claimed(case)
+    answer = await browser.opinion(case, note=note)
+    assert answer.status_code == 422
+    assert "Use 2,000 characters or fewer" in answer.text
+    assert note[:1_000] in answer.text
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -74,7 +84,7 @@ async def test_a_signature_for_an_option_nobody_offered_is_refused(ward: Ward) -
     assert await phase(ward, case) is Phase.REVEALED
 
 
-@pytest.mark.parametrize("body", [b"{}", b"a=" + b"x" * 70_000, b"csrf_token=%ff"])
+@pytest.mark.parametrize("body", [b"{}", b"a=" + b"x" * 300_000, b"csrf_token=%ff"])
 async def test_an_unreadable_form_is_refused(ward: Ward, body: bytes) -> None:
     browser: Browser = await ward.logged_in()
     kind = "application/json" if body == b"{}" else "application/x-www-form-urlencoded"

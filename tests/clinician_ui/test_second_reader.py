@@ -22,6 +22,7 @@ from arbiter.workflow.intake import Submission, submit
 from arbiter.workflow.reading import view_case, wanted_facts
 from arbiter.workflow.subjects import SubjectRef
 from tests.clinician_ui.conftest import SPLIT, Browser, Ward, phase
+from tests.houses import types_of
 from tests.protocols.shipping import examples
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -121,6 +122,38 @@ async def test_two_second_readers_at_once_are_one(ward: Ward) -> None:
     await read_by(ward, case, "anna")
     statuses = await asyncio.gather(*(taken_by(ward, case, login) for login in ("ben", "clara", "david")))
     assert sorted(statuses) == [303, 409, 409]
+
+
+async def test_the_last_arbiter_there_is_refers_a_case_to_nobody_and_keeps_it(ward: Ward) -> None:
+    case = await twice_read(ward)
+    await read_by(ward, case, "anna")
+    await read_by(ward, case, "ben", OTHER)
+    clara = await ward.claimed(case, "clara")
+    assert (await clara.send(f"/cases/{case}/refer", reason="A surgeon should see it")).status_code == 303
+    david = await ward.claimed(case, "david")
+    answer = await david.send(f"/cases/{case}/refer", reason="I am not sure either")
+    assert answer.status_code == 422
+    assert "nobody else at this site" in answer.text
+    assert "I am not sure either" in answer.text
+    assert await phase(ward, case) is Phase.CLAIMED
+    assert "case.referred" in await types_of(ward.house, case)
+    assert (await types_of(ward.house, case)).count("case.referred") == 1
+
+
+async def test_who_may_not_take_a_case_sees_that_it_waits_and_answers_no_call_about_it(ward: Ward) -> None:
+    case = await twice_read(ward)
+    anna = await read_by(ward, case, "anna")
+    others = re.search(r"<strong>(\d+)</strong> with colleagues", (await anna.get("/worklist")).text)
+    assert others is not None
+    assert int(others[1]) >= 1
+    page = (await anna.get(f"/duty/{case}")).text
+    assert "It waits for somebody else" in page
+    assert f"/duty/{case}/acknowledge" not in page
+    assert f"/duty/{case}/claim" not in page
+    await anna.send(f"/duty/{case}/acknowledge")
+    await anna.send("/duty/take-over", case=case)
+    assert "is on the way" not in (await (await ward.logged_in("ben")).get(f"/duty/{case}")).text
+    assert "escalation.acknowledged" not in await types_of(ward.house, case)
 
 
 async def test_what_neither_reader_said_is_not_signed_but_handed_up(ward: Ward) -> None:

@@ -63,7 +63,10 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The cases that wait, by what one can ask for; how many this reader holds, and how many others do."""
+    """The cases that wait, by what one can ask for; how many this reader holds, and how many are others'.
+
+    Others' are those that a colleague holds, and those that wait for somebody else than this reader.
+    """
 
     waiting: tuple[Counted, ...]
     mine: int
@@ -110,12 +113,11 @@ WITH RECURSIVE audited_protocol (id) AS (
     ) AS oldest
 ), standing AS MATERIALIZED (
     SELECT id, site_id, protocol_id, risk_class, (state ->> 'due_at')::timestamptz AS due_at,
-        (state ->> 'overdue')::boolean AS marked, phase = 'escalated' AS waits,
+        (state ->> 'overdue')::boolean AS marked, phase = 'escalated' AND {TAKEABLE} AS waits,
         reviewer_id IS NOT DISTINCT FROM %(reader)s::text AS mine, (state #>> '{{claim,until}}')::timestamptz AS until,
         phase = 'escalated' AND coalesce(jsonb_array_length(state #> '{{ladder,waits}}'), 0) > 0
             AND state #>> '{{ladder,acknowledged_by}}' IS NULL AND NOT {_SET_ASIDE} AS unacknowledged, {_SET_ASIDE} AS aside
     FROM case_file WHERE phase = ANY(%(phases)s::text[]) AND site_id = ANY(%(sites)s::text[])
-        AND (phase <> 'escalated' OR {TAKEABLE})
     UNION ALL
     SELECT id, site_id, protocol_id, 'routine', (state #>> '{{audit,drawn_at}}')::timestamptz + %(within)s::interval,
         false, NOT held.now, held.now AND reviewer_id = %(reader)s::text, (state #>> '{{claim,until}}')::timestamptz, false, false

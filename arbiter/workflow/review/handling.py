@@ -9,6 +9,7 @@ back from the reading for good, which is what each function returns True for, an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from arbiter.documents.canonical import encode
@@ -18,6 +19,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Convene, DeclareConflict, Defer, Event, HandBack, Refer, RequestFacts
 from arbiter.lifecycle.handling import LONGEST_DEFERRAL, MOST_ATTENDEES
+from arbiter.lifecycle.readers import may_take_up
 from arbiter.lifecycle.states import ENDS
 from arbiter.model import CaseId
 from arbiter.question import FactSpec
@@ -26,14 +28,36 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT
 from arbiter.workflow.review.passing_on import Handed, attendance_document, handed_document, wanted_document
-from arbiter.workflow.review.standing import require_claim
+from arbiter.workflow.review.standing import require_claim, unseen_dossier
 from arbiter.workflow.views import CaseView
 
 
 async def refer(house: House, principal: Principal, case: CaseId, reason: str) -> bool:
-    """Hand a case up to those who may arbitrate; raises RefusedError without a reason."""
+    """Hand a case up to those who may arbitrate.
+
+    Raises:
+        RefusedError: without a reason, or where there is nobody else at its site who could take it: it would wait for nobody.
+    """
     documents = _reasoned(principal, Handed.REFERRED, reason)
+    if not await _somebody_to_refer_to(house, principal, case):
+        problem = Problem("/arbiter", "nobody", "expected another arbiter at the site of the case")
+        raise RefusedError("there is nobody to refer the case to", (problem,))
     return await _give(house, principal, case, lambda _dossier, _now: (Refer(principal.id), documents))
+
+
+async def _somebody_to_refer_to(house: House, principal: Principal, case: CaseId) -> bool:
+    row = (await unseen_dossier(house, principal, case)).row
+    handed_up = replace(row.state, wants_arbiter=True)
+    people = [
+        account_principal(each) for each in await house.identities.accounts() if each.disabled_at is None
+    ]
+    return any(
+        person.id != principal.id
+        and Permission.REVIEW_ARBITRATE in person.permissions
+        and person.may_see(row.site)
+        and may_take_up(handed_up, person.id, arbitrates=True)
+        for person in people
+    )
 
 
 async def declare_conflict(house: House, principal: Principal, case: CaseId, reason: str) -> bool:

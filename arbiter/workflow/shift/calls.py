@@ -19,7 +19,7 @@ from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases.heads import CaseRow, load_cases
 from arbiter.store.shifts import load_handed_to, load_open_calls
-from arbiter.workflow.acknowledging import acknowledge
+from arbiter.workflow.acknowledging import acknowledge, may_answer
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
@@ -42,6 +42,8 @@ class Answer(StrEnum):
     """It waits for a reviewer, and nobody is called about it."""
     MINE = "mine"
     """Whoever looks holds it."""
+    ELSEWHERE = "elsewhere"
+    """It waits for somebody else: another reader, or an arbiter."""
     HELD = "held"
     """A colleague holds it."""
     OVER = "over"
@@ -184,6 +186,8 @@ def _answer(row: CaseRow, principal: Principal) -> Answer:
         return (
             Answer.MINE if state.claim is not None and state.claim.reviewer == principal.id else Answer.HELD
         )
+    if not may_answer(state, principal):
+        return Answer.ELSEWHERE
     if state.ladder.acknowledged_by is not None:
         return Answer.ACKNOWLEDGED
     return Answer.OPEN if state.ladder.waits else Answer.UNCALLED
