@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError
 
 from arbiter.api.complaints import kind_of, problems_of
-from arbiter.api.schemas.incoming import Facts, SubjectIn
+from arbiter.api.schemas.incoming import ContextIn, Facts, SubjectIn
 from arbiter.api.texts import CaseIdText, Identifier, Instant, Line, RiskText, SiteId, refusal
 from arbiter.errors import Problem
 from arbiter.files.values import ID_PATTERN
@@ -70,7 +70,7 @@ class HeadIn(_Strict):
 
 
 class LabelledIn(HeadIn):
-    """A whole labelled case."""
+    """A whole labelled case. What a clinician was shown beside the facts is taken and left aside: no panel is given it."""
 
     facts: Facts
     protocol: Identifier | None = None
@@ -79,6 +79,7 @@ class LabelledIn(HeadIn):
     encounter: Line | None = None
     supersedes: CaseIdText | None = None
     training: bool = False
+    context: ContextIn | None = None
 
 
 Tell = Callable[[Problem], Problem]

@@ -30,6 +30,7 @@ def test_every_member_of_the_doors_body_is_taken() -> None:
         "risk_class"
     }
     whole = BODY | {"encounter": "E-1", "supersedes": "c_4jnoc5hb37oz5irylzg747rv", "training": False}
+    whole["context"] = {"history": [], "documents": []}
     assert imported(Format.JSON, json_lines([whole])) == imported(Format.JSON, json_lines([BODY]))
 
 
