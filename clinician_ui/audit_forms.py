@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from arbiter.errors import RefusedError
-from clinician_ui.forms import CSRF_FIELD, Fields, Mistake, only_value
+from clinician_ui.fields import Fields, check_known, only_value
+from clinician_ui.forms import Mistake
 from clinician_ui.texts import _
 
 _KIND = re.compile(r"[a-z][a-z.-]{0,60}", re.ASCII)
@@ -68,9 +68,7 @@ def read_export(fields: Fields, zone: tzinfo | None) -> ExportForm:
     Raises:
         RefusedError: for a field that the page does not have.
     """
-    known = {CSRF_FIELD, "cases", "sites", "since", "until", "payloads", "paper"}
-    if unknown := fields.keys() - known:
-        raise RefusedError(f"the form's field {min(unknown)[:40]!r} is not one that its page has")
+    check_known(fields, {"cases", "sites", "since", "until", "payloads", "paper"})
     cases_text = (only_value(fields, "cases") or "")[:20_000]
     cases = tuple(cases_text.split())
     texts = {name: (only_value(fields, name) or "")[:40] for name in ("since", "until")}

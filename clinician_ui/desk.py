@@ -14,7 +14,8 @@ from arbiter.errors import ArbiterError, NotFoundError
 from arbiter.model import CaseId
 from arbiter.workflow.house import House
 from clinician_ui.downtime import DowntimeFile
-from clinician_ui.forms import LONGEST_TEXT, Fields, Mistake, read_fields
+from clinician_ui.fields import Fields, read_fields
+from clinician_ui.forms import LONGEST_TEXT, Mistake
 from clinician_ui.navigation import Navigation
 from clinician_ui.presenters.keys import keys_link
 from clinician_ui.presenters.paper import full_time

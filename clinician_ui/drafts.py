@@ -12,7 +12,8 @@ from arbiter.model import CaseId
 from arbiter.workflow.review import drafts
 from arbiter.workflow.review.drafts import DraftStep
 from clinician_ui.desk import Desk
-from clinician_ui.forms import LONGEST_TEXT, Draft, Fields, draft_of
+from clinician_ui.fields import Fields
+from clinician_ui.forms import LONGEST_TEXT, Draft, draft_of
 from clinician_ui.presenters.times import moment
 from clinician_ui.session import Visitor
 

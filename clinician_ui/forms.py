@@ -7,29 +7,21 @@ field, one that came twice, a body too large) is refused as a whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Generic, Literal, TypeVar
-from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from starlette.requests import ClientDisconnect, Request
 
 from arbiter.errors import RefusedError
+from clinician_ui.fields import CSRF_FIELD, Fields, only_value
 from clinician_ui.texts import _, noted
 
-CSRF_FIELD = "csrf_token"
-"""The hidden field that every form carries."""
-
-LARGEST_BODY_BYTES = 262_144
-MOST_FIELDS = 250
 LONGEST_TEXT = 2_000
 LONGEST_PASSKEY = 16_384
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PERCENT = re.compile(r"\s*(\d{1,3})\s*%?\s*", re.ASCII)
 
-Fields = Mapping[str, tuple[str, ...]]
 _Form = TypeVar("_Form", bound=BaseModel)
 
 
@@ -47,43 +39,6 @@ class Checked(Generic[_Form]):
 
     values: _Form | None
     mistakes: tuple[Mistake, ...]
-
-
-async def read_fields(request: Request, largest: int = LARGEST_BODY_BYTES) -> Fields:
-    """Return the fields of an urlencoded body, each with its values in order.
-
-    Raises:
-        RefusedError: for another content type, more than `largest` bytes (256 KiB) or 250 fields, or anything that is not UTF-8.
-    """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type != "application/x-www-form-urlencoded":
-        raise RefusedError("expected an urlencoded form")
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > largest:
-                raise RefusedError(f"expected a form of at most {largest} bytes")
-    except ClientDisconnect as error:
-        raise RefusedError("expected a whole form, got the beginning of one") from error
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
-    except ValueError as error:
-        raise RefusedError("expected a well-formed urlencoded form in UTF-8") from error
-    fields: dict[str, tuple[str, ...]] = {}
-    for name, value in pairs:
-        fields[name] = (*fields.get(name, ()), value)
-    return fields
-
-
-def only_value(fields: Fields, name: str) -> str | None:
-    """Return a field's single value, or None when it is absent; raise RefusedError when it came twice."""
-    values = fields.get(name, ())
-    if len(values) > 1:
-        raise RefusedError(f"expected the field {name} once, got it {len(values)} times")
-    return values[0] if values else None
 
 
 # --- the forms ---------------------------------------------------------------------------------------------------

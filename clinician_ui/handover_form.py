@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
-from arbiter.errors import RefusedError
 from arbiter.model import CaseId
 from clinician_ui.desk import case_id
-from clinician_ui.forms import CSRF_FIELD, Fields, Mistake, Text, only_value
+from clinician_ui.fields import Fields, check_known, only_value
+from clinician_ui.forms import Mistake, Text
 from clinician_ui.texts import _
 
 NOTE = "note-"
@@ -37,11 +37,7 @@ def read_handover(fields: Fields) -> HandoverForm:
     Raises:
         RefusedError: for a field that the page does not have; NotFoundError: for what cannot be a case's id.
     """
-    unknown = [
-        name for name in fields if name not in {CSRF_FIELD, "case", "to"} and not name.startswith(NOTE)
-    ]
-    if unknown:
-        raise RefusedError(f"the form's field {unknown[0][:40]!r} is not one that its page has")
+    check_known((name for name in fields if not name.startswith(NOTE)), {"case", "to"})
     cases = tuple(dict.fromkeys(case_id(value) for value in fields.get("case", ())))
     typed: dict[str, str] = {
         case_id(name.removeprefix(NOTE)): only_value(fields, name) or ""

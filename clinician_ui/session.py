@@ -25,7 +25,7 @@ from arbiter.identity.sessions import LIFETIME, Session, check_csrf, close_sessi
 from arbiter.settings import Mode, Settings
 from arbiter.workflow.house import House
 from arbiter.workflow.watching.looking import may_look
-from clinician_ui.forms import CSRF_FIELD, Fields, only_value
+from clinician_ui.fields import CSRF_FIELD, Fields, only_value
 from clinician_ui.navigation import FLEET, HOME, WATCH, is_ours
 
 _LONGEST_TOKEN = 128

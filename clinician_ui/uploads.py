@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from arbiter.errors import RefusedError
-from clinician_ui.forms import Fields, read_fields
+from clinician_ui.fields import Fields, read_body, read_fields
 
 LARGEST_UPLOAD_BYTES = 1024 * 1024
 """Of the whole form: a receipt opens a certificate of some ten kilobytes, in base64."""
@@ -30,7 +30,7 @@ async def read_upload(request: Request) -> Fields:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return await read_fields(request, LARGEST_UPLOAD_BYTES)
-    body = await _whole(request)
+    body = await read_body(request, LARGEST_UPLOAD_BYTES)
     # No part can be larger than the form, which is in memory: none is spooled.
     parser = MultiPartParser(
         request.headers,
@@ -58,18 +58,6 @@ async def _texts(form: FormData) -> Fields:
         text = (await value.read()).decode() if isinstance(value, UploadFile) else value
         fields[name] = (*fields.get(name, ()), text)
     return fields
-
-
-async def _whole(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > LARGEST_UPLOAD_BYTES:
-                raise RefusedError(f"expected a form of at most {LARGEST_UPLOAD_BYTES} bytes")
-    except ClientDisconnect as error:
-        raise RefusedError("expected a whole form, got the beginning of one") from error
-    return bytes(body)
 
 
 async def _once(body: bytes) -> AsyncGenerator[bytes, None]:

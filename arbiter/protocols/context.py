@@ -8,7 +8,7 @@ what stands around it (Unicode TR 36, "Bidirectional Text Spoofing").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -129,9 +129,3 @@ def _plain(each: RecordText) -> RecordText:
 
 def _unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def newest(history: Sequence[tuple[str, RawFact]]) -> tuple[tuple[str, RawFact], ...]:
-    """Return the newest observations that a case keeps, for doors that pick them out of a record."""
-    ordered = sorted(history, key=lambda item: item[1].observed_at, reverse=True)
-    return tuple(ordered[:HISTORY_LIMIT])

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from clinician_ui.presenters.plots import path_of
 from clinician_ui.texts import _
 
 WIDTH: Final = 340
@@ -55,7 +56,7 @@ def evidence_plot(path: Sequence[float], start: float) -> EvidencePlot:
     whole = max(len(path), 1)
     drawn = [(_x(at / whole), _y(value, decades)) for at, value in points]
     return EvidencePlot(
-        line="M" + "L".join(f"{x:g} {y:g}" for x, y in drawn),
+        line=path_of(drawn),
         levels=tuple(Level(_y(-at * math.log(10.0), decades), _label(at)) for at in range(decades + 1)),
         last_x=drawn[-1][0],
         last_y=drawn[-1][1],

@@ -11,7 +11,8 @@ from datetime import timedelta
 from enum import StrEnum
 
 from arbiter.question import FactSpec
-from clinician_ui.forms import Fields, Mistake
+from clinician_ui.fields import Fields
+from clinician_ui.forms import Mistake
 from clinician_ui.presenters.times import duration_words
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 30, 60, 120, 240, 480))

@@ -132,7 +132,7 @@ def course(points: Sequence[Point], first: str, last: str) -> CoursePlot:
     places = [(_course_x(at, len(points)), point) for at, point in enumerate(points)]
     runs = _runs(places)
     return CoursePlot(
-        line="".join(_line([(x, _y(point.value, top)) for x, point in run]) for run in runs),
+        line="".join(path_of([(x, _y(point.value, top)) for x, point in run]) for run in runs),
         band="".join(_band(run, top) for run in runs),
         dots=tuple((x, _y(point.value, top)) for x, point in places if point.value is not None),
         levels=tuple((_y(part * top, top), f"{100 * part * top:g}%") for part in (0.0, 0.5, 1.0)),
@@ -219,7 +219,8 @@ def _runs(places: Sequence[tuple[float, Point]]) -> list[list[tuple[float, Point
     return [run for run in runs if run]
 
 
-def _line(drawn: Sequence[tuple[float, float]]) -> str:
+def path_of(drawn: Sequence[tuple[float, float]]) -> str:
+    """Return an SVG path through these places; at least one."""
     return "M" + "L".join(f"{x:g} {y:g}" for x, y in drawn)
 
 
@@ -232,4 +233,4 @@ def _band(run: Sequence[tuple[float, Point]], top: float) -> str:
         # A point's interval has a height and no width of its own.
         ((x, high),), ((_same, low),) = upper, lower
         upper, lower = [(x - 3, high), (x + 3, high)], [(x + 3, low), (x - 3, low)]
-    return _line([*upper, *lower]) + "Z"
+    return path_of([*upper, *lower]) + "Z"

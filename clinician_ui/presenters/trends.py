@@ -15,6 +15,7 @@ from typing import Final
 from arbiter.documents.scalars import decimal_text
 from arbiter.question import Reference
 from arbiter.workflow.blinding import Standing
+from clinician_ui.presenters.plots import path_of
 from clinician_ui.presenters.times import NO_BREAK, Moment, Tag, duration_words
 from clinician_ui.texts import _, ngettext
 
@@ -63,7 +64,7 @@ def trend(points: Sequence[tuple[datetime, Decimal]], unit: str, reference: Refe
     low, high = _domain([value for _at, value in ordered], reference)
     drawn = [(_x(at, first, last), _y(value, low, high)) for at, value in ordered]
     return Trend(
-        line="M" + "L".join(f"{x:g} {y:g}" for x, y in drawn),
+        line=path_of(drawn),
         band=_band(reference, low, high),
         last_x=drawn[-1][0],
         last_y=drawn[-1][1],

@@ -15,14 +15,8 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, RefusedError, UnauthenticatedError
 from arbiter.workflow import passkeys
 from clinician_ui.desk import Desk, beside, see
-from clinician_ui.forms import (
-    Fields,
-    Mistake,
-    check_new_passkey,
-    check_passkey,
-    check_removal,
-    only_value,
-)
+from clinician_ui.fields import Fields, only_value
+from clinician_ui.forms import Mistake, check_new_passkey, check_passkey, check_removal
 from clinician_ui.presenters.account import account_page
 from clinician_ui.rendering import NO_STORE
 from clinician_ui.session import Visitor

@@ -13,14 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from arbiter.errors import NotFoundError, RefusedError
+from arbiter.errors import NotFoundError
 from arbiter.identity.roles import Permission
 from arbiter.workflow.log import trails
 from arbiter.workflow.log.receipts import check_receipt
 from arbiter.workflow.log.timeline import Sought
 from clinician_ui.audit_forms import SearchForm, place, read_search
 from clinician_ui.desk import Desk, beside, case_id, case_in, see
-from clinician_ui.forms import CSRF_FIELD, Mistake, only_value
+from clinician_ui.fields import check_known, only_value
+from clinician_ui.forms import Mistake
 from clinician_ui.presenters.audit import found_page, receipt_page, status_page, trail_page
 from clinician_ui.presenters.entry_words import kinds
 from clinician_ui.session import Visitor
@@ -59,8 +60,7 @@ class AuditPages:
         """Lead to a case's trail, or say that there is none."""
         visitor, fields = await self._desk.form(request)
         visitor.principal.require(Permission.AUDIT_READ)
-        if unknown := fields.keys() - {CSRF_FIELD, "case"}:
-            raise RefusedError(f"the form's field {min(unknown)[:40]!r} is not one that its page has")
+        check_known(fields, {"case"})
         typed = (only_value(fields, "case") or "").strip()[:200]
         if not typed:
             return await self._start(visitor, typed, (Mistake("case", _("Enter the id of the case")),))
@@ -120,9 +120,7 @@ class AuditPages:
         """Check a receipt and show what became of it: nothing is changed or kept, so there is nowhere else to lead."""
         visitor, fields = await self._desk.upload(request)
         visitor.principal.require(Permission.AUDIT_READ)
-        known = {CSRF_FIELD, "receipt", "receipt_file", "certificate", "certificate_file"}
-        if unknown := fields.keys() - known:
-            raise RefusedError(f"the form's field {min(unknown)[:40]!r} is not one that its page has")
+        check_known(fields, {"receipt", "receipt_file", "certificate", "certificate_file"})
         given = [
             (only_value(fields, f"{name}_file") or "").strip() or (only_value(fields, name) or "").strip()
             for name in ("receipt", "certificate")

@@ -13,7 +13,7 @@ from arbiter.workflow.review import drafts
 from arbiter.workflow.review.drafts import DraftStep
 from clinician_ui.desk import Desk, case_in, see
 from clinician_ui.drafts import kept_fields
-from clinician_ui.forms import only_value
+from clinician_ui.fields import only_value
 from clinician_ui.presenters.times import moment
 from clinician_ui.rendering import NO_STORE
 from clinician_ui.routes.case import leading_back

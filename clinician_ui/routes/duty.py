@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from arbiter.errors import ConflictError, IllegalMoveError, RefusedError
+from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.workflow import acknowledging, review
 from arbiter.workflow.shift import calls
 from arbiter.workflow.shift.rota import rota
 from clinician_ui.desk import Desk, case_id, case_in, see
-from clinician_ui.forms import CSRF_FIELD
+from clinician_ui.fields import check_known
 from clinician_ui.presenters.duty import call_card, duty_page
 from clinician_ui.presenters.rota import rota_page
 
@@ -78,8 +78,7 @@ class DutyPages:
     async def take_over(self, request: Request) -> Response:
         """Acknowledge every call that the page showed, in one go; one that came after it stays open."""
         visitor, fields = await self._desk.form(request)
-        if unknown := fields.keys() - {CSRF_FIELD, "case"}:
-            raise RefusedError(f"the form's field {min(unknown)[:40]!r} is not one that its page has")
+        check_known(fields, {"case"})
         shown = [case_id(value) for value in fields.get("case", ())]
         await calls.take_over(self._house, visitor.principal, shown)
         return see("/duty?taken-over")

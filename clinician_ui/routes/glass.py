@@ -18,7 +18,8 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.workflow import glass
 from clinician_ui.desk import Desk, beside, case_id, see
-from clinician_ui.forms import Fields, GlassForm, Mistake, check_glass, only_value
+from clinician_ui.fields import Fields, only_value
+from clinician_ui.forms import GlassForm, Mistake, check_glass
 from clinician_ui.presenters.times import duration_words
 from clinician_ui.session import Visitor
 from clinician_ui.texts import _, noted

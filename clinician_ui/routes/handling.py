@@ -18,9 +18,9 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.workflow import review, work_list
 from clinician_ui.desk import Desk, case_in, see
+from clinician_ui.fields import Fields
 from clinician_ui.forms import (
     Draft,
-    Fields,
     Mistake,
     check_asking,
     check_attendance,

@@ -11,7 +11,8 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import UnauthenticatedError
 from arbiter.identity.principals import Principal
 from clinician_ui.desk import Desk, beside, see
-from clinician_ui.forms import Fields, Mistake, check_log_in, only_value, read_fields
+from clinician_ui.fields import Fields, only_value, read_fields
+from clinician_ui.forms import Mistake, check_log_in
 from clinician_ui.navigation import HOME
 from clinician_ui.session import home_of, safe_next
 from clinician_ui.texts import _, noted

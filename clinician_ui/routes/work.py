@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from arbiter.errors import ConflictError, IllegalMoveError
 from arbiter.workflow import acknowledging, next_case, review, work_list
 from clinician_ui.desk import Desk, case_in, see
-from clinician_ui.forms import Fields, only_value
+from clinician_ui.fields import Fields, only_value
 from clinician_ui.presenters.paper import paper_list
 from clinician_ui.presenters.work import work_page
 from clinician_ui.presenters.work_filter import Wish, read_wish

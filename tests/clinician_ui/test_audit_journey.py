@@ -17,13 +17,12 @@ from arbiter.workflow.exports.jobs import make_next
 from tests.clinician_ui.conftest import SUBJECT, Ward
 from tests.clinician_ui.steps import enters_login_and_password, forgives
 from tests.clinician_ui.test_audit_page import a_receipt, auditors
-from tests.clinician_ui.visits import Visit, address, chromium, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, visit
 
 __all__ = ["address", "auditors", "chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 # In the order of a signed case; the log holds more between them.
 STORY = (
     "case.received",

@@ -25,7 +25,7 @@ from arbiter.workflow.exports.jobs import make_next
 from arbiter.workflow.reading import certificate, receipt
 from clinician_ui.presenters import entry_words
 from tests.clinician_ui.conftest import SUBJECT, Browser, Ward
-from tests.clinician_ui.visits import Visit, address, chromium, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, visit
 from tests.houses import PASSWORD, settle, types_of
 
 __all__ = ["address", "chromium"]
@@ -351,7 +351,7 @@ async def test_too_many_exports_and_a_crafted_id_are_said(ward: Ward) -> None:
 # --- in a browser ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_an_auditor_finds_a_trail_and_checks_a_receipt(
     ward: Ward, address: str, chromium: Chromium, scripted: bool, tmp_path: Path
 ) -> None:

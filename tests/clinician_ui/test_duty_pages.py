@@ -21,7 +21,7 @@ from arbiter.store.cases.contents import load_documents
 from arbiter.store.log.chains import load_entries
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import SPLIT, SUBJECT, Browser, Ward, phase
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 from tests.duty.small import DUTY
 from tests.houses import PASSWORD, types_of
 
@@ -374,7 +374,7 @@ async def test_the_rota_names_who_is_on_and_no_address(ward: Ward) -> None:
 # --- in a browser ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_shift_ends_and_the_next_one_begins(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

@@ -23,7 +23,7 @@ from clinician_ui.pages import create_pages
 from clinician_ui.presenters.times import Here
 from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
-from tests.clinician_ui.visits import address, chromium, visit
+from tests.clinician_ui.visits import address, both_ways, chromium, visit
 from tests.fleet.files import fleet_file
 from tests.fleet.states import NOW, a_busy_fleet
 from tests.houses import PASSWORD, ShiftableClock, a_client, a_house
@@ -164,7 +164,7 @@ async def test_a_name_full_of_markup_stays_words(ward: Ward) -> None:
 # --- in a real browser -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_an_operator_sees_the_fleet_on_every_screen(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

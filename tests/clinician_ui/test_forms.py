@@ -12,18 +12,8 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from arbiter.errors import RefusedError
-from clinician_ui.forms import (
-    LARGEST_BODY_BYTES,
-    LONGEST_TEXT,
-    Checked,
-    Fields,
-    check_log_in,
-    check_opinion,
-    check_signature,
-    draft_of,
-    only_value,
-    read_fields,
-)
+from clinician_ui.fields import LARGEST_BODY_BYTES, Fields, only_value, read_fields
+from clinician_ui.forms import LONGEST_TEXT, Checked, check_log_in, check_opinion, check_signature, draft_of
 
 URLENCODED = "application/x-www-form-urlencoded"
 

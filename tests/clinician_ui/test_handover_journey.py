@@ -23,7 +23,7 @@ from tests.clinician_ui.steps import (
     times,
     types_an_opinion,
 )
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 
 __all__ = ["address", "chromium"]
 
@@ -93,7 +93,7 @@ async def reads_the_note_beside_the_panel(ben: Visit, note: str, other: str) -> 
     await expect(ben.page.get_by_text(other)).to_have_count(0)
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_two_cases_change_hands_and_their_notes_wait_for_the_own_opinion(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

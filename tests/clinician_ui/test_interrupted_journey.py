@@ -31,7 +31,7 @@ from tests.clinician_ui.steps import (
     times,
     types_an_opinion,
 )
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 
 __all__ = ["address", "chromium"]
 
@@ -39,7 +39,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)
 
 REASON = "The dissent & the trend convince me."
 NOTE = "Pale, and afraid of the night."
-both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
 # --- the line is lost ----------------------------------------------------------------------------------------------

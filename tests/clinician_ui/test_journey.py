@@ -15,7 +15,7 @@ from arbiter.store.database import Database
 from arbiter.store.embedded import EmbeddedPostgres
 from tests.clinician_ui.conftest import SUBJECT, Facts, Ward
 from tests.clinician_ui.test_downtime import no_database
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 from tests.houses import PASSWORD
 
 __all__ = ["address", "chromium"]
@@ -103,7 +103,7 @@ async def the_decision(visited: Visit, case: CaseId) -> None:
     await page.wait_for_url("**/login")
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_takes_a_case_from_the_list_to_its_decision(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:
@@ -114,7 +114,7 @@ async def test_a_reviewer_takes_a_case_from_the_list_to_its_decision(
         await the_decision(visited, case)
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_reads_a_decision_from_the_list_to_the_locked_opinion_with_the_keyboard(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:
@@ -226,7 +226,7 @@ async def test_the_keyboard_skips_to_the_content_and_lands_on_mistakes(
         assert await page.title() == "Error: Your opinion \N{EN DASH} Arbiter"
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_breaks_the_glass_and_finds_the_ordinary_case(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

@@ -10,7 +10,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from tests.clinician_ui.conftest import SPLIT, Ward, phase
 from tests.clinician_ui.steps import CONTINUE, URGENT, finds_it_signed
-from tests.clinician_ui.visits import Visit, address, chromium, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, visit
 from tests.houses import PASSWORD
 
 __all__ = ["address", "chromium"]
@@ -161,7 +161,7 @@ async def decides_and_signs(visited: Visit, keyboard: Keyboard) -> None:
     await keyboard.follows("Sign the decision")
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_without_a_pointer_goes_from_the_log_in_to_the_signed_decision(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

@@ -32,14 +32,13 @@ from tests.clinician_ui.steps import (
     times,
     types_an_opinion,
 )
-from tests.clinician_ui.visits import address, chromium, log_in, visit
+from tests.clinician_ui.visits import address, both_ways, chromium, log_in, visit
 
 __all__ = ["address", "chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 NOTE = "Comfortable, <b>talks</b> in sentences."
-both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
 async def the_lease_runs_out(ward: Ward) -> None:

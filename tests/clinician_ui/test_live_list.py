@@ -16,7 +16,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from clinician_ui.routes import live
 from tests.clinician_ui.conftest import Browser, Ward, phase
-from tests.clinician_ui.visits import address, chromium, log_in, visit
+from tests.clinician_ui.visits import address, both_ways, chromium, log_in, visit
 
 __all__ = ["address", "chromium"]
 
@@ -187,7 +187,7 @@ async def test_a_session_and_a_process_have_so_many_streams(
 # --- in a browser --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_filters_and_takes_the_next_case(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

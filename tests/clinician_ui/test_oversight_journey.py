@@ -13,13 +13,11 @@ from playwright.async_api import Locator, expect
 from tests.clinician_ui.conftest import SUBJECT, Ward
 from tests.clinician_ui.steps import enters_login_and_password
 from tests.clinician_ui.test_oversight_page import REVIEWS, practised
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 
 __all__ = ["address", "chromium", "practised"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
-
-both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
 async def comes_from_the_log_in(paula: Visit) -> None:

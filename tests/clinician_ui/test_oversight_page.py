@@ -21,7 +21,7 @@ from arbiter.workflow.own_opinion import OwnOpinion
 from clinician_ui.presenters.oversight import NAMES
 from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SPLIT, SUBJECT, Ward
-from tests.clinician_ui.visits import address, chromium, visit
+from tests.clinician_ui.visits import address, both_ways, chromium, visit
 from tests.houses import PASSWORD, SITE
 
 __all__ = ["address", "chromium"]
@@ -239,7 +239,7 @@ async def test_there_is_no_other_table(practised: Ward, query: str) -> None:
 # --- as a page -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_safety_officer_looks_at_the_figures_chooses_days_and_opens_a_table(
     practised: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

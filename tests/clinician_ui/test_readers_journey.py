@@ -9,7 +9,7 @@ from playwright.async_api import expect
 from arbiter.model import CaseId
 from tests.clinician_ui.conftest import Ward
 from tests.clinician_ui.test_second_reader import people, twice_read
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 from tests.houses import PASSWORD, types_of
 
 __all__ = ["address", "chromium", "people"]
@@ -50,7 +50,7 @@ async def decide(visited: Visit, case: CaseId, login: str, answer: str, reason: 
     await page.wait_for_url(f"**/cases/{case}/done*")
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_two_readers_differ_an_arbiter_decides_and_corrects_it(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:
@@ -92,7 +92,7 @@ async def test_two_readers_differ_an_arbiter_decides_and_corrects_it(
     ]
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_two_readers_agree_and_the_second_signs_knowing_of_the_first_only_then(
     ward: Ward, address: str, chromium: Chromium, scripted: bool
 ) -> None:

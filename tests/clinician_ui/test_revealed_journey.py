@@ -17,7 +17,7 @@ from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
 from clinician_ui.pages import create_pages
 from tests.clinician_ui.conftest import SPLIT, Ward
-from tests.clinician_ui.visits import _Server, chromium, log_in, visit
+from tests.clinician_ui.visits import _Server, both_ways, chromium, log_in, visit
 from tests.fleet.files import fleet_file
 from tests.houses import ShiftableClock, a_client, a_house
 from tests.panels.misbehaving_server import MARKUP
@@ -79,7 +79,7 @@ async def revealed(
             await serving
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_reads_who_said_what_of_which_fact(
     revealed: tuple[str, CaseId], chromium: Chromium, scripted: bool
 ) -> None:

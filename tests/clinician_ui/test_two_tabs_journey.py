@@ -33,7 +33,7 @@ from tests.clinician_ui.steps import (
     times,
     types_an_opinion,
 )
-from tests.clinician_ui.visits import Visit, address, chromium, log_in, visit
+from tests.clinician_ui.visits import Visit, address, both_ways, chromium, log_in, visit
 from tests.houses import settle
 
 __all__ = ["address", "chromium"]
@@ -41,7 +41,6 @@ __all__ = ["address", "chromium"]
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 SIGNED_BEFORE = "You had signed this case already; that signature stands."
-both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
 async def second_tab(visited: Visit, case: CaseId) -> Visit:

@@ -23,7 +23,7 @@ from clinician_ui.presenters.times import Here
 from clinician_ui.presenters.watch import watch_page
 from tests.chromium import WIDE
 from tests.clinician_ui.conftest import SUBJECT, Ward
-from tests.clinician_ui.visits import address, chromium, visit
+from tests.clinician_ui.visits import address, both_ways, chromium, visit
 
 __all__ = ["address", "chromium"]
 
@@ -207,7 +207,7 @@ async def test_what_waits_is_counted_with_its_day(ward: Ward) -> None:
 # --- as a page -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_the_watch_is_fit_to_read_on_every_screen_and_on_paper(
     ward: Ward, address: str, chromium: Chromium, scripted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser as Chromium
@@ -17,6 +18,8 @@ from playwright.async_api import ConsoleMessage, Page
 from tests.chromium import NARROW, TABLET, WIDE, a_chromium, axe
 from tests.clinician_ui.conftest import Ward
 from tests.houses import PASSWORD
+
+both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
 class _Server(uvicorn.Server):

@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.chromium import WIDE, a_chromium
+from tests.clinician_ui.visits import both_ways
 from tests.system.test_demonstration import SUMMARY, Run, a_demonstration
 
 pytestmark = pytest.mark.timeout(300)
@@ -51,7 +52,7 @@ def password_of(run: Run, login: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
+@both_ways
 async def test_a_reviewer_finishes_a_case_in_eight_interactions(running: Run, *, scripted: bool) -> None:
     login = "anna"
     password = password_of(running, login)
