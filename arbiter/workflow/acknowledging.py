@@ -8,12 +8,12 @@ from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Acknowledge
-from arbiter.lifecycle.readers import may_take_up
 from arbiter.lifecycle.states import CaseState, Phase
 from arbiter.model import CaseId
 from arbiter.workflow.acting import act
 from arbiter.workflow.dossier import Dossier, load_seen_case
 from arbiter.workflow.house import House
+from arbiter.workflow.taking import may_take
 
 
 async def acknowledge(house: House, principal: Principal, case: CaseId) -> None:
@@ -42,4 +42,4 @@ def may_answer(state: CaseState, principal: Principal) -> bool:
     """Return whether somebody who says that they are on their way could take the case; who does not review answers for others."""
     if Permission.REVIEW_WORK not in principal.permissions or state.phase is not Phase.ESCALATED:
         return True
-    return may_take_up(state, principal.id, arbitrates=Permission.REVIEW_ARBITRATE in principal.permissions)
+    return may_take(state, principal)

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.readers import may_take_up
-from arbiter.lifecycle.states import CaseState, Phase
+from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases.heads import CaseRow
 from arbiter.store.cases.waiting import (
@@ -28,6 +27,7 @@ from arbiter.store.cases.waiting import (
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
+from arbiter.workflow.taking import arbitrates, may_take
 from arbiter.workflow.watching.reading import as_shown
 
 __all__ = [
@@ -187,7 +187,7 @@ def looking_of(house: House, principal: Principal, now: datetime | None = None) 
         now or house.clock.now(),
         within,
         AUDITS_LISTED,
-        arbitrates=_arbitrates(principal),
+        arbitrates=arbitrates(principal),
     )
 
 
@@ -220,15 +220,6 @@ def _titles(house: House, counted: Iterable[Counted], narrowing: Narrowing) -> M
     }
 
 
-def _arbitrates(principal: Principal) -> bool:
-    return Permission.REVIEW_ARBITRATE in principal.permissions
-
-
-def _takeable(state: CaseState, principal: Principal) -> bool:
-    """Return whether a case that waits may be taken by this reviewer: it is for no other reader, and no arbiter alone."""
-    return may_take_up(state, principal.id, arbitrates=_arbitrates(principal))
-
-
 def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapping[str, str]) -> WorkItem:
     state, ladder = row.state, row.state.ladder
     mine = state.claim is not None and state.claim.reviewer == principal.id
@@ -252,7 +243,7 @@ def _work_item(row: CaseRow, shelved: Shelved, principal: Principal, names: Mapp
         training=state.marked_as_training,
         called=bool(ladder.waits) and ladder.set_aside_until is None,
         set_aside_until=ladder.set_aside_until,
-        takeable=_takeable(state, principal),
+        takeable=may_take(state, principal),
         held_until=state.claim.until if mine and state.claim is not None else None,
     )
 

@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import ConflictError, IllegalMoveError
-from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId
 from arbiter.workflow import passkeys, review, work_list
 from arbiter.workflow.blinding import BlindCase
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.review import Passed
+from arbiter.workflow.taking import arbitrates
 from clinician_ui.desk import Desk, beside, case_in, see
 from clinician_ui.drafts import kept_draft
 from clinician_ui.forms import Draft, Mistake, check_opinion, draft_of
@@ -247,7 +247,7 @@ class CasePages:
         """Return the forms beside a case that this visitor holds."""
         return handling_part(
             review.askable_facts(self._house, blind.view),
-            confers=revealed and Permission.REVIEW_ARBITRATE in visitor.principal.permissions,
+            confers=revealed and arbitrates(visitor.principal),
             came_back=came_back,
         )
 

@@ -19,6 +19,7 @@ from arbiter.workflow.review.holding import LEASE
 from arbiter.workflow.review.passing_on import Handed, handed_document
 from arbiter.workflow.review.signing import signer_of
 from arbiter.workflow.review.standing import is_blind, unseen_dossier
+from arbiter.workflow.taking import arbitrates
 from arbiter.workflow.watching.reading import waits_for
 
 
@@ -40,7 +41,7 @@ async def correct(house: House, principal: Principal, case: CaseId, reason: str)
 
     def take_back(dossier: Dossier, now: datetime) -> tuple[Correct, dict[str, bytes]]:
         _require_entitled(dossier, principal, blind=blind)
-        return Correct(principal.id, now + LEASE, arbitrates=_arbitrates(principal)), documents
+        return Correct(principal.id, now + LEASE, arbitrates=arbitrates(principal)), documents
 
     await act(house, principal, case, take_back, through_glass=True)
 
@@ -66,9 +67,5 @@ def _require_entitled(dossier: Dossier, principal: Principal, *, blind: bool) ->
         raise IllegalMoveError(f"case {dossier.row.id} waits for {principal.id} to read it blind")
     if dossier.row.state.decided_by is not DecidedBy.REVIEWER:
         raise IllegalMoveError(f"case {dossier.row.id} has no decision of a reviewer's to correct")
-    if not _arbitrates(principal) and signer_of(dossier) != principal.id:
+    if not arbitrates(principal) and signer_of(dossier) != principal.id:
         raise IllegalMoveError(f"reviewer {principal.id} has not signed case {dossier.row.id}")
-
-
-def _arbitrates(principal: Principal) -> bool:
-    return Permission.REVIEW_ARBITRATE in principal.permissions

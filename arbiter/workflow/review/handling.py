@@ -19,7 +19,6 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import Convene, DeclareConflict, Defer, Event, HandBack, Refer, RequestFacts
 from arbiter.lifecycle.handling import LONGEST_DEFERRAL, MOST_ATTENDEES
-from arbiter.lifecycle.readers import may_take_up
 from arbiter.lifecycle.states import ENDS
 from arbiter.model import CaseId
 from arbiter.question import FactSpec
@@ -29,6 +28,7 @@ from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import NOTE_LIMIT
 from arbiter.workflow.review.passing_on import Handed, attendance_document, handed_document, wanted_document
 from arbiter.workflow.review.standing import require_claim, unseen_dossier
+from arbiter.workflow.taking import arbitrates, may_take
 from arbiter.workflow.views import CaseView
 
 
@@ -53,9 +53,9 @@ async def _somebody_to_refer_to(house: House, principal: Principal, case: CaseId
     ]
     return any(
         person.id != principal.id
-        and Permission.REVIEW_ARBITRATE in person.permissions
+        and arbitrates(person)
         and person.may_see(row.site)
-        and may_take_up(handed_up, person.id, arbitrates=True)
+        and may_take(handed_up, person)
         for person in people
     )
 

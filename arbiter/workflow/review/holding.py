@@ -13,6 +13,7 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.review.drafts import forget
 from arbiter.workflow.review.standing import is_blind
+from arbiter.workflow.taking import arbitrates
 from arbiter.workflow.teaching import check_not_taught
 from arbiter.workflow.watching.reading import (
     check_may_take_up,
@@ -35,8 +36,7 @@ async def claim(house: House, principal: Principal, case: CaseId) -> None:
     def take_up(dossier: Dossier, now: datetime) -> tuple[TakeUp, dict[str, bytes]]:
         check_not_taught(dossier, principal)
         check_may_take_up(dossier, principal, blind=blind)
-        arbitrates = Permission.REVIEW_ARBITRATE in principal.permissions
-        return TakeUp(principal.id, now + LEASE, arbitrates), {}
+        return TakeUp(principal.id, now + LEASE, arbitrates(principal)), {}
 
     await act(house, principal, case, take_up, through_glass=True)
 

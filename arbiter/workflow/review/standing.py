@@ -9,12 +9,12 @@ from arbiter.audit.entry import Entry
 from arbiter.errors import IllegalMoveError
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
-from arbiter.lifecycle.readers import may_take_up
 from arbiter.lifecycle.states import ENDS, CaseState, Phase
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
 from arbiter.workflow.house import House
+from arbiter.workflow.taking import may_take
 from arbiter.workflow.watching.reading import has_seen_more
 
 
@@ -59,8 +59,7 @@ def how_passed_on(state: CaseState, principal: Principal) -> Passed | None:
         return Passed.REFERRED
     if state.phase is Phase.AWAITING_FACTS and state.facts_asked_by == principal.id:
         return Passed.FACTS
-    arbitrates = Permission.REVIEW_ARBITRATE in principal.permissions
-    again = state.phase is Phase.ESCALATED and may_take_up(state, principal.id, arbitrates=arbitrates)
+    again = state.phase is Phase.ESCALATED and may_take(state, principal)
     one_of_several = state.readers_needed > 1 or state.wants_arbiter
     return Passed.READ if principal.id in state.readings and one_of_several and not again else None
 
