@@ -26,11 +26,13 @@ from arbiter.store.database import Database
 from arbiter.store.keys import init_keys, read_keys
 from arbiter.store.log.chains import load_entries
 from arbiter.wiring import Ports, open_house_on, run_house
+from arbiter.workflow import work_list
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission
 from arbiter.workflow.reading import wait_until_settled
 from arbiter.workflow.subjects import SubjectRef
 from arbiter.workflow.views import CaseView
+from arbiter.workflow.work_list import WorkItem
 
 SITE = "north"
 PASSWORD = "correct horse battery staple"
@@ -170,3 +172,9 @@ async def settle(house: House, seconds: float = SETTLING_SECONDS) -> None:
     async with asyncio.timeout(seconds):
         await house.errands.finish(seconds)
         await house.sealer.request()
+
+
+async def listed_for(house: House, principal: Principal) -> tuple[WorkItem, ...]:
+    """Return the cases that a reviewer holds and those that wait, by urgency."""
+    listed = await work_list.look(house, principal)
+    return tuple(sorted((*listed.mine, *listed.waiting), key=work_list.by_urgency))

@@ -1,4 +1,4 @@
-"""Rows about shifts: which calls nobody has answered, who holds what, who handed what to whom, and who signed what."""
+"""Rows about shifts: who handed what to whom, and who signed what."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from datetime import datetime
 from arbiter.model import ActorId, CaseId
 from arbiter.store.transaction import Where, run
 
-_OPEN_CALLS = """
-SELECT id FROM case_file
-WHERE phase = 'escalated' AND site_id = ANY(%(sites)s)
-    AND state #>> '{ladder,acknowledged_by}' IS NULL AND jsonb_array_length(state #> '{ladder,waits}') > 0
-ORDER BY array_position(ARRAY['emergency', 'urgent', 'routine'], risk_class),
-    (state ->> 'due_at')::timestamptz NULLS LAST, id
-LIMIT %(limit)s
-"""
-_HELD = "SELECT id FROM case_file WHERE reviewer_id = %(reviewer)s ORDER BY changed_at, id LIMIT %(limit)s"
 _HAND_OVER = """
 INSERT INTO handed_over (case_id, seq, by_account, to_account, at)
 VALUES (%(case)s, %(seq)s, %(by)s, %(to)s, %(at)s) RETURNING id
@@ -57,18 +48,6 @@ class HandedOver:
     by: ActorId
     to: ActorId
     at: datetime
-
-
-async def load_open_calls(where: Where, sites: frozenset[str], limit: int) -> tuple[CaseId, ...]:
-    """Return the escalated cases of these sites that somebody is called about and nobody has acknowledged, the gravest first."""
-    rows = await run(where, _OPEN_CALLS, {"sites": sorted(sites), "limit": limit})
-    return tuple(CaseId(row[0]) for row in rows)
-
-
-async def load_held(where: Where, reviewer: ActorId, limit: int) -> tuple[CaseId, ...]:
-    """Return the cases on which this reviewer has a claim, run out or not, whatever their phase; the longest untouched first."""
-    rows = await run(where, _HELD, {"reviewer": reviewer, "limit": limit})
-    return tuple(CaseId(row[0]) for row in rows)
 
 
 async def add_handed_over(where: Where, row: HandedOver) -> None:

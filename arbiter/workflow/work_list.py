@@ -44,7 +44,6 @@ __all__ = [
     "look",
     "looking_of",
     "standing",
-    "waiting",
 ]
 
 LIST_LIMIT = 200
@@ -158,15 +157,6 @@ async def look(
         counts=counts,
         protocols=_titles(house, counts.waiting, narrowing),
     )
-
-
-async def waiting(house: House, principal: Principal, size: int = LIST_LIMIT) -> tuple[WorkItem, ...]:
-    """Return the cases this reviewer holds and the most urgent that wait, together: emergencies first, then by deadline.
-
-    Of those that wait there are at most `size`.
-    """
-    listed = await look(house, principal, size=size)
-    return tuple(sorted((*listed.mine, *listed.waiting), key=by_urgency))
 
 
 async def standing(house: House, principal: Principal, case: CaseId) -> WorkItem:

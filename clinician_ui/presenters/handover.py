@@ -9,8 +9,8 @@ from datetime import datetime
 from arbiter.documents.handover_notes import HandoverNote
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.workflow.shift.handing_over import Colleague, HeldCase
-from arbiter.workflow.work_list import WorkItem
+from arbiter.workflow.shift.handing_over import Colleague, held
+from arbiter.workflow.work_list import WorkItem, WorkList
 from clinician_ui.presenters.paper import FIT_FOR, PaperRow, full_time
 from clinician_ui.presenters.times import (
     RISK_TAGS,
@@ -88,26 +88,22 @@ class NoteWords:
     note: str
 
 
-def handover_page(
-    held: Iterable[HeldCase], items: Iterable[WorkItem], colleagues: Iterable[Colleague], here: Here
-) -> HandoverPage:
+def handover_page(listed: WorkList, colleagues: Iterable[Colleague], here: Here) -> HandoverPage:
     """Return what is open for this reviewer."""
     return HandoverPage(
-        held=tuple(_held_row(each, here) for each in held),
-        waiting=tuple(work_row(item, here) for item in _waiting(items)),
+        held=tuple(_held_row(each, here) for each in held(listed)),
+        waiting=tuple(work_row(item, here) for item in listed.waiting),
         colleagues=tuple(Chosen(each.login, f"{each.name} ({each.login})") for each in colleagues),
         at=moment(here.now, here),
         zone=here.zone_name,
     )
 
 
-def handover_sheet(held: Iterable[HeldCase], items: Iterable[WorkItem], here: Here) -> HandoverSheet:
+def handover_sheet(listed: WorkList, here: Here) -> HandoverSheet:
     """Return what is open as it goes on paper."""
     return HandoverSheet(
-        held=tuple(_paper_row(each, _step(each.phase), here, since=each.waiting_since) for each in held),
-        waiting=tuple(
-            _paper_row(item, _answered(item), here, since=item.waiting_since) for item in _waiting(items)
-        ),
+        held=tuple(_paper_row(each, _step(each.phase), here) for each in held(listed)),
+        waiting=tuple(_paper_row(item, _answered(item), here) for item in listed.waiting),
         made=full_time(here.now, here),
         fit_until=full_time(here.now + FIT_FOR, here),
         zone=here.zone_name,
@@ -119,11 +115,8 @@ def note_words(notes: Iterable[HandoverNote], here: Here) -> tuple[NoteWords, ..
     return tuple(NoteWords(each.name, moment(each.at, here), each.note) for each in notes)
 
 
-def _waiting(items: Iterable[WorkItem]) -> tuple[WorkItem, ...]:
-    return tuple(item for item in items if item.phase is Phase.ESCALATED and not item.mine)
-
-
-def _held_row(each: HeldCase, here: Here) -> HeldRow:
+def _held_row(each: WorkItem, here: Here) -> HeldRow:
+    assert each.held_until is not None
     return HeldRow(
         case=each.case,
         title=each.title,
@@ -132,8 +125,8 @@ def _held_row(each: HeldCase, here: Here) -> HeldRow:
         risk=RISK_TAGS[each.risk_class],
         due=due(each.due_at, overdue=each.overdue, here=here),
         step=_step(each.phase),
-        until=moment(each.until, here),
-        left=duration_words(each.until - here.now),
+        until=moment(each.held_until, here),
+        left=duration_words(each.held_until - here.now),
         training=each.training,
     )
 
@@ -148,7 +141,7 @@ def _answered(item: WorkItem) -> str:
     return _("Not acknowledged") if item.called else ""
 
 
-def _paper_row(each: HeldCase | WorkItem, mark: str, here: Here, *, since: datetime) -> PaperRow:
+def _paper_row(each: WorkItem, mark: str, here: Here) -> PaperRow:
     late = due(each.due_at, overdue=each.overdue, here=here).overdue
     marks = (_("Overdue") if late else "", _("Training") if each.training else "", mark)
     return PaperRow(
@@ -156,7 +149,7 @@ def _paper_row(each: HeldCase | WorkItem, mark: str, here: Here, *, since: datet
         title=each.title,
         site=here.site(each.site),
         risk=_(RISK_TAGS[each.risk_class].text),
-        since=_day_and_time(since, here),
+        since=_day_and_time(each.waiting_since, here),
         due=_("no deadline") if each.due_at is None else _day_and_time(each.due_at, here),
         marks=tuple(words for words in marks if words),
     )

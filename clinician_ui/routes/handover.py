@@ -49,9 +49,8 @@ class HandoverPages:
     async def print(self, request: Request) -> Response:
         """Show what is open as it goes on paper."""
         visitor = await self._desk.door.visitor(request)
-        held = await handing_over.held(self._house, visitor.principal)
-        items = await work_list.waiting(self._house, visitor.principal)
-        sheet = handover_sheet(held, items, await self._desk.here())
+        listed = await work_list.look(self._house, visitor.principal)
+        sheet = handover_sheet(listed, await self._desk.here())
         return self._desk.page("handover_print", visitor, page=sheet)
 
     async def hand_over(self, request: Request) -> Response:
@@ -78,10 +77,9 @@ class HandoverPages:
         self, visitor: Visitor, form: HandoverForm, mistakes: tuple[Mistake, ...], *, done: str = ""
     ) -> Response:
         principal = visitor.principal
-        held = await handing_over.held(self._house, principal)
-        items = await work_list.waiting(self._house, principal, MOST_WAITING)
+        listed = await work_list.look(self._house, principal, size=MOST_WAITING)
         known = await handing_over.colleagues(self._house, principal)
-        page = handover_page(held, items, known, await self._desk.here())
+        page = handover_page(listed, known, await self._desk.here())
         return self._desk.page(
             "handover",
             visitor,

@@ -21,7 +21,7 @@ from arbiter.model import CaseId, RiskClass
 from arbiter.protocols.loader import read_shipped, shipped
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
-from arbiter.workflow import reading, review, work_list
+from arbiter.workflow import reading, review
 from arbiter.workflow.acknowledging import acknowledge
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.dispatching import Dispatcher
@@ -29,7 +29,7 @@ from arbiter.workflow.endpoints import disable, register_endpoint
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.publishing import ready
-from tests.houses import SITE, ShiftableClock, a_client, a_house, a_reviewer, submission
+from tests.houses import SITE, ShiftableClock, a_client, a_house, a_reviewer, listed_for, submission
 from tests.mailboxes import Mailbox, a_mailbox
 from tests.receivers import Receiver, a_receiver
 
@@ -188,7 +188,7 @@ async def test_an_acknowledgement_stops_the_ladder(tmp_path: Path, database: Dat
         assert (view.acknowledged, view.unattended) == (True, False)
         assert ward.requester.types() == ["case.escalated", "escalation.acknowledged"]
         reader = await a_reviewer(ward.house, "boris")
-        (item,) = await work_list.waiting(ward.house, reader)
+        (item,) = await listed_for(ward.house, reader)
         assert item.acknowledged_by == who.name
         assert item.calls_on_at is None
 

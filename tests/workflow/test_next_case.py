@@ -21,7 +21,6 @@ from arbiter.model import ActorId, CaseId, RiskClass
 from arbiter.store.cases.heads import load_case
 from arbiter.store.database import Database
 from arbiter.store.log.chains import load_entries
-from arbiter.workflow import work_list
 from arbiter.workflow.deadlines import expire_due
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
@@ -29,7 +28,7 @@ from arbiter.workflow.next_case import AT_ONCE, InHand, take_next
 from arbiter.workflow.review import LEASE, hand_back
 from arbiter.workflow.subjects import SubjectRef
 from arbiter.workflow.work_list import Narrowing
-from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, submission
+from tests.houses import ShiftableClock, a_client, a_house, a_reviewer, listed_for, submission
 
 REVIEWERS, CASES = 20, 100
 RISKS = (RiskClass.ROUTINE, RiskClass.URGENT, RiskClass.EMERGENCY)
@@ -150,7 +149,7 @@ async def test_what_a_filter_leaves_out_is_not_given(ward: Ward) -> None:
 async def test_more_that_are_in_others_hands_than_a_look_fetches_do_not_hide_the_next(ward: Ward) -> None:
     cases = await ward.cases(AT_ONCE + 3)
     in_hand = InHand()
-    order = [item.case for item in await work_list.waiting(ward.house, ward.anna)]
+    order = [item.case for item in await listed_for(ward.house, ward.anna)]
     assert set(order) == set(cases)
     with in_hand.take(order[0]):
         assert await take_next(ward.house, ward.anna, in_hand=in_hand) == order[1]

@@ -16,12 +16,12 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
 from arbiter.store.database import Database, conninfo
 from arbiter.store.log.chains import load_entries
-from arbiter.workflow import closing, intake, reading, review, work_list
+from arbiter.workflow import closing, intake, reading, review
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.own_opinion import OwnOpinion
-from tests.houses import a_client, a_house, a_reviewer, settle, submission
+from tests.houses import a_client, a_house, a_reviewer, listed_for, settle, submission
 
 
 async def practised(house: House, principal: Principal, key: str = "key", **changes: object) -> CaseId:
@@ -73,7 +73,7 @@ async def test_a_reviewer_practises_the_whole_way_and_nobody_is_told(
         principal, _ = await a_client(house)
         anna = await a_reviewer(house)
         case = await practised(house, principal, pregnant=(True, None))
-        (item,) = await work_list.waiting(house, anna)
+        (item,) = await listed_for(house, anna)
         assert item.training
         await review.claim(house, anna, case)
         own = OwnOpinion("urgent-review", 80, (), "")

@@ -18,12 +18,14 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import WITH_HUMANS, Phase
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.cases.heads import CaseRow, load_cases
-from arbiter.store.shifts import load_handed_to, load_open_calls
+from arbiter.store.cases.waiting import Narrowing, list_waiting
+from arbiter.store.shifts import load_handed_to
 from arbiter.workflow.acknowledging import acknowledge, may_answer
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
 from arbiter.workflow.watching.reading import as_shown
+from arbiter.workflow.work_list import looking_of
 
 MOST_CALLS = 50
 """Of more, the gravest are listed, and the page says that there are more."""
@@ -87,11 +89,17 @@ async def open_calls(house: House, principal: Principal) -> OpenCalls:
     principal.require(Permission.ESCALATIONS_ACKNOWLEDGE)
     now = house.clock.now()
     async with house.store.read() as transaction:
-        ids = await load_open_calls(transaction, principal.sites, MOST_CALLS + 1)
-        handed = await load_handed_to(transaction, principal.id, now - HANDED_FOR)
-        rows = await load_cases(
-            transaction, [*dict.fromkeys((*ids[:MOST_CALLS], *(each.case for each in handed)))]
+        waiting = await list_waiting(
+            transaction,
+            looking_of(house, principal, now),
+            Narrowing(unacknowledged=True),
+            most_mine=0,
+            limit=MOST_CALLS + 1,
+            offset=0,
         )
+        open_rows = waiting[:MOST_CALLS]
+        handed = await load_handed_to(transaction, principal.id, now - HANDED_FOR)
+        rows = [*open_rows, *await load_cases(transaction, [each.case for each in handed])]
         protocols = {
             row.protocol_hash: await house.shelf.fetch(transaction, row.protocol_hash) for row in rows
         }
@@ -109,11 +117,11 @@ async def open_calls(house: House, principal: Principal) -> OpenCalls:
         if each.case in calls
         and calls[each.case].answer in {Answer.OPEN, Answer.ACKNOWLEDGED, Answer.UNCALLED}
     ]
-    others = [calls[case] for case in ids[:MOST_CALLS] if case in calls and case not in by]
+    others = [calls[row.id] for row in open_rows if row.id not in by]
     return OpenCalls(
         tuple(sorted(mine, key=_by_urgency)),
         tuple(call for call in others if call.answer is Answer.OPEN),
-        len(ids) <= MOST_CALLS,
+        len(waiting) <= MOST_CALLS,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from arbiter.documents.handover_notes import HandoverNote
 from arbiter.errors import ConflictError, NotFoundError, Problem, RefusedError
@@ -16,37 +16,19 @@ from arbiter.identity.accounts import account_principal
 from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.events import HandBack
-from arbiter.lifecycle.states import UNDER_REVIEW, Phase
-from arbiter.model import ActorId, CaseId, RiskClass
-from arbiter.store.cases.heads import load_cases
-from arbiter.store.shifts import HandedOver, add_handed_over, load_held
+from arbiter.model import ActorId, CaseId
+from arbiter.store.shifts import HandedOver, add_handed_over
 from arbiter.workflow.acting import act
 from arbiter.workflow.docket import Docket, write_step
 from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.review.passing_on import NOTE, way_shown
 from arbiter.workflow.saving import perform, without_safety_net
-from arbiter.workflow.watching.reading import as_shown
+from arbiter.workflow.work_list import WorkItem, WorkList, look
 
 LONGEST_NOTE = 2_000
 MOST_HELD = 20
 """Cases that are handed over at once: nobody can hold more leases for long."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeldCase:
-    """A case that somebody holds until `until`: where it stands, and nothing of its content."""
-
-    case: CaseId
-    title: str
-    risk_class: RiskClass
-    site: str
-    waiting_since: datetime
-    due_at: datetime | None
-    overdue: bool
-    phase: Phase
-    until: datetime
-    training: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +49,11 @@ class HandedBack:
     gone: tuple[CaseId, ...]
 
 
-async def held(house: House, principal: Principal) -> tuple[HeldCase, ...]:
-    """Return the cases this person holds now, those first whose lease ends soonest."""
-    principal.require(Permission.REVIEW_WORK)
-    now, within = house.clock.now(), timedelta(days=house.settings.audit_days)
-    found = []
-    async with house.store.read() as transaction:
-        for row in await load_cases(transaction, await load_held(transaction, principal.id, 2 * MOST_HELD)):
-            shown = as_shown(row, principal, now, within)
-            state, claim = shown.state, shown.state.claim
-            if state.phase not in UNDER_REVIEW or claim is None or claim.until <= now:
-                continue
-            shelved = await house.shelf.fetch(transaction, row.protocol_hash)
-            found.append(
-                HeldCase(
-                    case=row.id,
-                    title=shelved.protocol.title,
-                    risk_class=state.risk_class,
-                    site=row.site,
-                    waiting_since=row.created_at,
-                    due_at=state.due_at,
-                    overdue=state.overdue,
-                    phase=state.phase,
-                    until=claim.until,
-                    training=state.marked_as_training,
-                )
-            )
-    return tuple(sorted(found, key=lambda each: (each.until, each.case)))[:MOST_HELD]
+def held(listed: WorkList) -> tuple[WorkItem, ...]:
+    """Return the cases of a work list that its reviewer still holds, at most `MOST_HELD`, those first whose lease ends soonest."""
+    return tuple(item for item in listed.mine if item.held_until is not None and item.held_until > listed.at)[
+        :MOST_HELD
+    ]
 
 
 async def colleagues(house: House, principal: Principal) -> tuple[Colleague, ...]:
@@ -148,7 +108,7 @@ async def _check(
     if len(notes) > MOST_HELD:
         problems.append(Problem("/notes", "too-many", f"expected at most {MOST_HELD} cases"))
     if to is not None:
-        sites = {each.case: each.site for each in await held(house, principal)}
+        sites = {each.case: each.site for each in held(await look(house, principal))}
         problems += [
             Problem("/to", "other-site", f"{to.login} does not act for the site of case {case}")
             for case in notes

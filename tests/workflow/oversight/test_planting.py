@@ -18,7 +18,7 @@ from arbiter.protocols.bundle import ExampleFact, LabelledCase
 from arbiter.store.cases.state import state_document, state_from
 from arbiter.store.database import Database
 from arbiter.store.log.chains import load_entries
-from arbiter.workflow import reading, review, work_list
+from arbiter.workflow import reading, review
 from arbiter.workflow.auditing import replay_case
 from arbiter.workflow.dossier import load_dossier
 from arbiter.workflow.house import House
@@ -27,7 +27,7 @@ from arbiter.workflow.oversight.planting import Planted, Wanted, may_be_planted,
 from arbiter.workflow.oversight.telling import planted_told
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.subjects import SubjectRef
-from tests.houses import CALM, PASSWORD, SITE, a_client, a_house, a_reviewer, settle, types_of
+from tests.houses import CALM, PASSWORD, SITE, a_client, a_house, a_reviewer, listed_for, settle, types_of
 from tests.workflow.oversight.practice import CONTINUE, EXCLUDED, SPLIT, URGENT, Facts
 
 
@@ -64,7 +64,7 @@ async def test_where_the_panel_is_wrong_a_reviewer_finds_a_case_like_any_other(
         anna, planter = await a_reviewer(house), await planter_of(house)
         case, became = await plant(house, planter, invented(SPLIT, URGENT), wanted(client))
         assert became is Planted.ON_THE_LIST
-        (item,) = await work_list.waiting(house, anna)
+        (item,) = await listed_for(house, anna)
         assert (item.case, item.training) == (case, False)
         await review.claim(house, anna, case)
         assert not (await review.open_case(house, anna, case)).view.training
@@ -106,7 +106,7 @@ async def test_where_the_panel_is_not_wrong_nobody_ever_sees_the_case(
         anna, planter = await a_reviewer(house), await planter_of(house)
         case, became = await plant(house, planter, invented(facts, truth), wanted(client))
         assert became is Planted.PANEL_WAS_RIGHT
-        assert await work_list.waiting(house, anna) == ()
+        assert await listed_for(house, anna) == ()
         assert (await types_of(house, case))[-2:] == ["case.escalated", "case.cancelled"]
 
 
@@ -136,7 +136,7 @@ async def test_planting_is_off_by_default_and_no_reviewers_or_clients_business(
                 await plant(consenting(house), nobody, invented(SPLIT, URGENT), wanted(client))
         with pytest.raises(RefusedError, match="truth"):
             await plant(consenting(house), planter, invented(SPLIT, "perhaps"), wanted(client))
-        assert await work_list.waiting(house, anna) == ()
+        assert await listed_for(house, anna) == ()
 
 
 def test_only_what_the_department_consented_to_is_planted(tmp_path: Path) -> None:

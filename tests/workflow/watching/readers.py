@@ -20,14 +20,14 @@ from arbiter.model import CaseId, RiskClass
 from arbiter.settings import Mode, Settings
 from arbiter.store.cases.heads import CaseRow, load_case
 from arbiter.store.database import Database
-from arbiter.workflow import review, work_list
+from arbiter.workflow import review
 from arbiter.workflow.dossier import Dossier, load_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.subjects import SubjectRef
 from arbiter.workflow.work_list import WorkItem
-from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, settle, submission
+from tests.houses import PASSWORD, SITE, ShiftableClock, a_client, a_house, listed_for, settle, submission
 
 SAME, OTHER = "continue-monitoring", "urgent-review"
 """What the panel decides about the calm patient, and what it does not."""
@@ -81,7 +81,7 @@ class Readers:
 
     async def listed(self, case: CaseId, who: str = "anna") -> WorkItem | None:
         """Return the case as it stands on somebody's work list, or None."""
-        items = await work_list.waiting(self.house, getattr(self, who))
+        items = await listed_for(self.house, getattr(self, who))
         return next((item for item in items if item.case == case), None)
 
     async def row(self, case: CaseId) -> CaseRow:

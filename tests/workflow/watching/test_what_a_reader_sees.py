@@ -12,6 +12,7 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import RiskClass
 from arbiter.workflow import review, work_list
 from arbiter.workflow.downtime import everything_waiting
+from tests.houses import listed_for
 from tests.workflow.watching.readers import OTHER, Readers, opinion
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -76,7 +77,7 @@ async def test_a_list_has_room_for_the_oldest_audits_and_for_ones_own(
     cases = [await ward.drawn() for _ in range(3)]
 
     async def audits() -> list[str]:
-        items = await work_list.waiting(ward.house, gina)
+        items = await listed_for(ward.house, gina)
         rows = [await ward.row(item.case) for item in items]
         return [row.id for row in rows if row.state.phase is Phase.RELEASED]
 

@@ -14,7 +14,7 @@ from arbiter.lifecycle.states import AuditStage, Phase
 from arbiter.workflow import closing, reading, review, work_list
 from arbiter.workflow.glass import break_glass
 from arbiter.workflow.review import LEASE
-from tests.houses import types_of
+from tests.houses import listed_for, types_of
 from tests.workflow.watching.readers import OTHER, SAME, SOUTH, Readers, opinion
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,7 +49,7 @@ async def test_who_has_read_a_case_neither_finds_it_nor_reads_it_again(ward: Rea
 async def test_another_sites_reviewer_does_not_know_of_it(ward: Readers) -> None:
     case = await ward.drawn()
     dora = await ward.person("dora", Role.REVIEWER, site=SOUTH)
-    assert await work_list.waiting(ward.house, dora) == ()
+    assert await listed_for(ward.house, dora) == ()
     for move in (review.claim, review.open_case, review.renew, review.hand_back, review.reveal):
         with pytest.raises(NotFoundError):
             await move(ward.house, dora, case)
