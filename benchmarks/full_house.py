@@ -176,10 +176,10 @@ SELECT k.id, seq, name, ciphertext FROM sealed_document JOIN copied AS k ON true
 # What came of reviews, as a signature leaves it: every third signer leaves their own answer, every fifth differs from the panel's.
 _REVIEWS = """
 INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
-    opinion_at, revealed_at, signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families)
+    signed_at, overdue, own_is_final, leading_is_final, own_is_leading, reasons, families)
 SELECT c.id, c.site_id, c.protocol_id, c.protocol_hash, (ARRAY['routine', 'urgent', 'emergency'])[1 + n %% 3], false, false, at,
-    at + n %% 50 * interval '1 minute', at + interval '1 hour', at + interval '61 minutes', at + interval '65 minutes', n %% 9 = 0,
-    CASE WHEN n %% 3 = 0 THEN 'adopted' ELSE 'kept' END, n %% 3 <> 0, n %% 5 <> 0, n %% 3 <> 0 AND n %% 5 <> 0,
+    at + n %% 50 * interval '1 minute', at + interval '65 minutes', n %% 9 = 0,
+    n %% 3 <> 0, n %% 5 <> 0, n %% 3 <> 0 AND n %% 5 <> 0,
     '["disagreement-between"]', jsonb_build_object('scores', jsonb_build_object('news2', 0, 'mews', n %% 2),
     'regression', jsonb_build_object('cart', n %% 5))
 FROM (SELECT n, now() - n * interval '1 year' / %(number)s AS at FROM generate_series(1, %(number)s) AS n) AS made

@@ -124,9 +124,10 @@ class CaseState:
     `due_at` ends the present wait (the panel's, the facts', the review's or the release's); `answered` holds one status
     a seat for the present facts. `human_required` is set once a clinician has been involved or asked for: from then
     on no panel decides this case alone. `overdue` marks an escalation whose review time has passed. Nobody outside is
-    told of a `training` case; a `planted` one is such a case that is not marked before it is signed. `unwitnessed` marks a decision that was released before enough witnesses cosigned. `held`:
-    a legal hold forbids erasing it. `erasure`: its content is gone, and so is every move. `audit` is there where the panel's
-    decision was drawn for one; while a case that has ended is read for it, `claim` is the reader's.
+    told of a `training` case; a `planted` one is such a case that is not marked before it is signed. `unwitnessed` marks a decision
+    that was released before enough witnesses cosigned. `held`: a legal hold forbids erasing it. `erasure`: its content is gone,
+    and so is every move. `audit` is there where the panel's decision was drawn for one; while a case that has ended is read for
+    it, `claim` is the reader's.
 
     `readings` are those who have fixed an opinion of their own on the present facts, in their order; `seen_by` those who were
     shown the panel's opinions on them, `referrers` those who handed the case up, `arbiters` those who have read it as its arbiter.

@@ -21,8 +21,7 @@ class ReviewFigure:
     """A signed review, without what anybody answered.
 
     `escalated_at` is when the case came to the clinicians, for the last time before it was signed; `claimed_at` when one of them
-    first took it after that; `opinion_at` and `revealed_at` are the signer's, None where there was none. `own_is_final` and so on tell
-    whether two answers were the same: the signer's own before the panel, the panel's leading option, the signed one; None where one
+    first took it after that. `own_is_final` and so on tell whether two answers were the same: the signer's own before the panel, the panel's leading option, the signed one; None where one
     of them is not there. `families` has, by family and member, 0 for the leading option and another number for each other one.
     `reasons` are the codes by which the case was escalated.
     """
@@ -36,11 +35,8 @@ class ReviewFigure:
     planted: bool
     escalated_at: datetime
     claimed_at: datetime
-    opinion_at: datetime | None
-    revealed_at: datetime | None
     signed_at: datetime
     overdue: bool
-    kind: str
     own_is_final: bool | None
     leading_is_final: bool | None
     own_is_leading: bool | None
@@ -114,10 +110,10 @@ class Chosen:
 
 _ADD = """
 INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
-    opinion_at, revealed_at, signed_at, overdue, kind, own_is_final, leading_is_final, own_is_leading, reasons, families)
+    signed_at, overdue, own_is_final, leading_is_final, own_is_leading, reasons, families)
 VALUES (%(case)s, %(site)s, %(protocol)s, %(protocol_hash)s, %(risk_class)s, %(training)s, %(planted)s, %(escalated_at)s,
-    %(claimed_at)s, %(opinion_at)s, %(revealed_at)s, %(signed_at)s, %(overdue)s, %(kind)s, %(own_is_final)s, %(leading_is_final)s,
-    %(own_is_leading)s, %(reasons)s::jsonb, %(families)s::jsonb)
+    %(claimed_at)s, %(signed_at)s, %(overdue)s, %(own_is_final)s, %(leading_is_final)s, %(own_is_leading)s, %(reasons)s::jsonb,
+    %(families)s::jsonb)
 RETURNING id
 """
 _ADD_OUTCOME = """
@@ -173,11 +169,8 @@ async def add_review(where: Where, figure: ReviewFigure) -> int:
         "planted": figure.planted,
         "escalated_at": figure.escalated_at,
         "claimed_at": figure.claimed_at,
-        "opinion_at": figure.opinion_at,
-        "revealed_at": figure.revealed_at,
         "signed_at": figure.signed_at,
         "overdue": figure.overdue,
-        "kind": figure.kind,
         "own_is_final": figure.own_is_final,
         "leading_is_final": figure.leading_is_final,
         "own_is_leading": figure.own_is_leading,

@@ -50,7 +50,7 @@ async def measure_review(
     shown = decode(before.latest("certificate").content)
     entries = [Entry.from_bytes(body) for _, body, _ in placed]
     return MeasuredReview(
-        review_figure(before.row, entries, shown, principal.id, own_option, option, now),
+        review_figure(before.row, entries, shown, own_option, option, now),
         tuple(
             review_outcome(source, right, shown, own_option, option, now)
             for source, right in _known(before).items()

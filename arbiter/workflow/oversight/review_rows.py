@@ -9,7 +9,7 @@ from typing import Any, Final
 from arbiter.audit.entry import Entry
 from arbiter.errors import VerificationError
 from arbiter.lifecycle.entries import EntryType
-from arbiter.model import ActorId, MemberStatus, ReasonCode
+from arbiter.model import MemberStatus, ReasonCode
 from arbiter.question import QUESTION
 from arbiter.store.cases.heads import CaseRow
 from arbiter.store.review_figures import ReviewFigure, ReviewOutcome
@@ -21,7 +21,6 @@ def review_figure(
     row: CaseRow,
     entries: Sequence[Entry],
     shown: Mapping[str, Any],
-    reviewer: ActorId,
     own: str | None,
     final: str,
     now: datetime,
@@ -32,7 +31,6 @@ def review_figure(
         row: the case's head just before the signature.
         entries: the case's until then, oldest first.
         shown: the certificate that the reviewer was shown.
-        reviewer: who signs.
         own: what the reviewer had committed before the panel, None where policy showed the panel first.
         final: the option that is signed.
         now: when it is signed.
@@ -46,7 +44,6 @@ def review_figure(
     taken = next((entry for entry in since if entry.type == EntryType.CLAIMED), None)
     if came is None or taken is None:
         raise VerificationError(f"the entries of case {row.id} tell of no clinician's review")
-    by_signer = [entry for entry in since if entry.actor == reviewer]
     contested = came.type == EntryType.CONTESTED
     return ReviewFigure(
         case=row.id,
@@ -58,11 +55,8 @@ def review_figure(
         planted=row.state.planted,
         escalated_at=came.at,
         claimed_at=taken.at,
-        opinion_at=None if own is None else _at(_last(by_signer, {EntryType.COMMITTED})),
-        revealed_at=_at(_last(by_signer, {EntryType.REVEALED})),
         signed_at=now,
         overdue=row.state.overdue or (row.state.due_at is not None and now > row.state.due_at),
-        kind=_kind(own, leading, final),
         own_is_final=_same(own, final),
         leading_is_final=_same(leading, final),
         own_is_leading=_same(own, leading),
@@ -106,14 +100,6 @@ def families_in(certificate: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     return found
 
 
-def _kind(own: str | None, leading: str | None, final: str) -> str:
-    if own is None:
-        return "panel-first"
-    if own == final:
-        return "kept"
-    return "adopted" if final == leading else "changed"
-
-
 def _same(one: str | None, other: str | None) -> bool | None:
     return None if one is None or other is None else one == other
 
@@ -121,7 +107,3 @@ def _same(one: str | None, other: str | None) -> bool | None:
 def _last(entries: Iterable[Entry], types: Iterable[EntryType]) -> Entry | None:
     wanted = frozenset(types)
     return next((entry for entry in reversed([*entries]) if entry.type in wanted), None)
-
-
-def _at(entry: Entry | None) -> datetime | None:
-    return None if entry is None else entry.at
