@@ -144,7 +144,8 @@ SELECT f.risk_class, count(*), {_QUANTILES.format("f.claimed_at - f.escalated_at
 FROM review_figure AS f WHERE {_CHOSEN} AND NOT f.training GROUP BY f.risk_class
 """  # noqa: S608 - constants of this module alone
 # By when they were taken in, so that a case counts on one day whatever becomes of it. From `ix_case_file_listing`: no column and
-# no statement of a case's way is there for this.
+# no statement of a case's way is there for this. `OFFSET 0` has each state looked into once: else whole states are sorted by day,
+# on the disk where they are many.
 _CONCLUDED = """
 SELECT day, count(*), count(*) FILTER (WHERE with_human) FROM (
     SELECT width_bucket(created_at, %(edges)s::timestamptz[]) AS day,
@@ -153,6 +154,7 @@ SELECT day, count(*), count(*) FILTER (WHERE with_human) FROM (
     FROM case_file
     WHERE created_at >= %(since)s AND created_at < %(until)s AND NOT training AND site_id = ANY(%(sites)s)
         AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)
+    OFFSET 0
 ) AS taken_in WHERE with_human OR by_panel GROUP BY day ORDER BY day
 """
 
