@@ -22,6 +22,8 @@ ARGUMENTS: Final = (
     "--disable-sync",
 )
 NARROW, WIDE = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
+MAGNIFIED = ViewportSize(width=320, height=640)
+"""1,280 pixels at 400%: Web Content Accessibility Guidelines (WCAG) 2.2, success criterion 1.4.10."""
 TABLET = ViewportSize(width=768, height=1024)
 """What stands on wards."""
 

@@ -5,13 +5,10 @@ A step goes on from where the one before it left the browser. Who photographs th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import uvicorn
 from playwright.async_api import Locator, Page
 
 from arbiter.identity.roles import Role
@@ -21,7 +18,6 @@ from arbiter.workflow.house import House
 from clinician_ui.pages import create_pages
 from clinician_ui.texts import ENGLISH, Language
 from tests.clinician_ui.conftest import SPLIT, Ward
-from tests.clinician_ui.visits import _Server
 from tests.houses import PASSWORD, ShiftableClock, a_client
 
 
@@ -222,21 +218,6 @@ async def furnished(house: House, clock: ShiftableClock, language: Language | No
     await ward.claimed(await ward.case(), "ben")
     await ward.claimed(await ward.case(SPLIT, RiskClass.URGENT), "anna")
     return ward
-
-
-@asynccontextmanager
-async def served(ward: Ward) -> AsyncIterator[str]:
-    """Serve the pages on a free port of the loopback address; yield their address."""
-    config = uvicorn.Config(
-        ward.pages, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", access_log=False
-    )
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers nothing to wait for
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
 
 
 async def walk(tour: Tour) -> AsyncIterator[str]:

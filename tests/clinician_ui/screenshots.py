@@ -23,7 +23,8 @@ from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, make_
 from arbiter.store.embedded import EmbeddedPostgres
 from tests.chromium import NARROW, TABLET, WIDE, a_chromium
 from tests.clinician_ui.conftest import SPLIT, Ward
-from tests.clinician_ui.every_page import Tour, furnished, served, walk
+from tests.clinician_ui.every_page import Tour, furnished, walk
+from tests.clinician_ui.visits import served
 from tests.houses import ShiftableClock, a_house
 
 TARGET: Final = Path(__file__).parents[2] / "build" / "screenshots"

@@ -9,20 +9,17 @@ from typing import Final
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import Page, ViewportSize
+from playwright.async_api import Page
 
 from arbiter.store.database import Database
-from tests.chromium import WIDE
-from tests.clinician_ui.every_page import served
+from tests.chromium import MAGNIFIED, WIDE
 from tests.clinician_ui.scrawled import LONG, MARKUP, TURNED, Scrawled, a_scrawled_ward
-from tests.clinician_ui.visits import Visit, chromium, visit
+from tests.clinician_ui.visits import Visit, chromium, served, visit
 
 __all__ = ["chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-NARROWEST: Final = ViewportSize(width=320, height=640)
-"""What WCAG 2.2, success criterion 1.4.10, asks for."""
 
 _TURNING: Final = """() => {
     // Texts that turn what stands around them, whose nearest element that isolates them holds other words too.
@@ -90,7 +87,7 @@ async def test_a_reviewer_looks_at_every_page_and_finds_words_alone(
             page = await goes(visited, path)
             assert page.url.startswith(address + path.partition("?")[0]), path
             assert await page.locator("iframe, main img, main style, base, main script, object").count() == 0
-            for size in (NARROWEST, WIDE):
+            for size in (MAGNIFIED, WIDE):
                 await page.set_viewport_size(size)
                 width = await page.evaluate("document.documentElement.scrollWidth")
                 assert width <= size["width"], f"{path} is {width} px wide on a screen of {size['width']}"

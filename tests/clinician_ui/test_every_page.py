@@ -9,26 +9,25 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, ViewportSize
-from starlette.routing import Route
+from starlette.routing import compile_path
 
 from arbiter.settings import Mode, Settings
 from arbiter.store.database import Database
-from clinician_ui.pages import page_routes
 from clinician_ui.texts import ENGLISH, Language
-from tests.chromium import NARROW, TABLET, WIDE, a_chromium, axe
+from tests.chromium import MAGNIFIED, NARROW, TABLET, WIDE, axe
 from tests.clinician_ui.conftest import SPLIT, Ward
-from tests.clinician_ui.every_page import Tour, furnished, served, walk
+from tests.clinician_ui.every_page import Tour, furnished, walk
 from tests.clinician_ui.pseudo import pseudo_language
-from tests.clinician_ui.test_sites_and_roles import _NOBODYS
+from tests.clinician_ui.test_sites_and_roles import ROUTES
+from tests.clinician_ui.visits import chromium, served
 from tests.houses import ShiftableClock, a_house
+
+__all__ = ["chromium"]
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
-MAGNIFIED: Final = ViewportSize(width=320, height=640)
-"""1,280 pixels at 400%: Web Content Accessibility Guidelines (WCAG) 2.2, success criterion 1.4.10."""
 SPACED: Final = """
 * { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important; }
 p { margin-bottom: 2em !important; }
@@ -58,12 +57,6 @@ NO_PAGES: Final = {
     "/teaching/{case}": "offered weeks after a case was closed: `test_teaching` looks at it",
 }
 """What is got and is no page of its own, and why; what only leads on to a case's page is not among it."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Chromium]:
-    async with a_chromium() as browser:
-        yield browser
 
 
 @asynccontextmanager
@@ -145,10 +138,8 @@ async def test_every_page_meets_the_standard_and_fits_every_screen(
             await tour.page.set_viewport_size(WIDE)
             faults += [f"{name}: {words}" for words in found]
     assert faults == [], "\n".join(faults)
-    routes = [
-        route for route in cast(Sequence[Route], page_routes(_NOBODYS)) if "GET" in (route.methods or ())
-    ]
-    unseen = {route.path for route in routes if not any(route.path_regex.match(path) for path in seen)}
+    pages = {path for method, path in ROUTES if method == "GET"}
+    unseen = {path for path in pages if not any(compile_path(path)[0].match(address) for address in seen)}
     assert {path for path in unseen if not leads_back(path)} == set(NO_PAGES), "walk there, or say why not"
 
 

@@ -28,9 +28,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def address(ward: Ward) -> AsyncIterator[str]:
-    """Serve the pages on a free port of the loopback address."""
+@asynccontextmanager
+async def served(ward: Ward) -> AsyncIterator[str]:
+    """Serve the pages on a free port of the loopback address; yield their address."""
     config = uvicorn.Config(
         ward.pages, host="127.0.0.1", port=0, log_config=None, lifespan="off", ws="none", access_log=False
     )
@@ -41,6 +41,13 @@ async def address(ward: Ward) -> AsyncIterator[str]:
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(ward: Ward) -> AsyncIterator[str]:
+    """The address under which the ward's pages are served."""
+    async with served(ward) as at:
+        yield at
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
