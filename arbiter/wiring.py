@@ -69,10 +69,9 @@ from arbiter.workflow.queue import SafetyNet
 from arbiter.workflow.register import note_lock
 from arbiter.workflow.releasing import release_sealed
 from arbiter.workflow.shelf import put_in_force
-from arbiter.workflow.standing_work import keep_up
+from arbiter.workflow.standing_work import end_all, keep_up
 from arbiter.workflow.watching.alarms import hear_of_stops, look_for_stops
 
-AGAIN_SECONDS = 1.0
 FINISH_SECONDS = 10.0
 """How long a stopping process lets the cases in its hands go on; the rest is the safety net's."""
 
@@ -259,12 +258,7 @@ async def _watch(database: Database) -> None:
 
 
 async def _stop(tasks: list[asyncio.Task[None]]) -> None:
-    pending = set(tasks)
-    while pending:
-        # Again and again: a library under a task may lose a cancellation that comes together with what it waits for.
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=AGAIN_SECONDS)
+    await end_all(tasks)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

@@ -23,6 +23,7 @@ from arbiter.store.cases.taking_in import NewJob
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.telemetry.catalogue import CASE, LAST_ATTEMPT, TAKE_UP
 from arbiter.telemetry.spans import link_to, outgoing_headers, spanned
+from arbiter.workflow.standing_work import end_all
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ STALE_SECONDS = 8.0
 SWEEP_SECONDS = 5.0
 STOP_SECONDS = 5.0
 WAIT_SECONDS = 10.0
+ENDING_SECONDS = STOP_SECONDS + WAIT_SECONDS
+"""How long a worker may take to end in good order: its jobs first, then its name in the database."""
+
 CONCURRENCY = 64
 CONNECTIONS = 4
 QUEUE = "cases"
@@ -118,14 +122,13 @@ class SafetyNet:
 
     async def _sweep_beside(self, working: Coroutine[Any, Any, None]) -> None:
         """Work and sweep; when either ends, end both and raise what ended it."""
-        tasks = [asyncio.create_task(working), asyncio.create_task(self._sweep())]
+        worker, sweeper = asyncio.create_task(working), asyncio.create_task(self._sweep())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((worker, sweeper), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        for task in tasks:
+            await end_all([sweeper])
+            await end_all([worker], again_after=ENDING_SECONDS)
+        for task in (worker, sweeper):
             if not task.cancelled():
                 task.result()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from arbiter.errors import UnavailableError
 from arbiter.store.transaction import DATABASE_ERRORS
@@ -18,6 +18,7 @@ STEADY_SECONDS = 60.0
 """Work that lasted this long has recovered: its next failure is met with the first pause again."""
 
 LOOK_SECONDS = 60.0
+AGAIN_SECONDS = 1.0
 
 
 async def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -47,3 +48,16 @@ async def every_minute(name: str, work: Callable[[], Awaitable[None]], *waited_o
             await work()
         except over_some_day as error:
             log.warning("%s could not be done, and is tried again: %s", Safe(name), type(error).__name__)
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]], again_after: float = AGAIN_SECONDS) -> None:
+    """Cancel the tasks and wait until each has ended; what any of them raised stays with it.
+
+    They are cancelled again and again, after so many seconds: a library under a task may lose a cancellation that comes
+    together with what it waits for.
+    """
+    ending = set(tasks)
+    while ending:
+        for task in ending:
+            task.cancel()
+        _, ending = await asyncio.wait(ending, timeout=again_after)

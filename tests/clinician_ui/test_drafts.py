@@ -348,6 +348,7 @@ async def test_a_lost_connection_is_told_and_what_was_typed_is_kept_once_it_is_b
         await log_in(visited)
         await visited.press(f"Claim case {case}")
         page = visited.page
+        await page.wait_for_url(f"**/cases/{case}")
         await page.context.set_offline(True)
         await fill_in(visited)
         await expect(page.get_by_role("status")).to_contain_text("there is no connection")

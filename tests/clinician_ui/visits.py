@@ -73,6 +73,8 @@ class Visit:
 
     async def look(self, name: str) -> None:
         """Check the page that is shown: it fits every screen, and axe finds nothing, in the light and in the dark."""
+        # What a link has led to is there before its style sheets are.
+        await self.page.wait_for_load_state()
         for size in (NARROW, TABLET, WIDE):
             await self.page.set_viewport_size(size)
             width = await self.page.evaluate("document.documentElement.scrollWidth")

@@ -14,6 +14,7 @@ from arbiter.audit.entry import Entry
 from arbiter.store.embedded import kill_postmaster
 from arbiter.store.house_chain import HOUSE_CHAIN
 from arbiter.workflow.auditing import verify_log
+from tests.patience import PATIENCE_SECONDS
 from tests.system.service import KINDS, Service, case_body, until
 
 CASES = 50
@@ -183,7 +184,7 @@ def test_a_killed_database_is_started_again_and_every_case_ends_once(service: Se
     asyncio.run(kill_in_flight_and_go_on())
     assert service.alive
     assert service.database.postmaster_pid() not in {None, killed}
-    asyncio.run(until(lambda: the_safety_net_is_back(service)))
+    asyncio.run(until(lambda: the_safety_net_is_back(service), seconds=PATIENCE_SECONDS))
     assert readiness == {200, 503}
     assert batch.statuses.keys() <= {201, 202, *RETRIED}, "the server hung up instead of answering"
     cases = set(batch.cases.values())

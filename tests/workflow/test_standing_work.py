@@ -300,6 +300,35 @@ async def test_a_job_in_the_hands_of_a_killed_worker_is_handed_on(
         assert types.count("case.decided") == types.count("case.released") == 1
 
 
+async def test_a_sweep_that_loses_its_cancellation_keeps_no_dead_worker_from_being_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SWEEP_SECONDS", 0.0)
+    sweeping, lost = asyncio.Event(), asyncio.Event()
+
+    async def stalled(*_: object, **__: object) -> list[object]:
+        """As the pool of connections does when one is handed over in the same moment."""
+        if not sweeping.is_set():
+            sweeping.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost.set()
+        await asyncio.sleep(0)
+        return []
+
+    async def cut_off(*_: object, **__: object) -> None:
+        await sweeping.wait()
+        raise ConnectionError("the database has gone")
+
+    net = queue.SafetyNet(conninfo(database.app_url))
+    monkeypatch.setattr(net._app.job_manager, "get_stalled_jobs", stalled)
+    monkeypatch.setattr(net._app, "run_worker_async", cut_off)
+    with pytest.raises(ConnectionError, match="has gone"):
+        await asyncio.wait_for(net.work(lambda *_: asyncio.sleep(0)), 20)
+    assert lost.is_set()
+
+
 async def test_a_case_that_cannot_be_worked_on_ends_with_a_human_and_says_so(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
