@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from arbiter.lifecycle.states import WITH_HUMANS
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.arrays import Instants
+from arbiter.store.tables.cases import BY_PANEL, WITH_HUMAN
 from arbiter.store.transaction import Store, Where, run
 
 TIMEOUT_MS = 5_000
@@ -78,24 +78,26 @@ class Alike:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How many signed reviews of a risk class there are, and the quantiles of how many seconds they took: 0.5, 0.9 and 0.95.
+    """How long the signed reviews of a risk class took, by quantiles: 0.5, 0.9 and 0.95.
 
     `to_claim` is from the escalation to the claim, `to_decision` to the signature. Planted ones are none of them.
     """
 
     risk_class: RiskClass
-    reviews: int
-    to_claim: tuple[float, float, float]
-    to_decision: tuple[float, float, float]
+    to_claim: tuple[timedelta, timedelta, timedelta]
+    to_decision: tuple[timedelta, timedelta, timedelta]
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """All that is counted of what was chosen: signed reviews, how long they took, and cases by span (`count_concluded`)."""
+    """All that is counted of what was chosen: signed reviews, how long they took, and cases.
+
+    `concluded` has, for each span of time, how many cases concluded and how many of them with a clinician.
+    """
 
     alike: tuple[Alike, ...]
     waited: tuple[Waited, ...]
-    concluded: tuple[tuple[int, int, int], ...]
+    concluded: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,36 +129,36 @@ f.signed_at >= %(since)s AND f.signed_at < %(until)s AND f.site_id = ANY(%(sites
     AND (%(protocol)s::text IS NULL OR f.protocol_id = %(protocol)s::text) AND (NOT f.training OR f.planted)
 """
 # What happened to the patient counts before what another reader thought. Counted where they lie: a year of reviews is some hundred
-# rows that differ.
+# rows that differ. Nothing is told of a review before it is signed: outcomes older than that, and than clocks differ, are left alone.
 _ALIKE = f"""
 SELECT count(*), f.risk_class, f.planted, f.overdue, f.own_is_final, f.leading_is_final, f.own_is_leading, f.reasons, f.families,
     o.own_right, o.leading_right, o.final_right
-FROM review_figure AS f LEFT JOIN LATERAL (
-    SELECT * FROM review_outcome WHERE figure_id = f.id ORDER BY source = 'independent reader', id DESC LIMIT 1
-) AS o ON true
+FROM review_figure AS f LEFT JOIN (
+    SELECT DISTINCT ON (figure_id) figure_id, own_right, leading_right, final_right
+    FROM review_outcome WHERE at >= %(since)s - interval '1 day'
+    ORDER BY figure_id, source = 'independent reader', id DESC
+) AS o ON o.figure_id = f.id
 WHERE {_CHOSEN} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 """  # noqa: S608 - constants of this module alone
 # Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361).
-_QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY greatest(0.0, extract(epoch FROM {})::float8))"
+_QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY greatest(interval '0', {}))"
 _WAITED = f"""
-SELECT f.risk_class, count(*), {_QUANTILES.format("f.claimed_at - f.escalated_at")},
+SELECT f.risk_class, {_QUANTILES.format("f.claimed_at - f.escalated_at")},
     {_QUANTILES.format("f.signed_at - f.escalated_at")}
 FROM review_figure AS f WHERE {_CHOSEN} AND NOT f.training GROUP BY f.risk_class
 """  # noqa: S608 - constants of this module alone
-# By when they were taken in, so that a case counts on one day whatever becomes of it. From `ix_case_file_listing`: no column and
-# no statement of a case's way is there for this. `OFFSET 0` has each state looked into once: else whole states are sorted by day,
-# on the disk where they are many.
-_CONCLUDED = """
-SELECT day, count(*), count(*) FILTER (WHERE with_human) FROM (
-    SELECT width_bucket(created_at, %(edges)s::timestamptz[]) AS day,
-        phase = ANY(%(with_humans)s::text[]) OR (state -> 'human_required')::boolean AS with_human,
-        state ->> 'decided_by' = 'panel' AS by_panel
-    FROM case_file
-    WHERE created_at >= %(since)s AND created_at < %(until)s AND NOT training AND site_id = ANY(%(sites)s)
+# By when they were taken in, so that a case counts on one day whatever becomes of it: from indexes, by site and span.
+_IN_SPAN = """
+(SELECT count(*) FROM unnest(%(sites)s::text[]) AS at (site), LATERAL (
+    SELECT FROM case_file WHERE site_id = at.site AND created_at >= span.since AND created_at < span.until AND {}
         AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)
-    OFFSET 0
-) AS taken_in WHERE with_human OR by_panel GROUP BY day ORDER BY day
+) AS counted)
 """
+_CONCLUDED = f"""
+SELECT span.number, {_IN_SPAN.format(WITH_HUMAN)}, {_IN_SPAN.format(BY_PANEL)}
+FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) WITH ORDINALITY AS span (since, until, number)
+ORDER BY span.number
+"""  # noqa: S608 - constants of this module and of the tables
 
 
 async def add_review(where: Where, figure: ReviewFigure) -> int:
@@ -196,33 +198,26 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
 
 
 async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime]) -> Counted:
-    """Return what there is of one moment, or fail after some seconds: figures never cost what they count.
+    """Return what there is of one moment between the edges, which ascend, or fail after some seconds: figures never cost what they count.
 
-    Reviews are real cases' and planted ones'; no other practice. `edges` as in `count_concluded`.
+    Reviews are real cases' and planted ones'; no other practice. Of each span between two edges it is counted how many cases concluded,
+    and how many of them with a clinician. Concluded is a case that the panel decided, or that waits for, is with or was with a
+    clinician; a decision that was contested counts as one with a clinician. Practice does not count.
     """
+    asked = _parameters(chosen)
+    spans = asked | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
     async with store.read() as transaction:
         await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        alike = await run(transaction, _ALIKE, _parameters(chosen))
-        waited = await run(transaction, _WAITED, _parameters(chosen))
-        concluded = await count_concluded(transaction, chosen, edges)
-    return Counted(tuple(map(_alike, alike)), tuple(map(_waited, waited)), concluded)
-
-
-async def count_concluded(
-    where: Where, chosen: Chosen, edges: Sequence[datetime]
-) -> tuple[tuple[int, int, int], ...]:
-    """Return of each span between two edges with cases: its number from 0, how many concluded, how many of them with a clinician.
-
-    `edges` ascend, the first is not after `chosen.since`. Concluded is a case that the panel decided, or that waits for, is with or was
-    with a clinician. A decision that was contested counts as one with a clinician. Practice does not count.
-    """
-    parameters = {
-        **_parameters(chosen),
-        "edges": Instants(edges),
-        "with_humans": sorted(phase.value for phase in WITH_HUMANS),
-    }
-    rows = await run(where, _CONCLUDED, parameters)
-    return tuple((int(day) - 1, int(concluded), int(with_human)) for day, concluded, with_human in rows)
+        alike = await run(transaction, _ALIKE, asked)
+        waited = await run(transaction, _WAITED, asked)
+        concluded = await run(transaction, _CONCLUDED, spans)
+    return Counted(
+        alike=tuple(map(_alike, alike)),
+        waited=tuple(map(_waited, waited)),
+        concluded=tuple(
+            (int(with_human) + int(by_panel), int(with_human)) for _, with_human, by_panel in concluded
+        ),
+    )
 
 
 def _parameters(chosen: Chosen) -> dict[str, Any]:
@@ -265,5 +260,5 @@ def _alike(row: Sequence[Any]) -> Alike:
 
 
 def _waited(row: Sequence[Any]) -> Waited:
-    risk_class, number, to_claim, to_decision = row
-    return Waited(RiskClass(risk_class), int(number), tuple(to_claim), tuple(to_decision))
+    risk_class, to_claim, to_decision = row
+    return Waited(RiskClass(risk_class), tuple(to_claim), tuple(to_decision))

@@ -28,10 +28,10 @@ async def restart_in_flight(service: Service, batch: Batch, how: str) -> None:
         await until(enough, every=0.01)
         done = await asyncio.to_thread(
             service.database._programs.run,
-            "pg_ctl", "restart", "-D", str(service.database.folder), "-m", how, "-w", "-t", "60",
+            "pg_ctl", "restart", "-D", str(service.database.folder), "-m", how, "-w", "-t", "15",
             "-l", str(service.database.folder / "start.log"),
         )  # fmt: skip
-        # The service may have started it in between: then it is there, and that is what counts.
+        # The service may have started it in between: then it is there, and that is what counts, whether `pg_ctl` saw it or waits for an end of the new one.
         if done.returncode != 0:
             await asyncio.to_thread(service.database.start)
     await asyncio.wait_for(posting, 60)

@@ -149,9 +149,8 @@ def _midnight(day: date, zone: tzinfo | None) -> datetime:
     return naive.astimezone() if zone is None else naive.replace(tzinfo=zone)
 
 
-def _spans(edges: Sequence[datetime], counted: Sequence[tuple[int, int, int]]) -> tuple[Span, ...]:
-    found = {at: Share(with_human, concluded) for at, concluded, with_human in counted}
+def _spans(edges: Sequence[datetime], counted: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
     return tuple(
-        Span(since, until, found.get(at, Share(0, 0)))
-        for at, (since, until) in enumerate(itertools.pairwise(edges))
+        Span(since, until, Share(with_human, concluded))
+        for (since, until), (concluded, with_human) in zip(itertools.pairwise(edges), counted, strict=True)
     )

@@ -165,19 +165,15 @@ def _reasons(rows: Sequence[Alike]) -> tuple[tuple[str, Share], ...]:
 
 
 def _times(risk_class: RiskClass, waited: Waited | None, rows: Sequence[Alike]) -> Times:
-    told = waited if waited is not None and waited.reviews >= FEWEST else None
+    overdue = share_of((row for row in rows if row.risk_class is risk_class), lambda row: row.overdue)
+    told = waited if overdue.told else None
     return Times(
         risk_class=risk_class,
-        cases=0 if waited is None else waited.reviews,
-        to_claim=None if told is None else _quantiles(told.to_claim),
-        to_decision=None if told is None else _quantiles(told.to_decision),
-        overdue=share_of((row for row in rows if row.risk_class is risk_class), lambda row: row.overdue),
+        cases=overdue.whole,
+        to_claim=None if told is None else Quantiles(*told.to_claim),
+        to_decision=None if told is None else Quantiles(*told.to_decision),
+        overdue=overdue,
     )
-
-
-def _quantiles(seconds: tuple[float, float, float]) -> Quantiles:
-    p50, p90, p95 = (timedelta(seconds=each) for each in seconds)
-    return Quantiles(p50, p90, p95)
 
 
 def _pairs(rows: Sequence[Alike]) -> tuple[Pair, ...]:

@@ -41,8 +41,11 @@ def alike(
     )
 
 
-def waited(reviews: int) -> Waited:
-    return Waited(RiskClass.URGENT, reviews, (60.0, 120.0, 300.0), (90.0, 180.0, 600.0))
+TOOK = Waited(
+    RiskClass.URGENT,
+    (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5)),
+    (timedelta(seconds=90), timedelta(minutes=3), timedelta(minutes=10)),
+)
 
 
 # --- shares ----------------------------------------------------------------------------------------------------------
@@ -137,7 +140,7 @@ def test_families_are_compared_where_each_has_one_answer() -> None:
 
 def test_times_of_too_few_are_not_told() -> None:
     for reviews, p95 in ((FEWEST - 1, None), (FEWEST, timedelta(minutes=5))):
-        times = measure([alike(reviews)], [waited(reviews)]).times
+        times = measure([alike(reviews)], [TOOK]).times
         (urgent,) = (each for each in times if each.risk_class is RiskClass.URGENT)
         assert urgent.cases == reviews
         assert (None if urgent.to_claim is None else urgent.to_claim.p95) == p95
