@@ -83,6 +83,12 @@ _WITHOUT_DURABILITY = {
 }
 
 
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay until the last has run: looking through them for garbage took more time than many a test."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the tests a file at a time, the long files come first and the short ones fill the end.
 
