@@ -126,11 +126,14 @@ class SafetyNet:
         try:
             await asyncio.wait((worker, sweeper), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # A second cancellation would cut short how the worker ends: it gets that only where it has lost the first.
+            worker.cancel()
             await end_all([sweeper])
-            await end_all([worker], again_after=ENDING_SECONDS)
-        for task in (worker, sweeper):
-            if not task.cancelled():
-                task.result()
+            await asyncio.wait([worker], timeout=ENDING_SECONDS)
+            await end_all([worker])
+        for came in await asyncio.gather(worker, sweeper, return_exceptions=True):
+            if isinstance(came, Exception):
+                raise came
 
     async def _sweep(self) -> None:
         """Hand on the jobs of workers that died: procrastinate keeps them `doing` until somebody does."""

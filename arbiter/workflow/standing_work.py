@@ -50,14 +50,14 @@ async def every_minute(name: str, work: Callable[[], Awaitable[None]], *waited_o
             log.warning("%s could not be done, and is tried again: %s", Safe(name), type(error).__name__)
 
 
-async def end_all(tasks: Iterable[asyncio.Task[None]], again_after: float = AGAIN_SECONDS) -> None:
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel the tasks and wait until each has ended; what any of them raised stays with it.
 
-    They are cancelled again and again, after so many seconds: a library under a task may lose a cancellation that comes
-    together with what it waits for.
+    They are cancelled again and again: a library under a task may lose a cancellation that comes together with what it
+    waits for.
     """
     ending = set(tasks)
     while ending:
         for task in ending:
             task.cancel()
-        _, ending = await asyncio.wait(ending, timeout=again_after)
+        _, ending = await asyncio.wait(ending, timeout=AGAIN_SECONDS)

@@ -79,8 +79,9 @@ def test_no_telemetry_holds_a_number_of_the_shipped_examples(run: Run, sink: Sin
     assert len(numbers) > 10
     content = sink.content(run)
     assert sink.always_holds(run).encode() in content, "the sink is empty, so the search says nothing"
-    without_durations = re.sub(rb"\d+\.\d ms", b"", content)
-    assert found_in(without_durations, numbers) == set()
+    # A duration is spelt like a fact, and a short number in hex stands in an id of a request or a trace by accident.
+    others = re.sub(rb"\d+\.\d ms|\b[0-9a-f]{16}\b|\b[0-9a-f]{32}\b", b"", content)
+    assert found_in(others, numbers) == set()
 
 
 def test_every_route_and_every_kind_of_refusal_was_met(run: Run) -> None:
