@@ -29,8 +29,15 @@ def url() -> Iterator[str]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def looked_through() -> None:
+    """What other tests have left is put away once: a test then looks only through what it has left itself."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(params=["asyncio", "uvloop"])
-def on_loop(request: pytest.FixtureRequest) -> Callable[[Main], None]:
+def on_loop(request: pytest.FixtureRequest, looked_through: None) -> Callable[[Main], None]:
     """Runs a coroutine on a loop of that kind; whatever was left open is found at its end."""
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
 
