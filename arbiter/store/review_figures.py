@@ -21,9 +21,9 @@ class ReviewFigure:
     """A signed review, without what anybody answered.
 
     `escalated_at` is when the case came to the clinicians, for the last time before it was signed; `claimed_at` when one of them
-    first took it after that. `own_is_final` and so on tell whether two answers were the same: the signer's own before the panel, the panel's leading option, the signed one; None where one
-    of them is not there. `families` has, by family and member, 0 for the leading option and another number for each other one.
-    `reasons` are the codes by which the case was escalated.
+    first took it after that. `own_is_final` and so on tell whether two answers were the same: the signer's own before the panel, the
+    panel's leading option, the signed one; None where one of them is not there. `families` has, by family and member, 0 for the
+    leading option and another number for each other one. `reasons` are the codes by which the case was escalated.
     """
 
     case: CaseId
@@ -155,7 +155,7 @@ _IN_SPAN = """
 ) AS counted)
 """
 _CONCLUDED = f"""
-SELECT span.number, {_IN_SPAN.format(WITH_HUMAN)}, {_IN_SPAN.format(BY_PANEL)}
+SELECT {_IN_SPAN.format(WITH_HUMAN)}, {_IN_SPAN.format(BY_PANEL)}
 FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) WITH ORDINALITY AS span (since, until, number)
 ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
@@ -198,7 +198,7 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
 
 
 async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime]) -> Counted:
-    """Return what there is of one moment between the edges, which ascend, or fail after some seconds: figures never cost what they count.
+    """Return what there is of one moment between ascending edges, or fail after some seconds: figures never cost what they count.
 
     Reviews are real cases' and planted ones'; no other practice. Of each span between two edges it is counted how many cases concluded,
     and how many of them with a clinician. Concluded is a case that the panel decided, or that waits for, is with or was with a
@@ -215,7 +215,7 @@ async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime
         alike=tuple(map(_alike, alike)),
         waited=tuple(map(_waited, waited)),
         concluded=tuple(
-            (int(with_human) + int(by_panel), int(with_human)) for _, with_human, by_panel in concluded
+            (int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded
         ),
     )
 
