@@ -158,7 +158,7 @@ async def test_a_reviewer_sees_why_and_what_became_of_each_model(ward: ModelWard
     assert "The members disagree with one another more than is allowed" in why
     said = page[page.index("What each member said") :]
     for told in (
-        "The voting model Differs from you Urgent review",
+        "The voting model Dissent Differs from you Urgent review",
         "The abstaining model Abstained",
         "The unchanged model Invalid",
         "NEWS2 (RCP 2017) As you said Continue monitoring as planned",
