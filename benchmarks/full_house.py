@@ -173,17 +173,19 @@ SELECT k.id, seq, name, ciphertext FROM sealed_document JOIN copied AS k ON true
 """
 
 
-# What came of reviews, as a signature leaves it: every third signer leaves their own answer, every fifth differs from the panel's.
+# What came of reviews at every site, as a signature leaves it: every third signer leaves their own answer, every fifth differs from
+# the panel's, no two wait equally long for long, and members stand to one another in 60 ways.
 _REVIEWS = """
 INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
     signed_at, overdue, own_is_final, leading_is_final, own_is_leading, reasons, families)
 SELECT c.id, c.site_id, c.protocol_id, c.protocol_hash, (ARRAY['routine', 'urgent', 'emergency'])[1 + n %% 3], false, false, at,
-    at + n %% 50 * interval '1 minute', at + interval '65 minutes', n %% 9 = 0,
+    at + n * 7919 %% 3571 * interval '1 second', at + (3571 + n * 6101 %% 7919) * interval '1 second', n %% 9 = 0,
     n %% 3 <> 0, n %% 5 <> 0, n %% 3 <> 0 AND n %% 5 <> 0,
-    '["disagreement-between"]', jsonb_build_object('scores', jsonb_build_object('news2', 0, 'mews', n %% 2),
-    'regression', jsonb_build_object('cart', n %% 5))
+    CASE n %% 7 WHEN 0 THEN '["risk-class", "disagreement-between"]'::jsonb ELSE '["disagreement-between"]' END,
+    jsonb_build_object('scores', jsonb_build_object('news2', 0, 'mews', n %% 2), 'regression', jsonb_build_object('cart', n %% 5),
+    'language-models', jsonb_build_object('first', n %% 11 %% 3))
 FROM (SELECT n, now() - n * interval '1 year' / %(number)s AS at FROM generate_series(1, %(number)s) AS n) AS made
-CROSS JOIN (SELECT * FROM case_file ORDER BY created_at, id LIMIT 1) AS c
+JOIN (SELECT DISTINCT ON (site_id) * FROM case_file ORDER BY site_id, created_at, id) AS c ON c.site_id = (%(sites)s::text[])[1 + n %% 4]
 """
 _OUTCOMES = """
 INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at)
@@ -204,7 +206,7 @@ async def _copy(settings: Settings, numbers: Mapping[CaseId, int], reviews: int)
                     for statement in (_HEADS, _KEYS, _DOCUMENTS):
                         await connection.execute(statement.encode(), values)
                     await connection.execute("DROP TABLE copied")
-            await connection.execute(_REVIEWS.encode(), {"number": reviews})
+            await connection.execute(_REVIEWS.encode(), {"number": reviews, "sites": list(SITES)})
             await connection.execute(_OUTCOMES.replace("%%", "%").encode())
             await connection.execute("VACUUM (ANALYZE)")
     finally:

@@ -57,9 +57,9 @@ class ReviewOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """How many signed `reviews` are alike in all that shares are counted of; each value as in `ReviewFigure`.
+    """How many signed `reviews` are alike in what clinicians did, and in who turned out right.
 
-    The last three are of who was right, as in `ReviewOutcome`; `final_right` is None where nothing is known of that.
+    Each value is as in `ReviewFigure`, the last three as in `ReviewOutcome`; `final_right` is None where nothing is known of that.
     """
 
     reviews: int
@@ -69,11 +69,21 @@ class Alike:
     own_is_final: bool | None
     leading_is_final: bool | None
     own_is_leading: bool | None
-    reasons: tuple[str, ...]
-    families: Mapping[str, Mapping[str, int]]
     own_right: bool | None = None
     leading_right: bool | None = None
     final_right: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """How many signed `reviews` came for the same reasons from members that stood so to one another; as in `ReviewFigure`.
+
+    Planted ones are none of them.
+    """
+
+    reviews: int
+    reasons: tuple[str, ...]
+    families: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,7 @@ class Counted:
     """
 
     alike: tuple[Alike, ...]
+    patterns: tuple[Pattern, ...]
     waited: tuple[Waited, ...]
     concluded: tuple[tuple[int, int], ...]
 
@@ -124,28 +135,47 @@ SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at
 FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
 RETURNING id
 """
+# By site and risk class, so that each is a span of `ix_review_figure_counted`, which holds all that is asked here.
 _CHOSEN = """
-f.signed_at >= %(since)s AND f.signed_at < %(until)s AND f.site_id = ANY(%(sites)s)
-    AND (%(protocol)s::text IS NULL OR f.protocol_id = %(protocol)s::text) AND (NOT f.training OR f.planted)
+unnest(%(sites)s::text[]) AS at (site), LATERAL (
+    SELECT {} FROM review_figure
+    WHERE site_id = at.site AND risk_class = class AND signed_at >= %(since)s AND signed_at < %(until)s
+        AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text) AND {}
+    OFFSET 0
+) AS chosen
 """
-# What happened to the patient counts before what another reader thought. Counted where they lie: a year of reviews is some hundred
-# rows that differ. Nothing is told of a review before it is signed: outcomes older than that, and than clocks differ, are left alone.
+_CLASSES = "unnest(%(classes)s::text[]) AS classes (class)"
+# What happened to the patient counts before what another reader thought. Nothing is told of a review before it is signed: outcomes
+# older than that, and than clocks differ, are left alone.
+_TOLD = """
+SELECT DISTINCT ON (figure_id) figure_id, own_right, leading_right, final_right
+FROM review_outcome WHERE at >= %(since)s - interval '1 day'
+ORDER BY figure_id, source = 'independent reader', id DESC
+"""
+# Counted where they lie, and what goes together apart from what does not: a year of reviews is some dozens of rows each.
+_RELATIONS = "planted, overdue, own_is_final, leading_is_final, own_is_leading"
+_RIGHT = "own_right, leading_right, final_right"
 _ALIKE = f"""
-SELECT count(*), f.risk_class, f.planted, f.overdue, f.own_is_final, f.leading_is_final, f.own_is_leading, f.reasons, f.families,
-    o.own_right, o.leading_right, o.final_right
-FROM review_figure AS f LEFT JOIN (
-    SELECT DISTINCT ON (figure_id) figure_id, own_right, leading_right, final_right
-    FROM review_outcome WHERE at >= %(since)s - interval '1 day'
-    ORDER BY figure_id, source = 'independent reader', id DESC
-) AS o ON o.figure_id = f.id
-WHERE {_CHOSEN} GROUP BY 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
+SELECT count(*), class, {_RELATIONS}, {_RIGHT}
+FROM (
+    SELECT class, chosen.* FROM {_CLASSES}, {_CHOSEN.format(f"id, {_RELATIONS}", "(NOT training OR planted)")} OFFSET 0
+) AS reviews LEFT JOIN ({_TOLD}) AS told ON figure_id = id
+GROUP BY class, {_RELATIONS}, {_RIGHT}
+"""  # noqa: S608 - constants of this module alone
+# Any one of those that are of a pattern has its words.
+_PATTERNS = f"""
+SELECT reviews, reasons, families
+FROM (
+    SELECT count(*) AS reviews, min(id) AS any_id FROM {_CLASSES}, {_CHOSEN.format("id, pattern", "NOT training")} GROUP BY pattern
+) AS patterns, LATERAL (SELECT reasons, families FROM review_figure WHERE id = any_id OFFSET 0) AS words
 """  # noqa: S608 - constants of this module alone
 # Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361).
-_QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY greatest(interval '0', {}))"
+_QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY {})"
 _WAITED = f"""
-SELECT f.risk_class, {_QUANTILES.format("f.claimed_at - f.escalated_at")},
-    {_QUANTILES.format("f.signed_at - f.escalated_at")}
-FROM review_figure AS f WHERE {_CHOSEN} AND NOT f.training GROUP BY f.risk_class
+SELECT class, quantiles.* FROM {_CLASSES}, LATERAL (
+    SELECT {_QUANTILES.format("to_claim")}, {_QUANTILES.format("to_decision")}
+    FROM {_CHOSEN.format("to_claim, to_decision", "NOT training")} HAVING count(*) > 0
+) AS quantiles
 """  # noqa: S608 - constants of this module alone
 # By when they were taken in, so that a case counts on one day whatever becomes of it: from indexes, by site and span.
 _IN_SPAN = """
@@ -209,10 +239,14 @@ async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime
     async with store.read() as transaction:
         await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
         alike = await run(transaction, _ALIKE, asked)
+        patterns = await run(transaction, _PATTERNS, asked)
         waited = await run(transaction, _WAITED, asked)
         concluded = await run(transaction, _CONCLUDED, spans)
     return Counted(
         alike=tuple(map(_alike, alike)),
+        patterns=tuple(
+            Pattern(int(number), tuple(reasons), families) for number, reasons, families in patterns
+        ),
         waited=tuple(map(_waited, waited)),
         concluded=tuple(
             (int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded
@@ -223,6 +257,7 @@ async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime
 def _parameters(chosen: Chosen) -> dict[str, Any]:
     return {
         "sites": sorted(chosen.sites),
+        "classes": [risk_class.value for risk_class in RiskClass],
         "since": chosen.since,
         "until": chosen.until,
         "protocol": chosen.protocol,
@@ -230,35 +265,15 @@ def _parameters(chosen: Chosen) -> dict[str, Any]:
 
 
 def _alike(row: Sequence[Any]) -> Alike:
-    (
-        number,
-        risk_class,
-        planted,
-        overdue,
-        own_is_final,
-        leading_is_final,
-        own_is_leading,
-        reasons,
-        families,
-        *right,
-    ) = row
-    own_right, leading_right, final_right = right
-    return Alike(
-        reviews=int(number),
-        risk_class=RiskClass(risk_class),
-        planted=planted,
-        overdue=overdue,
-        own_is_final=own_is_final,
-        leading_is_final=leading_is_final,
-        own_is_leading=own_is_leading,
-        reasons=tuple(reasons),
-        families=families,
-        own_right=own_right,
-        leading_right=leading_right,
-        final_right=final_right,
-    )
+    number, risk_class, *relations = row
+    return Alike(int(number), RiskClass(risk_class), *relations)
 
 
 def _waited(row: Sequence[Any]) -> Waited:
     risk_class, to_claim, to_decision = row
-    return Waited(RiskClass(risk_class), tuple(to_claim), tuple(to_decision))
+    return Waited(RiskClass(risk_class), _durations(to_claim), _durations(to_decision))
+
+
+def _durations(seconds: Sequence[float]) -> tuple[timedelta, timedelta, timedelta]:
+    half, nine_tenths, most = (timedelta(seconds=each) for each in seconds)
+    return half, nine_tenths, most

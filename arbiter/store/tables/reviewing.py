@@ -7,15 +7,37 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
+    Double,
     ForeignKey,
     Identity,
     Index,
+    LargeBinary,
     Table,
     Text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
 from arbiter.store.tables.base import INSTANT, metadata
+
+# Seconds, never below none: clocks of two processes differ.
+_SECONDS = "greatest(0, extract(epoch from {} - escalated_at))"
+# What reviews are counted by is in an index whole, so that a year of them is counted without their rows. What is too long for an index
+# stands in it by its SHA-256; PostgreSQL turns text into bytes without asking for an encoding in no other immutable way.
+_PATTERN = r"sha256(decode(replace(reasons::text || families::text, '\', '\\'), 'escape'))"
+_COUNTED_BY = (
+    "protocol_id",
+    "training",
+    "planted",
+    "overdue",
+    "own_is_final",
+    "leading_is_final",
+    "own_is_leading",
+    "pattern",
+    "to_claim",
+    "to_decision",
+    "id",
+)
 
 # A row a signed review, written in the transaction that signs. What somebody answered stands nowhere in it: only whether two answers
 # were the same. `families` has, by family and member, 0 for the panel's leading option and a number for each other one.
@@ -39,8 +61,12 @@ review_figure = Table(
     Column("own_is_leading", Boolean),
     Column("reasons", JSONB, nullable=False),
     Column("families", JSONB, nullable=False),
+    Column("pattern", LargeBinary, Computed(_PATTERN, persisted=True), nullable=False),
+    Column("to_claim", Double, Computed(_SECONDS.format("claimed_at"), persisted=True), nullable=False),
+    Column("to_decision", Double, Computed(_SECONDS.format("signed_at"), persisted=True), nullable=False),
     CheckConstraint("training OR NOT planted", name="planted_is_training"),
     Index("ix_review_figure_signed_at", "signed_at", "id"),
+    Index("ix_review_figure_counted", "site_id", "risk_class", "signed_at", postgresql_include=_COUNTED_BY),
     Index("ix_review_figure_case_id", "case_id", "id"),
 )
 

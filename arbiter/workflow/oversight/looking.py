@@ -102,7 +102,7 @@ async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Ov
     return Overseen(
         asked=asked,
         spans=_spans(edges, counted.concluded),
-        reviewed=measure(counted.alike, counted.waited),
+        reviewed=measure(counted.alike, counted.patterns, counted.waited),
         members=tuple(
             looked_at(house, standing)
             for standing in await guarantees(house)

@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from arbiter.calibrating.binomial import wilson
 from arbiter.model import RiskClass
-from arbiter.store.review_figures import Alike, Waited
+from arbiter.store.review_figures import Alike, Pattern, Waited
 
 FEWEST: Final = 5
 CONFIDENCE: Final = 0.95
+
+Row = TypeVar("Row", Alike, Pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +137,27 @@ class Reviewed:
     reliance: Reliance
 
 
-def measure(alike: Sequence[Alike], waited: Sequence[Waited]) -> Reviewed:
-    """Return the figures of these reviews; planted ones count in their own figures alone."""
+def measure(alike: Sequence[Alike], patterns: Sequence[Pattern], waited: Sequence[Waited]) -> Reviewed:
+    """Return the figures of these reviews, their patterns and how long they waited; planted ones count in their own figures alone."""
     real = [row for row in alike if not row.planted]
     lengths = {each.risk_class: each for each in waited}
     return Reviewed(
-        reasons=_reasons(real),
+        reasons=_reasons(patterns),
         times=tuple(_times(risk_class, lengths.get(risk_class), real) for risk_class in reversed(RiskClass)),
-        pairs=_pairs(real),
+        pairs=_pairs(patterns),
         judging=_judging(real),
         reliance=_reliance([row for row in alike if row.planted]),
     )
 
 
-def share_of(rows: Iterable[Alike], of: Callable[[Alike], bool | None]) -> Share:
+def share_of(rows: Iterable[Row], of: Callable[[Row], bool | None]) -> Share:
     """Return of how many reviews something is true, of those of which it is known."""
     told = [(row.reviews, of(row)) for row in rows]
     known = [(reviews, value) for reviews, value in told if value is not None]
     return Share(sum(reviews for reviews, value in known if value), sum(reviews for reviews, _ in known))
 
 
-def _reasons(rows: Sequence[Alike]) -> tuple[tuple[str, Share], ...]:
+def _reasons(rows: Sequence[Pattern]) -> tuple[tuple[str, Share], ...]:
     counted: Counter[str] = Counter()
     for row in rows:
         counted.update(dict.fromkeys(row.reasons, row.reviews))
@@ -176,7 +178,7 @@ def _times(risk_class: RiskClass, waited: Waited | None, rows: Sequence[Alike]) 
     )
 
 
-def _pairs(rows: Sequence[Alike]) -> tuple[Pair, ...]:
+def _pairs(rows: Sequence[Pattern]) -> tuple[Pair, ...]:
     families = sorted({family for row in rows for family in row.families})
     pairs = (
         Pair(one, other, share_of(rows, partial(_agree, one=one, other=other)))
@@ -185,7 +187,7 @@ def _pairs(rows: Sequence[Alike]) -> tuple[Pair, ...]:
     return tuple(pair for pair in pairs if pair.agreed.whole)
 
 
-def _agree(row: Alike, *, one: str, other: str) -> bool | None:
+def _agree(row: Pattern, *, one: str, other: str) -> bool | None:
     answers = [set(row.families.get(family, {}).values()) for family in (one, other)]
     if one == other:
         return None if len(row.families.get(one, {})) < 2 else len(answers[0]) == 1

@@ -7,9 +7,9 @@ policy lifts it with a reason. One about a member warns: what is decided is watc
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from arbiter.store.watching import (
     AlarmKind,
     AlarmRow,
     AlarmStep,
+    OpenAudits,
     add_alarm_step,
     load_alarm_steps,
     load_newest_count,
@@ -50,8 +51,16 @@ def standing(steps: Iterable[AlarmRow]) -> tuple[AlarmRow, ...]:
     return tuple(step for step in last.values() if step.step is AlarmStep.ALARMED)
 
 
-async def look_for_stops(house: House) -> None:
-    """Learn which protocols decide nothing alone, whoever found it."""
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Every step of alarms, the oldest first, and by protocol the decisions that wait to be read."""
+
+    steps: tuple[AlarmRow, ...]
+    waiting: Mapping[str, OpenAudits]
+
+
+async def look_for_stops(house: House) -> Watch:
+    """Learn which protocols decide nothing alone, whoever found it, and return what that was learnt from."""
     stops = house.stops
     steps = await load_alarm_steps(house.store)
     mark = max((step.order for step in steps), default=0)
@@ -62,6 +71,7 @@ async def look_for_stops(house: House) -> None:
     too_long = house.clock.now() - timedelta(days=house.settings.audit_days)
     waiting = await load_open_audits(house.store)
     stops.behind = frozenset(each.protocol for each in waiting if each.oldest < too_long)
+    return Watch(tuple(steps), {each.protocol: each for each in waiting})
 
 
 async def hear_of_stops(house: House) -> None:

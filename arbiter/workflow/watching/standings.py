@@ -13,9 +13,7 @@ from arbiter.store.watching import (
     AlarmRow,
     CountRow,
     OpenAudits,
-    load_alarm_steps,
     load_counts,
-    load_open_audits,
 )
 from arbiter.workflow.certifying import calibration_in_force
 from arbiter.workflow.house import House
@@ -89,9 +87,7 @@ async def guarantees(
     """
     if protocol is not None:
         house.shelf.in_force(protocol)
-    await look_for_stops(house)
-    steps = await load_alarm_steps(house.store)
-    waiting = {each.protocol: each for each in await load_open_audits(house.store)}
+    watch = await look_for_stops(house)
     audited = float(house.settings.audit_share) if share is None else share
     found = []
     for name, shelved in sorted(house.shelf.current.items()):
@@ -102,15 +98,15 @@ async def guarantees(
         if calibration is not None:
             counts = await load_counts(house.store, calibration.content_hash)
             # Years of audits take seconds to go through.
-            watched = await asyncio.to_thread(watched_of, calibration, counts, steps, audited)
+            watched = await asyncio.to_thread(watched_of, calibration, counts, watch.steps, audited)
         found.append(
             GuaranteeStanding(
                 protocol=name,
                 title=shelved.protocol.title,
                 calibration=calibration,
                 watched=watched,
-                waiting=waiting.get(name),
-                alarms=tuple(alarm for alarm in standing(steps) if alarm.protocol == name),
+                waiting=watch.waiting.get(name),
+                alarms=tuple(alarm for alarm in standing(watch.steps) if alarm.protocol == name),
                 stop=_stop(house, name),
             )
         )

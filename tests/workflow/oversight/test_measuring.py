@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from arbiter.model import RiskClass
-from arbiter.store.review_figures import Alike, Waited
+from arbiter.store.review_figures import Alike, Pattern, Waited
 from arbiter.workflow.oversight.measuring import FEWEST, Share, measure, share_of
 
 
@@ -21,7 +21,6 @@ def alike(
     own_is_final: bool | None = True,
     leading_is_final: bool | None = True,
     planted: bool = False,
-    families: dict[str, dict[str, int]] | None = None,
     right: tuple[bool | None, bool | None, bool | None] = (None, None, None),
 ) -> Alike:
     """Reviews that are alike; `right`: the signer alone, the panel, what was signed."""
@@ -33,8 +32,6 @@ def alike(
         own_is_final=own_is_final,
         leading_is_final=leading_is_final,
         own_is_leading=own_is_leading,
-        reasons=("no-majority",),
-        families={} if families is None else families,
         own_right=right[0],
         leading_right=right[1],
         final_right=right[2],
@@ -76,7 +73,7 @@ def test_rows_that_are_alike_count_as_often_as_there_are_reviews(
 ) -> None:
     together = [alike(reviews, leading_is_final=value) for reviews, value in counted]
     apart = [alike(leading_is_final=value) for reviews, value in counted for _ in range(reviews)]
-    assert measure(together, ()) == measure(apart, ())
+    assert measure(together, (), ()) == measure(apart, (), ())
 
 
 # --- judging ---------------------------------------------------------------------------------------------------------
@@ -87,35 +84,33 @@ def test_a_switch_is_toward_the_panel_or_away_from_it_or_neither() -> None:
     away = alike(own_is_leading=True, own_is_final=False, leading_is_final=False)
     third = alike(own_is_leading=False, own_is_final=False, leading_is_final=False)
     kept = alike(own_is_leading=False, own_is_final=True, leading_is_final=False)
-    judging = measure([toward, away, third, kept], ()).judging
+    judging = measure([toward, away, third, kept], (), ()).judging
     assert (judging.switched, judging.overridden) == (Share(3, 4), Share(3, 4))
     assert (judging.toward, judging.elsewhere, judging.away) == (Share(1, 3), Share(1, 3), Share(1, 1))
 
 
 def test_who_saw_the_panel_first_has_switched_nothing() -> None:
     first = alike(own_is_leading=None, own_is_final=None, leading_is_final=False)
-    judging = measure([first], ()).judging
+    judging = measure([first], (), ()).judging
     assert judging.switched == Share(0, 0)
     assert judging.overridden == Share(1, 1)
 
 
 def test_a_panel_that_leant_to_nothing_is_not_overridden() -> None:
     none = alike(own_is_leading=None, own_is_final=True, leading_is_final=None)
-    assert measure([none], ()).judging.overridden == Share(0, 0)
+    assert measure([none], (), ()).judging.overridden == Share(0, 0)
 
 
 def test_a_planted_case_counts_for_reliance_and_for_nothing_else() -> None:
     followed = alike(own_is_leading=False, own_is_final=False, planted=True, right=(True, False, False))
     stayed = alike(own_is_leading=False, leading_is_final=False, planted=True, right=(True, False, True))
     fell = alike(planted=True, right=(False, False, False))
-    found = measure([followed, stayed, fell], ())
+    found = measure([followed, stayed, fell], (), ())
     assert found.reliance.planted == 3
     assert (found.reliance.followed, found.reliance.before, found.reliance.after) == (
         Share(1, 2), Share(2, 3), Share(1, 3)
     )  # fmt: skip
     assert found.judging.reviews == 0
-    assert found.reasons == ()
-    assert found.pairs == ()
     assert {times.cases for times in found.times} == {0}
     assert found.judging.own_right == Share(0, 0)
 
@@ -130,7 +125,7 @@ def test_families_are_compared_where_each_has_one_answer() -> None:
         {"scores": {"news2": 1}, "models": {"a": 0, "b": 0}},
         {"models": {"a": 0}},
     ]
-    found = measure([alike(families=each) for each in answers], ())
+    found = measure((), [Pattern(1, ("no-majority",), each) for each in answers], ())
     assert {(pair.one, pair.other): pair.agreed for pair in found.pairs} == {
         ("models", "models"): Share(1, 1),
         ("models", "scores"): Share(1, 2),
@@ -138,9 +133,20 @@ def test_families_are_compared_where_each_has_one_answer() -> None:
     }
 
 
+def test_a_pattern_counts_as_often_as_there_are_reviews() -> None:
+    both: dict[str, dict[str, int]] = {"models": {"a": 0}, "scores": {"news2": 0}}
+    apart: dict[str, dict[str, int]] = {"models": {"a": 0}, "scores": {"news2": 1}}
+    patterns = [Pattern(3, ("risk-class", "no-majority"), both), Pattern(4, ("no-majority",), apart)]
+    found = measure((), patterns, ())
+    assert found.reasons == (("no-majority", Share(7, 7)), ("risk-class", Share(3, 7)))
+    assert {(pair.one, pair.other): pair.agreed for pair in found.pairs} == {
+        ("models", "scores"): Share(3, 7)
+    }
+
+
 def test_times_of_too_few_are_not_told() -> None:
     for reviews, p95 in ((FEWEST - 1, None), (FEWEST, timedelta(minutes=5))):
-        times = measure([alike(reviews)], [TOOK]).times
+        times = measure([alike(reviews)], (), [TOOK]).times
         (urgent,) = (each for each in times if each.risk_class is RiskClass.URGENT)
         assert urgent.cases == reviews
         assert (None if urgent.to_claim is None else urgent.to_claim.p95) == p95

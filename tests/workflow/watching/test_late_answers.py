@@ -39,7 +39,7 @@ class HeldBack:
 
 
 async def late(
-    house: House, held: HeldBack, look: Callable[[House], Awaitable[None]]
+    house: House, held: HeldBack, look: Callable[[House], Awaitable[object]]
 ) -> Callable[[], Awaitable[None]]:
     """Begin to look, and return what lets that end."""
     looking = asyncio.ensure_future(look(house))
