@@ -52,6 +52,8 @@ def create_environment(assets: Assets) -> Environment:
     """Return the templates' environment; it escapes everything that is not marked as markup."""
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(TEMPLATES), PackageLoader("nhsuk_frontend_jinja")]),
+        # No answer waits until the disk was asked about each file that a page is made of: they change with the release.
+        auto_reload=False,
         autoescape=True,
         undefined=Absent,
         trim_blocks=True,
