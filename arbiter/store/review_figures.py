@@ -135,7 +135,8 @@ SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at
 FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
 RETURNING id
 """
-# By site and risk class, so that each is a span of `ix_review_figure_counted`, which holds all that is asked here.
+# By site and risk class, so that each is a span of `ix_review_figure_counted`, which holds all that is asked here. Each `OFFSET 0` keeps
+# PostgreSQL from taking it apart again, and from going through the outcomes once a span.
 _CHOSEN = """
 unnest(%(sites)s::text[]) AS at (site), LATERAL (
     SELECT {} FROM review_figure
