@@ -23,7 +23,7 @@ from arbiter.store.cases.taking_in import NewJob
 from arbiter.store.transaction import Transaction, driver_connection
 from arbiter.telemetry.catalogue import CASE, LAST_ATTEMPT, TAKE_UP
 from arbiter.telemetry.spans import link_to, outgoing_headers, spanned
-from arbiter.workflow.standing_work import end_all
+from arbiter.workflow.standing_work import end_all, to_its_end
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class SafetyNet:
             )
         finally:
             # Also after a failed opening: the library would take the closed pool for an open one the next time.
-            await self._app.close_async()
+            await to_its_end(self._app.close_async())
 
     async def _run(self, context: JobContext, case: str, trace: str = "") -> None:
         """Take a case up in a trace of its own, linked to the request or amendment that left the job."""
@@ -126,11 +126,7 @@ class SafetyNet:
         try:
             await asyncio.wait((worker, sweeper), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            # A second cancellation would cut short how the worker ends: it gets that only where it has lost the first.
-            worker.cancel()
-            await end_all([sweeper])
-            await asyncio.wait([worker], timeout=ENDING_SECONDS)
-            await end_all([worker])
+            await to_its_end(_end(worker, sweeper))
         for came in await asyncio.gather(worker, sweeper, return_exceptions=True):
             if isinstance(came, Exception):
                 raise came
@@ -142,6 +138,14 @@ class SafetyNet:
             await asyncio.sleep(SWEEP_SECONDS)
             for job in await manager.get_stalled_jobs(queue=QUEUE, seconds_since_heartbeat=STALE_SECONDS):
                 await manager.retry_job(job)
+
+
+async def _end(worker: asyncio.Task[None], sweeper: asyncio.Task[None]) -> None:
+    """End both. A second cancellation would cut short how the worker ends: it gets that only where it has lost the first."""
+    worker.cancel()
+    await end_all([sweeper])
+    await asyncio.wait([worker], timeout=ENDING_SECONDS)
+    await end_all([worker])
 
 
 def _traceparent() -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
 from arbiter.errors import UnavailableError
 from arbiter.store.transaction import DATABASE_ERRORS
@@ -61,3 +62,17 @@ async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
         for task in ending:
             task.cancel()
         _, ending = await asyncio.wait(ending, timeout=AGAIN_SECONDS)
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do `work` to its end, whoever cancels meanwhile: the cancellation is raised after it."""
+    doing = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.wait({doing})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    doing.result()
+    if cancelled is not None:
+        raise cancelled
