@@ -42,14 +42,23 @@ def _figures() -> None:
         sa.Column("planted", sa.Boolean, nullable=False),
         sa.Column("escalated_at", INSTANT, nullable=False),
         sa.Column("claimed_at", INSTANT, nullable=False),
+        sa.Column("opinion_at", INSTANT),
+        sa.Column("revealed_at", INSTANT),
         sa.Column("signed_at", INSTANT, nullable=False),
         sa.Column("overdue", sa.Boolean, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
         sa.Column("own_is_final", sa.Boolean),
         sa.Column("leading_is_final", sa.Boolean),
         sa.Column("own_is_leading", sa.Boolean),
         sa.Column("reasons", JSONB, nullable=False),
         sa.Column("families", JSONB, nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('kept', 'changed', 'adopted', 'panel-first')", name=op.f("ck_review_figure_known_kind")
+        ),
         sa.CheckConstraint("training OR NOT planted", name=op.f("ck_review_figure_planted_is_training")),
+        sa.CheckConstraint(
+            "(kind = 'panel-first') = (own_is_final IS NULL)", name=op.f("ck_review_figure_own_is_told")
+        ),
         sa.PrimaryKeyConstraint("id", name="pk_review_figure"),
         sa.ForeignKeyConstraint(["case_id"], ["case_file.id"], name="fk_review_figure_case_id"),
         sa.ForeignKeyConstraint(["site_id"], ["site.id"], name="fk_review_figure_site_id"),

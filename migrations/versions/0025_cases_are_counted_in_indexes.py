@@ -1,4 +1,4 @@
-"""Who came to a clinician is counted in indexes; of two that found what somebody holds, one is gone.
+"""Who came to a clinician is counted in indexes.
 
 Revision ID: 0025
 """
@@ -24,7 +24,6 @@ def upgrade() -> None:
         "CREATE INDEX ix_case_file_by_panel ON case_file (site_id, created_at, protocol_id) "
         f"WHERE NOT training AND state ->> 'decided_by' = 'panel' AND NOT {CAME_TO_HUMAN}"
     )
-    op.execute("DROP INDEX ix_case_file_held")
 
 
 def downgrade() -> None:
