@@ -14,7 +14,7 @@ from arbiter.identity.principals import Principal
 from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, RiskClass
-from arbiter.store.cases.heads import CaseRow
+from arbiter.store.cases.heads import CaseRow, load_cases
 from arbiter.store.cases.waiting import (
     EVERYTHING,
     Counted,
@@ -24,6 +24,7 @@ from arbiter.store.cases.waiting import (
     count_waiting,
     list_waiting,
 )
+from arbiter.store.shifts import load_held
 from arbiter.workflow.dossier import load_seen_case
 from arbiter.workflow.house import House
 from arbiter.workflow.shelf import Shelved
@@ -41,6 +42,7 @@ __all__ = [
     "WorkList",
     "by_urgency",
     "fits",
+    "held",
     "look",
     "looking_of",
     "standing",
@@ -90,7 +92,7 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class WorkList:
-    """A part of what waits, and all that this reviewer holds.
+    """A part of what waits at a reviewer's sites, and what this reviewer holds there.
 
     `mine` is ordered by the end of the lease, `waiting` by urgency. `narrowing` is what was asked for, of which `page` of
     `pages` is here; `mine` is never narrowed. `counts` are of everything, whatever was asked for. `protocols` are the titles
@@ -156,6 +158,21 @@ async def look(
         pages=pages,
         counts=counts,
         protocols=_titles(house, counts.waiting, narrowing),
+    )
+
+
+async def held(house: House, principal: Principal) -> tuple[WorkItem, ...]:
+    """Return the cases this reviewer holds now, those first whose lease ends soonest: also those held through broken glass.
+
+    No list of what waits shows those.
+    """
+    principal.require(Permission.REVIEW_WORK)
+    looking = looking_of(house, principal)
+    rows = await load_cases(house.store, await load_held(house.store, principal.id, MOST_MINE))
+    items = await _items(house, principal, rows, looking)
+    holding = [(item.held_until, item.case, item) for item in items if item.held_until is not None]
+    return tuple(
+        item for until, _case, item in sorted(holding, key=lambda each: each[:2]) if until > looking.now
     )
 
 

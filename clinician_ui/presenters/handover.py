@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.documents.handover_notes import HandoverNote
 from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId
-from arbiter.workflow.shift.handing_over import Colleague, held
+from arbiter.workflow.shift.handing_over import MOST_HELD, Colleague
 from arbiter.workflow.work_list import WorkItem, WorkList
 from clinician_ui.presenters.paper import FIT_FOR, PaperRow, full_time
 from clinician_ui.presenters.times import (
@@ -88,10 +88,12 @@ class NoteWords:
     note: str
 
 
-def handover_page(listed: WorkList, colleagues: Iterable[Colleague], here: Here) -> HandoverPage:
+def handover_page(
+    held: Sequence[WorkItem], listed: WorkList, colleagues: Iterable[Colleague], here: Here
+) -> HandoverPage:
     """Return what is open for this reviewer."""
     return HandoverPage(
-        held=tuple(_held_row(each, here) for each in held(listed)),
+        held=tuple(_held_row(each, here) for each in held[:MOST_HELD]),
         waiting=tuple(work_row(item, here) for item in listed.waiting),
         colleagues=tuple(Chosen(each.login, f"{each.name} ({each.login})") for each in colleagues),
         at=moment(here.now, here),
@@ -99,10 +101,10 @@ def handover_page(listed: WorkList, colleagues: Iterable[Colleague], here: Here)
     )
 
 
-def handover_sheet(listed: WorkList, here: Here) -> HandoverSheet:
+def handover_sheet(held: Sequence[WorkItem], listed: WorkList, here: Here) -> HandoverSheet:
     """Return what is open as it goes on paper."""
     return HandoverSheet(
-        held=tuple(_paper_row(each, _step(each.phase), here) for each in held(listed)),
+        held=tuple(_paper_row(each, _step(each.phase), here) for each in held[:MOST_HELD]),
         waiting=tuple(_paper_row(item, _answered(item), here) for item in listed.waiting),
         made=full_time(here.now, here),
         fit_until=full_time(here.now + FIT_FOR, here),

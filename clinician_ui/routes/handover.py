@@ -50,7 +50,8 @@ class HandoverPages:
         """Show what is open as it goes on paper."""
         visitor = await self._desk.door.visitor(request)
         listed = await work_list.look(self._house, visitor.principal)
-        sheet = handover_sheet(listed, await self._desk.here())
+        held = await work_list.held(self._house, visitor.principal)
+        sheet = handover_sheet(held, listed, await self._desk.here())
         return self._desk.page("handover_print", visitor, page=sheet)
 
     async def hand_over(self, request: Request) -> Response:
@@ -79,7 +80,8 @@ class HandoverPages:
         principal = visitor.principal
         listed = await work_list.look(self._house, principal, size=MOST_WAITING)
         known = await handing_over.colleagues(self._house, principal)
-        page = handover_page(listed, known, await self._desk.here())
+        held = await work_list.held(self._house, principal)
+        page = handover_page(held, listed, known, await self._desk.here())
         return self._desk.page(
             "handover",
             visitor,

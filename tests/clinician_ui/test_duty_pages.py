@@ -127,6 +127,23 @@ async def test_a_decision_drawn_for_an_audit_is_no_call_and_looks_like_a_case_th
         assert word not in page.partition("<main")[2].partition("</main>")[0].lower()
 
 
+async def test_nobody_is_called_about_a_case_that_is_set_aside_wherever_it_is_looked_at(ward: Ward) -> None:
+    case = await ward.case()
+    anna = await ward.claimed(case)
+    assert await give(anna, case, to="ben") == 303
+    ben = await ward.logged_in("ben")
+    assert "on my way" in (await ben.get(f"/duty/{case}")).text.lower()
+    anna = await ward.claimed(case)
+    await anna.get(f"/cases/{case}")
+    assert (await anna.send(f"/cases/{case}/defer", wait="1", reason="theatre")).status_code == 303
+    for login in ("anna", "ben"):
+        browser = await ward.logged_in(login)
+        assert f"call-{case}" not in (await browser.get("/duty")).text.partition("Nobody has answered yet")[2]
+        assert "on my way" not in (await browser.get(f"/duty/{case}")).text.lower()
+        await browser.send(f"/duty/{case}/acknowledge")
+    assert (await types_of(ward.house, case))[-1] == "review.deferred"
+
+
 async def test_taking_over_answers_what_was_on_the_page_and_no_call_that_came_later(ward: Ward) -> None:
     seen = await ward.case()
     ben = await ward.logged_in("ben")

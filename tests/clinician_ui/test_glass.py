@@ -85,6 +85,28 @@ async def test_no_list_shows_a_foreign_case_even_once_it_is_open_and_claimed(awa
     assert (await dora.get(f"/cases/{case}")).status_code == 200
 
 
+async def test_a_case_held_through_the_glass_is_handed_back_and_to_nobody_who_may_not_see_it(
+    away: Ward,
+) -> None:
+    case = await away.case()
+    dora = await at_the_glass(away)
+    await dora.send("/glass", case=case, reason=REASON)
+    await dora.send(f"/worklist/{case}/claim")
+    for path in ("/duty/handover", "/duty/handover/print"):
+        assert case in (await dora.get(path)).text, "whoever holds it finds it at the end of the shift"
+    await dora.get("/duty/handover")
+    note = {f"note-{case}": "call theatre"}
+    refused = await dora.send("/duty/handover", case=(case,), to="emil", **note)
+    assert (refused.status_code, "does not work at the site" in refused.text) == (422, True)
+    assert (await entries(away, case))[-1].type != "claim.ended"
+    assert (
+        (await dora.send("/duty/handover", case=(case,), to="", **note)).headers["location"].endswith("?done")
+    )
+    ended = (await entries(away, case))[-1]
+    assert (ended.type, ended.actor) == ("claim.ended", away.people["dora"].id)
+    assert case not in (await dora.get("/duty/handover")).text
+
+
 async def test_the_glass_closes_after_an_hour_and_opens_to_one_person_and_one_case(away: Ward) -> None:
     case, other = await away.case(), await away.case()
     dora = await at_the_glass(away)

@@ -198,7 +198,8 @@ def _answer(row: CaseRow, principal: Principal) -> Answer:
         return Answer.ELSEWHERE
     if state.ladder.acknowledged_by is not None:
         return Answer.ACKNOWLEDGED
-    return Answer.OPEN if state.ladder.waits else Answer.UNCALLED
+    called = state.ladder.waits and state.ladder.set_aside_until is None
+    return Answer.OPEN if called else Answer.UNCALLED
 
 
 _RISKS = (RiskClass.EMERGENCY, RiskClass.URGENT, RiskClass.ROUTINE)

@@ -24,7 +24,7 @@ from arbiter.workflow.dossier import Dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.review.passing_on import NOTE, way_shown
 from arbiter.workflow.saving import perform, without_safety_net
-from arbiter.workflow.work_list import WorkItem, WorkList, look
+from arbiter.workflow.work_list import WorkItem, held
 
 LONGEST_NOTE = 2_000
 MOST_HELD = 20
@@ -47,13 +47,6 @@ class HandedBack:
 
     given: tuple[CaseId, ...]
     gone: tuple[CaseId, ...]
-
-
-def held(listed: WorkList) -> tuple[WorkItem, ...]:
-    """Return the cases of a work list that its reviewer still holds, at most `MOST_HELD`, those first whose lease ends soonest."""
-    return tuple(item for item in listed.mine if item.held_until is not None and item.held_until > listed.at)[
-        :MOST_HELD
-    ]
 
 
 async def colleagues(house: House, principal: Principal) -> tuple[Colleague, ...]:
@@ -85,9 +78,13 @@ async def hand_over(
         RefusedError: for a note that is too long, more cases than `MOST_HELD`, or a colleague who does not act for a case's site.
     """
     principal.require(Permission.REVIEW_WORK)
-    await _check(house, principal, notes, to)
+    holding = {each.case: each for each in await held(house, principal)}
+    _check(holding, notes, to)
     given, gone = [], []
     for case, note in notes.items():
+        if case not in holding:
+            gone.append(case)
+            continue
         try:
             await _hand_back(house, principal, case, note, to)
         except (ConflictError, NotFoundError):
@@ -97,9 +94,7 @@ async def hand_over(
     return HandedBack(tuple(given), tuple(gone))
 
 
-async def _check(
-    house: House, principal: Principal, notes: Mapping[CaseId, str], to: Colleague | None
-) -> None:
+def _check(holding: Mapping[CaseId, WorkItem], notes: Mapping[CaseId, str], to: Colleague | None) -> None:
     problems = [
         Problem(f"/notes/{case}", "too-long", f"expected at most {LONGEST_NOTE} characters")
         for case, note in notes.items()
@@ -108,11 +103,10 @@ async def _check(
     if len(notes) > MOST_HELD:
         problems.append(Problem("/notes", "too-many", f"expected at most {MOST_HELD} cases"))
     if to is not None:
-        sites = {each.case: each.site for each in held(await look(house, principal))}
         problems += [
             Problem("/to", "other-site", f"{to.login} does not act for the site of case {case}")
             for case in notes
-            if case in sites and sites[case] not in to.sites
+            if case in holding and holding[case].site not in to.sites
         ]
     if problems:
         raise RefusedError("the handover does not fit", tuple(problems))
