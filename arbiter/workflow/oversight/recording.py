@@ -6,14 +6,15 @@ id, instants, and whether answers were the same, nothing that tells of a patient
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from arbiter.audit.entry import Entry
 from arbiter.documents.canonical import decode
 from arbiter.documents.known_outcomes import KnownOutcome, OutcomeKind
-from arbiter.errors import NotFoundError
 from arbiter.identity.principals import Principal
+from arbiter.lifecycle.entries import EntryType
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
 from arbiter.store.review_figures import ReviewFigure, ReviewOutcome, add_review, add_review_outcome
@@ -69,7 +70,11 @@ def measuring_outcome(told: KnownOutcome) -> Saving:
     """Return how an outcome is saved, with what it says of the case's newest signed review where there is one."""
 
     async def saving(house: House, before: Dossier, docket: Docket, now: datetime) -> Docket:
-        said = _said_of_review(before, told, now)
+        async with house.store.read() as transaction:
+            placed = await load_entries(transaction, docket.case)
+        said = _said_of_review(
+            before, _reviewed([Entry.from_bytes(body) for _, body, _ in placed]), told, now
+        )
         if said is None:
             return await save_alone(house, before, docket, now)
         async with house.store.begin() as transaction:
@@ -89,10 +94,22 @@ def _known(dossier: Dossier) -> dict[str, str]:
     return {kind.value: known.option for kind, known in told if known is not None}
 
 
-def _said_of_review(dossier: Dossier, told: KnownOutcome, now: datetime) -> ReviewOutcome | None:
-    try:
-        signed = dossier.latest("signature")
-    except NotFoundError:
+def _reviewed(entries: Iterable[Entry]) -> int | None:
+    """Return the entry by which the newest review was signed; a correction is none."""
+    found, correcting = None, False
+    for entry in entries:
+        if entry.type in {EntryType.CORRECTED, EntryType.CLAIMED}:
+            correcting = entry.type == EntryType.CORRECTED
+        elif entry.type == EntryType.SIGNED and not correcting:
+            found = entry.seq
+    return found
+
+
+def _said_of_review(
+    dossier: Dossier, seq: int | None, told: KnownOutcome, now: datetime
+) -> ReviewOutcome | None:
+    signed = next((each for each in dossier.documents if each.name == "signature" and each.seq == seq), None)
+    if signed is None:
         return None
     signature = decode(signed.content)
     shown = [each for each in dossier.documents if each.name == "certificate" and each.seq < signed.seq]

@@ -21,10 +21,13 @@ def saving_signature(principal: Principal, option: str) -> Saving:
     async def saving(house: House, before: Dossier, docket: Docket, now: datetime) -> Docket:
         if docket.standing.phase is Phase.ESCALATED:
             return await save_alone(house, before, docket, now)
-        measured = await measure_review(house, before, principal, option, now)
+        # A correction is made knowing the panel, and often what happened since: it is no further review.
+        correcting = before.row.state.correcting
+        measured = None if correcting else await measure_review(house, before, principal, option, now)
         async with house.store.begin() as transaction:
             written = await write_step(transaction, without_safety_net(docket), now)
-            await keep_review(transaction, docket.case, measured)
+            if measured is not None:
+                await keep_review(transaction, docket.case, measured)
             await keep_signed(transaction, docket, principal.id, now)
         # As every step that a round of the sealer follows: graver cases go first.
         await go_in_order(house, docket)

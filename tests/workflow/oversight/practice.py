@@ -16,7 +16,7 @@ from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.own_opinion import OwnOpinion
 from arbiter.workflow.subjects import SubjectRef
-from tests.houses import ShiftableClock, submission
+from tests.houses import ShiftableClock, settle, submission
 
 Facts: TypeAlias = Mapping[str, tuple[FactValue, str | None] | None]
 
@@ -83,3 +83,12 @@ class Ward:
         await review.reveal(self.house, who, case)
         self.clock.advance(thinks)
         await review.sign(self.house, who, case, final, "as I see it now")
+
+    async def corrected(
+        self, case: CaseId, who: Principal, final: str, *, thinks: timedelta = timedelta(0)
+    ) -> None:
+        """Let the signer take the released decision back and sign anew."""
+        await settle(self.house)
+        await review.correct(self.house, who, case, "seen again")
+        self.clock.advance(thinks)
+        await review.sign(self.house, who, case, final, "on second thoughts")

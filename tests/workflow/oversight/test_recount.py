@@ -57,6 +57,7 @@ class Kept:
 
     @property
     def final(self) -> str:
+        """As it was first signed: a correction knows the panel, and what happened since."""
         return str(self.named("signature")["option"])
 
     @property
@@ -100,6 +101,9 @@ async def run(module_database: Database, tmp_path_factory: pytest.TempPathFactor
             cases.append(case)
             own, final = (chance.choice((URGENT, CONTINUE)) for _ in range(2))
             await _reviewed(ward, case, readers[number % 2], own, final, chance)
+            if number % 5 == 0:
+                other = URGENT if final == CONTINUE else CONTINUE
+                await ward.corrected(case, readers[number % 2], other, thinks=timedelta(minutes=10))
             if number % 3 == 0:
                 await _tell(ward, case, OutcomeKind.OUTCOME, chance.choice((URGENT, CONTINUE)))
             if number % 4 == 0:
@@ -156,6 +160,18 @@ async def test_overrides_and_switches_are_those_of_the_sealed_documents(run: Run
         (judging.away, [case.final != case.leading for case in agreed], agreed),
     ):
         assert (share.part, share.whole) == (sum(of), len(among))
+
+
+async def test_a_correction_is_no_further_review(run: Run) -> None:
+    corrected = [
+        case for case in run.signed if any(entry.type == "decision.corrected" for entry in case.entries)
+    ]
+    assert len(corrected) == len(range(0, REVIEWS, 5))
+    told = [case for case in corrected if case.told is not None]
+    assert len(told) >= 3
+    for case in corrected:
+        signatures = [decode(each.content) for each in case.dossier.documents if each.name == "signature"]
+        assert len({each["option"] for each in signatures}) == 2
 
 
 async def test_who_was_right_is_told_by_the_outcome_before_the_reader(run: Run) -> None:
