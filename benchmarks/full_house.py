@@ -174,7 +174,7 @@ SELECT k.id, seq, name, ciphertext FROM sealed_document JOIN copied AS k ON true
 
 
 # What came of reviews at every site, as a signature leaves it: every third signer leaves their own answer, every fifth differs from
-# the panel's, no two wait equally long for long, and members stand to one another in 60 ways.
+# the panel's, times differ, and reasons and members make 60 patterns.
 _REVIEWS = """
 INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
     signed_at, overdue, own_is_final, leading_is_final, own_is_leading, reasons, families)

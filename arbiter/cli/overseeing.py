@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,7 @@ PLANT_EXAMPLES = examples(
     "arbiter plant /srv/planted/march.jsonl --case quiet-sepsis --protocol deterioration --site north "
     '--client cabcdefghijklmnop --patient "urn:example:patients|7714403" --source "ward 7" --as paula'
 )
-_COLUMNS = ("measure", "part", "of", "share", "low", "high")
+_COLUMNS = ("measure", "part", "of", "share", "low", "high", "seconds")
 
 
 def oversight(
@@ -43,9 +44,9 @@ def oversight(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how often cases come to clinicians, how often these overrule the panel or leave their own judgement for it.
+    """Show how often cases come to clinicians, how long they take, how often they overrule the panel or leave their own judgement for it.
 
-    Shares are with their 95% interval; of fewer than five cases neither share nor part is told. No figure is of a person. Without days
+    Shares are with their 95% interval, times in seconds; of fewer than five cases neither is told. No figure is of a person. Without days
     it is the last 30.
     """
 
@@ -56,7 +57,9 @@ def oversight(
         asked = Asked(_day(since, default.since), _day(until, default.until), protocol, site)
         return await oversee_sites(house, frozenset(dict(await house.identities.sites())), asked)
 
-    show_rows(_COLUMNS, [_row(name, share) for name, share in _shares(in_house(work))], as_json=as_json)
+    overseen = in_house(work)
+    rows = [_row(name, share) for name, share in _shares(overseen)]
+    show_rows(_COLUMNS, [*rows, *_times(overseen)], as_json=as_json)
 
 
 def plant(
@@ -135,9 +138,18 @@ def _shares(overseen: Overseen) -> list[tuple[str, Share]]:
 
 def _row(name: str, share: Share) -> tuple[object, ...]:
     if share.rate is None or share.interval is None:
-        return name, None, None, None, None, None
+        return name, None, None, None, None, None, None
     low, high = share.interval
-    return name, share.part, share.whole, round(share.rate, 6), round(low, 6), round(high, 6)
+    return name, share.part, share.whole, round(share.rate, 6), round(low, 6), round(high, 6), None
+
+
+def _times(overseen: Overseen) -> Iterator[tuple[object, ...]]:
+    for times in overseen.reviewed.times:
+        for until, quantiles in (("taken", times.to_claim), ("signed", times.to_decision)):
+            for part in ("p50", "p90", "p95"):
+                told = None if quantiles is None else getattr(quantiles, part).total_seconds()
+                whole = None if told is None else times.cases
+                yield f"{until} {part} {times.risk_class.value}", None, whole, None, None, None, told
 
 
 def _day(text: str | None, otherwise: date) -> date:

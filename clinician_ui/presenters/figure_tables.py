@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from arbiter.workflow.oversight.measuring import Share
-from clinician_ui.presenters.times import duration_words, short_day
+from clinician_ui.presenters.times import short_day, within_words
 from clinician_ui.texts import _
 
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
@@ -46,10 +46,10 @@ def number(value: int) -> Cell:
 
 
 def length(value: timedelta | None) -> Cell:
-    """Return a cell of a length of time, which programs read in seconds; empty for them where it is not told."""
+    """Return a cell of how long something took at most, which programs read in seconds; empty for them where it is not told."""
     if value is None:
         return Cell(NOT_TOLD, "")
-    return Cell(duration_words(value), f"{value.total_seconds():.0f}")
+    return Cell(within_words(value), f"{value.total_seconds():.0f}")
 
 
 def day(at: datetime) -> Cell:

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Final
 from urllib.parse import urlencode
 
-from arbiter.workflow.oversight.looking import MOST_DAYS, Asked
+from arbiter.workflow.oversight.looking import FIRST_DAY, LAST_DAY, MOST_DAYS, Asked
 from clinician_ui.forms import Mistake
 from clinician_ui.presenters.oversight import Choice, Filters
 from clinician_ui.texts import _
@@ -93,6 +93,7 @@ def _day(text: str, otherwise: date) -> date | None:
     if not text:
         return otherwise
     try:
-        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+        day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         return None
+    return day if day is not None and FIRST_DAY <= day <= LAST_DAY else None

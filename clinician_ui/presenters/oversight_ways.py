@@ -22,7 +22,7 @@ from clinician_ui.presenters.figure_tables import (
 from clinician_ui.presenters.oversight_parts import Figure, Labelled, entered, few, share_row
 from clinician_ui.presenters.plots import Point, course, share_rows, time_rows
 from clinician_ui.presenters.reason_words import reason_words
-from clinician_ui.presenters.times import RISK_TAGS, Here, duration_words
+from clinician_ui.presenters.times import RISK_TAGS, Here, within_words
 from clinician_ui.texts import _
 
 
@@ -149,8 +149,8 @@ def _time_sentence(times: Times) -> str:
         "{risk}: half were taken within {claim} and signed within {decision}; {overdue} were overdue."
     ).format(
         risk=_risk(times),
-        claim=duration_words(times.to_claim.p50),
-        decision=duration_words(times.to_decision.p50),
+        claim=within_words(times.to_claim.p50),
+        decision=within_words(times.to_decision.p50),
         overdue=overdue,
     )
 
@@ -180,6 +180,6 @@ def _drawn(quantiles: Quantiles | None) -> tuple[str, tuple[timedelta, timedelta
     if quantiles is None:
         return _("too few to tell"), None
     words = _("half within {half}, 19 of 20 within {most}").format(
-        half=duration_words(quantiles.p50), most=duration_words(quantiles.p95)
+        half=within_words(quantiles.p50), most=within_words(quantiles.p95)
     )
     return words, (quantiles.p50, quantiles.p50, quantiles.p95)

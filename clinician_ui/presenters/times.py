@@ -114,6 +114,12 @@ def duration_words(duration: timedelta) -> str:
     return _joined(_days(days), _hours(hours % 24) if hours % 24 else "")
 
 
+def within_words(duration: timedelta) -> str:
+    """Return a length of time that nothing shorter than this one is beyond: `duration_words`, rounded up."""
+    step = timedelta(minutes=1) if duration < timedelta(days=1) else timedelta(hours=1)
+    return duration_words(max(step, -(-duration // step) * step))
+
+
 def _joined(first: str, second: str) -> str:
     return _("{longer} {shorter}").format(longer=first, shorter=second) if second else first
 

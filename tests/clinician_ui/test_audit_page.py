@@ -154,6 +154,7 @@ async def test_entries_are_found_by_kind_and_time_and_a_bad_time_is_said(ward: W
     ):
         assert (await ada.get(f"/audit/entries?{query}")).status_code in {200, 422}
     assert (await ada.get("/audit/entries?since=yesterday")).status_code == 422
+    assert (await ada.get("/audit/entries?until=9999-12-31T23:59")).status_code == 200
     assert (await ada.get("/audit/entries?before=" + "9" * 15)).status_code == 200
 
 
@@ -308,6 +309,15 @@ async def test_an_auditor_asks_for_an_export_fetches_and_deletes_it(ward: Ward) 
     assert (await ada.send(f"/audit/exports/{export}/delete")).status_code == 303
     assert (await ada.get(f"/audit/exports/{export}/file")).status_code == 404
     assert export not in (await ada.get("/audit/exports")).text
+
+
+@pytest.mark.parametrize("named", ["\x00", "c_\x00", "c_\u00e4", "c_" + "a" * 5_000])
+async def test_what_can_be_no_case_is_refused_beside_the_form(ward: Ward, named: str) -> None:
+    ada = await ward.logged_in("ada")
+    await ada.get("/audit/exports")
+    refused = await ada.send("/audit/exports", cases=named)
+    assert refused.status_code == 422
+    assert "is not yours to export" in refused.text
 
 
 async def test_documents_in_the_clear_take_the_right_to_disclose(ward: Ward) -> None:

@@ -173,6 +173,26 @@ async def test_days_without_cases_say_so(practised: Ward) -> None:
     assert "100.0%" not in page
 
 
+@pytest.mark.parametrize("day", ["1970-01-02", "9998-12-31"])
+async def test_the_first_and_the_last_day_there_is_can_be_asked_for(practised: Ward, day: str) -> None:
+    answer = await (await practised.logged_in("paula")).get(f"/oversight?from={day}&to={day}")
+    assert answer.status_code == 200
+    assert "No case concluded." in unescape(answer.text)
+
+
+async def test_times_on_the_page_are_no_shorter_than_those_in_the_table(practised: Ward) -> None:
+    page = unescape((await (await practised.logged_in("paula")).get("/oversight")).text).replace(
+        "\u00a0", " "
+    )
+    told = re.search(
+        r"Routine: half were taken within (\d+) minutes? and signed within (\d+) minutes?;", page
+    )
+    assert told is not None
+    (row,) = [each for each in await table(practised, "times") if each["risk_class"] == "routine"]
+    for minutes, column in zip(told.groups(), ("claim_p50_seconds", "decision_p50_seconds"), strict=True):
+        assert 60 * (int(minutes) - 1) <= int(row[column]) <= 60 * int(minutes)
+
+
 async def test_a_year_is_told_in_weeks(practised: Ward) -> None:
     rows = await table(practised, "escalation", "&from=2026-01-01&to=2026-12-31")
     assert len(rows) == 53
@@ -187,7 +207,9 @@ async def test_a_year_is_told_in_weeks(practised: Ward) -> None:
         ("from=2026-03-02&to=2026-03-01", "must not be before the first"),
         ("from=2020-01-01&to=2026-03-01", "Choose at most 366 days"),
         ("protocol=nonsense", "Choose a protocol from the list"),
-        ("from=0001-01-01", "Choose at most 366 days"),
+        ("from=0001-01-01", "The first day must be a date"),
+        ("from=0001-01-01&to=0001-01-01", "The last day must be a date"),
+        ("from=9999-12-31&to=9999-12-31", "The first day must be a date"),
     ],
 )
 async def test_what_cannot_be_meant_is_said_and_nothing_is_shown(

@@ -14,7 +14,7 @@ from arbiter.workflow.blinding import BlindCase, BlindFact
 from arbiter.workflow.views import CaseView
 from arbiter.workflow.work_list import WorkItem
 from clinician_ui.presenters.case import CLAIM_ENDS_SOON, Patient, case_page, hold
-from clinician_ui.presenters.times import Here, due, due_words, duration_words, moment
+from clinician_ui.presenters.times import Here, due, due_words, duration_words, moment, within_words
 from tests.clinician_ui.lists import listed_page
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -46,6 +46,25 @@ def plain(text: str) -> str:
 )
 def test_durations_in_words(seconds: int, words: str) -> None:
     assert plain(duration_words(timedelta(seconds=seconds))) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "1 minute"),
+        (60, "1 minute"),
+        (60.000001, "2 minutes"),
+        (113, "2 minutes"),
+        (473, "8 minutes"),
+        (3600 - 1, "1 hour"),
+        (3600 + 1, "1 hour 1 minute"),
+        (24 * 3600 - 1, "1 day"),
+        (24 * 3600 + 1, "1 day 1 hour"),
+        (50 * 3600 + 1, "2 days 3 hours"),
+    ],
+)
+def test_what_took_no_longer_is_never_told_as_shorter_than_it_was(seconds: float, words: str) -> None:
+    assert plain(within_words(timedelta(seconds=seconds))) == words
 
 
 @pytest.mark.parametrize(

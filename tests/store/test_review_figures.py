@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -17,7 +18,9 @@ import pytest_asyncio
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
+from arbiter.lifecycle.states import WITH_HUMANS, CaseState, DecidedBy, Phase
 from arbiter.model import CaseId, RiskClass
+from arbiter.store.cases.state import state_document
 from arbiter.store.database import Database, conninfo, open_engine, open_pool
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.review_figures import (
@@ -34,6 +37,7 @@ from arbiter.store.review_figures import (
     count_oversight,
 )
 from arbiter.store.transaction import Store, run
+from tests.store.test_takeable import WAITING
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -97,9 +101,11 @@ def drawn(source: random.Random) -> Row:
             own_right=source.choice(MAYBE),
             leading_right=source.choice(MAYBE),
             final_right=source.random() < 0.5,
-            at=signed + timedelta(hours=hours),
+            # Told by a process whose clock is behind the signer's, or later.
+            at=signed + timedelta(hours=hours - 20),
         )
-        for hours in range(source.choice([0, 0, 1, 2, 3]))
+        for hours in range(0, 30, source.choice([8, 15, 30]))
+        if source.random() < 0.5
     )
     return Row(figure, tuple(told))
 
@@ -124,6 +130,67 @@ async def keep(store: Store, rows: Sequence[Row]) -> None:
                 assert await add_review_outcome(transaction, row.figure.case, told)
 
 
+@dataclass(frozen=True)
+class Case:
+    """A case as a head tells it: who came to a clinician, who was decided by the panel."""
+
+    site: str
+    protocol: str
+    state: CaseState
+    at: datetime
+
+    @property
+    def with_human(self) -> bool:
+        return not self.state.training and (self.state.phase in WITH_HUMANS or self.state.human_required)
+
+    @property
+    def by_panel(self) -> bool:
+        return not self.state.training and not self.with_human and self.state.decided_by is DecidedBy.PANEL
+
+
+def taken_in(source: random.Random) -> Case:
+    """A case of any state, every fourth of them taken in on the very edge of two days."""
+    day = NOW - timedelta(days=source.randint(0, 6))
+    state = replace(
+        WAITING,
+        phase=source.choice(list(Phase)),
+        human_required=source.random() < 0.4,
+        decided_by=source.choice([None, DecidedBy.PANEL, DecidedBy.REVIEWER]),
+        training=source.random() < 0.2,
+    )
+    at = day if source.random() < 0.25 else day - timedelta(seconds=source.randint(1, 86_399))
+    return Case(
+        source.choice(["east", "north", "south"]), source.choice(["deterioration", "dosing"]), state, at
+    )
+
+
+CASES = tuple(taken_in(_SOURCE) for _ in range(300))
+
+_ADD_CASE = """
+INSERT INTO case_file (id, site_id, client_id, subject_id, protocol_id, protocol_hash, risk_class, phase, state, version, seq, prev,
+    training, created_at, changed_at)
+VALUES (%(id)s, %(site)s, 'c', 's', %(protocol)s, 'h', 'urgent', %(phase)s, %(state)s::jsonb, 1, 0, %(prev)s, %(training)s, %(at)s,
+    %(at)s) RETURNING id
+"""
+
+
+async def keep_cases(store: Store) -> None:
+    async with store.begin() as transaction:
+        await transaction.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        for number, case in enumerate(CASES):
+            values = {
+                "id": f"c_made_{number}",
+                "site": case.site,
+                "protocol": case.protocol,
+                "phase": case.state.phase.value,
+                "state": json.dumps(state_document(case.state)),
+                "prev": bytes(32),
+                "training": case.state.training,
+                "at": case.at,
+            }
+            await run(transaction, _ADD_CASE, values)
+
+
 @asynccontextmanager
 async def as_superuser(database: Database, server: EmbeddedPostgres) -> AsyncIterator[Store]:
     url = server.url(SUPERUSER, make_url(database.app_url).database or "")
@@ -137,9 +204,10 @@ async def as_superuser(database: Database, server: EmbeddedPostgres) -> AsyncIte
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def filled(module_database: Database, server: EmbeddedPostgres) -> AsyncIterator[Store]:
-    """A store in which `ROWS` stand."""
+    """A store in which `ROWS` and `CASES` stand."""
     async with as_superuser(module_database, server) as store:
         await keep(store, ROWS)
+        await keep_cases(store)
         yield store
 
 
@@ -206,6 +274,25 @@ async def test_quantiles_are_numpys_and_time_never_ran_backwards(filled: Store, 
             ]
             expected = np.quantile(lengths, [0.5, 0.9, 0.95])
             assert [each.total_seconds() for each in times] == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("protocol", [None, "dosing", "unknown"])
+@pytest.mark.parametrize("sites", [{"north"}, {"east", "south"}])
+async def test_a_case_counts_in_one_span_of_its_site_and_its_protocol(
+    filled: Store, sites: set[str], protocol: str | None
+) -> None:
+    edges = [NOW - timedelta(days=days) for days in range(5, -2, -1)]
+    chosen = Chosen(frozenset(sites), edges[0], edges[-1], protocol)
+    found = (await count_oversight(filled, chosen, edges)).concluded
+    asked = [case for case in CASES if case.site in sites and protocol in {None, case.protocol}]
+    assert found == tuple(
+        (
+            sum(case.with_human or case.by_panel for case in asked if since <= case.at < until),
+            sum(case.with_human for case in asked if since <= case.at < until),
+        )
+        for since, until in itertools.pairwise(edges)
+    )
+    assert any(case.at in edges for case in asked) == (protocol != "unknown")
 
 
 # --- how -------------------------------------------------------------------------------------------------------------

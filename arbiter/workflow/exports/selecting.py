@@ -85,6 +85,9 @@ async def narrowed(house: House, where: Where, principal: Principal, asked: Sele
     if not sites and not {site for site, _ in await house.identities.sites()} <= principal.sites:
         sites = tuple(sorted(principal.sites))
     named = [case for case in asked.cases if case != HOUSE_CHAIN]
+    # No case has such an id, and the database would not take it for a text.
+    if not all(case.isascii() and case.isprintable() for case in named):
+        raise NotFoundError("no case has such an id")
     seen = await cases_of_sites(where, named, asked.sites or principal.sites)
     for case in named:
         if case not in seen:

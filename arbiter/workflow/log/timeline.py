@@ -168,10 +168,18 @@ async def _span(transaction: Transaction, sought: Sought) -> tuple[int, int]:
     size = await _size(transaction)
     first, end = 0, size
     if sought.since is not None:
-        first = await place_of(size, at, sought.since - OUT_OF_ORDER, unreadable_as_earlier=False)
+        first = await place_of(size, at, _moved(sought.since, -OUT_OF_ORDER), unreadable_as_earlier=False)
     if sought.until is not None:
-        end = await place_of(size, at, sought.until + OUT_OF_ORDER, unreadable_as_earlier=True)
+        end = await place_of(size, at, _moved(sought.until, OUT_OF_ORDER), unreadable_as_earlier=True)
     return first, end
+
+
+def _moved(instant: datetime, by: timedelta) -> datetime:
+    """Return an instant earlier or later; at either end of the calendar there is none, and nothing was written beyond."""
+    try:
+        return instant + by
+    except OverflowError:
+        return instant
 
 
 async def _size(transaction: Transaction) -> int:

@@ -23,6 +23,9 @@ from arbiter.workflow.watching.standings import guarantees
 
 DEFAULT_DAYS: Final = 30
 MOST_DAYS: Final = 366
+FIRST_DAY: Final = date(1970, 1, 2)
+LAST_DAY: Final = date(9998, 12, 31)
+"""In every zone there are days around them."""
 _DAYS_SHOWN_SINGLY: Final = 45
 _MOST_WINDOWS: Final = 40
 
@@ -82,8 +85,9 @@ async def oversee(house: House, principal: Principal, asked: Asked) -> Overseen:
     """Return the figures of what was asked, at the sites that this principal acts for.
 
     Raises:
-        ForbiddenError: for who reviews, and for whom it is no concern. NotFoundError: for a site that is none of the principal's.
-        RefusedError: for days that do not follow each other, or more than `MOST_DAYS`.
+        ForbiddenError: for who reviews, and for whom it is no concern. NotFoundError: for a site that is none of the principal's, and for
+            a protocol that is not in force.
+        RefusedError: for days that do not follow each other, more than `MOST_DAYS`, or beyond `FIRST_DAY` and `LAST_DAY`.
     """
     _check_may_look(principal)
     return await oversee_sites(house, principal.sites, asked)
@@ -93,6 +97,8 @@ async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Ov
     """Return the figures of what was asked, for whoever is at the machine; raises as `oversee`."""
     if asked.site is not None and asked.site not in sites:
         raise NotFoundError(f"no site {asked.site}")
+    if asked.protocol is not None:
+        house.shelf.in_force(asked.protocol)
     _check_days(asked)
     edges = _edges(asked, house.settings.zone)
     at = sites if asked.site is None else frozenset({asked.site})
@@ -128,6 +134,9 @@ def _check_may_look(principal: Principal) -> None:
 
 
 def _check_days(asked: Asked) -> None:
+    if asked.since < FIRST_DAY or asked.until > LAST_DAY:
+        detail = f"expected days from {FIRST_DAY} to {LAST_DAY}"
+        raise RefusedError("the days are none of this service's", (Problem("/from", "range", detail),))
     if asked.until < asked.since:
         detail = "expected a last day that is not before the first"
         raise RefusedError("the days do not follow each other", (Problem("/to", "order", detail),))
