@@ -58,6 +58,13 @@ def upgrade(url: str) -> None:
         connection.commit()
         config = _config()
         config.attributes["connection"] = connection
+        found = MigrationContext.configure(connection).get_current_revision()
+        scripts = ScriptDirectory.from_config(config)
+        if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+            raise ConfigurationError(
+                f"the database is at version {found}, which this release does not know; its newest is {head()}: "
+                "start the release that wrote it, or a newer one"
+            )
         # The lock belongs to the connection and goes with it, however this ends.
         command.upgrade(config, "head")
 

@@ -9,7 +9,9 @@ from datetime import datetime
 from arbiter.model import ActorId, CaseId
 from arbiter.store.transaction import Where, run
 
-_HELD = "SELECT id FROM case_file WHERE reviewer_id = %(reviewer)s ORDER BY changed_at, id LIMIT %(limit)s"
+_HELD = (
+    "SELECT id FROM case_file WHERE reviewer_id = %(reviewer)s ORDER BY changed_at DESC, id LIMIT %(limit)s"
+)
 _HAND_OVER = """
 INSERT INTO handed_over (case_id, seq, by_account, to_account, at)
 VALUES (%(case)s, %(seq)s, %(by)s, %(to)s, %(at)s) RETURNING id
@@ -52,7 +54,7 @@ class HandedOver:
 
 
 async def load_held(where: Where, reviewer: ActorId, limit: int) -> tuple[CaseId, ...]:
-    """Return the cases on which this reviewer has a claim, run out or not, at whatever site; the longest untouched first."""
+    """Return the cases on which this reviewer has a claim, run out or not, at whatever site; the last touched first."""
     rows = await run(where, _HELD, {"reviewer": reviewer, "limit": limit})
     return tuple(CaseId(row[0]) for row in rows)
 

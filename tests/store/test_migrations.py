@@ -53,6 +53,13 @@ def test_up_a_second_time_changes_nothing(database: Database) -> None:
     assert migrate.drift(owner(database)) == []
 
 
+def test_a_former_release_says_that_the_database_is_of_a_newer_one(database: Database) -> None:
+    execute(owner(database), "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigurationError, match=r"at version 9999, which this release does not know"):
+        migrate.upgrade(owner(database))
+    assert migrate.current(owner(database)) == "9999"
+
+
 def test_two_processes_that_migrate_at_once_do_not_clash(empty_database: Database) -> None:
     failures: list[BaseException] = []
     together = threading.Barrier(4)
