@@ -99,16 +99,12 @@ class Waited:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """All that is counted of what was chosen: signed reviews, how long they took, and cases.
-
-    `concluded` has, for each span of time, how many cases concluded and how many of them with a clinician.
-    """
+class CountedReviews:
+    """All that is counted of signed reviews: what clinicians did, how members stood, and how long it took."""
 
     alike: tuple[Alike, ...]
     patterns: tuple[Pattern, ...]
     waited: tuple[Waited, ...]
-    concluded: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,31 +224,39 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
     return bool(await run(where, _ADD_OUTCOME, parameters))
 
 
-async def count_oversight(store: Store, chosen: Chosen, edges: Sequence[datetime]) -> Counted:
-    """Return what there is of one moment between ascending edges, or fail after some seconds: figures never cost what they count.
+async def count_reviews(store: Store, chosen: Chosen) -> CountedReviews:
+    """Return what there is of one moment, or fail after some seconds: figures never cost what they count.
 
-    Reviews are real cases' and planted ones'; no other practice. Of each span between two edges it is counted how many cases concluded,
-    and how many of them with a clinician. Concluded is a case that the panel decided, or that waits for, is with or was with a
-    clinician; a decision that was contested counts as one with a clinician. Practice does not count.
+    Reviews are real cases' and planted ones'; no other practice.
     """
     asked = _parameters(chosen)
-    spans = asked | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
     async with store.read() as transaction:
         await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
         alike = await run(transaction, _ALIKE, asked)
         patterns = await run(transaction, _PATTERNS, asked)
         waited = await run(transaction, _WAITED, asked)
-        concluded = await run(transaction, _CONCLUDED, spans)
-    return Counted(
+    return CountedReviews(
         alike=tuple(map(_alike, alike)),
         patterns=tuple(
             Pattern(int(number), tuple(reasons), families) for number, reasons, families in patterns
         ),
         waited=tuple(map(_waited, waited)),
-        concluded=tuple(
-            (int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded
-        ),
     )
+
+
+async def count_concluded(
+    store: Store, chosen: Chosen, edges: Sequence[datetime]
+) -> tuple[tuple[int, int], ...]:
+    """Return, for each span between two ascending edges, how many cases concluded and how many of them with a clinician.
+
+    Concluded is a case that the panel decided, or that waits for, is with or was with a clinician; a decision that was contested
+    counts as one with a clinician. Practice does not count. Fails after some seconds, as `count_reviews`.
+    """
+    spans = _parameters(chosen) | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
+    async with store.read() as transaction:
+        await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+        concluded = await run(transaction, _CONCLUDED, spans)
+    return tuple((int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded)
 
 
 def _parameters(chosen: Chosen) -> dict[str, Any]:

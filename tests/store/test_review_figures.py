@@ -28,13 +28,13 @@ from arbiter.store.review_figures import (
     _PATTERNS,
     _WAITED,
     Chosen,
-    Counted,
     ReviewFigure,
     ReviewOutcome,
     _parameters,
     add_review,
     add_review_outcome,
-    count_oversight,
+    count_concluded,
+    count_reviews,
 )
 from arbiter.store.transaction import Store, run
 from tests.store.test_takeable import WAITING
@@ -211,10 +211,6 @@ async def filled(module_database: Database, server: EmbeddedPostgres) -> AsyncIt
         yield store
 
 
-async def counted(store: Store, chosen: Chosen) -> Counted:
-    return await count_oversight(store, chosen, (chosen.since, chosen.until))
-
-
 # --- against every row -----------------------------------------------------------------------------------------------
 
 
@@ -243,7 +239,7 @@ async def test_what_is_alike_is_counted_together_and_planted_ones_apart(
     filled: Store, chosen: Chosen
 ) -> None:
     expected = Counter(relations(row) for row in of(chosen) if row.figure.planted or not row.figure.training)
-    found = (await counted(filled, chosen)).alike
+    found = (await count_reviews(filled, chosen)).alike
     assert {astuple(each)[1:]: each.reviews for each in found} == expected
     assert len(found) == len(expected), "no two rows are alike"
     assert expected or chosen.protocol == "unknown"
@@ -256,14 +252,14 @@ async def test_a_pattern_is_its_reasons_and_its_families_and_nothing_less(
     expected = Counter(
         words(row.figure.reasons, row.figure.families) for row in of(chosen) if not row.figure.training
     )
-    found = (await counted(filled, chosen)).patterns
+    found = (await count_reviews(filled, chosen)).patterns
     assert {words(each.reasons, each.families): each.reviews for each in found} == expected
     assert len(found) == len(expected), "no pattern is there twice"
 
 
 @pytest.mark.parametrize("chosen", CHOSEN)
 async def test_quantiles_are_numpys_and_time_never_ran_backwards(filled: Store, chosen: Chosen) -> None:
-    found = {each.risk_class: each for each in (await counted(filled, chosen)).waited}
+    found = {each.risk_class: each for each in (await count_reviews(filled, chosen)).waited}
     real = [row.figure for row in of(chosen) if not row.figure.training]
     assert set(found) == {figure.risk_class for figure in real}
     for risk_class, waited in found.items():
@@ -283,7 +279,7 @@ async def test_a_case_counts_in_one_span_of_its_site_and_its_protocol(
 ) -> None:
     edges = [NOW - timedelta(days=days) for days in range(5, -2, -1)]
     chosen = Chosen(frozenset(sites), edges[0], edges[-1], protocol)
-    found = (await count_oversight(filled, chosen, edges)).concluded
+    found = await count_concluded(filled, chosen, edges)
     asked = [case for case in CASES if case.site in sites and protocol in {None, case.protocol}]
     assert found == tuple(
         (

@@ -5,6 +5,7 @@ Figures are of the looker's own sites, of sites and protocols and days: of no pe
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Final
 from arbiter.errors import ForbiddenError, NotFoundError, Problem, RefusedError
 from arbiter.identity.principals import Principal
 from arbiter.store.drifts import DriftAlarm, WindowRow, load_alarms, load_windows
-from arbiter.store.review_figures import Chosen, count_oversight
+from arbiter.store.review_figures import Chosen, count_concluded, count_reviews
 from arbiter.workflow.calibrations.standings import look_for_approved
 from arbiter.workflow.house import House
 from arbiter.workflow.oversight.measuring import Reviewed, Share, Span, measure
@@ -103,28 +104,35 @@ async def oversee_sites(house: House, sites: frozenset[str], asked: Asked) -> Ov
     edges = _edges(asked, house.settings.zone)
     at = sites if asked.site is None else frozenset({asked.site})
     chosen = Chosen(at, edges[0], edges[-1], asked.protocol)
-    counted = await count_oversight(house.store, chosen, edges)
-    await look_for_approved(house)
+    # Beside one another: what counts them waits for the database, what is of every site for this process.
+    counted, concluded, (members, drifted, windows) = await asyncio.gather(
+        count_reviews(house.store, chosen),
+        count_concluded(house.store, chosen, edges),
+        _of_every_site(house, asked.protocol),
+    )
     return Overseen(
         asked=asked,
-        spans=_spans(edges, counted.concluded),
+        spans=_spans(edges, concluded),
         reviewed=measure(counted.alike, counted.patterns, counted.waited),
-        members=tuple(
-            looked_at(house, standing)
-            for standing in await guarantees(house)
-            if asked.protocol in {None, standing.protocol}
-        ),
-        drifted=tuple(
-            alarm
-            for alarm in await load_alarms(house.store, standing=True)
-            if asked.protocol in {None, alarm.protocol}
-        ),
+        members=members,
+        drifted=drifted,
         moved=tuple(sorted(seat for seat in house.moved.seats if asked.protocol in {None, seat[0]})),
-        windows=tuple(
-            row
-            for row in await load_windows(house.store, _MOST_WINDOWS)
-            if asked.protocol in {None, row.protocol}
-        ),
+        windows=windows,
+    )
+
+
+async def _of_every_site(
+    house: House, protocol: str | None
+) -> tuple[tuple[Looked, ...], tuple[DriftAlarm, ...], tuple[WindowRow, ...]]:
+    """Return how members stand, which drifted, and how far they agreed, of a protocol or of all."""
+    await look_for_approved(house)
+    standings = await guarantees(house)
+    alarms = await load_alarms(house.store, standing=True)
+    windows = await load_windows(house.store, _MOST_WINDOWS)
+    return (
+        tuple(looked_at(house, each) for each in standings if protocol in {None, each.protocol}),
+        tuple(alarm for alarm in alarms if protocol in {None, alarm.protocol}),
+        tuple(row for row in windows if protocol in {None, row.protocol}),
     )
 
 
