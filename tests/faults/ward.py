@@ -89,14 +89,17 @@ class Ward:
         """Wait until the server has noticed that the killed process is gone: it may still be at its last statement."""
 
         async def gone() -> bool:
-            return self._backends() <= self.strangers
+            return self._backends(busy=True) <= self.strangers
 
         await until(gone, every=0.01)
 
-    def _backends(self) -> set[int]:
+    def _backends(self, *, busy: bool = False) -> set[int]:
+        """Whoever is connected: of those that are `busy`, none that only waits, as one that this house's pool opened meanwhile."""
         name = make_url(self.database.app_url).database
         with psycopg.connect(conninfo(self.server.superuser_url), autocommit=True) as administrator:
             rows = administrator.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = %s", (name,)
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend' "
+                "AND NOT (%s AND state IS NOT DISTINCT FROM 'idle')",
+                (name, busy),
             ).fetchall()
         return {pid for (pid,) in rows}
