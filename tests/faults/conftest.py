@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
+from psycopg.sql import SQL, Identifier
 
-from arbiter.store.database import Database
+from arbiter.store.database import APPLICATION_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
 from tests.faults.ledger import Ledger
 from tests.faults.sealers import Sealers, some_sealers
-from tests.faults.ward import Ward
+from tests.faults.ward import SEALER, Ward
 from tests.houses import a_client, a_house
 
 _BLOCK = 4096
@@ -79,8 +81,18 @@ def sealers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sealers]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def sealers_login(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(conninfo(server.superuser_url), autocommit=True) as administrator:
+        administrator.execute(
+            SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(Identifier(SEALER), Identifier(APPLICATION_ROLE))
+        )
+
+
 @pytest_asyncio.fixture
-async def ward(database: Database, server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Ward]:
+async def ward(
+    database: Database, server: EmbeddedPostgres, sealers_login: None, tmp_path: Path
+) -> AsyncIterator[Ward]:
     folder = tmp_path / "data"
     async with a_house(folder, database, running=False) as house:
         client, _ = await a_client(house)

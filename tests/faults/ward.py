@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -25,6 +25,8 @@ from tests.houses import a_house, submission
 from tests.system.service import until
 
 CHAINS = tuple(f"ward-{number}" for number in range(8))
+SEALER = "sealer"
+"""The log-in of those other processes, by which the server tells what is left of them from what this house has opened."""
 A_TILE = 256
 """As many entries as complete a tile: a round with so many never lacks the statement that stores the tree's nodes."""
 
@@ -41,7 +43,6 @@ class Ward:
     server: EmbeddedPostgres
     entries: int = A_TILE
     rounds: int = 0
-    strangers: set[int] = field(default_factory=set)
 
     async def write(self) -> None:
         """Have a case decided and other entries written; nothing of it is sealed yet."""
@@ -62,10 +63,11 @@ class Ward:
     ) -> int:
         """Write, have a process seal that until the tripwire, wait until it is quite gone; return its exit status."""
         await self.write()
-        self.strangers = self._backends()
         status = await asyncio.to_thread(
             sealers.carry_out,
-            database=self.database.app_url,
+            database=make_url(self.database.app_url)
+            .set(username=SEALER)
+            .render_as_string(hide_password=False),
             folder=str(self.folder),
             socket=str(self.server.socket_folder),
             kinds=kinds,
@@ -89,17 +91,13 @@ class Ward:
         """Wait until the server has noticed that the killed process is gone: it may still be at its last statement."""
 
         async def gone() -> bool:
-            return self._backends(busy=True) <= self.strangers
+            return not self._backends()
 
         await until(gone, every=0.01)
 
-    def _backends(self, *, busy: bool = False) -> set[int]:
-        """Whoever is connected: of those that are `busy`, none that only waits, as one that this house's pool opened meanwhile."""
-        name = make_url(self.database.app_url).database
+    def _backends(self) -> set[int]:
         with psycopg.connect(conninfo(self.server.superuser_url), autocommit=True) as administrator:
             rows = administrator.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend' "
-                "AND NOT (%s AND state IS NOT DISTINCT FROM 'idle')",
-                (name, busy),
+                "SELECT pid FROM pg_stat_activity WHERE usename = %s", (SEALER,)
             ).fetchall()
         return {pid for (pid,) in rows}
