@@ -77,6 +77,8 @@ class LivePages:
         ends_at = now() + STREAM_SECONDS
         proven_at, sites = now(), visitor.principal.sites
         seen = self._changes.marks(sites)
+        # What moved since the page was made, or since its last stream ended, nobody has told it: it asks once, now that it is told.
+        yield _CHANGED
         while (left := ends_at - now()) > 0:
             quiet_for = proven_at + HEARTBEAT_SECONDS - now()
             await self._changes.wait(max(0.0, min(quiet_for, left)))

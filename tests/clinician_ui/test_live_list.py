@@ -9,7 +9,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from playwright.async_api import Browser as Chromium
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from arbiter.identity.sessions import IDLE
 from arbiter.lifecycle.states import Phase
@@ -118,8 +118,12 @@ async def test_when_nothing_is_left_the_list_says_so(ward: Ward) -> None:
 # --- events --------------------------------------------------------------------------------------------------------
 
 
+CHANGED = b"event: changed\ndata: changed\n\n"
+BEGINS = b"retry: 5000\n\n" + CHANGED
+
+
 async def heard(address: str, browser: Browser, until: bytes, begun: asyncio.Event | None = None) -> bytes:
-    """Listen on the real server until that is heard, or the stream ends; `begun` is set with the first word."""
+    """Listen on the real server until that is heard, or the stream ends; `begun` is set once changes are told."""
     async with (
         httpx.AsyncClient(base_url=address, cookies=browser.http.cookies) as client,
         client.stream("GET", "/worklist/events") as answer,
@@ -130,7 +134,7 @@ async def heard(address: str, browser: Browser, until: bytes, begun: asyncio.Eve
         text = b""
         async for part in answer.aiter_raw():
             text += part
-            if begun is not None:
+            if begun is not None and text.startswith(BEGINS):
                 begun.set()
             if until in text:
                 break
@@ -143,11 +147,20 @@ async def test_an_event_says_that_something_changed_and_no_more(
 ) -> None:
     monkeypatch.setattr("arbiter.workflow.list_changes.LOOK_SECONDS", 0.05)
     anna = await ward.logged_in()
-    listening = asyncio.create_task(heard(address, anna, b"\nevent: "))
-    while not listening.done():
-        # Until the stream has begun nothing is heard; each case is one more occasion.
+    begun = asyncio.Event()
+    listening = asyncio.create_task(heard(address, anna, CHANGED * 2, begun))
+    async with asyncio.timeout(10):
+        await begun.wait()
         await (ward.case() if kind == "escalation" else ward.drawn())
-    assert await listening == b"retry: 5000\n\nevent: changed\ndata: changed\n\n"
+        assert await listening == BEGINS + CHANGED
+
+
+async def test_a_stream_that_begins_has_its_page_ask_once(ward: Ward, address: str) -> None:
+    """What moved between the page and its stream, or between two streams, is told by no later change."""
+    anna = await ward.logged_in()
+    async with asyncio.timeout(10):
+        for _ in ("the first", "the next, after a line was lost"):
+            assert await heard(address, anna, CHANGED) == BEGINS
 
 
 async def test_a_stream_is_no_use_of_its_session_and_ends_with_it(
@@ -168,7 +181,7 @@ async def test_a_stream_is_no_use_of_its_session_and_ends_with_it(
             assert not listening.done()
             ward.clock.advance(timedelta(minutes=1))
             text = await listening
-        assert text.endswith(b"event: changed\ndata: changed\n\n"), "the page is led to the log-in"
+        assert text.removeprefix(BEGINS).endswith(CHANGED), "the page is led to the log-in"
     finally:
         ward.clock.advance(-IDLE)
 
@@ -228,3 +241,26 @@ async def test_an_open_list_hears_of_a_case_keeps_its_filter_and_leaves_the_focu
         await expect(field).to_be_focused()
         await expect(field).to_have_value("urgent")
         await expect(page.locator("[data-waits]")).to_have_text(re.compile(r"\d+ cases wait\."))
+
+
+async def test_a_list_shows_what_came_while_nobody_could_tell_it_yet(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await log_in(visited)
+        asked, told = asyncio.Event(), asyncio.Event()
+
+        async def a_slow_line(route: Route) -> None:
+            asked.set()
+            await told.wait()
+            await route.continue_()
+
+        await page.route("**/worklist/events", a_slow_line)
+        await visited.go("/worklist")
+        await asked.wait()
+        urgent = await ward.case(risk=RiskClass.URGENT)
+        shown = page.get_by_role("button", name=f"Claim case {urgent}", exact=True)
+        await expect(shown).to_have_count(0)
+        told.set()
+        await expect(shown).to_be_visible(timeout=15_000)
