@@ -4,6 +4,8 @@
 import htmx from "htmx.org";
 
 htmx.config.noSwap.push("4xx", "5xx");
+// A part that is fresh is no other page: a step back leads where the browser says, and loses nothing that was typed.
+htmx.config.history = false;
 
 function sayStale(stale) {
   document.querySelector("[data-stale-notice]")?.toggleAttribute("hidden", !stale);

@@ -264,3 +264,19 @@ async def test_a_list_shows_what_came_while_nobody_could_tell_it_yet(
         await expect(shown).to_have_count(0)
         told.set()
         await expect(shown).to_be_visible(timeout=15_000)
+
+
+async def test_a_list_that_is_refreshed_leaves_the_browsers_history_alone(
+    ward: Ward, address: str, chromium: Chromium
+) -> None:
+    async with visit(chromium, address) as visited:
+        page = visited.page
+        await log_in(visited)
+        await page.add_init_script(
+            "addEventListener('htmx:after:swap', () => document.body.setAttribute('data-refreshed', ''))"
+        )
+        await visited.go("/worklist")
+        entries = await page.evaluate("history.length")
+        await expect(page.locator("body[data-refreshed]")).to_be_visible()
+        await page.wait_for_timeout(100)
+        assert await page.evaluate("[history.state, history.length]") == [None, entries]
