@@ -17,6 +17,7 @@ from typing import Final
 
 import httpx
 
+from arbiter.panels.vllm.wire import IDLE_SECONDS
 from arbiter.question import ModelSpec, Protocol
 from arbiter.specialists.asking import Told, asked_of, judged_text, request_of, told
 from arbiter.specialists.puts import BEYOND, CHANGES, SEED, Put, changed, usual
@@ -82,6 +83,12 @@ class Ward:
         reply.raise_for_status()
         (judged,) = told(reply.content, model, asked, RULES[member], facts)
         return judged
+
+
+def client(url: str) -> httpx.AsyncClient:
+    """Return who asks the server at this URL; no connection is used again that the server may just be closing."""
+    limits = httpx.Limits(keepalive_expiry=IDLE_SECONDS)
+    return httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, limits=limits, trust_env=False)
 
 
 def greedy(member: str) -> ModelSpec:
@@ -169,7 +176,7 @@ async def main(arguments: Sequence[str]) -> None:
     url = arguments[0]
     cases, small, voting = (int(text) for text in (arguments[1:4] or ("500", "200", "3000")))
     protocol = read_seated().protocol
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS, trust_env=False) as http:
+    async with client(url) as http:
         ward = Ward(http, protocol)
         lines = await measure(ward, cases, small)
         if len(arguments) > 4:

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-import httpx
 import pytest
 import pytest_asyncio
 
@@ -23,7 +22,7 @@ from arbiter.fleet.serving import command_lines
 from arbiter.panels.vllm.brief import BRIEF_V1
 from arbiter.specialists.asking import asked_of
 from arbiter.specialists.demonstration import SERVER, write_fleet
-from arbiter.specialists.evaluation import Ward, vote
+from arbiter.specialists.evaluation import Ward, client, vote
 from arbiter.specialists.puts import BEYOND, CHANGES, changed, usual
 from arbiter.specialists.rules import SPECIALISTS
 from arbiter.specialists.seated import read_seated
@@ -49,7 +48,7 @@ async def ward(vllm_python: Path, tmp_path_factory: pytest.TempPathFactory) -> A
     protocol = read_seated().protocol
     async with (
         serve(command_lines(fleet, protocol), folder / "fleet", again=False),
-        httpx.AsyncClient(base_url=server.replicas[0].url, timeout=600, trust_env=False) as http,
+        client(server.replicas[0].url) as http,
     ):
         yield Ward(http, protocol)
 
