@@ -77,7 +77,7 @@ class LivePages:
         ends_at = now() + STREAM_SECONDS
         proven_at, sites = now(), visitor.principal.sites
         seen = self._changes.marks(sites)
-        # What moved since the page was made, or since its last stream ended, nobody has told it: it asks once, now that it is told.
+        # What moved since the page was made, or since its last stream ended, was told to nobody: the page asks once, now that it hears.
         yield _CHANGED
         while (left := ends_at - now()) > 0:
             quiet_for = proven_at + HEARTBEAT_SECONDS - now()

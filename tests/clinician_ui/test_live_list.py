@@ -278,5 +278,4 @@ async def test_a_list_that_is_refreshed_leaves_the_browsers_history_alone(
         await visited.go("/worklist")
         entries = await page.evaluate("history.length")
         await expect(page.locator("body[data-refreshed]")).to_be_visible()
-        await page.wait_for_timeout(100)
         assert await page.evaluate("[history.state, history.length]") == [None, entries]

@@ -94,6 +94,7 @@ async def test_a_safety_officer_reads_every_figure_opens_its_table_and_takes_it_
             assert len(taken[title]) == rows, title
             assert not rows or len(taken[title][0]) == len(columns), title
         # and: what it counts is what was done, and it names nobody
+        assert sum(int(row["of"] or 0) for row in taken["Escalation rate"]) == len(REVIEWS)
         assert {int(row["of"]) for row in taken["Reasons of escalation"]} == {len(REVIEWS)}
         page = await paula.page.get_by_role("main").inner_text()
         assert [word for word in (SUBJECT, "Anna", "Ben", "c_") if word in page] == []
