@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -29,6 +29,8 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactValue, RiskClass
 from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
+from arbiter.store.exports import JobState
+from arbiter.workflow.exports.jobs import ExportStanding, list_exports
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
 from arbiter.workflow.reading import view_case
@@ -49,6 +51,7 @@ from tests.houses import (
 
 ORIGIN = "http://127.0.0.1"
 SUBJECT = "MRN 7714403"
+UNFINISHED = frozenset({JobState.WAITING, JobState.RUNNING})
 
 
 def missing_tool(reason: str) -> None:
@@ -176,6 +179,15 @@ class Ward:
         assert (await browser.send(f"/worklist/{case}/claim")).status_code == 303
         assert (await browser.get(f"/cases/{case}")).status_code == 200
         return browser
+
+    async def exports_have_ended(self, login: str) -> Sequence[ExportStanding]:
+        """Wait until the house, which makes them by itself, has made what that person asked for, or failed; return them."""
+        async with asyncio.timeout(SETTLING_SECONDS):
+            exports = await list_exports(self.house, self.people[login])
+            while any(it.state in UNFINISHED for it in exports):
+                await asyncio.sleep(0.02)
+                exports = await list_exports(self.house, self.people[login])
+        return exports
 
 
 async def phase(ward: Ward, case: CaseId) -> Phase:

@@ -15,7 +15,6 @@ from playwright.async_api import Browser as Chromium
 
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
-from arbiter.workflow.exports.jobs import make_next
 from clinician_ui.pages import create_pages
 from clinician_ui.rendering import SECURITY_HEADERS
 from clinician_ui.routes import live
@@ -113,8 +112,7 @@ async def test_so_do_a_table_an_export_and_the_answers_to_scripts(ward: Ward) ->
     assert table.headers["content-type"].startswith("text/csv")
     await ada.get("/audit/exports")
     await ada.send("/audit/exports", cases=case)
-    while await make_next(ward.house):
-        continue
+    await ward.exports_have_ended("ada")
     page = (await ada.get("/audit/exports")).text
     (export, *_) = re.findall(r"/audit/exports/(e_[a-z2-7]{24})/file", page)
     file = guarded(await ada.get(f"/audit/exports/{export}/file"))

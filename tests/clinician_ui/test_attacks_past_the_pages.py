@@ -18,7 +18,6 @@ from arbiter.identity.clients import register_client
 from arbiter.identity.roles import Role
 from arbiter.model import CaseId
 from arbiter.serving import build_app
-from arbiter.workflow.exports.jobs import make_next
 from tests.clinician_ui.attacks import EXPORT
 from tests.clinician_ui.conftest import ORIGIN, SPLIT, Browser, Ward
 from tests.clinician_ui.test_every_route import words_of_the_panel
@@ -111,8 +110,7 @@ async def test_who_changes_from_auditing_to_reviewing_fetches_no_export_of_befor
     browser = await ward.logged_in(login)
     await browser.get("/audit/exports")
     assert (await browser.send("/audit/exports", cases=case, payloads="yes")).status_code == 303
-    while await make_next(ward.house):
-        continue
+    await ward.exports_have_ended(login)
     page = (await browser.get("/audit/exports")).text
     (export,) = set(re.findall(r"/audit/exports/(e_[a-z2-7]{24})/file", page))
     unmade = await browser.send("/audit/exports", cases=await ward.drawn(), payloads="yes")
@@ -120,8 +118,7 @@ async def test_who_changes_from_auditing_to_reviewing_fetches_no_export_of_befor
 
     row = next(row for row in await list_accounts(ward.house.identities) if row.login == login)
     await change_account(ward.house.identities, row, [reviews], row.sites)
-    while await make_next(ward.house):
-        continue
+    await ward.exports_have_ended(login)
     for path in (f"/audit/exports/{export}/file", "/audit/exports", f"/audit/cases/{case}", "/oversight"):
         assert (await browser.get(path)).status_code == 403, path
     # What was taken away in the clear was a read, and whoever has read a decision reads it for no audit.
