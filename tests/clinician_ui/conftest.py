@@ -29,7 +29,6 @@ from arbiter.lifecycle.states import Phase
 from arbiter.model import CaseId, FactValue, RiskClass
 from arbiter.store.database import APPLICATION_ROLE, OWNER_ROLE, Database, conninfo
 from arbiter.store.embedded import EmbeddedPostgres
-from arbiter.store.exports import JobState
 from arbiter.workflow.exports.jobs import ExportStanding, list_exports
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import submit
@@ -51,7 +50,6 @@ from tests.houses import (
 
 ORIGIN = "http://127.0.0.1"
 SUBJECT = "MRN 7714403"
-UNFINISHED = frozenset({JobState.WAITING, JobState.RUNNING})
 
 
 def missing_tool(reason: str) -> None:
@@ -184,7 +182,7 @@ class Ward:
         """Wait until the house, which makes them by itself, has made what that person asked for, or failed; return them."""
         async with asyncio.timeout(SETTLING_SECONDS):
             exports = await list_exports(self.house, self.people[login])
-            while any(it.state in UNFINISHED for it in exports):
+            while any(it.is_pending for it in exports):
                 await asyncio.sleep(0.02)
                 exports = await list_exports(self.house, self.people[login])
         return exports
