@@ -28,11 +28,11 @@ from urllib.parse import urlencode
 import uvloop
 
 from arbiter.clock import SystemChance
-from arbiter.model import CaseId
+from arbiter.model import CaseId, RiskClass
 from arbiter.settings import Mode, Settings
 from arbiter.store.keys import init_keys
 from benchmarks.cases import serving
-from benchmarks.full_house import PASSWORD, REVIEWERS, SITES, Filled, furnish
+from benchmarks.full_house import PASSWORD, REVIEWERS, RISKS, SITES, Filled, furnish
 from clinician_ui.session import cookies_for
 
 OPINION = {"option": "urgent-review", "confidence": "80", "note": "as I see it"}
@@ -272,9 +272,14 @@ async def run(filled: Filled, rounds: int) -> None:
         report("one who answers for the policy, one who audits", around, (*OVERSEEN, *AUDITED))
 
 
-def _claims(rounds: int) -> int:
-    """Return how many cases are claimed in all."""
-    return 2 * (2 + 3 * rounds + REVIEWERS * (max(1, rounds // 4) + max(1, rounds // 3)))
+def _least_waiting(rounds: int) -> int:
+    """Return how many cases must wait for all that are claimed to be more urgent than the routine ones.
+
+    Among those are the copies drawn for an audit, which nobody can open: a case's key opens under the id it was made for.
+    """
+    claimed = 2 * (2 + 3 * rounds + REVIEWERS * (max(1, rounds // 4) + max(1, rounds // 3)))
+    urgent = sum(risk is not RiskClass.ROUTINE for risk in RISKS)
+    return -(-claimed * len(RISKS) // urgent)
 
 
 def main() -> None:
@@ -290,8 +295,8 @@ def main() -> None:
         "--rounds", type=int, default=12, help="times that each of eight reviewers goes all the way"
     )
     chosen = parser.parse_args()
-    if chosen.waiting < _claims(chosen.rounds):
-        parser.error(f"expected at least {_claims(chosen.rounds)} waiting cases for so many rounds")
+    if chosen.waiting < _least_waiting(chosen.rounds):
+        parser.error(f"expected at least {_least_waiting(chosen.rounds)} waiting cases for so many rounds")
     if chosen.cases < chosen.waiting + chosen.audits:
         parser.error("expected at least as many cases as wait and are audited")
     uvloop.run(run(Filled(chosen.cases, chosen.waiting, chosen.audits, chosen.reviews), chosen.rounds))

@@ -15,6 +15,7 @@ from jinja2 import ChainableUndefined, ChoiceLoader, Environment, FileSystemLoad
 from starlette.responses import HTMLResponse
 
 from clinician_ui.assets import Assets
+from clinician_ui.components import Components
 from clinician_ui.design_texts import DesignTexts, script_texts
 from clinician_ui.texts import _, ngettext, spoken
 
@@ -62,6 +63,7 @@ def create_environment(assets: Assets) -> Environment:
     )
     environment.policies["ext.i18n.trimmed"] = True
     environment.install_gettext_callables(_, ngettext, newstyle=True)  # type: ignore[attr-defined] # the extension's
+    environment.globals["nhs"] = Components(environment)
     environment.globals["asset"] = assets.address
     environment.globals["spoken"] = spoken
     environment.globals["script_texts"] = script_texts

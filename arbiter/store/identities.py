@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.errors import ConflictError, NotFoundError
 from arbiter.store.tables import account, client, session, site
-from arbiter.store.transaction import Transaction, Where, run
+from arbiter.store.transaction import Transaction, Where, each_alone, run
 
 CLIENT_MEMORY = timedelta(seconds=2)
 """How long a client's row is believed without asking again: a disabled client is refused everywhere after this."""
@@ -85,8 +85,6 @@ class Identities:
         self._engine = engine
         self._transaction = transaction
         self._hears_locks: LockListener | None = None
-        # Single reads need no transaction around them, which would cost two round trips more at every request.
-        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._remembered: dict[str, tuple[ClientRow, datetime]] = {}
 
     def within(self, transaction: Transaction) -> Identities:
@@ -106,7 +104,7 @@ class Identities:
 
     async def sites(self) -> tuple[tuple[str, str], ...]:
         """Return every site as (id, name), by id."""
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             rows = await connection.execute(select(site.c.id, site.c.name).order_by(site.c.id))
             return tuple((row.id, row.name) for row in rows)
 
@@ -134,7 +132,7 @@ class Identities:
         remembered = self._remembered.get(client_id)
         if remembered is not None and timedelta(0) <= now - remembered[1] < CLIENT_MEMORY:
             return remembered[0]
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             found = (await connection.execute(_CLIENT_BY_ID, {"id": client_id})).one_or_none()
         # Absence is not remembered: strangers would otherwise fill the memory with invented ids.
         self._remembered.pop(client_id, None)
@@ -148,7 +146,7 @@ class Identities:
 
     async def clients(self) -> tuple[ClientRow, ...]:
         """Return every client, oldest first."""
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             rows = await connection.execute(select(client).order_by(client.c.created_at, client.c.id))
             return tuple(_client_row(row) for row in rows)
 
@@ -243,7 +241,7 @@ class Identities:
             .order_by((account.c.id == id_or_login).desc())
             .limit(1)
         )
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             found = (await connection.execute(statement)).one_or_none()
         if found is None:
             raise NotFoundError(f"no account {id_or_login}")
@@ -285,13 +283,13 @@ class Identities:
             account.c.id.in_(wanted)
         )
         of_clients = select(client.c.id, client.c.name).where(client.c.id.in_(wanted))
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             rows = await connection.execute(of_accounts.union_all(of_clients))
             return {row.id: row.name for row in rows}
 
     async def accounts(self) -> tuple[AccountRow, ...]:
         """Return every account, by login."""
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             rows = await connection.execute(select(*ACCOUNT_COLUMNS).order_by(account.c.login))
             return tuple(_account_row(row) for row in rows)
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.store.identities import ACCOUNT_COLUMNS, AccountRow
 from arbiter.store.tables import account, session
+from arbiter.store.transaction import each_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,6 @@ class Sessions:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        # A single read needs no transaction around it, which would cost two round trips more at every page.
-        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def add(self, row: SessionRow, idle_since: datetime) -> None:
         """Add a session, and forget those that ended by themselves before or were idle since `idle_since`."""
@@ -63,7 +62,7 @@ class Sessions:
 
     async def find(self, token_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
         """Return the session and its account, or None."""
-        async with self._reads.connect() as connection:
+        async with each_alone(self._engine) as connection:
             found = (await connection.execute(_WITH_ACCOUNT, {"token_hash": token_hash})).one_or_none()
         return None if found is None else (_session_row(found), _account_of(found))
 

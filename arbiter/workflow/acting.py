@@ -12,7 +12,7 @@ from arbiter.identity.principals import Principal
 from arbiter.lifecycle.events import Event, Read
 from arbiter.model import CaseId
 from arbiter.workflow.docket import Docket, advance
-from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
+from arbiter.workflow.dossier import Dossier, load_seen_case, open_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import save
 from arbiter.workflow.views import CaseView, view_of
@@ -59,8 +59,8 @@ async def act(
     for attempt in range(1, TRIES + 1):
         now = house.clock.now()
         async with house.store.read() as transaction:
-            await load_seen_case(transaction, principal, case, now if through_glass else None)
-            dossier = await load_dossier(house, transaction, case)
+            head = await load_seen_case(transaction, principal, case, now if through_glass else None)
+            dossier = await open_dossier(house, transaction, head)
         event, documents = intent(dossier, now)
         docket = advance(
             house,

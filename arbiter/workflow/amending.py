@@ -17,7 +17,7 @@ from arbiter.protocols.intake import RawFact, take_facts
 from arbiter.workflow.acting import TRIES
 from arbiter.workflow.beginning import ask_or_exclude, begin_work
 from arbiter.workflow.docket import advance, write_step
-from arbiter.workflow.dossier import load_dossier, load_seen_case
+from arbiter.workflow.dossier import load_seen_case, open_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import sealed_context
 from arbiter.workflow.saving import with_safety_net
@@ -55,8 +55,8 @@ async def _amend(
     now = house.clock.now()
     # Read as of one instant: another amendment between head and documents would make them contradict each other.
     async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case)
-        dossier = await load_dossier(house, transaction, case)
+        head = await load_seen_case(transaction, principal, case)
+        dossier = await open_dossier(house, transaction, head)
     fresh = take_facts(dossier.shelved.protocol.question, facts, now)
     beside = take_context(dossier.shelved.protocol.question, context, now)
     check_size(dossier.context().joined(beside))

@@ -108,13 +108,17 @@ async def load_dossier(house: House, transaction: Transaction, case: CaseId) -> 
         NotFoundError: when there is no such case; ErasedError: when its key was destroyed;
         VerificationError: when a document does not open.
     """
-    row = await load_case(transaction, case)
+    return await open_dossier(house, transaction, await load_case(transaction, case))
+
+
+async def open_dossier(house: House, transaction: Transaction, row: CaseRow) -> Dossier:
+    """Return the same of a case whose head this transaction has read; raises what `load_dossier` does."""
     check_not_erased(row)
     shelved = await house.shelf.fetch(transaction, row.protocol_hash)
     key = house.vault.open_key(row.id, row.kek_id, row.wrapped_key)
     opened = tuple(
         Document(seq, name, *house.vault.open(key, seq, name, ciphertext))
-        for seq, name, ciphertext in await load_documents(transaction, case)
+        for seq, name, ciphertext in await load_documents(transaction, row.id)
     )
     return Dossier(row, shelved, docket_of(row, shelved.protocol.policy_hash), key, opened)
 

@@ -13,7 +13,7 @@ from arbiter.protocols.fhir.context import context_of
 from arbiter.protocols.fhir.mapping import FhirMapping
 from arbiter.protocols.fhir.taking import LEFT_OUT_LIMIT, TakenBundle, take_bundle
 from arbiter.workflow import amending, intake
-from arbiter.workflow.dossier import load_dossier, load_seen_case
+from arbiter.workflow.dossier import load_seen_case, open_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.intake import Submission, Submitted
 from arbiter.workflow.shelf import Shelved
@@ -92,8 +92,8 @@ async def amend_by_bundle(
     """
     principal.require(Permission.CASES_AMEND)
     async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case)
-        dossier = await load_dossier(house, transaction, case)
+        head = await load_seen_case(transaction, principal, case)
+        dossier = await open_dossier(house, transaction, head)
     subject = dossier.request()["subject"]
     # A thread, because a Bundle may hold thousands of resources, and other cases must not wait for them.
     taken = await asyncio.to_thread(

@@ -62,13 +62,14 @@ SHARE_COLUMNS: Final = ("part", "of", "share", "low", "high")
 
 def share_cells(share: Share) -> tuple[Cell, ...]:
     """Return the cells of a share under `SHARE_COLUMNS`: of too few cases nothing is told, nor how many they are."""
-    if share.rate is None or share.interval is None:
+    interval = share.interval
+    if share.rate is None or interval is None:
         few = Cell(_("too few to tell"), "")
         return Cell(NOT_TOLD, ""), Cell(NOT_TOLD, ""), few, Cell(NOT_TOLD, ""), Cell(NOT_TOLD, "")
     return (
         number(share.part),
         number(share.whole),
-        *(Cell(percent(value), f"{value:.6f}") for value in (share.rate, *share.interval)),
+        *(Cell(percent(value), f"{value:.6f}") for value in (share.rate, *interval)),
     )
 
 

@@ -123,9 +123,8 @@ def _cases_sentence(whole: Share) -> str:
 
 
 def _point(share: Share) -> Point:
-    if share.rate is None or share.interval is None:
-        return Point(None)
-    return Point(share.rate, *share.interval)
+    interval = share.interval
+    return Point(None) if share.rate is None or interval is None else Point(share.rate, *interval)
 
 
 def _first_day(span: Span, here: Here) -> datetime:

@@ -6,7 +6,7 @@ import itertools
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,14 +18,15 @@ import pytest_asyncio
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
+from arbiter.errors import UnavailableError
 from arbiter.lifecycle.states import WITH_HUMANS, CaseState, DecidedBy, Phase
 from arbiter.model import CaseId, RiskClass
+from arbiter.store import review_figures
 from arbiter.store.cases.state import state_document
 from arbiter.store.database import Database, conninfo, open_engine, open_pool
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.review_figures import (
-    _ALIKE,
-    _PATTERNS,
+    _COUNTED,
     _WAITED,
     Chosen,
     ReviewFigure,
@@ -194,8 +195,9 @@ async def keep_cases(store: Store) -> None:
 @asynccontextmanager
 async def as_superuser(database: Database, server: EmbeddedPostgres) -> AsyncIterator[Store]:
     url = server.url(SUPERUSER, make_url(database.app_url).database or "")
-    engine, pool = open_engine(url, 1), open_pool(conninfo(url), 1)
+    engine, pool = open_engine(url, 1), open_pool(conninfo(url), 2)
     try:
+        await pool.open(wait=True)
         yield Store(engine, pool)
     finally:
         await pool.close()
@@ -294,7 +296,7 @@ async def test_a_case_counts_in_one_span_of_its_site_and_its_protocol(
 # --- how -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("statement", [_ALIKE, _PATTERNS, _WAITED])
+@pytest.mark.parametrize("statement", [_COUNTED, _WAITED])
 @pytest.mark.parametrize("protocol", [None, "deterioration"])
 async def test_no_review_is_looked_at_to_count_it(
     filled: Store, statement: str, protocol: str | None
@@ -308,7 +310,7 @@ async def test_no_review_is_looked_at_to_count_it(
     assert "Index Only Scan using ix_review_figure_counted" in plan
     rest = plan.replace("Index Only Scan using ix_review_figure_counted on review_figure", "")
     looked_up = rest.replace("Index Scan using pk_review_figure on review_figure", "", 1)
-    assert "on review_figure" not in (looked_up if statement is _PATTERNS else rest)
+    assert "on review_figure" not in (looked_up if statement is _COUNTED else rest)
 
 
 async def test_whoever_writes_a_review_cannot_say_what_it_is_counted_by(database: Database) -> None:
@@ -318,3 +320,32 @@ async def test_whoever_writes_a_review_cannot_say_what_it_is_counted_by(database
             pytest.raises(psycopg.errors.GeneratedAlways),
         ):
             connection.execute(SQL("INSERT INTO review_figure ({}) VALUES (NULL)").format(Identifier(column)))
+
+
+# --- how long --------------------------------------------------------------------------------------------------------
+
+
+COUNTING: Mapping[str, Callable[[Store], Awaitable[object]]] = {
+    "reviews": lambda store: count_reviews(store, CHOSEN[0]),
+    "concluded": lambda store: count_concluded(store, CHOSEN[0], (NOW - timedelta(days=30), NOW)),
+}
+
+
+@pytest.mark.parametrize("counting", COUNTING.values(), ids=COUNTING)
+async def test_figures_that_take_too_long_are_given_up_and_the_next_are_counted(
+    filled: Store,
+    module_database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    counting: Callable[[Store], Awaitable[object]],
+) -> None:
+    expected = await counting(filled)
+    with (
+        psycopg.connect(conninfo(module_database.owner_url or "")) as owner,
+        monkeypatch.context() as hurried,
+    ):
+        owner.execute("LOCK TABLE review_figure, case_file IN ACCESS EXCLUSIVE MODE")
+        hurried.setattr(review_figures, "TIMEOUT_SECONDS", 0.2)
+        with pytest.raises(UnavailableError, match="in time"):
+            await counting(filled)
+        owner.rollback()
+    assert await counting(filled) == expected

@@ -21,6 +21,7 @@ from arbiter.store.transaction import Transaction
 from arbiter.workflow.house import House
 
 BATCH = 2_000
+"""So many entries are read at once when few of them fit; the first time no more than a page shows."""
 LOOKED_AT_MOST = 200_000
 """How many entries one page looks at before it says how far it came: a filter that nothing fits must end."""
 
@@ -96,12 +97,13 @@ async def read_backwards(
         place = end if before is None else min(before, end)
         found: list[TimelineEntry] = []
         looked_at = 0
+        batch = limit
         while place > first and len(found) < limit and looked_at < most:
-            start = max(first, place - BATCH)
+            start = max(first, place - min(batch, BATCH))
             rows = await load_leaves_from(transaction, start, place - start)
             looked_at += place - start
             found.extend(await _fitting(transaction, sought, rows[::-1]))
-            place = start
+            place, batch = start, 4 * batch
     if len(found) > limit:
         place = _index(found[limit - 1])
     return TimelinePage(tuple(found[:limit]), place, place > first, looked_at)
@@ -114,11 +116,13 @@ async def read_forwards(house: House, sought: Sought, limit: int, start: int | N
         place = first if start is None else max(start, first)
         found: list[TimelineEntry] = []
         looked_at = 0
+        batch = limit
         while place < end and len(found) < limit and looked_at < LOOKED_AT_MOST:
-            rows = await load_leaves_from(transaction, place, min(BATCH, end - place))
+            rows = await load_leaves_from(transaction, place, min(batch, BATCH, end - place))
             looked_at += len(rows)
             found.extend(await _fitting(transaction, sought, rows))
             place = rows[-1][0] + 1 if rows else end
+            batch *= 4
     if len(found) > limit:
         place = _index(found[limit - 1]) + 1
     return TimelinePage(tuple(found[:limit]), place, place < end, looked_at)

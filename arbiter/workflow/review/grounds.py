@@ -15,7 +15,7 @@ from typing import Final
 
 from arbiter.documents.canonical import decode
 from arbiter.documents.opinions import opinion_from
-from arbiter.model import Evidence, MemberId, Opinion
+from arbiter.model import Evidence, FactSet, MemberId, Opinion
 from arbiter.panels.grounding import CitationFault, fact_text, fault_of, fault_of_citation
 from arbiter.panels.member import Answer, Asked, Sample
 from arbiter.panels.panel import address
@@ -104,14 +104,14 @@ def grounds_of(dossier: Dossier, now: datetime) -> Grounds:
     asked = address(protocol, taken.facts, taken.hash, taken.taken_at, now, 0)
     old = next(iter(asked.values())).too_old() if asked else frozenset()
     return Grounds(
-        facts=tuple(_citable(spec, dossier, old) for spec in protocol.question.facts),
+        facts=tuple(_citable(spec, taken.facts, old) for spec in protocol.question.facts),
         draws=_draws(dossier, asked),
         owners=tuple((rule.id, rule.owner) for rule in protocol.rules),
     )
 
 
-def _citable(spec: FactSpec, dossier: Dossier, old: frozenset[str]) -> CitableFact:
-    fact = dossier.taken_facts().facts.get(spec.name)
+def _citable(spec: FactSpec, facts: FactSet, old: frozenset[str]) -> CitableFact:
+    fact = facts.get(spec.name)
     value = None if fact is None else fact_text(fact.value)
     return CitableFact(spec.name, spec.title, value, spec.codes, spec.name in old)
 

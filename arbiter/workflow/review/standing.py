@@ -12,7 +12,7 @@ from arbiter.identity.roles import Permission
 from arbiter.lifecycle.states import ENDS, CaseState, Phase
 from arbiter.model import CaseId
 from arbiter.store.log.chains import load_entries
-from arbiter.workflow.dossier import Dossier, load_dossier, load_seen_case
+from arbiter.workflow.dossier import Dossier, load_seen_case, open_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.taking import may_take
 from arbiter.workflow.watching.reading import has_seen_more
@@ -67,8 +67,8 @@ def how_passed_on(state: CaseState, principal: Principal) -> Passed | None:
 async def unseen_dossier(house: House, principal: Principal, case: CaseId) -> Dossier:
     """Return a case of which nothing is shown to anybody, so that no entry has to say so."""
     async with house.store.read() as transaction:
-        await load_seen_case(transaction, principal, case, house.clock.now())
-        return await load_dossier(house, transaction, case)
+        head = await load_seen_case(transaction, principal, case, house.clock.now())
+        return await open_dossier(house, transaction, head)
 
 
 async def is_blind(house: House, principal: Principal, case: CaseId) -> bool:

@@ -1,0 +1,73 @@
+"""Whoever is cancelled while they ask something, wherever they are then: the connection they had goes back to be used again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from psycopg import waiting
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from arbiter.store.identities import Identities
+from arbiter.store.sessions import Sessions
+from arbiter.store.transaction import each_alone
+from tests.conftest import NOON
+
+MOST_STEPS = 500
+
+Asks = Callable[[AsyncEngine], Awaitable[object]]
+
+
+async def each_alone_by_hand(engine: AsyncEngine) -> None:
+    async with each_alone(engine) as connection:
+        await connection.exec_driver_sql("SELECT 1")
+
+
+async def in_a_transaction(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("SELECT 1")
+
+
+ASKING: dict[str, Asks] = {
+    "each statement alone": each_alone_by_hand,
+    "a transaction": in_a_transaction,
+    "the sites": lambda engine: Identities(engine).sites(),
+    "a client": lambda engine: Identities(engine).client("client", NOON),
+    "a session": lambda engine: Sessions(engine).find(b"no such token"),
+}
+
+
+@pytest.mark.parametrize("asks", ASKING.values(), ids=ASKING)
+async def test_a_connection_comes_back_at_whatever_step_its_user_is_cancelled(
+    engine: AsyncEngine, asks: Asks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The driver lets others run where it need not wait, once they have waited for some time: here each time.
+    monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0.0)
+    # Used in a transaction before, so that it must be switched over; and asked once, so that nothing is made for the first time.
+    await in_a_transaction(engine)
+    await asks(engine)
+    await in_a_transaction(engine)
+    still_taken: list[int] = []
+    for steps in range(MOST_STEPS):
+        asking = asyncio.ensure_future(asks(engine))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if asking.done():
+            break
+        asking.cancel()
+        try:
+            await asking
+        except asyncio.CancelledError:
+            # Looked at before the traceback is gone, and with it whatever nobody else holds.
+            still_taken.append(_taken(engine))
+        await in_a_transaction(engine)
+    else:
+        pytest.fail(f"expected it to end within {MOST_STEPS} steps")
+    assert len(still_taken) > 1
+    assert not any(still_taken), still_taken
+
+
+def _taken(engine: AsyncEngine) -> int:
+    taken: int = engine.pool.checkedout()  # type: ignore[attr-defined] # that of a queue
+    return taken
