@@ -58,6 +58,7 @@ _BESIDE: Final = (
     "/duty/handover",
     "/duty/handover/print",
     "/duty/rota",
+    "/audit/entries",
     "/audit/exports",
     "/audit/receipt",
 )

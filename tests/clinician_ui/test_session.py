@@ -11,7 +11,8 @@ from clinician_ui.session import cookies_for, log_in_address, safe_next
 
 
 @pytest.mark.parametrize(
-    "path", ["/worklist", "/worklist/print", "/glass", "/cases/c_abc234", "/cases/c_abc234/done"]
+    "path",
+    ["/worklist", "/worklist/print", "/glass", "/cases/c_abc234", "/cases/c_abc234/done", "/audit/entries"],
 )
 def test_a_log_in_leads_to_our_pages(path: str) -> None:
     assert safe_next(path) == path
