@@ -1,17 +1,19 @@
 """The design system's components as templates call them: `{{ nhs.button({...}) }}`, by the names that it gives its macros.
 
 Its templates ask about every option that a component can have, which is most of what a page costs, and one page's buttons, labels
-and choices are the next one's. So what a component makes of the same parameters in the same language is made once and kept. What
-somebody typed is never kept, nor what stands around other content: those may be about a patient.
+and choices are the next one's. So what a component makes of the same parameters in the same language is made once and kept.
+
+What somebody typed is never kept, be it in a field or in a name, nor what stands around other content. What is kept may name a
+protocol, a site, a colleague, or a case by its opaque id.
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from jinja2 import Environment, TemplateNotFound
 from markupsafe import Markup
@@ -19,22 +21,14 @@ from markupsafe import Markup
 from clinician_ui.texts import Language, spoken
 
 MOST_KEPT: Final = 2048
-"""So many are kept, those used last; one is some hundred to a few thousand characters."""
+"""So many are kept, those used last; each is some thousand characters, with its parameters as they are written."""
 
 _FIELDS: Final = frozenset({"input", "passwordInput", "textarea"})
 _KEPT: Final = _FIELDS | {"backLink", "button", "checkboxes", "radios", "select", "skipLink", "tag"}
-_CHOSEN: Final = frozenset({"date", "datetime-local"})
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2})?", re.ASCII)
 _CAPITAL: Final = re.compile(r"(?=[A-Z])")
 
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A component with its parameters; two are the same when their parameters are written the same."""
-
-    name: str
-    language: Language
-    written: str
-    parameters: Mapping[str, Any] = field(compare=False)
+_Asked: TypeAlias = tuple[str, Language, str]
 
 
 class Components:
@@ -42,12 +36,12 @@ class Components:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._made = lru_cache(MOST_KEPT)(self._make_asked)
+        self._made: OrderedDict[_Asked, Markup] = OrderedDict()
 
     @property
-    def kept(self) -> int:
-        """How many made components are kept."""
-        return self._made.cache_info().currsize
+    def kept(self) -> tuple[str, ...]:
+        """The parameters of what is kept, as they are written."""
+        return tuple(written for _name, _language, written in self._made)
 
     def __getattr__(self, name: str) -> Callable[..., Markup]:
         """Return the component of that name; raise AttributeError when the design system has none."""
@@ -68,10 +62,14 @@ class Components:
         if caller is not None or not _is_kept(name, parameters):
             return self._make(name, parameters, caller)
         # Parameters are texts, markup, numbers and truth values, in lists and mappings: as they are written tells them apart.
-        return self._made(_Asked(name, spoken(), repr(parameters), parameters))
-
-    def _make_asked(self, asked: _Asked) -> Markup:
-        return self._make(asked.name, asked.parameters, None)
+        asked = name, spoken(), repr(parameters)
+        if asked in self._made:
+            self._made.move_to_end(asked)
+            return self._made[asked]
+        made = self._made[asked] = self._make(name, parameters, None)
+        if len(self._made) > MOST_KEPT:
+            self._made.popitem(last=False)
+        return made
 
     def _make(self, name: str, parameters: Mapping[str, Any], caller: Callable[..., Markup] | None) -> Markup:
         macro = getattr(self._environment.get_template(_path(name)).module, name)
@@ -80,9 +78,9 @@ class Components:
 
 
 def _is_kept(name: str, parameters: Mapping[str, Any]) -> bool:
-    """Return whether what a component makes may be kept: never with what somebody typed, unless it is a day."""
-    typed = name in _FIELDS and parameters.get("value") and parameters.get("type") not in _CHOSEN
-    return name in _KEPT and not typed
+    """Return whether what a component makes may be kept: not with markup of a page's own, nor with what was typed but for a day."""
+    value = parameters.get("value") if name in _FIELDS else None
+    return name in _KEPT and "html" not in parameters and (not value or bool(_DAY.fullmatch(str(value))))
 
 
 def _path(name: str) -> str:

@@ -17,7 +17,13 @@ from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as NoneFreeError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool, PoolProxiedConnection
@@ -94,7 +100,7 @@ def open_engine(url: str, pool_size: int) -> AsyncEngine:
         },
     )
     event.listen(engine.sync_engine, "handle_error", _tell_unavailable)
-    event.listen(engine.sync_engine, "checkout", _refuse_hung_up)
+    event.listen(engine.sync_engine, "checkout", _refuse_unfit)
     return engine
 
 
@@ -106,11 +112,16 @@ class _Pool(AsyncAdaptedQueuePool):
             raise UnavailableError("no database connection came free in time") from error
 
 
-def _refuse_hung_up(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+def _refuse_unfit(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
     """Have a connection replaced on which the server hung up while it idled, and all that are as old."""
     held = record.driver_connection
-    if isinstance(held, psycopg.AsyncConnection) and hung_up(held):
+    if not isinstance(held, psycopg.AsyncConnection):
+        return
+    if hung_up(held):
         raise InvalidatePoolError
+    # INVARIANT: what is handed out begins a transaction; one left in the other mode would commit each statement of somebody's alone.
+    if held.autocommit:
+        raise DisconnectionError
 
 
 def _tell_unavailable(context: ExceptionContext) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
+
 from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
 from arbiter.store.arrays import Instants
 from arbiter.store.tables.cases import BY_PANEL, WITH_HUMAN
-from arbiter.store.transaction import Store, Where, run
+from arbiter.store.transaction import DirectConnection, Store, Where, driver_connection, run
 
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +227,13 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
 
 
 async def count_reviews(store: Store, chosen: Chosen) -> CountedReviews:
-    """Return what is counted of reviews, real cases' and planted ones' and no other practice.
-
-    How long it took is counted beside what clinicians did and how members stood: a review that is signed at that very moment may be
-    in one and not in the other yet.
+    """Return what there is of one moment: of real cases' reviews and planted ones'; of no other practice.
 
     Raises:
-        UnavailableError: after some seconds, for figures never cost what they count; or when the database does not answer.
+        UnavailableError: when it takes more than some seconds, for figures never cost what they count; or when the database does not
+            answer.
     """
-    asked = _parameters(chosen)
-    counted, waited = await asyncio.gather(*(_count(store, each, asked) for each in (_COUNTED, _WAITED)))
+    counted, waited = await _count(store, (_COUNTED, _WAITED), _parameters(chosen))
     return CountedReviews(
         alike=tuple(_alike(row) for row in counted if row[1] is not None),
         patterns=tuple(_pattern(row) for row in counted if row[1] is None and row[-3]),
@@ -252,18 +250,25 @@ async def count_concluded(
     counts as one with a clinician. Practice does not count. Raises as `count_reviews`.
     """
     spans = _parameters(chosen) | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
-    concluded = await _count(store, _CONCLUDED, spans)
+    (concluded,) = await _count(store, (_CONCLUDED,), spans)
     return tuple((int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded)
 
 
-async def _count(store: Store, statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-    """Return a statement's rows, or fail after `TIMEOUT_SECONDS`: then the server is told to leave off."""
+async def _count(
+    store: Store, statements: Sequence[str], parameters: Mapping[str, Any]
+) -> list[Sequence[tuple[Any, ...]]]:
+    """Return the rows of each statement, all of one moment."""
     try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with store.read() as transaction:
+            await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+            raw: DirectConnection = await driver_connection(transaction)
             # Planned for what is asked: a plan for any protocol could not count from the indexes alone.
-            return await store.run(statement, parameters, prepare=False)
-    except TimeoutError:
-        raise UnavailableError("the figures could not be counted in time") from None
+            return [
+                await (await raw.execute(each.encode(), parameters, prepare=False)).fetchall()
+                for each in statements
+            ]
+    except psycopg.OperationalError as error:
+        raise UnavailableError("the figures could not be counted in time") from error
 
 
 def _parameters(chosen: Chosen) -> dict[str, Any]:

@@ -103,18 +103,14 @@ class Store:
             await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield connection
 
-    async def run(
-        self, statement: str, parameters: Mapping[str, Any], *, prepare: bool | None = None
-    ) -> Sequence[tuple[Any, ...]]:
+    async def run(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run one statement as a transaction of its own, durable on return; return its rows.
-
-        `prepare` is false for one whose best plan depends on what is asked: it is planned anew each time.
 
         Raises:
             UnavailableError: when the database does not answer; whether the statement took effect is then unknown.
         """
         async with self._direct() as connection:
-            cursor = await connection.execute(statement.encode(), parameters, prepare=prepare)
+            cursor = await connection.execute(statement.encode(), parameters)
             return await cursor.fetchall()
 
     @asynccontextmanager
@@ -215,10 +211,16 @@ async def each_alone(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Yield a connection on which each statement is a transaction of its own: a single read is one round trip then, not three.
 
     No option of the engine says so: whoever is cancelled while a connection is switched over for one, which its driver lets happen,
-    leaves the connection behind, open and in nobody's hands.
+    would leave the connection behind, open and in nobody's hands.
     """
     async with engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        except BaseException:
+            # Half switched over: nobody else may be given it, for nothing would switch it back.
+            await connection.invalidate()
+            raise
+        yield alone
 
 
 Where: TypeAlias = Store | Transaction | DirectConnection

@@ -13,7 +13,7 @@ from arbiter.store.cases.taking_in import NewCase
 from arbiter.store.subjects import root_of
 from arbiter.store.transaction import Transaction
 from arbiter.workflow.docket import Docket, advance, write_step
-from arbiter.workflow.dossier import load_dossier, load_seen_case
+from arbiter.workflow.dossier import load_seen_case, open_dossier
 from arbiter.workflow.house import House
 from arbiter.workflow.saving import without_safety_net
 
@@ -29,7 +29,7 @@ async def supersede(
     try:
         row = await load_seen_case(transaction, principal, old)
         await _check_replaces(transaction, row, new)
-        dossier = await load_dossier(house, transaction, old)
+        dossier = await open_dossier(house, transaction, row)
         docket = advance(house, dossier.docket, Supersede(new.step.case), actor=principal.id, now=now)
     except (NotFoundError, ConflictError) as error:
         # What was named may be no case's id at all, so it is not repeated.

@@ -52,11 +52,16 @@ DATA = (
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def speaking_ward(ward: Ward) -> AsyncIterator[Ward]:
     """The ward whose pages speak the language, with everybody who looks at some page."""
+    await with_everybody(ward)
+    yield replace(ward, pages=create_pages(ward.house, language=pseudo_language()))
+
+
+async def with_everybody(ward: Ward) -> None:
+    """Give the ward those who look at some page and are not there by themselves."""
     await add_site(ward.house.identities, "south", "South Hospital")
     await ward.person("dora", site="south", also=frozenset({Role.EMERGENCY_ACCESS}))
     await ward.person("olga", Role.FLEET_OPERATOR)
     await ward.person("ada", Role.AUDITOR)
-    yield replace(ward, pages=create_pages(ward.house, language=pseudo_language()))
 
 
 def recorded(ward: Ward) -> Iterable[str]:

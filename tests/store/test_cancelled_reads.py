@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import psycopg
 import pytest
 from psycopg import waiting
+from psycopg.pq import TransactionStatus
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.store.identities import Identities
@@ -27,6 +29,9 @@ async def each_alone_by_hand(engine: AsyncEngine) -> None:
 async def in_a_transaction(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await connection.exec_driver_sql("SELECT 1")
+        held = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(held, psycopg.AsyncConnection)
+        assert held.info.transaction_status is TransactionStatus.INTRANS
 
 
 ASKING: dict[str, Asks] = {

@@ -344,8 +344,20 @@ async def test_figures_that_take_too_long_are_given_up_and_the_next_are_counted(
         monkeypatch.context() as hurried,
     ):
         owner.execute("LOCK TABLE review_figure, case_file IN ACCESS EXCLUSIVE MODE")
-        hurried.setattr(review_figures, "TIMEOUT_SECONDS", 0.2)
+        hurried.setattr(review_figures, "TIMEOUT_MS", 200)
         with pytest.raises(UnavailableError, match="in time"):
             await counting(filled)
         owner.rollback()
     assert await counting(filled) == expected
+
+
+@pytest.mark.parametrize("counting", COUNTING.values(), ids=COUNTING)
+async def test_each_counting_is_planned_for_what_is_asked(
+    filled: Store, counting: Callable[[Store], Awaitable[object]]
+) -> None:
+    for _ in range(12):
+        await counting(filled)
+    # The store has one connection for transactions.
+    async with filled.read() as transaction:
+        kept = await run(transaction, "SELECT statement FROM pg_prepared_statements WHERE NOT from_sql", {})
+    assert not [statement for (statement,) in kept if "LATERAL" in statement]

@@ -99,7 +99,7 @@ async def read_backwards(
         looked_at = 0
         batch = limit
         while place > first and len(found) < limit and looked_at < most:
-            start = max(first, place - min(batch, BATCH))
+            start = max(first, place - min(batch, BATCH, most - looked_at))
             rows = await load_leaves_from(transaction, start, place - start)
             looked_at += place - start
             found.extend(await _fitting(transaction, sought, rows[::-1]))
@@ -118,7 +118,8 @@ async def read_forwards(house: House, sought: Sought, limit: int, start: int | N
         looked_at = 0
         batch = limit
         while place < end and len(found) < limit and looked_at < LOOKED_AT_MOST:
-            rows = await load_leaves_from(transaction, place, min(batch, BATCH, end - place))
+            most = min(batch, BATCH, end - place, LOOKED_AT_MOST - looked_at)
+            rows = await load_leaves_from(transaction, place, most)
             looked_at += len(rows)
             found.extend(await _fitting(transaction, sought, rows))
             place = rows[-1][0] + 1 if rows else end
