@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,11 +92,12 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """How long the signed reviews of a risk class took, by quantiles: 0.5, 0.9 and 0.95.
+    """How long the signed `reviews` of a risk class took, by quantiles: 0.5, 0.9 and 0.95.
 
     `to_claim` is from the escalation to the claim, `to_decision` to the signature. Planted ones are none of them.
     """
 
+    reviews: int
     risk_class: RiskClass
     to_claim: tuple[timedelta, timedelta, timedelta]
     to_decision: tuple[timedelta, timedelta, timedelta]
@@ -171,8 +173,8 @@ FROM (
 # Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361).
 _QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY {})"
 _WAITED = f"""
-SELECT class, quantiles.* FROM {_CLASSES}, LATERAL (
-    SELECT {_QUANTILES.format("to_claim")}, {_QUANTILES.format("to_decision")}
+SELECT quantiles.reviews, class, to_claim, to_decision FROM {_CLASSES}, LATERAL (
+    SELECT count(*) AS reviews, {_QUANTILES.format("to_claim")} AS to_claim, {_QUANTILES.format("to_decision")} AS to_decision
     FROM {_CHOSEN.format("to_claim, to_decision", "NOT training")} HAVING count(*) > 0
 ) AS quantiles
 """  # noqa: S608 - constants of this module alone
@@ -188,6 +190,10 @@ SELECT {_IN_SPAN.format(WITH_HUMAN)}, {_IN_SPAN.format(BY_PANEL)}
 FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) WITH ORDINALITY AS span (since, until, number)
 ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
+
+
+# Compiling a statement takes longer than counting a year.
+_CAREFULLY = "SELECT set_config('statement_timeout', %(timeout)s, true), set_config('jit', 'off', true)"
 
 
 async def add_review(where: Where, figure: ReviewFigure) -> int:
@@ -227,13 +233,16 @@ async def add_review_outcome(where: Where, case: CaseId, outcome: ReviewOutcome)
 
 
 async def count_reviews(store: Store, chosen: Chosen) -> CountedReviews:
-    """Return what there is of one moment: of real cases' reviews and planted ones'; of no other practice.
+    """Return what is counted of real cases' reviews and of planted ones'; of no other practice.
+
+    How long it took is counted beside the rest: a review that is signed meanwhile may be in one and not in the other yet.
 
     Raises:
         UnavailableError: when it takes more than some seconds, for figures never cost what they count; or when the database does not
             answer.
     """
-    counted, waited = await _count(store, (_COUNTED, _WAITED), _parameters(chosen))
+    asked = _parameters(chosen)
+    counted, waited = await asyncio.gather(*(_count(store, each, asked) for each in (_COUNTED, _WAITED)))
     return CountedReviews(
         alike=tuple(_alike(row) for row in counted if row[1] is not None),
         patterns=tuple(_pattern(row) for row in counted if row[1] is None and row[-3]),
@@ -250,23 +259,17 @@ async def count_concluded(
     counts as one with a clinician. Practice does not count. Raises as `count_reviews`.
     """
     spans = _parameters(chosen) | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
-    (concluded,) = await _count(store, (_CONCLUDED,), spans)
+    concluded = await _count(store, _CONCLUDED, spans)
     return tuple((int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded)
 
 
-async def _count(
-    store: Store, statements: Sequence[str], parameters: Mapping[str, Any]
-) -> list[Sequence[tuple[Any, ...]]]:
-    """Return the rows of each statement, all of one moment."""
+async def _count(store: Store, statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    """Return the rows of a statement, planned for what is asked: a plan for any protocol could not count from the indexes alone."""
     try:
         async with store.read() as transaction:
-            await transaction.exec_driver_sql(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+            await run(transaction, _CAREFULLY, {"timeout": str(TIMEOUT_MS)})
             raw: DirectConnection = await driver_connection(transaction)
-            # Planned for what is asked: a plan for any protocol could not count from the indexes alone.
-            return [
-                await (await raw.execute(each.encode(), parameters, prepare=False)).fetchall()
-                for each in statements
-            ]
+            return await (await raw.execute(statement.encode(), parameters, prepare=False)).fetchall()
     except psycopg.OperationalError as error:
         raise UnavailableError("the figures could not be counted in time") from error
 
@@ -292,8 +295,8 @@ def _pattern(row: Sequence[Any]) -> Pattern:
 
 
 def _waited(row: Sequence[Any]) -> Waited:
-    risk_class, to_claim, to_decision = row
-    return Waited(RiskClass(risk_class), _durations(to_claim), _durations(to_decision))
+    reviews, risk_class, to_claim, to_decision = row
+    return Waited(int(reviews), RiskClass(risk_class), _durations(to_claim), _durations(to_decision))
 
 
 def _durations(seconds: Sequence[float]) -> tuple[timedelta, timedelta, timedelta]:

@@ -266,6 +266,7 @@ async def test_quantiles_are_numpys_and_time_never_ran_backwards(filled: Store, 
     assert set(found) == {figure.risk_class for figure in real}
     for risk_class, waited in found.items():
         mine = [figure for figure in real if figure.risk_class is risk_class]
+        assert waited.reviews == len(mine)
         for times, until in ((waited.to_claim, "claimed_at"), (waited.to_decision, "signed_at")):
             lengths = [
                 max(0.0, (getattr(figure, until) - figure.escalated_at).total_seconds()) for figure in mine

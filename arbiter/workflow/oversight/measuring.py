@@ -168,7 +168,8 @@ def _reasons(rows: Sequence[Pattern]) -> tuple[tuple[str, Share], ...]:
 
 def _times(risk_class: RiskClass, waited: Waited | None, rows: Sequence[Alike]) -> Times:
     overdue = share_of((row for row in rows if row.risk_class is risk_class), lambda row: row.overdue)
-    told = waited if overdue.told else None
+    # The lengths were counted beside the rest, maybe a moment before the last of enough reviews.
+    told = waited if overdue.told and waited is not None and waited.reviews >= FEWEST else None
     return Times(
         risk_class=risk_class,
         cases=overdue.whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -39,6 +40,7 @@ def alike(
 
 
 TOOK = Waited(
+    FEWEST,
     RiskClass.URGENT,
     (timedelta(minutes=1), timedelta(minutes=2), timedelta(minutes=5)),
     (timedelta(seconds=90), timedelta(minutes=3), timedelta(minutes=10)),
@@ -150,3 +152,12 @@ def test_times_of_too_few_are_not_told() -> None:
         (urgent,) = (each for each in times if each.risk_class is RiskClass.URGENT)
         assert urgent.cases == reviews
         assert (None if urgent.to_claim is None else urgent.to_claim.p95) == p95
+
+
+def test_times_are_of_enough_reviews_whatever_was_counted_beside_them() -> None:
+    fewer = replace(TOOK, reviews=FEWEST - 1)
+    (urgent,) = (
+        each for each in measure([alike(FEWEST)], (), [fewer]).times if each.risk_class is RiskClass.URGENT
+    )
+    assert urgent.to_claim is urgent.to_decision is None
+    assert urgent.overdue.told
