@@ -21,7 +21,7 @@ from markupsafe import Markup
 from clinician_ui.texts import Language, spoken
 
 MOST_KEPT: Final = 2048
-"""So many are kept, those used last; each is some thousand characters, with its parameters as they are written."""
+"""So many are kept, those used last."""
 
 _FIELDS: Final = frozenset({"input", "passwordInput", "textarea"})
 _KEPT: Final = _FIELDS | {"backLink", "button", "checkboxes", "radios", "select", "skipLink", "tag"}

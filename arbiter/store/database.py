@@ -113,7 +113,7 @@ class _Pool(AsyncAdaptedQueuePool):
 
 
 def _refuse_unfit(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Have a connection replaced on which the server hung up while it idled, and all that are as old."""
+    """Have a connection replaced on which the server hung up while it idled, with all that are as old, or that begins no transaction."""
     held = record.driver_connection
     if not isinstance(held, psycopg.AsyncConnection):
         return
