@@ -13,9 +13,8 @@ import psycopg
 
 from arbiter.errors import UnavailableError
 from arbiter.model import CaseId, RiskClass
-from arbiter.store.arrays import Instants
 from arbiter.store.tables.cases import BY_PANEL, WITH_HUMAN
-from arbiter.store.transaction import DirectConnection, Store, Where, driver_connection, run
+from arbiter.store.transaction import Store, Where, driver_connection, each_alone, run
 
 TIMEOUT_MS = 5_000
 
@@ -131,60 +130,48 @@ VALUES (%(case)s, %(site)s, %(protocol)s, %(protocol_hash)s, %(risk_class)s, %(t
 RETURNING id
 """
 _ADD_OUTCOME = """
-INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at)
-SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at)s
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at, site_id, protocol_id, signed_at, alike)
+SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at)s, f.site_id, f.protocol_id, f.signed_at, f.alike
 FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
 RETURNING id
 """
-# By site and risk class, so that each is a span of `ix_review_figure_counted`, which holds all that is asked here. Each `OFFSET 0` keeps
-# PostgreSQL from taking it apart again, and from going through the outcomes once a span.
-_CHOSEN = """
-unnest(%(sites)s::text[]) AS at (site), LATERAL (
-    SELECT {} FROM review_figure
-    WHERE site_id = at.site AND risk_class = class AND signed_at >= %(since)s AND signed_at < %(until)s
-        AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text) AND {}
-    OFFSET 0
-) AS chosen
-"""
-_CLASSES = "unnest(%(classes)s::text[]) AS classes (class)"
-# What happened to the patient counts before what another reader thought. Nothing is told of a review before it is signed: outcomes
-# older than that, and than clocks differ, are left alone.
-_TOLD = """
-SELECT DISTINCT ON (figure_id) figure_id, own_right, leading_right, final_right
-FROM review_outcome WHERE at >= %(since)s - interval '1 day'
+_AT = "site_id = ANY(%(sites)s) AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)"
+_CHOSEN = f"{_AT} AND signed_at >= %(since)s AND signed_at < %(until)s"
+# What happened to the patient counts before what another reader thought.
+_NEWEST = f"""
+SELECT DISTINCT ON (figure_id) figure_id, alike, own_right, leading_right, final_right FROM review_outcome WHERE {_CHOSEN}
 ORDER BY figure_id, source = 'independent reader', id DESC
-"""
-# Counted where they lie, twice in one go: by what clinicians did and who was right, and by how members stood. A year of reviews is some
-# dozens of rows of each. Any one of the reviews that are of a pattern has its words.
+"""  # noqa: S608 - constants of this module alone
+# Counted where they lie, those that are alike as one: some hundreds, any of which has the words of all. Those are then counted twice, by
+# what clinicians did and who was right, and by how members stood. Of whom something was told is none of whom nothing was.
 _RELATIONS = "planted, overdue, own_is_final, leading_is_final, own_is_leading"
 _RIGHT = "own_right, leading_right, final_right"
 _COUNTED = f"""
-SELECT reviews, class, {_RELATIONS}, {_RIGHT}, of_pattern, words.reasons, words.families
+WITH told AS MATERIALIZED (
+    SELECT count(*) AS reviews, min(figure_id) AS any_id, {_RIGHT} FROM ({_NEWEST}) AS newest GROUP BY alike, {_RIGHT}
+)
+SELECT sum(reviews)::bigint, risk_class, {_RELATIONS}, {_RIGHT}, sum(reviews) FILTER (WHERE NOT training)::bigint, reasons, families
 FROM (
-    SELECT count(*) AS reviews, class, {_RELATIONS}, {_RIGHT}, pattern,
-        count(*) FILTER (WHERE NOT training) AS of_pattern, min(id) FILTER (WHERE NOT training) AS any_id
-    FROM (
-        SELECT class, chosen.*
-        FROM {_CLASSES}, {_CHOSEN.format(f"id, training, pattern, {_RELATIONS}", "(NOT training OR planted)")} OFFSET 0
-    ) AS reviews LEFT JOIN ({_TOLD}) AS told ON figure_id = id
-    GROUP BY GROUPING SETS ((class, {_RELATIONS}, {_RIGHT}), (pattern))
-) AS counted LEFT JOIN LATERAL (SELECT reasons, families FROM review_figure WHERE id = any_id OFFSET 0) AS words ON pattern IS NOT NULL
+    SELECT count(*) AS reviews, min(id) AS any_id, NULL::boolean AS own_right, NULL::boolean AS leading_right,
+        NULL::boolean AS final_right
+    FROM review_figure WHERE risk_class = ANY(%(classes)s) AND {_CHOSEN} GROUP BY alike
+    UNION ALL SELECT reviews, any_id, {_RIGHT} FROM told
+    UNION ALL SELECT -reviews, any_id, NULL, NULL, NULL FROM told
+) AS counted, LATERAL (SELECT risk_class, training, {_RELATIONS}, reasons, families FROM review_figure WHERE id = any_id OFFSET 0) AS words
+WHERE planted OR NOT training
+GROUP BY GROUPING SETS ((risk_class, {_RELATIONS}, {_RIGHT}), (reasons, families)) HAVING sum(reviews) > 0
 """  # noqa: S608 - constants of this module alone
-# Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361).
+# Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361). Class by class, each of
+# which is a few spans of the index: together they would be sorted by their classes first.
 _QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY {})"
 _WAITED = f"""
-SELECT quantiles.reviews, class, to_claim, to_decision FROM {_CLASSES}, LATERAL (
+SELECT quantiles.reviews, class, to_claim, to_decision FROM unnest(%(classes)s::text[]) AS classes (class), LATERAL (
     SELECT count(*) AS reviews, {_QUANTILES.format("to_claim")} AS to_claim, {_QUANTILES.format("to_decision")} AS to_decision
-    FROM {_CHOSEN.format("to_claim, to_decision", "NOT training")} HAVING count(*) > 0
+    FROM review_figure WHERE risk_class = class AND {_CHOSEN} AND NOT training HAVING count(*) > 0
 ) AS quantiles
 """  # noqa: S608 - constants of this module alone
 # By when they were taken in, so that a case counts on one day whatever becomes of it: from indexes, by site and span.
-_IN_SPAN = """
-(SELECT count(*) FROM unnest(%(sites)s::text[]) AS at (site), LATERAL (
-    SELECT FROM case_file WHERE site_id = at.site AND created_at >= span.since AND created_at < span.until AND {}
-        AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)
-) AS counted)
-"""
+_IN_SPAN = f"(SELECT count(*) FROM case_file WHERE {_AT} AND created_at >= span.since AND created_at < span.until AND {{}})"  # noqa: S608
 _CONCLUDED = f"""
 SELECT {_IN_SPAN.format(WITH_HUMAN)}, {_IN_SPAN.format(BY_PANEL)}
 FROM unnest(%(since)s::timestamptz[], %(until)s::timestamptz[]) WITH ORDINALITY AS span (since, until, number)
@@ -192,7 +179,7 @@ ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
 
 
-# PostgreSQL prices the words of patterns as if each review were one, beyond what it compiles statements for where it can.
+# PostgreSQL prices what it counts beyond what it compiles statements for, where it can, and that would take longer than the counting.
 _CAREFULLY = "SELECT set_config('statement_timeout', %(timeout)s, true), set_config('jit', 'off', true)"
 
 
@@ -258,7 +245,7 @@ async def count_concluded(
     Concluded is a case that the panel decided, or that waits for, is with or was with a clinician; a decision that was contested
     counts as one with a clinician. Practice does not count. Raises as `count_reviews`.
     """
-    spans = _parameters(chosen) | {"since": Instants(edges[:-1]), "until": Instants(edges[1:])}
+    spans = _parameters(chosen) | {"since": list(edges[:-1]), "until": list(edges[1:])}
     concluded = await _count(store, _CONCLUDED, spans)
     return tuple((int(with_human) + int(by_panel), int(with_human)) for with_human, by_panel in concluded)
 
@@ -266,10 +253,14 @@ async def count_concluded(
 async def _count(store: Store, statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
     """Return the rows of a statement, planned for what is asked: a plan for any protocol could not count from the indexes alone."""
     try:
-        async with store.read() as transaction:
-            await run(transaction, _CAREFULLY, {"timeout": str(TIMEOUT_MS)})
-            raw: DirectConnection = await driver_connection(transaction)
-            return await (await raw.execute(statement.encode(), parameters, prepare=False)).fetchall()
+        async with each_alone(store.engine) as connection:
+            # Both in one message, which is a transaction of its own, and plans it then and there.
+            cursor = psycopg.AsyncClientCursor(await driver_connection(connection))
+            await cursor.execute(
+                f"{_CAREFULLY};{statement}".encode(), {**parameters, "timeout": str(TIMEOUT_MS)}
+            )
+            cursor.nextset()
+            return await cursor.fetchall()
     except psycopg.OperationalError as error:
         raise UnavailableError("the figures could not be counted, or not in time") from error
 

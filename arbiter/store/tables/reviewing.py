@@ -12,7 +12,6 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
-    LargeBinary,
     Table,
     Text,
 )
@@ -22,23 +21,21 @@ from arbiter.store.tables.base import INSTANT, metadata
 
 # Seconds, never below none: clocks of two processes differ.
 _SECONDS = "greatest(0, extract(epoch from {} - escalated_at))"
-# What reviews are counted by is in an index whole, so that a year of them is counted without their rows; what is too long for an index
-# stands in it by its SHA-256. Text read as bytes has backslashes that mean something, unless they are doubled.
-_PATTERN = r"sha256(replace(reasons::text || families::text, '\', '\\')::bytea)"
-_COUNTED_BY = (
-    "protocol_id",
-    "training",
-    "planted",
-    "overdue",
-    "own_is_final",
-    "leading_is_final",
-    "own_is_leading",
-    "pattern",
-    "to_claim",
-    "to_decision",
-    "id",
+# Reviews that differ in nothing that they are counted by have the same number: the first 64 bits of SHA-256 of all of it, so that a year of
+# them is counted by whole numbers in an index. Of ten thousand different ones two share a number by chance in one installation of
+# 10^11. Text read as bytes has backslashes that mean something, unless they are doubled.
+_RELATIONS = ("training", "planted", "overdue", "own_is_final", "leading_is_final", "own_is_leading")
+_WORDS = " || ".join(
+    (
+        *(f"coalesce({name}::text, '-')" for name in _RELATIONS),
+        "risk_class",
+        "reasons::text",
+        "families::text",
+    )
 )
-_TOLD = ("figure_id", "source", "own_right", "leading_right", "final_right", "id")
+_ALIKE = rf"('x' || left(encode(sha256(replace({_WORDS}, '\', '\\')::bytea), 'hex'), 16))::bit(64)::bigint"
+_COUNTED_BY = ("protocol_id", "training", "alike", "to_claim", "to_decision", "id")
+_TOLD = ("figure_id", "source", "protocol_id", "alike", "own_right", "leading_right", "final_right", "id")
 
 # A row a signed review, written in the transaction that signs. What somebody answered stands nowhere in it: only whether two answers
 # were the same. `families` has, by family and member, 0 for the panel's leading option and a number for each other one.
@@ -62,7 +59,7 @@ review_figure = Table(
     Column("own_is_leading", Boolean),
     Column("reasons", JSONB, nullable=False),
     Column("families", JSONB, nullable=False),
-    Column("pattern", LargeBinary, Computed(_PATTERN, persisted=True), nullable=False),
+    Column("alike", BigInteger, Computed(_ALIKE, persisted=True), nullable=False),
     Column("to_claim", Double, Computed(_SECONDS.format("claimed_at"), persisted=True), nullable=False),
     Column("to_decision", Double, Computed(_SECONDS.format("signed_at"), persisted=True), nullable=False),
     CheckConstraint("training OR NOT planted", name="planted_is_training"),
@@ -71,7 +68,8 @@ review_figure = Table(
     Index("ix_review_figure_case_id", "case_id", "id"),
 )
 
-# A row each time somebody tells what was right for the patient of a signed review: the newest of each source counts.
+# A row each time somebody tells what was right for the patient of a signed review: the newest of each source counts. What it is found and
+# counted by is copied from the review, for neither is ever changed.
 review_outcome = Table(
     "review_outcome",
     metadata,
@@ -82,7 +80,11 @@ review_outcome = Table(
     Column("leading_right", Boolean),
     Column("final_right", Boolean, nullable=False),
     Column("at", INSTANT, nullable=False),
+    Column("site_id", Text, nullable=False),
+    Column("protocol_id", Text, nullable=False),
+    Column("signed_at", INSTANT, nullable=False),
+    Column("alike", BigInteger, nullable=False),
     CheckConstraint("source IN ('outcome', 'independent reader', 'planted')", name="known_source"),
     Index("ix_review_outcome_figure_id", "figure_id", "id"),
-    Index("ix_review_outcome_at", "at", postgresql_include=_TOLD),
+    Index("ix_review_outcome_counted", "site_id", "signed_at", postgresql_include=_TOLD),
 )
