@@ -35,12 +35,14 @@ from arbiter.store.database import (
     limit_database,
     make_roles,
     open_engine,
+    open_pool,
 )
 from arbiter.store.embedded import SUPERUSER, EmbeddedPostgres
 from arbiter.store.identities import Identities
 from arbiter.store.keys import Keyring, LogKeyPair
 from arbiter.store.keys.hardware import Place
 from arbiter.store.sessions import Sessions
+from arbiter.store.transaction import Store
 from arbiter.store.vault import Vault
 from tests.audit.go_checker import GoChecker
 from tests.tokens import a_token
@@ -288,13 +290,20 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-def identities(engine: AsyncEngine) -> Identities:
-    return Identities(engine)
+async def store(engine: AsyncEngine, database: Database) -> AsyncIterator[Store]:
+    """Both of the application's roads to the test's own database."""
+    async with open_pool(database.conninfo, pool_size=10) as pool:
+        yield Store(engine, pool)
 
 
 @pytest.fixture
-def sessions(engine: AsyncEngine) -> Sessions:
-    return Sessions(engine)
+def identities(store: Store) -> Identities:
+    return Identities(store)
+
+
+@pytest.fixture
+def sessions(store: Store) -> Sessions:
+    return Sessions(store)
 
 
 @pytest.fixture(scope="session")

@@ -9,25 +9,23 @@ import psycopg
 import pytest
 from psycopg import waiting
 from psycopg.pq import TransactionStatus
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.store.identities import Identities
 from arbiter.store.sessions import Sessions
-from arbiter.store.transaction import each_alone
-from tests.conftest import NOON
+from arbiter.store.transaction import Store, each_alone
 
 MOST_STEPS = 500
 
-Asks = Callable[[AsyncEngine], Awaitable[object]]
+Asks = Callable[[Store], Awaitable[object]]
 
 
-async def each_alone_by_hand(engine: AsyncEngine) -> None:
-    async with each_alone(engine) as connection:
+async def each_alone_by_hand(store: Store) -> None:
+    async with each_alone(store.engine) as connection:
         await connection.exec_driver_sql("SELECT 1")
 
 
-async def in_a_transaction(engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
+async def in_a_transaction(store: Store) -> None:
+    async with store.engine.connect() as connection:
         await connection.exec_driver_sql("SELECT 1")
         held = (await connection.get_raw_connection()).driver_connection
         assert isinstance(held, psycopg.AsyncConnection)
@@ -37,25 +35,25 @@ async def in_a_transaction(engine: AsyncEngine) -> None:
 ASKING: dict[str, Asks] = {
     "each statement alone": each_alone_by_hand,
     "a transaction": in_a_transaction,
-    "the sites": lambda engine: Identities(engine).sites(),
-    "a client": lambda engine: Identities(engine).client("client", NOON),
-    "a session": lambda engine: Sessions(engine).find(b"no such token"),
+    "all clients": lambda store: Identities(store).clients(),
+    "the sites, straight": lambda store: Identities(store).sites(),
+    "a session, straight": lambda store: Sessions(store).find(b"no such token"),
 }
 
 
 @pytest.mark.parametrize("asks", ASKING.values(), ids=ASKING)
 async def test_a_connection_comes_back_at_whatever_step_its_user_is_cancelled(
-    engine: AsyncEngine, asks: Asks, monkeypatch: pytest.MonkeyPatch
+    store: Store, asks: Asks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The driver lets others run where it need not wait, once they have waited for some time: here each time.
     monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0.0)
     # Used in a transaction before, so that it must be switched over; and asked once, so that nothing is made for the first time.
-    await in_a_transaction(engine)
-    await asks(engine)
-    await in_a_transaction(engine)
+    await in_a_transaction(store)
+    await asks(store)
+    await in_a_transaction(store)
     still_taken: list[int] = []
     for steps in range(MOST_STEPS):
-        asking = asyncio.ensure_future(asks(engine))
+        asking = asyncio.ensure_future(asks(store))
         for _ in range(steps):
             await asyncio.sleep(0)
         if asking.done():
@@ -65,14 +63,13 @@ async def test_a_connection_comes_back_at_whatever_step_its_user_is_cancelled(
             await asking
         except asyncio.CancelledError:
             # Looked at before the traceback is gone, and with it whatever nobody else holds.
-            still_taken.append(_taken(engine))
-        await in_a_transaction(engine)
+            still_taken.append(_taken(store))
+        await in_a_transaction(store)
     else:
         pytest.fail(f"expected it to end within {MOST_STEPS} steps")
     assert len(still_taken) > 1
     assert not any(still_taken), still_taken
 
 
-def _taken(engine: AsyncEngine) -> int:
-    taken: int = engine.pool.checkedout()  # type: ignore[attr-defined] # that of a queue
-    return taken
+def _taken(store: Store) -> int:
+    return sum(pool.used for pool in store.connections())
