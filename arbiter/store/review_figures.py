@@ -179,8 +179,11 @@ ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
 
 
-# PostgreSQL prices what it counts beyond what it compiles statements for, where it can, and that would take longer than the counting.
-_CAREFULLY = "SELECT set_config('statement_timeout', %(timeout)s, true), set_config('jit', 'off', true)"
+# PostgreSQL prices an index over whatever is asked above the whole table, whose rows are wide, and what it counts beyond what it compiles
+# statements for, where it can: either takes longer than the counting.
+_CAREFULLY = """
+SELECT set_config('statement_timeout', %(timeout)s, true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
+"""
 
 
 async def add_review(where: Where, figure: ReviewFigure) -> int:

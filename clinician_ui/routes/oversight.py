@@ -6,6 +6,7 @@ case and nothing of a person is on it. Its filters travel in the address, which 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import NotFoundError
-from arbiter.workflow.oversight.looking import choices, newest, oversee
+from arbiter.workflow.oversight.looking import Overseen, choices, newest, oversee
 from clinician_ui.desk import Desk, beside
 from clinician_ui.presenters.figure_tables import csv_of
 from clinician_ui.presenters.oversight import NAMES, oversight_page, table_named
@@ -39,11 +40,8 @@ class OversightPages:
     async def show(self, request: Request) -> Response:
         """Show the figures of what the address asks for."""
         visitor, wanted, protocols, sites = await self._wanted(request)
-        overseen = None
-        if wanted.asked is not None:
-            overseen = await oversee(self._house, visitor.principal, wanted.asked)
-        filters = filters_of(wanted, protocols, sites)
-        page = oversight_page(overseen, filters, wanted.query, await self._desk.here())
+        overseen, here = await asyncio.gather(self._overseen(visitor, wanted), self._desk.here())
+        page = oversight_page(overseen, filters_of(wanted, protocols, sites), wanted.query, here)
         return self._desk.page(
             "oversight",
             visitor,
@@ -64,6 +62,11 @@ class OversightPages:
         file = f"oversight-{name}-{wanted.asked.since}-{wanted.asked.until}.csv"
         headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{file}"'}
         return Response(csv_of(table), media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _overseen(self, visitor: Visitor, wanted: Wanted) -> Overseen | None:
+        if wanted.asked is None:
+            return None
+        return await oversee(self._house, visitor.principal, wanted.asked)
 
     async def _wanted(self, request: Request) -> tuple[Visitor, Wanted, Mapping[str, str], Mapping[str, str]]:
         visitor = await self._desk.door.visitor(request)

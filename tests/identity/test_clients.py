@@ -175,9 +175,7 @@ async def test_a_request_costs_one_query_and_the_next_none(
     store: Store, identities: Identities, clock: SettableClock, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statements: list[str] = []
-    event.listen(
-        store.engine.sync_engine, "before_cursor_execute", lambda *args: statements.append(args[2])
-    )
+    event.listen(store.engine.sync_engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     straight = store.run
 
     async def noted(statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
