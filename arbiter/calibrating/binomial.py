@@ -86,6 +86,7 @@ def interval(errors: int, cases: int, confidence: float) -> tuple[float, float]:
     return 1.0 - upper_bound(cases - errors, cases, each), upper_bound(errors, cases, each)
 
 
+@lru_cache(maxsize=4096)
 def wilson(errors: int, cases: int, confidence: float) -> tuple[float, float]:
     """Return Wilson's interval (1927, JASA 22:209): narrower than the exact one and right on average only.
 
