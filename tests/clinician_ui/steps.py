@@ -64,7 +64,7 @@ async def sees_the_panel(visited: Visit) -> None:
 
 
 async def sees_nothing_of_the_panel(visited: Visit) -> None:
-    page = await visited.page.content()
+    page = await visited.content()
     assert [words for words in OF_THE_PANEL if words in page] == []
 
 

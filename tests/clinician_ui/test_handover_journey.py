@@ -82,7 +82,7 @@ async def takes_over(ben: Visit, *cases: CaseId) -> None:
 
 
 async def reads_no_note(ben: Visit) -> None:
-    page = await ben.page.content()
+    page = await ben.content()
     assert [note for note in (BEGUN, JUDGED, "Handed over with a note") if note in page] == []
 
 

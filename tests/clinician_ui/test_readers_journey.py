@@ -23,17 +23,20 @@ async def judge(visited: Visit, case: CaseId, login: str, answer: str) -> None:
     await log_in(visited, login)
     await visited.go(f"/cases/{case}")
     await visited.press("Claim this case")
+    lock = page.get_by_role("button", name="Lock my opinion")
+    await expect(lock).to_be_visible()
     await sees_nothing_of_other_readers(visited, login)
     await page.get_by_label(answer).check()
     await page.get_by_label("How sure are you?").fill("70")
     await page.locator("#note").fill(f"{login} thinks so")
-    await visited.press("Lock my opinion")
+    await lock.click()
+    await expect(lock).to_have_count(0)
     await sees_nothing_of_other_readers(visited, login)
 
 
 async def sees_nothing_of_other_readers(visited: Visit, login: str) -> None:
     """Who read the case before, and what they think, is nowhere until the panel is shown."""
-    page = await visited.page.content()
+    page = await visited.content()
     others = {"anna", "ben", "clara"} - {login}
     assert [other for other in others if f"{other} thinks so" in page] == []
     assert [other for other in others if other.capitalize() in page] == []

@@ -19,6 +19,10 @@ from tests.chromium import NARROW, TABLET, WIDE, a_chromium, axe
 from tests.clinician_ui.conftest import Ward
 from tests.houses import PASSWORD
 
+LOOKING_SECONDS = 120
+STEP_SECONDS = 30
+"""What Playwright itself gives no limit: asking a page about itself, and putting it away."""
+
 both_ways = pytest.mark.parametrize("scripted", [True, False], ids=["with JavaScript", "without JavaScript"])
 
 
@@ -71,10 +75,20 @@ class Visit:
     async def press(self, name: str) -> None:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
+    async def content(self) -> str:
+        """Return the page as it stands once it has loaded: asked for while one gives way to the next, it may never come."""
+        await self.page.wait_for_load_state()
+        async with asyncio.timeout(STEP_SECONDS):
+            return await self.page.content()
+
     async def look(self, name: str) -> None:
         """Check the page that is shown: it fits every screen, and axe finds nothing, in the light and in the dark."""
         # What a link has led to is there before its style sheets are.
         await self.page.wait_for_load_state()
+        async with asyncio.timeout(LOOKING_SECONDS):
+            await self._look(name)
+
+    async def _look(self, name: str) -> None:
         for size in (NARROW, TABLET, WIDE):
             await self.page.set_viewport_size(size)
             width = await self.page.evaluate("document.documentElement.scrollWidth")
@@ -124,7 +138,8 @@ async def visit(chromium: Chromium, address: str, *, scripted: bool = True) -> A
         yield visited
         assert visited.complaints == [], "\n".join(visited.complaints)
     finally:
-        await context.close()
+        async with asyncio.timeout(STEP_SECONDS):
+            await context.close()
 
 
 def _stays(url: str, address: str, visited: Visit) -> None:
