@@ -60,6 +60,43 @@ def test_a_former_release_says_that_the_database_is_of_a_newer_one(database: Dat
     assert migrate.current(owner(database)) == "9999"
 
 
+_REVIEWS_BEFORE = """
+INSERT INTO review_figure (case_id, site_id, protocol_id, protocol_hash, risk_class, training, planted, escalated_at, claimed_at,
+    signed_at, overdue, own_is_final, leading_is_final, own_is_leading, reasons, families)
+SELECT 'c_' || n, (ARRAY['north', 'south'])[1 + n % 2], 'deterioration', 'h', 'urgent', false, false, now(), now(),
+    timestamptz '2026-03-01' + n * interval '1 hour', false, n % 3 = 0, true, NULL, '["disagreement-between"]', '{"scores": {"news2": 0}}'
+FROM generate_series(1, 12) AS n
+"""
+_TOLD_BEFORE = """
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at)
+SELECT id, 'outcome', own_is_final, true, true, now() FROM review_figure WHERE id % 2 = 0
+"""
+_COPIED = """
+SELECT count(*) FILTER (WHERE (o.site_id, o.protocol_id, o.signed_at, o.alike) = (f.site_id, f.protocol_id, f.signed_at, f.alike)),
+    count(DISTINCT f.alike)
+FROM review_outcome AS o JOIN review_figure AS f ON f.id = o.figure_id
+"""
+
+
+def test_what_was_told_of_reviews_before_an_upgrade_is_found_by_them_and_changed_by_nobody(
+    empty_database: Database, server: EmbeddedPostgres
+) -> None:
+    with migrate._connected(owner(empty_database)) as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0027")
+    insider = server.url(SUPERUSER, make_url(empty_database.app_url).database or "")
+    # As PostgreSQL's own replication writes: without the cases that reviews come from.
+    execute(insider, "SET session_replication_role = replica", _REVIEWS_BEFORE, _TOLD_BEFORE)
+    migrate.upgrade(owner(empty_database))
+    with psycopg.connect(conninfo(insider)) as connection_of_somebody:
+        assert connection_of_somebody.execute(_COPIED).fetchone() == (6, 2)
+    assert migrate.drift(owner(empty_database)) == []
+    for change in ("UPDATE review_outcome SET source = 'planted'", "DELETE FROM review_outcome"):
+        with pytest.raises(psycopg.errors.IntegrityConstraintViolation, match="only ever added"):
+            execute(insider, change)
+
+
 def test_two_processes_that_migrate_at_once_do_not_clash(empty_database: Database) -> None:
     failures: list[BaseException] = []
     together = threading.Barrier(4)
