@@ -188,8 +188,10 @@ FROM (SELECT n, now() - n * interval '1 year' / %(number)s AS at FROM generate_s
 JOIN (SELECT DISTINCT ON (site_id) * FROM case_file ORDER BY site_id, created_at, id) AS c ON c.site_id = (%(sites)s::text[])[1 + n %% 4]
 """
 _OUTCOMES = """
-INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at, site_id, protocol_id, signed_at, alike)
-SELECT id, 'outcome', own_is_final, leading_is_final, true, signed_at, site_id, protocol_id, signed_at, alike FROM review_figure WHERE id %% 4 = 0
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at, site_id, protocol_id, risk_class, signed_at,
+    relations)
+SELECT id, 'outcome', own_is_final, leading_is_final, true, signed_at, site_id, protocol_id, risk_class, signed_at, relations
+FROM review_figure WHERE id %% 4 = 0
 """
 
 

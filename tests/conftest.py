@@ -293,17 +293,18 @@ async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
 async def store(engine: AsyncEngine, database: Database) -> AsyncIterator[Store]:
     """Both of the application's roads to the test's own database."""
     async with open_pool(database.conninfo, pool_size=10) as pool:
-        yield Store(engine, pool)
+        await pool.wait()
+        yield Store.in_turn(engine, pool)
 
 
 @pytest.fixture
-def identities(store: Store) -> Identities:
-    return Identities(store)
+def identities(engine: AsyncEngine) -> Identities:
+    return Identities(engine)
 
 
 @pytest.fixture
-def sessions(store: Store) -> Sessions:
-    return Sessions(store)
+def sessions(engine: AsyncEngine) -> Sessions:
+    return Sessions(engine)
 
 
 @pytest.fixture(scope="session")

@@ -6,24 +6,26 @@ What changes an account also ends its sessions where it must, in the same transa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import Insert, case, delete, func, insert, select, update
+from sqlalchemy import Insert, Row, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from arbiter.errors import ConflictError, NotFoundError
 from arbiter.store.tables import account, client, session, site
-from arbiter.store.transaction import Store, Transaction, Where, each_alone, run
+from arbiter.store.transaction import Transaction, Where, each_alone, run
 
 CLIENT_MEMORY = timedelta(seconds=2)
 """How long a client's row is believed without asking again: a disabled client is refused everywhere after this."""
 
 _MOST_REMEMBERED = 1024
 
+_SITES = "SELECT id, name FROM site ORDER BY id"
 _ROLES = "SELECT login, roles FROM account WHERE disabled_at IS NULL ORDER BY login"
 
 LockListener: TypeAlias = Callable[[Transaction, str, datetime | None], Awaitable[None]]
@@ -69,25 +71,19 @@ class AccountStanding:
     sessions: int
 
 
-ACCOUNT_COLUMNS = tuple(account.c[each.name] for each in fields(AccountRow))
+ACCOUNT_COLUMNS = tuple(
+    column for column in account.c if column.name not in {"failed_logins", "locked_until"}
+)
 """What an `AccountRow` is made of."""
 
-_CLIENT_COLUMNS = tuple(client.c[each.name] for each in fields(ClientRow))
-
-# What nearly every request asks, straight through the driver.
-_SITES = "SELECT id, name FROM site ORDER BY id"
-_CLIENT = f"SELECT {', '.join(column.name for column in _CLIENT_COLUMNS)} FROM client WHERE id = %(id)s"  # noqa: S608 - our columns
-_NAMES = """
-SELECT id, display_name FROM account WHERE id = ANY(%(ids)s) UNION ALL SELECT id, name FROM client WHERE id = ANY(%(ids)s)
-"""
+_CLIENT_BY_ID = select(client).where(client.c.id == bindparam("id"))
 
 
 class Identities:
     """Reads and writes who may speak; every method is one transaction, or what it writes a part of one (`within`)."""
 
-    def __init__(self, store: Store, transaction: Transaction | None = None) -> None:
-        self._store = store
-        self._engine = store.engine
+    def __init__(self, engine: AsyncEngine, transaction: Transaction | None = None) -> None:
+        self._engine = engine
         self._transaction = transaction
         self._hears_locks: LockListener | None = None
         self._remembered: dict[str, tuple[ClientRow, datetime]] = {}
@@ -97,7 +93,7 @@ class Identities:
 
         They forget nothing that others remember: within `CLIENT_MEMORY` a changed client is refused everywhere.
         """
-        return Identities(self._store, transaction)
+        return Identities(self._engine, transaction)
 
     def when_locked(self, listener: LockListener) -> None:
         """Have `listener` write down, in the same transaction, that wrong passwords lock an account or a right one ends that."""
@@ -109,7 +105,9 @@ class Identities:
 
     async def sites(self) -> tuple[tuple[str, str], ...]:
         """Return every site as (id, name), by id."""
-        return tuple((site_id, name) for site_id, name in await self._store.run(_SITES, {}))
+        async with each_alone(self._engine) as connection:
+            rows = await connection.exec_driver_sql(_SITES)
+            return tuple((row.id, row.name) for row in rows)
 
     async def unknown_sites(self, site_ids: Iterable[str]) -> tuple[str, ...]:
         """Return those of the ids that name no site."""
@@ -135,12 +133,13 @@ class Identities:
         remembered = self._remembered.get(client_id)
         if remembered is not None and timedelta(0) <= now - remembered[1] < CLIENT_MEMORY:
             return remembered[0]
-        found = await self._store.run(_CLIENT, {"id": client_id})
+        async with each_alone(self._engine) as connection:
+            found = (await connection.execute(_CLIENT_BY_ID, {"id": client_id})).one_or_none()
         # Absence is not remembered: strangers would otherwise fill the memory with invented ids.
         self._remembered.pop(client_id, None)
-        if not found:
+        if found is None:
             return None
-        row = _client_row(found[0])
+        row = _client_row(found)
         if len(self._remembered) >= _MOST_REMEMBERED:
             self._remembered.clear()
         self._remembered[client_id] = (row, now)
@@ -149,9 +148,7 @@ class Identities:
     async def clients(self) -> tuple[ClientRow, ...]:
         """Return every client, oldest first."""
         async with each_alone(self._engine) as connection:
-            rows = await connection.execute(
-                select(*_CLIENT_COLUMNS).order_by(client.c.created_at, client.c.id)
-            )
+            rows = await connection.execute(select(client).order_by(client.c.created_at, client.c.id))
             return tuple(_client_row(row) for row in rows)
 
     async def disable_client(self, client_id: str, now: datetime) -> None:
@@ -164,7 +161,7 @@ class Identities:
 
     async def hold_client(self, client_id: str) -> ClientRow:
         """Return an active client, kept as it is until the transaction ends; raise NotFoundError when there is none."""
-        statement = select(*_CLIENT_COLUMNS).where(client.c.id == client_id, client.c.disabled_at.is_(None))
+        statement = select(client).where(client.c.id == client_id, client.c.disabled_at.is_(None))
         async with self._begin() as connection:
             found = (await connection.execute(statement.with_for_update())).one_or_none()
         if found is None:
@@ -207,7 +204,7 @@ class Identities:
             found = (await connection.execute(statement)).one_or_none()
             if found is not None and found.locked_until is not None and self._hears_locks is not None:
                 await self._hears_locks(connection, found.id, found.locked_until)
-        return None if found is None else account_row(found)
+        return None if found is None else _account_row(found)
 
     async def end_login(self, account_id: str, proven_hash: str, new_hash: str | None) -> bool:
         """Clear the failures of a proven account, and keep its password under newer parameters if given.
@@ -239,7 +236,7 @@ class Identities:
             .label("sessions")
         )
         statement = (
-            select(*ACCOUNT_COLUMNS, account.c.failed_logins, account.c.locked_until, open_sessions)
+            select(account, open_sessions)
             .where((account.c.id == id_or_login) | (account.c.login == id_or_login))
             # A login may read like somebody's id; the id, which nobody chooses, comes first.
             .order_by((account.c.id == id_or_login).desc())
@@ -249,7 +246,7 @@ class Identities:
             found = (await connection.execute(statement)).one_or_none()
         if found is None:
             raise NotFoundError(f"no account {id_or_login}")
-        return AccountStanding(account_row(found), found.failed_logins, found.locked_until, found.sessions)
+        return AccountStanding(_account_row(found), found.failed_logins, found.locked_until, found.sessions)
 
     async def hold_account(self, account_id: str) -> AccountRow:
         """Return an active account, kept as it is until the transaction ends; raise NotFoundError when there is none."""
@@ -260,7 +257,7 @@ class Identities:
             found = (await connection.execute(statement.with_for_update())).one_or_none()
         if found is None:
             raise NotFoundError(f"no active account {account_id}")
-        return account_row(found)
+        return _account_row(found)
 
     async def change_account(self, account_id: str, roles: Iterable[str], sites: Iterable[str]) -> None:
         """Replace the account's roles and sites; raise NotFoundError when there is no such active one."""
@@ -283,13 +280,19 @@ class Identities:
         wanted = list(ids)
         if not wanted:
             return {}
-        return dict(await self._store.run(_NAMES, {"ids": wanted}))
+        of_accounts = select(account.c.id, account.c.display_name.label("name")).where(
+            account.c.id.in_(wanted)
+        )
+        of_clients = select(client.c.id, client.c.name).where(client.c.id.in_(wanted))
+        async with each_alone(self._engine) as connection:
+            rows = await connection.execute(of_accounts.union_all(of_clients))
+            return {row.id: row.name for row in rows}
 
     async def accounts(self) -> tuple[AccountRow, ...]:
         """Return every account, by login."""
         async with each_alone(self._engine) as connection:
             rows = await connection.execute(select(*ACCOUNT_COLUMNS).order_by(account.c.login))
-            return tuple(account_row(row) for row in rows)
+            return tuple(_account_row(row) for row in rows)
 
     async def disable_account(self, account_id: str, now: datetime) -> None:
         """End the account and all its sessions; raise NotFoundError when there is none or it is disabled already."""
@@ -330,19 +333,30 @@ class Identities:
             raise ConflictError(taken) from None
 
 
-def _client_row(row: Sequence[Any]) -> ClientRow:
-    client_id, name, secret_hash, *granted, created_at, disabled_at, expires_at = row
-    roles, scopes, sites = map(tuple, granted)
+def _client_row(row: Row[tuple[object, ...]]) -> ClientRow:
     return ClientRow(
-        client_id, name, bytes(secret_hash), roles, scopes, sites, created_at, disabled_at, expires_at
+        id=row.id,
+        name=row.name,
+        secret_hash=bytes(row.secret_hash),
+        roles=tuple(row.roles),
+        scopes=tuple(row.scopes),
+        sites=tuple(row.sites),
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        expires_at=row.expires_at,
     )
 
 
-def account_row(row: Sequence[Any]) -> AccountRow:
-    """Return the account that a row of `ACCOUNT_COLUMNS` tells, and of whatever comes after them."""
-    account_id, login, display_name, password_hash, roles, sites, created_at, disabled_at, *_ = row
+def _account_row(row: Row[tuple[object, ...]]) -> AccountRow:
     return AccountRow(
-        account_id, login, display_name, password_hash, tuple(roles), tuple(sites), created_at, disabled_at
+        id=row.id,
+        login=row.login,
+        display_name=row.display_name,
+        password_hash=row.password_hash,
+        roles=tuple(row.roles),
+        sites=tuple(row.sites),
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
     )
 
 

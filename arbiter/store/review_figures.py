@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,9 @@ from arbiter.store.tables.cases import BY_PANEL, WITH_HUMAN
 from arbiter.store.transaction import Store, Where, driver_connection, each_alone, run
 
 TIMEOUT_MS = 5_000
+
+_MAYBE = (False, True, None)
+_NOT_TOLD = [None, None, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,43 +133,48 @@ VALUES (%(case)s, %(site)s, %(protocol)s, %(protocol_hash)s, %(risk_class)s, %(t
     %(families)s::jsonb)
 RETURNING id
 """
+# What it is found and counted by is the review's.
 _ADD_OUTCOME = """
-INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at, site_id, protocol_id, signed_at, alike)
-SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at)s, f.site_id, f.protocol_id, f.signed_at, f.alike
+INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_right, at, site_id, protocol_id, risk_class, signed_at,
+    relations)
+SELECT f.id, %(source)s, %(own_right)s, %(leading_right)s, %(final_right)s, %(at)s, f.site_id, f.protocol_id, f.risk_class, f.signed_at,
+    f.relations
 FROM review_figure AS f WHERE f.case_id = %(case)s ORDER BY f.id DESC LIMIT 1
 RETURNING id
 """
 _AT = "site_id = ANY(%(sites)s) AND (%(protocol)s::text IS NULL OR protocol_id = %(protocol)s::text)"
 _CHOSEN = f"{_AT} AND signed_at >= %(since)s AND signed_at < %(until)s"
+# Each class is a few spans of `ix_review_figure_counted`, which holds all that is asked here.
+_CLASSES = "unnest(%(classes)s::text[]) AS classes (class)"
+# By the lowest bits of `relations`: no practice at all, and practice that is not planted.
+_REAL, _PRACTICE = "relations & 1 = 0", "relations & 3 = 1"
 # What happened to the patient counts before what another reader thought.
 _NEWEST = f"""
-SELECT DISTINCT ON (figure_id) figure_id, alike, own_right, leading_right, final_right FROM review_outcome WHERE {_CHOSEN}
-ORDER BY figure_id, source = 'independent reader', id DESC
+SELECT DISTINCT ON (figure_id) figure_id, risk_class, relations, own_right, leading_right, final_right FROM review_outcome
+WHERE {_CHOSEN} ORDER BY figure_id, source = 'independent reader', id DESC
 """  # noqa: S608 - constants of this module alone
-# Counted where they lie, those that are alike as one: some hundreds, any of which has the words of all. Those are then counted twice, by
-# what clinicians did and who was right, and by how members stood. Of whom something was told is none of whom nothing was.
-_RELATIONS = "planted, overdue, own_is_final, leading_is_final, own_is_leading"
-_RIGHT = "own_right, leading_right, final_right"
+# Counted where they lie, in one go, and then what was counted: all by what clinicians did, those of whom something was told by who was right
+# as well, and by how members stood. Any one of the reviews that are of a pattern has its words.
 _COUNTED = f"""
-WITH told AS MATERIALIZED (
-    SELECT count(*) AS reviews, min(figure_id) AS any_id, {_RIGHT} FROM ({_NEWEST}) AS newest GROUP BY alike, {_RIGHT}
+WITH counted AS MATERIALIZED (
+    SELECT class, of_class.* FROM {_CLASSES}, LATERAL (
+        SELECT relations, pattern, count(*) AS reviews, min(id) AS any_id FROM review_figure WHERE risk_class = class AND {_CHOSEN}
+        GROUP BY relations, pattern OFFSET 0
+    ) AS of_class
 )
-SELECT sum(reviews)::bigint, risk_class, {_RELATIONS}, {_RIGHT}, sum(reviews) FILTER (WHERE NOT training)::bigint, reasons, families
-FROM (
-    SELECT count(*) AS reviews, min(id) AS any_id, NULL::boolean AS own_right, NULL::boolean AS leading_right,
-        NULL::boolean AS final_right
-    FROM review_figure WHERE risk_class = ANY(%(classes)s) AND {_CHOSEN} GROUP BY alike
-    UNION ALL SELECT reviews, any_id, {_RIGHT} FROM told
-    UNION ALL SELECT -reviews, any_id, NULL, NULL, NULL FROM told
-) AS counted, LATERAL (SELECT risk_class, training, {_RELATIONS}, reasons, families FROM review_figure WHERE id = any_id OFFSET 0) AS words
-WHERE planted OR NOT training
-GROUP BY GROUPING SETS ((risk_class, {_RELATIONS}, {_RIGHT}), (reasons, families)) HAVING sum(reviews) > 0
+SELECT sum(reviews)::bigint, class, relations, NULL::boolean, NULL::boolean, NULL::boolean, NULL::jsonb, NULL::jsonb
+FROM counted WHERE NOT {_PRACTICE} GROUP BY class, relations
+UNION ALL SELECT count(*), risk_class, relations, own_right, leading_right, final_right, NULL, NULL
+FROM ({_NEWEST}) AS told WHERE NOT {_PRACTICE} GROUP BY risk_class, relations, own_right, leading_right, final_right
+UNION ALL SELECT reviews, NULL, NULL, NULL, NULL, NULL, words.* FROM (
+    SELECT sum(reviews)::bigint AS reviews, min(any_id) AS any_id FROM counted WHERE {_REAL} GROUP BY pattern
+) AS patterns, LATERAL (SELECT reasons, families FROM review_figure WHERE id = any_id OFFSET 0) AS words
 """  # noqa: S608 - constants of this module alone
-# Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361). Class by class, each of
-# which is a few spans of the index: together they would be sorted by their classes first.
+# Interpolated between the two nearest ranks: type 7 of Hyndman and Fan (1996, The American Statistician 50:361). All classes together
+# would be sorted by their classes first.
 _QUANTILES = "percentile_cont(ARRAY[0.5, 0.9, 0.95]) WITHIN GROUP (ORDER BY {})"
 _WAITED = f"""
-SELECT quantiles.reviews, class, to_claim, to_decision FROM unnest(%(classes)s::text[]) AS classes (class), LATERAL (
+SELECT quantiles.reviews, class, to_claim, to_decision FROM {_CLASSES}, LATERAL (
     SELECT count(*) AS reviews, {_QUANTILES.format("to_claim")} AS to_claim, {_QUANTILES.format("to_decision")} AS to_decision
     FROM review_figure WHERE risk_class = class AND {_CHOSEN} AND NOT training HAVING count(*) > 0
 ) AS quantiles
@@ -179,8 +188,8 @@ ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
 
 
-# PostgreSQL prices an index over whatever is asked above the whole table, whose rows are wide, and what it counts beyond what it compiles
-# statements for, where it can: either takes longer than the counting.
+# PostgreSQL takes it to be dearer to read a year of reviews in the index than to read their table, and compiles such statements where it
+# can. The table took 13 ms when the index took 3; compiling takes longer than counting.
 _CAREFULLY = """
 SELECT set_config('statement_timeout', %(timeout)s, true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 """
@@ -234,8 +243,12 @@ async def count_reviews(store: Store, chosen: Chosen) -> CountedReviews:
     asked = _parameters(chosen)
     counted, waited = await asyncio.gather(*(_count(store, each, asked) for each in (_COUNTED, _WAITED)))
     return CountedReviews(
-        alike=tuple(_alike(row) for row in counted if row[1] is not None),
-        patterns=tuple(_pattern(row) for row in counted if row[1] is None and row[-3]),
+        alike=_alike([row[:-2] for row in counted if row[1] is not None]),
+        patterns=tuple(
+            Pattern(reviews, tuple(reasons), families)
+            for reviews, risk_class, *_, reasons, families in counted
+            if risk_class is None
+        ),
         waited=tuple(map(_waited, waited)),
     )
 
@@ -257,7 +270,7 @@ async def _count(store: Store, statement: str, parameters: Mapping[str, Any]) ->
     """Return the rows of a statement, planned for what is asked: a plan for any protocol could not count from the indexes alone."""
     try:
         async with each_alone(store.engine) as connection:
-            # Both in one message, which is a transaction of its own, and plans it then and there.
+            # INVARIANT: both go in one message, which is a transaction: in two, nothing would be left of what is set.
             cursor = psycopg.AsyncClientCursor(await driver_connection(connection))
             await cursor.execute(
                 f"{_CAREFULLY};{statement}".encode(), {**parameters, "timeout": str(TIMEOUT_MS)}
@@ -278,14 +291,24 @@ def _parameters(chosen: Chosen) -> dict[str, Any]:
     }
 
 
-def _alike(row: Sequence[Any]) -> Alike:
-    number, risk_class, *relations = row[:-3]
-    return Alike(int(number), RiskClass(risk_class), *relations)
+def _alike(rows: Sequence[Sequence[Any]]) -> tuple[Alike, ...]:
+    """Return what was counted: of whom something was told is none of whom nothing was."""
+    counted: Counter[tuple[str, int, tuple[bool | None, ...]]] = Counter()
+    for reviews, risk_class, relations, *right in rows:
+        counted[risk_class, relations, tuple(right)] += reviews
+        if right != _NOT_TOLD:
+            counted[risk_class, relations, tuple(_NOT_TOLD)] -= reviews
+    return tuple(
+        Alike(reviews, RiskClass(risk_class), *_relations(relations), *right)
+        for (risk_class, relations, right), reviews in counted.items()
+        if reviews
+    )
 
 
-def _pattern(row: Sequence[Any]) -> Pattern:
-    number, reasons, families = row[-3:]
-    return Pattern(int(number), tuple(reasons), families)
+def _relations(code: int) -> tuple[bool, bool, bool | None, bool | None, bool | None]:
+    """Return whether it was planted and overdue, and which answers were the same, of the bits that PostgreSQL made of them."""
+    own_is_final, leading_is_final, own_is_leading = (_MAYBE[code >> shift & 3] for shift in (3, 5, 7))
+    return bool(code & 2), bool(code & 4), own_is_final, leading_is_final, own_is_leading
 
 
 def _waited(row: Sequence[Any]) -> Waited:

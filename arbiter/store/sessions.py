@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from arbiter.store.identities import ACCOUNT_COLUMNS, AccountRow, account_row
-from arbiter.store.tables import session
-from arbiter.store.transaction import Store
+from arbiter.store.identities import ACCOUNT_COLUMNS, AccountRow
+from arbiter.store.tables import account, session
+from arbiter.store.transaction import each_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +29,21 @@ class SessionRow:
     expires_at: datetime
 
 
-# What every request asks, straight through the driver.
-_WITH_ACCOUNT = f"""
-SELECT s.token_hash, s.account_id, s.csrf_token, s.created_at, s.seen_at, s.expires_at,
-    {", ".join(f"a.{column.name}" for column in ACCOUNT_COLUMNS)}
-FROM session AS s JOIN account AS a ON a.id = s.account_id WHERE s.token_hash = %(token_hash)s
-"""  # noqa: S608 - constants of these modules alone
+_WITH_ACCOUNT = (
+    select(
+        session,
+        *(column.label(f"account_{column.name}") for column in ACCOUNT_COLUMNS if column.name != "id"),
+    )
+    .join_from(session, account)
+    .where(session.c.token_hash == bindparam("token_hash"))
+)
 
 
 class Sessions:
     """Reads and writes who is logged in; every method is one transaction."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._engine = store.engine
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
 
     async def add(self, row: SessionRow, idle_since: datetime) -> None:
         """Add a session, and forget those that ended by themselves before or were idle since `idle_since`."""
@@ -60,11 +62,9 @@ class Sessions:
 
     async def find(self, token_hash: bytes) -> tuple[SessionRow, AccountRow] | None:
         """Return the session and its account, or None."""
-        for found in await self._store.run(_WITH_ACCOUNT, {"token_hash": token_hash}):
-            kept_hash, account_id, csrf_token, created_at, seen_at, expires_at, *of_account = found
-            row = SessionRow(bytes(kept_hash), account_id, csrf_token, created_at, seen_at, expires_at)
-            return row, account_row(of_account)
-        return None
+        async with each_alone(self._engine) as connection:
+            found = (await connection.execute(_WITH_ACCOUNT, {"token_hash": token_hash})).one_or_none()
+        return None if found is None else (_session_row(found), _account_of(found))
 
     async def touch(self, token_hash: bytes, now: datetime) -> None:
         """Note that the session was used."""
@@ -77,3 +77,27 @@ class Sessions:
         """Forget the session; nothing happens when there is none."""
         async with self._engine.begin() as connection:
             await connection.execute(delete(session).where(session.c.token_hash == token_hash))
+
+
+def _session_row(row: Row[tuple[object, ...]]) -> SessionRow:
+    return SessionRow(
+        token_hash=bytes(row.token_hash),
+        account_id=row.account_id,
+        csrf_token=row.csrf_token,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        expires_at=row.expires_at,
+    )
+
+
+def _account_of(row: Row[tuple[object, ...]]) -> AccountRow:
+    return AccountRow(
+        id=row.account_id,
+        login=row.account_login,
+        display_name=row.account_display_name,
+        password_hash=row.account_password_hash,
+        roles=tuple(row.account_roles),
+        sites=tuple(row.account_sites),
+        created_at=row.account_created_at,
+        disabled_at=row.account_disabled_at,
+    )

@@ -6,7 +6,6 @@ case and nothing of a person is on it. Its filters travel in the address, which 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
@@ -14,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from arbiter.errors import NotFoundError
-from arbiter.workflow.oversight.looking import Overseen, choices, newest, oversee
+from arbiter.workflow.oversight.looking import choices, newest, oversee
 from clinician_ui.desk import Desk, beside
 from clinician_ui.presenters.figure_tables import csv_of
 from clinician_ui.presenters.oversight import NAMES, oversight_page, table_named
 from clinician_ui.presenters.oversight_filters import Wanted, filters_of, wanted_in
+from clinician_ui.presenters.times import Here
 from clinician_ui.rendering import NO_STORE
 from clinician_ui.session import Visitor
 
@@ -40,8 +40,11 @@ class OversightPages:
     async def show(self, request: Request) -> Response:
         """Show the figures of what the address asks for."""
         visitor, wanted, protocols, sites = await self._wanted(request)
-        overseen, here = await asyncio.gather(self._overseen(visitor, wanted), self._desk.here())
-        page = oversight_page(overseen, filters_of(wanted, protocols, sites), wanted.query, here)
+        overseen = None
+        if wanted.asked is not None:
+            overseen = await oversee(self._house, visitor.principal, wanted.asked)
+        filters = filters_of(wanted, protocols, sites)
+        page = oversight_page(overseen, filters, wanted.query, self._here(sites))
         return self._desk.page(
             "oversight",
             visitor,
@@ -53,20 +56,19 @@ class OversightPages:
 
     async def figures(self, request: Request) -> Response:
         """Return one figure's table as CSV."""
-        visitor, wanted, _protocols, _sites = await self._wanted(request)
+        visitor, wanted, _protocols, sites = await self._wanted(request)
         name = request.query_params.get("table", "")
         if wanted.asked is None or name not in NAMES:
             raise NotFoundError("no such table of figures")
         overseen = await oversee(self._house, visitor.principal, wanted.asked)
-        table = table_named(name, overseen, await self._desk.here())
+        table = table_named(name, overseen, self._here(sites))
         file = f"oversight-{name}-{wanted.asked.since}-{wanted.asked.until}.csv"
         headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{file}"'}
         return Response(csv_of(table), media_type="text/csv; charset=utf-8", headers=headers)
 
-    async def _overseen(self, visitor: Visitor, wanted: Wanted) -> Overseen | None:
-        if wanted.asked is None:
-            return None
-        return await oversee(self._house, visitor.principal, wanted.asked)
+    def _here(self, sites: Mapping[str, str]) -> Here:
+        """Return where and when it is read, by whom only these sites are known."""
+        return Here(self._house.clock.now(), sites, self._house.settings.zone)
 
     async def _wanted(self, request: Request) -> tuple[Visitor, Wanted, Mapping[str, str], Mapping[str, str]]:
         visitor = await self._desk.door.visitor(request)

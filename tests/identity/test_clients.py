@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -16,7 +15,6 @@ from arbiter.identity.clients import authenticate_client, disable_client, list_c
 from arbiter.identity.roles import ROLES, Permission, Role
 from arbiter.identity.sites import add_site
 from arbiter.store.identities import CLIENT_MEMORY, Identities
-from arbiter.store.transaction import Store
 from tests.conftest import SeededChance, SettableClock
 
 EHR = [Role.INTEGRATION_CLIENT]
@@ -143,10 +141,10 @@ async def test_a_disabled_client_is_refused_at_once(
 
 
 async def test_a_client_disabled_elsewhere_is_refused_within_two_seconds(
-    store: Store, identities: Identities, clock: SettableClock, token: str
+    engine: AsyncEngine, identities: Identities, clock: SettableClock, token: str
 ) -> None:
     await authenticate_client(identities, clock, token)
-    await disable_client(Identities(store), clock, client_id_of(token))
+    await disable_client(Identities(engine), clock, client_id_of(token))
     clock.advance(timedelta(seconds=2))
     assert timedelta(seconds=2) == CLIENT_MEMORY
     with pytest.raises(UnauthenticatedError):
@@ -154,10 +152,10 @@ async def test_a_client_disabled_elsewhere_is_refused_within_two_seconds(
 
 
 async def test_a_client_disabled_elsewhere_is_refused_when_the_clock_runs_backwards(
-    store: Store, identities: Identities, clock: SettableClock, token: str
+    engine: AsyncEngine, identities: Identities, clock: SettableClock, token: str
 ) -> None:
     await authenticate_client(identities, clock, token)
-    await disable_client(Identities(store), clock, client_id_of(token))
+    await disable_client(Identities(engine), clock, client_id_of(token))
     clock.advance(timedelta(hours=-1))
     with pytest.raises(UnauthenticatedError):
         await authenticate_client(identities, clock, token)
@@ -172,17 +170,10 @@ async def test_a_wrong_secret_is_refused_while_the_client_is_remembered(
 
 
 async def test_a_request_costs_one_query_and_the_next_none(
-    store: Store, identities: Identities, clock: SettableClock, token: str, monkeypatch: pytest.MonkeyPatch
+    engine: AsyncEngine, identities: Identities, clock: SettableClock, token: str
 ) -> None:
     statements: list[str] = []
-    event.listen(store.engine.sync_engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    straight = store.run
-
-    async def noted(statement: str, parameters: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
-        statements.append(statement)
-        return await straight(statement, parameters)
-
-    monkeypatch.setattr(store, "run", noted)
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     for _ in range(5):
         await authenticate_client(identities, clock, token)
     assert len(statements) == 1

@@ -11,8 +11,10 @@ from psycopg import waiting
 from psycopg.pq import TransactionStatus
 
 from arbiter.store.identities import Identities
+from arbiter.store.review_figures import Chosen, count_concluded
 from arbiter.store.sessions import Sessions
 from arbiter.store.transaction import Store, each_alone
+from tests.conftest import NOON
 
 MOST_STEPS = 500
 
@@ -35,9 +37,11 @@ async def in_a_transaction(store: Store) -> None:
 ASKING: dict[str, Asks] = {
     "each statement alone": each_alone_by_hand,
     "a transaction": in_a_transaction,
-    "all clients": lambda store: Identities(store).clients(),
-    "the sites, straight": lambda store: Identities(store).sites(),
-    "a session, straight": lambda store: Sessions(store).find(b"no such token"),
+    "the sites": lambda store: Identities(store.engine).sites(),
+    "a client": lambda store: Identities(store.engine).client("client", NOON),
+    "a session": lambda store: Sessions(store.engine).find(b"no such token"),
+    "figures": lambda store: count_concluded(store, Chosen(frozenset(), NOON, NOON), (NOON, NOON)),
+    "a statement, straight": lambda store: store.run("SELECT 1", {}),
 }
 
 

@@ -72,8 +72,9 @@ INSERT INTO review_outcome (figure_id, source, own_right, leading_right, final_r
 SELECT id, 'outcome', own_is_final, true, true, now() FROM review_figure WHERE id % 2 = 0
 """
 _COPIED = """
-SELECT count(*) FILTER (WHERE (o.site_id, o.protocol_id, o.signed_at, o.alike) = (f.site_id, f.protocol_id, f.signed_at, f.alike)),
-    count(DISTINCT f.alike)
+SELECT count(*) FILTER (WHERE (o.site_id, o.protocol_id, o.risk_class, o.signed_at, o.relations)
+        = (f.site_id, f.protocol_id, f.risk_class, f.signed_at, f.relations)),
+    count(DISTINCT o.relations)
 FROM review_outcome AS o JOIN review_figure AS f ON f.id = o.figure_id
 """
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    SmallInteger,
     Table,
     Text,
 )
@@ -21,21 +22,28 @@ from arbiter.store.tables.base import INSTANT, metadata
 
 # Seconds, never below none: clocks of two processes differ.
 _SECONDS = "greatest(0, extract(epoch from {} - escalated_at))"
-# Reviews that differ in nothing that they are counted by have the same number: the first 64 bits of SHA-256 of all of it, so that a year of
-# them is counted by whole numbers in an index. Of ten thousand different ones two share a number by chance in one installation of
-# 10^11. Text read as bytes has backslashes that mean something, unless they are doubled.
-_RELATIONS = ("training", "planted", "overdue", "own_is_final", "leading_is_final", "own_is_leading")
-_WORDS = " || ".join(
-    (
-        *(f"coalesce({name}::text, '-')" for name in _RELATIONS),
-        "risk_class",
-        "reasons::text",
-        "families::text",
-    )
+# What reviews are counted by is in an index whole, as numbers, so that a year of them is counted without their rows. `relations` holds what
+# clinicians did, bit by bit: practice, planted, overdue, then two bits (no, yes, not known) for each pair of answers. `pattern` is the first
+# 64 bits of SHA-256 of the reasons and of how members stood to one another: of ten thousand different ones two share a number by chance in
+# one installation of 10^11. Text read as bytes has backslashes that mean something, unless they are doubled.
+# INVARIANT: `review_outcome.relations` is a copy: a migration that changes these bits changes it as well.
+_RELATIONS = (
+    "(training::int + 2 * planted::int + 4 * overdue::int + 8 * coalesce(own_is_final::int, 2) "
+    "+ 32 * coalesce(leading_is_final::int, 2) + 128 * coalesce(own_is_leading::int, 2))::smallint"
 )
-_ALIKE = rf"('x' || left(encode(sha256(replace({_WORDS}, '\', '\\')::bytea), 'hex'), 16))::bit(64)::bigint"
-_COUNTED_BY = ("protocol_id", "training", "alike", "to_claim", "to_decision", "id")
-_TOLD = ("figure_id", "source", "protocol_id", "alike", "own_right", "leading_right", "final_right", "id")
+_PATTERN = r"('x' || left(encode(sha256(replace(reasons::text || families::text, '\', '\\')::bytea), 'hex'), 16))::bit(64)::bigint"
+_COUNTED_BY = ("protocol_id", "training", "relations", "pattern", "to_claim", "to_decision", "id")
+_TOLD = (
+    "figure_id",
+    "source",
+    "risk_class",
+    "protocol_id",
+    "relations",
+    "own_right",
+    "leading_right",
+    "final_right",
+    "id",
+)
 
 # A row a signed review, written in the transaction that signs. What somebody answered stands nowhere in it: only whether two answers
 # were the same. `families` has, by family and member, 0 for the panel's leading option and a number for each other one.
@@ -59,7 +67,8 @@ review_figure = Table(
     Column("own_is_leading", Boolean),
     Column("reasons", JSONB, nullable=False),
     Column("families", JSONB, nullable=False),
-    Column("alike", BigInteger, Computed(_ALIKE, persisted=True), nullable=False),
+    Column("relations", SmallInteger, Computed(_RELATIONS, persisted=True), nullable=False),
+    Column("pattern", BigInteger, Computed(_PATTERN, persisted=True), nullable=False),
     Column("to_claim", Double, Computed(_SECONDS.format("claimed_at"), persisted=True), nullable=False),
     Column("to_decision", Double, Computed(_SECONDS.format("signed_at"), persisted=True), nullable=False),
     CheckConstraint("training OR NOT planted", name="planted_is_training"),
@@ -82,8 +91,9 @@ review_outcome = Table(
     Column("at", INSTANT, nullable=False),
     Column("site_id", Text, nullable=False),
     Column("protocol_id", Text, nullable=False),
+    Column("risk_class", Text, nullable=False),
     Column("signed_at", INSTANT, nullable=False),
-    Column("alike", BigInteger, nullable=False),
+    Column("relations", SmallInteger, nullable=False),
     CheckConstraint("source IN ('outcome', 'independent reader', 'planted')", name="known_source"),
     Index("ix_review_outcome_figure_id", "figure_id", "id"),
     Index("ix_review_outcome_counted", "site_id", "signed_at", postgresql_include=_TOLD),
