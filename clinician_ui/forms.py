@@ -54,7 +54,12 @@ def _text(value: str) -> str:
         raise _say(_("Remove characters that cannot be read or printed"))
     if len(text) > LONGEST_TEXT:
         raise _say(_("Use {number} characters or fewer").format(number=f"{LONGEST_TEXT:,}"))
-    return text
+    return text if is_seen(text) else ""
+
+
+def is_seen(text: str) -> bool:
+    """Return whether a text has anything to see: spaces have not, nor have characters without a width or a shape."""
+    return any(character.isprintable() and not character.isspace() for character in text)
 
 
 def _percent(value: object) -> object:
@@ -304,7 +309,7 @@ def draft_of(fields: Fields) -> Draft:
 
 
 def _blank(fields: Fields, name: str) -> bool:
-    return not (only_value(fields, name) or "").strip()
+    return not is_seen(only_value(fields, name) or "")
 
 
 def _check(model: type[_Form], fields: Fields, *faults: tuple[bool, Mistake]) -> Checked[_Form]:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from arbiter.model import CaseId
 from clinician_ui.desk import case_id
 from clinician_ui.fields import Fields, check_known, only_value
-from clinician_ui.forms import Mistake, Text
+from clinician_ui.forms import Mistake, Text, is_seen
 from clinician_ui.texts import _
 
 NOTE = "note-"
@@ -57,6 +57,6 @@ def read_handover(fields: Fields) -> HandoverForm:
             _("Tick this case too, or take its note out: notes go with cases that are handed over"),
         )
         for case, note in typed.items()
-        if note.strip() and case not in cases
+        if is_seen(note) and case not in cases
     ]
     return HandoverForm(cases, typed, (only_value(fields, "to") or "")[:64].strip(), tuple(mistakes), notes)

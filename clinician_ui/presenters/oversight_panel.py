@@ -44,7 +44,7 @@ def families_figure(overseen: Overseen, _here: Here) -> Figure:
             with_share((_("Family"), "family"), (_("and"), "other_family"), counted=_("Same answer")),
             [
                 (
-                    word(words_of(pair.one)),
+                    word(words_of(pair.one), pair.one),
                     *share_row(Labelled(words_of(pair.other), pair.other, pair.agreed)),
                 )
                 for pair in pairs

@@ -13,7 +13,15 @@ from starlette.types import Message
 
 from arbiter.errors import RefusedError
 from clinician_ui.fields import LARGEST_BODY_BYTES, Fields, only_value, read_fields
-from clinician_ui.forms import LONGEST_TEXT, Checked, check_log_in, check_opinion, check_signature, draft_of
+from clinician_ui.forms import (
+    LONGEST_TEXT,
+    Checked,
+    check_log_in,
+    check_opinion,
+    check_reason,
+    check_signature,
+    draft_of,
+)
 
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -140,6 +148,26 @@ def test_everything_missing_comes_back_at_once_in_the_order_of_the_page() -> Non
 
 def test_an_opinion_that_rests_on_nothing_comes_back() -> None:
     assert set(mistakes(check_opinion(opinion(rests_on=None, note=" \r\n ")))) == {"rests_on"}
+
+
+UNSEEN = [" \u200b\u00a0 ", "\u202e\u202c", "\ufeff", "\u2060\u200d", "\u3000\n\t"]
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_a_note_in_which_there_is_nothing_to_see_is_none(text: str) -> None:
+    assert set(mistakes(check_opinion(opinion(rests_on=None, note=text)))) == {"rests_on"}
+
+
+@pytest.mark.parametrize("text", UNSEEN)
+def test_a_reason_in_which_there_is_nothing_to_see_is_none(text: str) -> None:
+    assert "reason" in mistakes(check_reason({"csrf_token": ("t",), "reason": (text,)}))
+
+
+@pytest.mark.parametrize("text", ["?", "\u200bno", "\u05d0\u200f", "\U0001f9ea"])
+def test_whatever_can_be_seen_is_a_note(text: str) -> None:
+    checked = check_opinion(opinion(rests_on=None, note=text))
+    assert checked.values is not None
+    assert checked.values.note == text
 
 
 def test_a_note_is_ground_enough() -> None:

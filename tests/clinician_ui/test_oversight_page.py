@@ -172,6 +172,13 @@ async def test_every_figure_has_a_picture_with_words_a_table_and_a_download(prac
         assert f'<desc id="{name}-plot-words">' in page
 
 
+async def test_a_family_has_one_name_for_programs_wherever_it_stands(practised: Ward) -> None:
+    table = (await (await practised.logged_in("audrey")).get("/oversight/figures.csv?table=families")).text
+    pairs = [line.split(",")[:2] for line in table.splitlines()[1:]]
+    assert ["bedside-observations", "bedside-observations"] in pairs
+    assert {name for pair in pairs for name in pair} <= {"bedside-observations", "observations-and-blood"}
+
+
 async def test_days_without_cases_say_so(practised: Ward) -> None:
     browser = await practised.logged_in("paula")
     page = unescape((await browser.get("/oversight?from=2020-01-01&to=2020-01-31")).text)
