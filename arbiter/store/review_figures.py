@@ -20,7 +20,7 @@ from arbiter.store.transaction import Store, Where, driver_connection, each_alon
 TIMEOUT_MS = 5_000
 
 _MAYBE = (False, True, None)
-_NOT_TOLD = [None, None, None]
+_NOT_TOLD = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,8 @@ ORDER BY span.number
 """  # noqa: S608 - constants of this module and of the tables
 
 
-# PostgreSQL takes it to be dearer to read a year of reviews in the index than to read their table, and compiles such statements where it
-# can. The table took 13 ms when the index took 3; compiling takes longer than counting.
+# PostgreSQL takes it to be dearer to read a year of reviews in the index than to read their table, which took 13 ms when the index took 3;
+# and it would compile such statements, each time anew, where it can.
 _CAREFULLY = """
 SELECT set_config('statement_timeout', %(timeout)s, true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 """
@@ -294,10 +294,11 @@ def _parameters(chosen: Chosen) -> dict[str, Any]:
 def _alike(rows: Sequence[Sequence[Any]]) -> tuple[Alike, ...]:
     """Return what was counted: of whom something was told is none of whom nothing was."""
     counted: Counter[tuple[str, int, tuple[bool | None, ...]]] = Counter()
-    for reviews, risk_class, relations, *right in rows:
-        counted[risk_class, relations, tuple(right)] += reviews
+    for reviews, risk_class, relations, *told in rows:
+        right = tuple(told)
+        counted[risk_class, relations, right] += reviews
         if right != _NOT_TOLD:
-            counted[risk_class, relations, tuple(_NOT_TOLD)] -= reviews
+            counted[risk_class, relations, _NOT_TOLD] -= reviews
     return tuple(
         Alike(reviews, RiskClass(risk_class), *_relations(relations), *right)
         for (risk_class, relations, right), reviews in counted.items()

@@ -76,7 +76,7 @@ class Visit:
         await self.page.get_by_role("button", name=name, exact=True).click()
 
     async def content(self) -> str:
-        """Return the page as it stands once it has loaded: asked for while one gives way to the next, it may never come."""
+        """Return the page as it stands once it has loaded."""
         await self.page.wait_for_load_state()
         async with asyncio.timeout(STEP_SECONDS):
             return await self.page.content()
